@@ -1,0 +1,267 @@
+#pragma once
+
+// Everything the machine can do: one virtual function per op. CpuBackend (kernels/cpu) and, where it is built,
+// CudaBackend (kernels/cuda) implement it; `kernels/cpu/<op>.cpp` is the readable reference of
+// `kernels/cuda/<op>.cu`.
+//
+// Conventions
+// - Outputs come first, then inputs, then scratch, then sizes and settings. Every output is overwritten (=)
+//   unless its line says +=. An output may alias an input only where its line says "in place".
+// - Layout is NHWC: activations [N, H, W, C] with H = time and W = frequency, convolution weights
+//   [K, R, S, C], linear weights [out, in]. N clips, T tokens, D features per token, K classes.
+// - "activation type" is F32, or F16 on devices that train in half precision. Statistics, parameters' master
+//   copies, losses and everything marked f32 are always F32; indices are I32.
+// - Reductions have a fixed order: the same inputs give the same bits, run after run.
+// - Shapes and types are checked; a wrong one throws std::logic_error that says what was expected.
+// - Tensors are in the backend's memory (`allocate`). Ops are queued in order and may run asynchronously;
+//   `download` and `synchronize` wait for them. No op allocates device memory, builds plans or waits when it
+//   is called a second time with the same shapes.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/log_mel_spec.h"
+#include "kernels/tensor.h"
+
+namespace scene {
+
+/// What changes from step to step, in the backend's memory, so that a recorded step can be replayed
+/// without host work. The host writes it at the start of an epoch; `advance` moves it on.
+struct StepControl {
+    uint64_t seed = 0;       ///< key of every random draw
+    uint32_t step = 0;       ///< optimiser steps completed; Adam's t is step + 1
+    uint32_t cursor = 0;     ///< first position of this batch in the epoch's order
+    float learning_rate = 0; ///< of this epoch
+    float loss_scale = 1;    ///< multiplies the loss gradient; the optimiser divides it out
+    uint32_t nonfinite = 0;  ///< set by `adam` when a gradient is NaN or Inf and the step was skipped
+    uint32_t good_steps = 0; ///< steps since the loss scale last changed
+};
+
+/// A 2-d cross-correlation, square stride, zero padding on all sides.
+struct Conv2dShape {
+    int64_t batch = 0, height = 0, width = 0, in_channels = 0, out_channels = 0;
+    int64_t kernel = 3, stride = 1, padding = 1;
+
+    int64_t out_height() const { return (height + 2 * padding - kernel) / stride + 1; }
+    int64_t out_width() const { return (width + 2 * padding - kernel) / stride + 1; }
+    Shape x() const { return {batch, height, width, in_channels}; }
+    Shape y() const { return {batch, out_height(), out_width(), out_channels}; }
+    Shape w() const { return {out_channels, kernel, kernel, in_channels}; }
+    /// Floating-point operations of one pass by the direct method, 2 per multiply-add (forward, data-grad and
+    /// weight-grad are the same), whatever algorithm the backend runs.
+    double flops() const {
+        return 2.0 *
+               static_cast<double>(batch * out_height() * out_width() * out_channels * kernel * kernel * in_channels);
+    }
+    bool operator==(const Conv2dShape&) const = default;
+};
+
+/// What a backend's convolution can do besides convolving, for one shape; a layer emits separate ops otherwise.
+struct ConvFusion {
+    bool normalize_input = false; ///< reads relu(scale*x + shift) in place of x, forward and weight-grad
+    bool statistics = false;      ///< writes the per-channel mean and variance of y while it writes y
+    bool bias_relu = false;       ///< writes relu(y + bias) in place of y
+};
+
+/// Optional fused work around conv2d_forward; absent tensors mean "not wanted".
+struct ConvExtras {
+    Tensor input_scale, input_shift; ///< f32 [C]: convolve relu(scale*x + shift)
+    Tensor mean, variance;           ///< outputs, f32 [K]: per-channel mean and biased variance of y
+    Tensor bias;                     ///< f32 [K]: y = conv + bias
+    bool relu = false;               ///< y = relu(conv + bias); needs bias
+};
+
+enum class ConvPass : uint8_t { Forward, DataGrad, WeightGrad };
+
+/// Inverted dropout: a value is zeroed with probability `p`, else divided by 1 - p. The mask of element i is
+/// random_word(control.seed, stream, control.step, i) < dropout_threshold(p) (kernels/philox.h).
+struct Dropout {
+    float p = 0;
+    uint32_t stream = 0;
+};
+
+/// What follows a batch norm inside the same pass over memory, in this order.
+struct NormEpilogue {
+    bool relu = true;
+    Dropout dropout;       ///< after the relu; not together with max_pool
+    bool max_pool = false; ///< 2x2, stride 2, floor; the first of equal maxima takes the gradient
+};
+
+enum class Activation : uint8_t { None, Relu, Sigmoid };
+
+struct AdamSettings {
+    float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f, weight_decay = 0; ///< weight_decay is Adam's L2, as in PyTorch
+};
+
+/// One line about a device for `scene info`.
+struct DeviceInfo {
+    std::string name;      ///< "AMD EPYC, 2 threads, AVX-512"
+    std::string libraries; ///< "oneDNN 2.6.3"
+    uint64_t memory_bytes = 0;
+};
+
+class Backend {
+public:
+    virtual ~Backend() = default;
+
+    // ---- memory and execution -------------------------------------------------------------------------------
+    virtual DeviceInfo info() const = 0;
+    /// 256-byte aligned device memory, zeroed; throws Error naming the bytes asked for when there is too little.
+    virtual void* allocate(size_t bytes) = 0;
+    virtual void release(void* memory) = 0;
+    /// Makes host memory readable by ops: the same pointer on a CPU, an uploaded copy on a GPU. `release_import`
+    /// gives it back; the host memory must outlive it.
+    virtual void* import(const void* host, size_t bytes) = 0;
+    virtual void release_import(void* memory) = 0;
+    virtual void upload(void* device, const void* host, size_t bytes) = 0;
+    virtual void download(void* host, const void* device, size_t bytes) = 0;
+    virtual void synchronize() = 0;
+    /// Turns a sequence of op calls into something that replays them with the same tensors: a CUDA graph on a
+    /// GPU, `ops` itself on a CPU.
+    virtual std::function<void()> record(std::function<void()> ops) = 0;
+
+    // ---- features -------------------------------------------------------------------------------------------
+    /// out [N, frames, bands] f32 in dB; wave [N, samples] f32. librosa's magnitude mel spectrogram and
+    /// power_to_db(ref=1, top_db); equations in kernels/log_mel_spec.h.
+    virtual void log_mel(Tensor out, Tensor wave, const LogMelSpec& spec) = 0;
+    /// out [N, T, F, 3]: x [N, T, F], its delta and its delta-delta along T, as librosa.feature.delta(width=9,
+    /// mode="interp") of order 1 and 2 (Savitzky-Golay, polynomial order = delta order). T >= 9.
+    virtual void deltas(Tensor out, Tensor x) = 0;
+
+    // ---- batches --------------------------------------------------------------------------------------------
+    /// rows [N, ...] = table[order[control.cursor + n], ...]; same type (F32 or I32), rows may be F16 when
+    /// table is F32. order [R] I32.
+    virtual void gather_rows(Tensor rows, Tensor table, Tensor order, Tensor control) = 0;
+    /// table[order[control.cursor + n], ...] = rows [N, ...]: the inverse, for predictions (f32).
+    virtual void scatter_rows(Tensor table, Tensor rows, Tensor order, Tensor control) = 0;
+    /// control.cursor += batch; control.step += steps. control: U8 [sizeof(StepControl)].
+    virtual void advance(Tensor control, uint32_t batch, uint32_t steps) = 0;
+
+    // ---- convolution ----------------------------------------------------------------------------------------
+    virtual ConvFusion conv2d_fusion(const Conv2dShape& shape) const = 0;
+    /// Scratch the pass needs, in bytes; the `scratch` tensor given to the op has at least that many (U8).
+    virtual size_t conv2d_scratch_bytes(const Conv2dShape& shape, ConvPass pass) const = 0;
+    /// y [N, P, Q, K] = x [N, H, W, C] * w [K, R, S, C], with the extras that conv2d_fusion offers.
+    virtual void conv2d_forward(Tensor y, Tensor x, Tensor w, Tensor scratch, const Conv2dShape& shape,
+                                const ConvExtras& extras) = 0;
+    /// dx [N, H, W, C] = the gradient of y with respect to x, applied to dy.
+    virtual void conv2d_data_grad(Tensor dx, Tensor dy, Tensor w, Tensor scratch, const Conv2dShape& shape) = 0;
+    /// dw [K, R, S, C] f32. With input_scale and input_shift (f32 [C]) the input was relu(scale*x + shift).
+    virtual void conv2d_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scratch, const Conv2dShape& shape,
+                                    Tensor input_scale, Tensor input_shift) = 0;
+
+    // ---- batch norm: rows [M] x channels [C]; x is any tensor whose last axis is C ---------------------------
+    /// mean, variance (biased) f32 [C] over all rows, in two passes or an equally stable way.
+    virtual void batch_norm_statistics(Tensor mean, Tensor variance, Tensor x) = 0;
+    /// Training: scale = gamma/sqrt(variance + eps), shift = beta - mean*scale, inv_std = 1/sqrt(variance + eps), and
+    /// running = (1 - momentum)*running + momentum*batch, with the unbiased variance rows/(rows - 1). All f32 [C].
+    virtual void batch_norm_finalize(Tensor scale, Tensor shift, Tensor inv_std, Tensor running_mean,
+                                     Tensor running_variance, Tensor mean, Tensor variance, Tensor gamma, Tensor beta,
+                                     int64_t rows, float momentum, float epsilon) = 0;
+    /// Inference: the same scale and shift from the running statistics. All f32 [C].
+    virtual void batch_norm_fold(Tensor scale, Tensor shift, Tensor running_mean, Tensor running_variance, Tensor gamma,
+                                 Tensor beta, float epsilon) = 0;
+    /// folded_w [K, R, S, C] = w * scale[k]: a convolution followed by batch norm as one convolution with
+    /// bias = shift.
+    virtual void fold_conv_weights(Tensor folded_w, Tensor w, Tensor scale) = 0;
+    /// y = epilogue(scale*x + shift); x [N, H, W, C] (or [M, C] without pooling), y pooled when asked. In place
+    /// without pooling.
+    virtual void batch_norm_forward(Tensor y, Tensor x, Tensor scale, Tensor shift, const NormEpilogue& epilogue,
+                                    Tensor control) = 0;
+    /// dgamma, dbeta f32 [C] and dx (absent dx: not wanted; in place over x) from dy, the gradient of the
+    /// epilogue's output. x is the batch norm's input; relu, mask and maxima are computed again from it.
+    /// dx = scale*(dz - mean(dz) - xhat*mean(dz*xhat)), xhat = (x - mean)*inv_std.
+    virtual void batch_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor x, Tensor mean,
+                                     Tensor inv_std, Tensor scale, Tensor shift, Tensor scratch,
+                                     const NormEpilogue& epilogue, Tensor control) = 0;
+    virtual size_t batch_norm_scratch_bytes(const Shape& x) const = 0;
+
+    // ---- squeeze and excitation (Hu et al., CVPR 2018), after a batch norm and before the relu ---------------
+    /// pooled [N, C] f32 = mean over H, W of scale*x + shift; x [N, H, W, C].
+    virtual void se_squeeze(Tensor pooled, Tensor x, Tensor scale, Tensor shift) = 0;
+    /// y = relu((scale*x + shift) * gate[n, c]), 2x2 average-pooled (floor) when asked.
+    virtual void se_excite_forward(Tensor y, Tensor x, Tensor scale, Tensor shift, Tensor gate, bool avg_pool) = 0;
+    /// dgate [N, C] f32 = sum over H, W of dy*[y > 0]*(scale*x + shift).
+    virtual void se_excite_backward_gate(Tensor dgate, Tensor dy, Tensor x, Tensor scale, Tensor shift, Tensor gate,
+                                         bool avg_pool) = 0;
+    /// dz [N, H, W, C] = dy*[y > 0]*gate + dpooled[n, c]/(H*W): the gradient of z = scale*x + shift. dpooled
+    /// f32 [N, C] is the gradient of se_squeeze's output.
+    virtual void se_excite_backward(Tensor dz, Tensor dy, Tensor x, Tensor scale, Tensor shift, Tensor gate,
+                                    Tensor dpooled, bool avg_pool) = 0;
+
+    // ---- pooling --------------------------------------------------------------------------------------------
+    /// y [N, T, C] from x [N, H, W, C]: token t is the mean over all W and rows floor(t*H/T) .. ceil((t+1)*H/T) - 1
+    /// (PyTorch's adaptive average pooling to T x 1).
+    virtual void token_pool_forward(Tensor y, Tensor x) = 0;
+    virtual void token_pool_backward(Tensor dx, Tensor dy) = 0;
+    /// y [N, D] = max over t of x [N, T, D]; argmax [N, D] I32 is the first maximum.
+    virtual void token_max_forward(Tensor y, Tensor argmax, Tensor x) = 0;
+    virtual void token_max_backward(Tensor dx, Tensor dy, Tensor argmax) = 0;
+
+    // ---- linear ---------------------------------------------------------------------------------------------
+    /// y [M, O] = dropout(activation(x [M, I] w[O, I]^T + bias)); bias f32 [O] may be absent.
+    virtual void linear_forward(Tensor y, Tensor x, Tensor w, Tensor bias, Activation activation, Dropout dropout,
+                                Tensor control) = 0;
+    /// dpre [M, O] = the gradient before activation and dropout, from dy and the op's output y. In place over dy.
+    virtual void linear_activation_backward(Tensor dpre, Tensor dy, Tensor y, Activation activation, Dropout dropout,
+                                            Tensor control) = 0;
+    /// dx [M, I] = dpre w, or += when `accumulate`.
+    virtual void linear_data_grad(Tensor dx, Tensor dpre, Tensor w, bool accumulate) = 0;
+    /// dw [O, I] f32 = dpre^T x; dbias [O] f32 = column sums of dpre (absent: not wanted).
+    virtual void linear_weight_grad(Tensor dw, Tensor dbias, Tensor dpre, Tensor x) = 0;
+
+    // ---- transformer encoder --------------------------------------------------------------------------------
+    /// out [N, T, D] = softmax(q k^T / sqrt(D/heads)) v per head, with dropout on the probabilities; qkv
+    /// [N, T, 3D] holds q, k and v side by side, each split into heads. Dropout element index:
+    /// ((n*heads + h)*T + i)*T + j.
+    virtual void attention_forward(Tensor out, Tensor qkv, int heads, Dropout dropout, Tensor control) = 0;
+    /// dqkv [N, T, 3D] from dout; probabilities are computed again.
+    virtual void attention_backward(Tensor dqkv, Tensor dout, Tensor qkv, int heads, Dropout dropout,
+                                    Tensor control) = 0;
+    /// y = layer_norm(x + dropout(branch))*gamma + beta over the last axis; moments [M, 2] f32 = mean, 1/std.
+    virtual void layer_norm_forward(Tensor y, Tensor moments, Tensor x, Tensor branch, Tensor gamma, Tensor beta,
+                                    float epsilon, Dropout dropout, Tensor control) = 0;
+    /// dx (the residual's gradient), dbranch (after dropout's mask), dgamma, dbeta f32 [D], from dy.
+    virtual void layer_norm_backward(Tensor dx, Tensor dbranch, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor moments,
+                                     Tensor x, Tensor branch, Tensor gamma, Dropout dropout, Tensor control) = 0;
+
+    // ---- fusion head ----------------------------------------------------------------------------------------
+    /// y [N, E] = table[index[n]], zeros where index is -1 (unknown); table [V, E].
+    virtual void embedding_forward(Tensor y, Tensor table, Tensor index) = 0;
+    /// dtable [V, E] f32: rows summed in batch order, zero where unused.
+    virtual void embedding_backward(Tensor dtable, Tensor dy, Tensor index) = 0;
+    /// y [N, sum of D_i] = the parts [N, D_i] side by side.
+    virtual void concat_columns(Tensor y, const std::vector<Tensor>& parts) = 0;
+    /// The inverse.
+    virtual void split_columns(const std::vector<Tensor>& parts, Tensor y) = 0;
+
+    // ---- loss, metrics, optimiser ---------------------------------------------------------------------------
+    /// p = softmax(logits); q = (1 - smoothing)*target + smoothing/K; loss[n] = -weight[n]*sum_k q_k log p_k;
+    /// dlogits = control.loss_scale*weight[n]/N*(p - q) (absent: not wanted). target [N, K] f32 rows sum to 1;
+    /// probabilities [N, K], loss [N], weight [N] f32. Paper, section II-B and equation (1).
+    virtual void softmax_loss(Tensor dlogits, Tensor loss, Tensor probabilities, Tensor logits, Tensor target,
+                              Tensor weight, float smoothing, Tensor control) = 0;
+    /// probabilities [N, K] f32 = softmax(logits).
+    virtual void softmax(Tensor probabilities, Tensor logits) = 0;
+    /// loss_sum F64 [1] += sum of loss; confusion I32 [K, K] [true][predicted] += 1 per clip whose target has a maximum
+    /// above 0 (rows of zeros are unlabelled and are not counted). Predicted: first of equal maxima.
+    virtual void accumulate_metrics(Tensor loss_sum, Tensor confusion, Tensor loss, Tensor probabilities,
+                                    Tensor target) = 0;
+    /// weight[r] = 1/(confidence + 1e-8) over the rows with member[r] != 0, scaled to mean 1 over them; 1 elsewhere.
+    /// confidence = max of probabilities[r] [R, K]; member I32 [R]; weight f32 [R]. Paper, equation (1).
+    virtual void hard_sample_weights(Tensor weight, Tensor probabilities, Tensor member) = 0;
+    /// Adam (Kingma and Ba, 2015) over flat f32 buffers, t = control.step + 1, gradient divided by
+    /// control.loss_scale; parameters_half (F16, may be absent) gets the rounded copy. A non-finite gradient
+    /// sets control.nonfinite and leaves everything else as it was.
+    virtual void adam(Tensor parameters, Tensor first_moment, Tensor second_moment, Tensor parameters_half,
+                      Tensor gradients, Tensor control, const AdamSettings& settings) = 0;
+    virtual void fill_zero(Tensor x) = 0;
+};
+
+/// The CPU backend: oneDNN, OpenMP and SIMD. `threads` 0 means all cores.
+std::unique_ptr<Backend> make_cpu_backend(int threads);
+
+} // namespace scene

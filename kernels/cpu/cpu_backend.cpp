@@ -1,0 +1,70 @@
+#include "kernels/cpu/cpu_backend.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <new>
+
+#include <dnnl.hpp>
+#include <omp.h>
+#include <unistd.h>
+
+namespace scene {
+
+std::unique_ptr<Backend> make_cpu_backend(int threads) { return std::make_unique<cpu::CpuBackend>(threads); }
+
+namespace cpu {
+namespace {
+
+constexpr size_t alignment = 256;
+
+std::string processor_name() {
+    std::ifstream info("/proc/cpuinfo");
+    for (std::string line; std::getline(info, line);) {
+        if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+    }
+    return "unknown processor";
+}
+
+uint64_t physical_memory() {
+    return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGE_SIZE));
+}
+
+} // namespace
+
+CpuBackend::CpuBackend(int threads) : threads_(threads > 0 ? threads : omp_get_num_procs()) {
+    omp_set_num_threads(threads_); // oneDNN takes its thread count from here
+}
+
+CpuBackend::~CpuBackend() = default;
+
+DeviceInfo CpuBackend::info() const {
+    const dnnl_version_t* onednn = dnnl_version();
+    return {fmt::format("{}, {} thread{}", processor_name(), threads_, threads_ == 1 ? "" : "s"),
+            fmt::format("oneDNN {}.{}.{}", onednn->major, onednn->minor, onednn->patch), physical_memory()};
+}
+
+void* CpuBackend::allocate(size_t bytes) {
+    // Zeroed pages come from the kernel on first touch, so an arena costs only what a program really touches.
+    void* memory = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+    if (!memory) fail("cannot allocate {} bytes of memory; use a smaller batch", bytes);
+    std::memset(memory, 0, bytes);
+    return memory;
+}
+
+void CpuBackend::release(void* memory) { std::free(memory); }
+
+void* CpuBackend::import(const void* host, size_t) { return const_cast<void*>(host); }
+
+void CpuBackend::release_import(void*) {}
+
+void CpuBackend::upload(void* device, const void* host, size_t bytes) { std::memcpy(device, host, bytes); }
+
+void CpuBackend::download(void* host, const void* device, size_t bytes) { std::memcpy(host, device, bytes); }
+
+void CpuBackend::synchronize() {}
+
+std::function<void()> CpuBackend::record(std::function<void()> ops) { return ops; }
+
+} // namespace cpu
+} // namespace scene

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+
+namespace scene {
+
+/// Settings of the log-mel front end, travelling in stores and checkpoints. Defaults are the paper's.
+///
+/// For frame t of wave x (zero-padded by n_fft/2 on both sides, hop `hop`), with w the periodic Hann window of `window`
+/// samples centred in n_fft:      S[t, k] = |sum_n w[n] x[t*hop + n] exp(-2 pi i k n / n_fft)|   (magnitude)
+/// With M the Slaney mel filter bank with Slaney (area) norm from `low_hz` to sample_rate/2:
+///     out[t, b] = max(10 log10(max(sum_k M[b, k] S[t, k], 1e-10)), peak - top_db)
+/// where peak is the clip's largest value over ALL its 1 + samples/hop frames, before only the first `frames` are
+/// kept. Equals librosa.power_to_db(librosa.feature.melspectrogram(y, ..., power=1.0)).
+struct LogMelSpec {
+    int32_t sample_rate = 44100;
+    int32_t n_fft = 2048; ///< a power of two
+    int32_t window = 1764;
+    int32_t hop = 882;
+    int32_t bands = 64;
+    float low_hz = 50;
+    float top_db = 80;
+    int32_t frames = 500;
+    int32_t samples = 441000; ///< clip length after padding or cropping
+
+    bool operator==(const LogMelSpec&) const = default;
+};
+
+} // namespace scene

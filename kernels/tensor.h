@@ -1,0 +1,104 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+#include "kernels/error.h"
+
+namespace scene {
+
+enum class DType : uint8_t { F32, F16, F64, I32, I64, U8 };
+
+constexpr size_t size_of(DType type) {
+    switch (type) {
+    case DType::F64:
+    case DType::I64: return 8;
+    case DType::F32:
+    case DType::I32: return 4;
+    case DType::F16: return 2;
+    case DType::U8: return 1;
+    }
+    return 0;
+}
+
+constexpr std::string_view name_of(DType type) {
+    switch (type) {
+    case DType::F64: return "F64";
+    case DType::I64: return "I64";
+    case DType::F32: return "F32";
+    case DType::I32: return "I32";
+    case DType::F16: return "F16";
+    case DType::U8: return "U8";
+    }
+    return "?";
+}
+
+/// Extents of a dense row-major array, outermost first; rank 0 is a scalar.
+class Shape {
+public:
+    static constexpr int max_rank = 6;
+
+    Shape() = default;
+    Shape(std::initializer_list<int64_t> extents) {
+        SCENE_CHECK(extents.size() <= max_rank, "a shape has at most 6 axes");
+        for (int64_t extent : extents) append(extent);
+    }
+
+    void append(int64_t extent) {
+        SCENE_CHECK(rank_ < max_rank, "a shape has at most 6 axes");
+        SCENE_CHECK(extent >= 0, "an extent is not negative");
+        extents_[static_cast<size_t>(rank_++)] = extent;
+    }
+    int rank() const { return rank_; }
+    int64_t operator[](int axis) const {
+        SCENE_CHECK(axis >= 0 && axis < rank_, "axis out of range");
+        return extents_[static_cast<size_t>(axis)];
+    }
+    int64_t elements() const {
+        int64_t product = 1;
+        for (int axis = 0; axis < rank_; ++axis) product *= extents_[static_cast<size_t>(axis)];
+        return product;
+    }
+    bool operator==(const Shape& other) const = default;
+
+    /// "[16, 250, 32, 144]"
+    std::string text() const {
+        std::string out = "[";
+        for (int axis = 0; axis < rank_; ++axis) out += (axis ? ", " : "") + std::to_string(extents_[axis]);
+        return out + "]";
+    }
+
+private:
+    std::array<int64_t, max_rank> extents_{};
+    int rank_ = 0;
+};
+
+template <typename T> struct dtype_of;
+template <> struct dtype_of<float> { static constexpr DType value = DType::F32; };
+template <> struct dtype_of<double> { static constexpr DType value = DType::F64; };
+template <> struct dtype_of<int32_t> { static constexpr DType value = DType::I32; };
+template <> struct dtype_of<int64_t> { static constexpr DType value = DType::I64; };
+template <> struct dtype_of<uint8_t> { static constexpr DType value = DType::U8; };
+
+/// A view of a dense row-major array in the memory of one backend; owns nothing. A default-constructed
+/// tensor is absent: optional operands of an op are passed so.
+struct Tensor {
+    void* data = nullptr;
+    DType dtype = DType::F32;
+    Shape shape;
+
+    explicit operator bool() const { return data != nullptr; }
+    int64_t elements() const { return shape.elements(); }
+    size_t bytes() const { return static_cast<size_t>(elements()) * size_of(dtype); }
+    /// The elements as `T`; the element type must be the stored one.
+    template <typename T> T* as() const {
+        SCENE_CHECK(dtype == dtype_of<T>::value, "tensor holds " + std::string(name_of(dtype)));
+        return static_cast<T*>(data);
+    }
+};
+
+} // namespace scene
