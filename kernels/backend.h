@@ -133,9 +133,11 @@ public:
 
     // ---- batches --------------------------------------------------------------------------------------------
     /// rows [N, ...] = table[order[control.cursor + n], ...]; same type (F32 or I32), rows may be F16 when
-    /// table is F32. order [R] I32.
+    /// table is F32. order [R] I32. A negative entry of the order is an empty place in the last batch: its row
+    /// is 0 (F32) or -1 (I32).
     virtual void gather_rows(Tensor rows, Tensor table, Tensor order, Tensor control) = 0;
-    /// table[order[control.cursor + n], ...] = rows [N, ...]: the inverse, for predictions (f32).
+    /// table[order[control.cursor + n], ...] = rows [N, ...]: the inverse, for predictions (f32). Negative entries
+    /// are skipped.
     virtual void scatter_rows(Tensor table, Tensor rows, Tensor order, Tensor control) = 0;
     /// control.cursor += batch; control.step += steps. control: U8 [sizeof(StepControl)].
     virtual void advance(Tensor control, uint32_t batch, uint32_t steps) = 0;

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "model/program.h"
+
+namespace scene {
+
+enum class Mode : uint8_t { Training, Inference };
+
+/// Builds a Program. A layer is a plain function: it emits its forward ops and, in training, registers the emission
+/// of its backward ops, which `play_backward` calls in reverse order. There is no autograd at run time.
+class Emitter {
+public:
+    /// `backend` answers questions about scratch sizes and fusions; it runs nothing here.
+    Emitter(std::string program_name, const Backend& backend, Variables& variables, Mode mode, int64_t batch);
+
+    const Backend& backend() const { return backend_; }
+    bool training() const { return mode_ == Mode::Training; }
+    int64_t batch() const { return batch_; }
+
+    // ---- tensors --------------------------------------------------------------------------------------------
+    TensorId transient(const std::string& name, const Shape& shape, DType dtype = DType::F32);
+    /// Memory for one op; absent when `bytes` is 0.
+    TensorId scratch(const std::string& name, size_t bytes);
+    /// A tensor in the memory of `source` from now on: a reshaped view, or the output of an op that works in place.
+    /// After an op writes the alias, nothing may read `source` any more (checked by `finish`).
+    TensorId alias(TensorId source, const std::string& name, const Shape& shape);
+    TensorId variable(Segment segment, const std::string& name, const Shape& shape, DType dtype = DType::F32);
+    TensorId external(const std::string& name, const Shape& shape, DType dtype);
+    /// A trained parameter. In training its gradient is `parameter_gradient(name)`.
+    TensorId parameter(const std::string& name, const Shape& shape, Init init);
+    TensorId parameter_gradient(const std::string& name);
+    /// The whole of a flat segment as one f32 vector; call when every parameter has been declared.
+    TensorId flat(Segment segment);
+    /// Step control block, U8 [sizeof(StepControl)].
+    TensorId control();
+    const Shape& shape(TensorId id) const { return program_.info(id).shape; }
+
+    // ---- ops ------------------------------------------------------------------------------------------------
+    void phase(Phase phase) { phase_ = phase; }
+    /// Appends an op in the current phase. Absent ids in `writes` and `reads` are dropped.
+    void emit(const std::string& name, const std::string& kind, std::vector<TensorId> writes,
+              std::vector<TensorId> reads, double flops, std::function<void(Backend&, const Frame&)> run);
+
+    // ---- backward -------------------------------------------------------------------------------------------
+    /// Names the gradient of an activation; each activation gets exactly one.
+    void set_gradient(TensorId activation, TensorId gradient);
+    /// The gradient set for the activation; it must exist.
+    TensorId gradient(TensorId activation) const;
+    /// Declares that nobody needs the gradient of this tensor (an input of the model).
+    void stop_gradient(TensorId input);
+    bool needs_gradient(TensorId activation) const;
+    /// Registers what emits a layer's backward ops. Ignored in inference.
+    void on_backward(std::function<void()> emission);
+    void play_backward();
+    /// A new dropout stream number, counted in order of emission.
+    uint32_t next_random_stream() { return random_stream_++; }
+
+    /// Checks the program (every read follows a write, aliases are safe, nothing transient crosses from setup) and
+    /// plans its memory.
+    Program finish();
+
+private:
+    TensorId add(TensorInfo info);
+
+    const Backend& backend_;
+    Variables& variables_;
+    Mode mode_;
+    int64_t batch_;
+    Phase phase_ = Phase::Forward;
+    Program program_;
+    std::vector<std::function<void()>> backward_;
+    std::map<int32_t, TensorId> gradients_;
+    std::map<int32_t, bool> stopped_;
+    std::map<std::pair<Segment, std::string>, TensorId> variable_ids_;
+    uint32_t random_stream_ = 1;
+};
+
+} // namespace scene

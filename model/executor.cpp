@@ -1,0 +1,118 @@
+#include "model/executor.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace scene {
+
+Executor::Executor(Backend& backend, const Variables& variables, std::vector<const Program*> programs)
+    : backend_(backend), variables_(variables) {
+    size_t transient = 0;
+    for (const Program* program : programs) {
+        transient = std::max(transient, program->transient_bytes);
+        bound_.push_back({program, std::vector<void*>(program->tensors.size(), nullptr), {}});
+    }
+    arena_bytes_ = variables.total_bytes() + transient;
+    arena_ = backend_.allocate(arena_bytes_);
+}
+
+Executor::~Executor() {
+    for (const auto& [host, device] : imports_) backend_.release_import(device);
+    backend_.release(arena_);
+}
+
+void Executor::bind_external(const std::string& name, const void* host, size_t bytes) {
+    void* device = nullptr;
+    for (const auto& [known, twin] : imports_)
+        if (known == host) device = twin;
+    if (!device) {
+        device = backend_.import(host, bytes);
+        imports_.emplace_back(host, device);
+    }
+    for (Bound& bound : bound_) {
+        for (size_t index = 0; index < bound.program->tensors.size(); ++index) {
+            const TensorInfo& info = bound.program->tensors[index];
+            if (info.storage != Storage::External || info.name != name) continue;
+            SCENE_CHECK(info.bytes() == bytes, name + " has " + std::to_string(bytes) + " bytes, the program expects " +
+                                                   std::to_string(info.bytes()));
+            bound.externals[index] = device;
+        }
+    }
+}
+
+const Executor::Bound& Executor::bound(const Program& program) const {
+    const auto found =
+        std::find_if(bound_.begin(), bound_.end(), [&](const Bound& bound) { return bound.program == &program; });
+    SCENE_CHECK(found != bound_.end(), "the executor was not made for program " + program.name);
+    return *found;
+}
+
+Executor::Bound& Executor::bound(const Program& program) {
+    return const_cast<Bound&>(std::as_const(*this).bound(program));
+}
+
+void Executor::run_phase(const Bound& bound, bool setup) {
+    const Frame frame(*bound.program, variables_, arena_, bound.externals);
+    for (const Op& op : bound.program->ops)
+        if ((op.phase == Phase::Setup) == setup) op.run(backend_, frame);
+}
+
+void Executor::setup(const Program& program) { run_phase(bound(program), true); }
+
+void Executor::run(const Program& program) {
+    Bound& target = bound(program);
+    if (target.replay) {
+        target.replay();
+        return;
+    }
+    run_phase(target, false);
+    target.replay = backend_.record([this, &target] { run_phase(target, false); });
+}
+
+std::vector<OpTime> Executor::profile(const Program& program, int repetitions) {
+    const Bound& target = bound(program);
+    const Frame frame(program, variables_, arena_, target.externals);
+    std::vector<std::vector<double>> samples(program.ops.size());
+    for (int repetition = 0; repetition < repetitions; ++repetition) {
+        for (size_t index = 0; index < program.ops.size(); ++index) {
+            backend_.synchronize();
+            const auto start = std::chrono::steady_clock::now();
+            program.ops[index].run(backend_, frame);
+            backend_.synchronize();
+            const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+            samples[index].push_back(elapsed.count());
+        }
+    }
+    std::vector<OpTime> times;
+    for (size_t index = 0; index < program.ops.size(); ++index) {
+        auto& sample = samples[index];
+        std::nth_element(sample.begin(), sample.begin() + static_cast<std::ptrdiff_t>(sample.size() / 2), sample.end());
+        times.push_back({&program.ops[index], sample[sample.size() / 2]});
+    }
+    return times;
+}
+
+Tensor Executor::tensor(Segment segment, const std::string& name) const {
+    const Variable* variable = variables_.find(segment, name);
+    SCENE_CHECK(variable != nullptr, "there is no variable " + name);
+    return {static_cast<std::byte*>(arena_) + variables_.base(segment) + variable->offset, variable->dtype,
+            variable->shape};
+}
+
+void Executor::upload(Segment segment, const std::string& name, const void* host, size_t bytes) {
+    const Tensor target = tensor(segment, name);
+    SCENE_CHECK(target.bytes() == bytes, name + " has " + std::to_string(target.bytes()) + " bytes");
+    backend_.upload(target.data, host, bytes);
+}
+
+void Executor::download(Segment segment, const std::string& name, void* host, size_t bytes) const {
+    const Tensor source = tensor(segment, name);
+    SCENE_CHECK(source.bytes() == bytes, name + " has " + std::to_string(source.bytes()) + " bytes");
+    backend_.download(host, source.data, bytes);
+}
+
+Tensor Executor::tensor(const Program& program, TensorId id) const {
+    return Frame(program, variables_, arena_, bound(program).externals)[id];
+}
+
+} // namespace scene

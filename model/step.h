@@ -1,0 +1,43 @@
+#pragma once
+
+#include "model/network.h"
+
+namespace scene {
+
+/// What a step needs to know besides the network.
+struct StepConfig {
+    ModelConfig model;
+    int64_t batch = 64; ///< N
+    int64_t rows = 1;   ///< R: clips in the feature store
+    float label_smoothing = 0;
+    AdamSettings adam;
+};
+
+/// The tables a step gathers its batch from and writes its results to.
+///
+/// External:  "features"      [R, T, F] f32  the store's log-mel
+/// State:     "order"         [R + N] I32    this epoch's clips from position control.cursor on; -1 = empty place
+///            "target"        [R, K] f32     class distribution of every clip; zeros = unlabelled
+///            "weight"        [R] f32        sample weight
+///            "city"          [R] I32        multimodal models
+///            "time"          [R, 8] f32     multimodal models
+///            "probabilities" [R, K] f32     softmax outputs, written by the inference step
+///            "loss_sum"      [1] F64        metrics since they were last set to zero
+///            "confusion"     [K, K] I32     [true][predicted]
+///            "control"       U8             StepControl
+/// N in "order" is the largest batch of the run: `max_batch` below.
+///
+/// One training step: gather, forward, loss, backward, Adam, metrics; control.cursor += N, control.step += 1.
+/// `max_batch` must be the same for all programs that share `variables`.
+Program emit_training_step(const Backend& backend, Variables& variables, const StepConfig& config, int64_t max_batch);
+
+/// One inference step: gather, forward, softmax, metrics, probabilities; control.cursor += N. Run its setup ops
+/// (Executor::setup) after every change of parameters.
+Program emit_inference_step(const Backend& backend, Variables& variables, const StepConfig& config, int64_t max_batch);
+
+/// Gives every parameter its first value from its Init, and every running statistic 0 or 1, with random numbers that
+/// depend on `seed` and the parameter's name only.
+class Executor;
+void initialize_parameters(Executor& executor, uint64_t seed);
+
+} // namespace scene
