@@ -1,0 +1,54 @@
+#pragma once
+
+// Audio files to mono waves at the project's sample rate, and back. All functions may be called from several threads
+// at once. Errors of the user's files are scene::Error: one line with the file's name and what to do.
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace scene {
+
+/// What a file's header says, before any resampling.
+struct AudioInfo {
+    int sample_rate = 0; ///< Hz
+    int channels = 0;
+    int64_t frames = 0; ///< samples per channel; -1 when the header leaves it open
+};
+
+/// Reads the header only. Fails as read_mono does, except for what only decoding can show.
+AudioInfo audio_info(const std::filesystem::path& file);
+
+/// Decodes WAV, FLAC or OGG (and what else the installed libsndfile reads) to float32, integers scaled to [-1, 1),
+/// averages the channels, and resamples to `sample_rate` with soxr's HQ recipe: ceil(frames * sample_rate / rate)
+/// samples, as librosa.load(file, sr=sample_rate).
+///
+/// Fails on a missing, empty or unreadable file, a folder, a file that is not audio, one that ends before its header
+/// or its last page says, one with no samples or with NaN or infinite samples, and a rate outside 1 to 768 kHz.
+std::vector<float> read_mono(const std::filesystem::path& file, int sample_rate);
+
+/// How a clip becomes exactly as long as the features need. A longer clip keeps its first samples under both rules.
+enum class FitRule : uint8_t {
+    /// A shorter clip starts again at its end until the length is full. The default: every frame then shows the
+    /// scene, where zeros would put a flat floor of -top_db into the features that says only how long the file was.
+    Loop,
+    /// A shorter clip is followed by zeros.
+    Zero,
+};
+
+std::string_view name_of(FitRule rule);            ///< "loop" or "zero"
+FitRule fit_rule_from_name(std::string_view name); ///< fails, listing the names, on any other name
+
+/// `wave`, not empty, cropped or extended to `samples`.
+std::vector<float> fit_length(std::vector<float> wave, int64_t samples, FitRule rule);
+
+/// True when no sample reaches half a step of 16-bit audio (2^-16). Silence is valid input; callers report it.
+bool is_silent(std::span<const float> wave);
+
+/// Writes a mono 16-bit PCM WAV: round(32768 * sample), clipped to 16 bits; samples are finite. The file appears
+/// under its name only when it is complete; its folder must exist.
+void write_wav(const std::filesystem::path& file, std::span<const float> wave, int sample_rate);
+
+} // namespace scene
