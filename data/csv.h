@@ -1,0 +1,40 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace scene {
+
+struct CsvRow {
+    size_t line = 0; ///< of the file, from 1, where the row begins
+    std::vector<std::string> fields;
+};
+
+/// A CSV or TSV file with a header row. Every row has as many fields as the header.
+struct CsvTable {
+    std::string name; ///< of the file, for errors
+    char delimiter = ',';
+    std::vector<std::string> header;
+    std::vector<CsvRow> rows;
+
+    /// Index of a column, -1 if there is none. Header cells are compared without case.
+    int find(std::string_view column) const;
+    /// "metadata.csv:12"
+    std::string place(const CsvRow& row) const;
+    /// "filename, scene_label"
+    std::string header_text() const;
+};
+
+/// RFC 4180: fields may be quoted, "" inside quotes is a quote, quoted fields may hold delimiters and line ends. Also
+/// accepted: a UTF-8 byte-order mark, LF or CRLF, a missing last line end, empty lines (skipped), tabs in place of
+/// commas (when the header has more tabs than commas). Header cells are trimmed. Errors name file and line: not text,
+/// not UTF-8, an open quote, a row with another number of fields than the header, no rows at all.
+CsvTable parse_csv(std::string_view text, const std::string& name);
+CsvTable read_csv(const std::filesystem::path& file);
+
+/// `field` as it must stand in a comma-separated file: quoted only where needed.
+std::string csv_field(std::string_view field);
+
+} // namespace scene

@@ -1,0 +1,58 @@
+#pragma once
+
+// What the readers of all dataset formats agree on: a list of clips with label, place, time, device, session and fold.
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/record_time.h"
+
+namespace scene {
+
+struct Clip {
+    std::string name;           ///< as the metadata writes it; unique
+    std::filesystem::path file; ///< empty if audio is not required and was not found
+    int label = -1;             ///< index into Dataset::classes, -1: unlabelled
+    std::string city;           ///< empty: unknown
+    std::optional<RecordTime> time;
+    std::string device;  ///< empty: unknown
+    std::string session; ///< clips of one recording share it; empty: unknown
+    int fold = -1;       ///< -1: none
+    size_t line = 0;     ///< of the metadata file; 0 if there is none
+};
+
+struct Dataset {
+    std::string format;               ///< "cas2023", "esc50", "tau", "table", "folder"
+    std::vector<std::string> classes; ///< in index order
+    std::vector<std::string> cities;  ///< known to the format, in index order; others are unknown to a model
+    std::vector<Clip> clips;          ///< in the order of the metadata
+    std::filesystem::path source;     ///< the metadata file or the folder of class folders
+
+    /// Index into `cities`, -1 if the city is not among them.
+    int city_index(const std::string& city) const;
+};
+
+struct DatasetOptions {
+    /// "auto", "cas2023", "esc50", "tau", "table" or "folder".
+    std::string format = "auto";
+    /// Where the audio is; empty: beside the metadata file or in a folder `audio` beside it.
+    std::filesystem::path audio;
+    /// Table format: which column holds what, from {file, label, city, time, fold, session, device} to a header cell.
+    /// What is not mentioned is looked for under its own name; only `file` must exist.
+    std::map<std::string, std::string> columns;
+    /// Table and folder formats: the classes in index order; empty: all labels found, sorted.
+    std::vector<std::string> classes;
+    /// false: clips whose file is missing are kept with an empty `file`.
+    bool require_audio = true;
+};
+
+/// Reads a dataset from its metadata file, or from a folder that holds one (or one folder of audio per class). Errors
+/// are one line with file and row: wrong header (found, expected), duplicate names, unknown labels, bad times and
+/// folds, missing audio files (up to 10 rows, then their number), nothing in it.
+Dataset read_dataset(const std::filesystem::path& path, const DatasetOptions& options = {});
+
+} // namespace scene

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace scene {
+
+/// Which clips train with their label, which train without (with pseudo labels in stage 2), and which test. Indices
+/// into the store, ascending.
+struct Split {
+    std::string name;
+    uint64_t seed = 0;
+    std::vector<int32_t> labelled, unlabelled, test;
+    bool operator==(const Split&) const = default;
+};
+
+/// What splits are made from: one entry per clip in every span that is not empty.
+struct ClipColumns {
+    std::span<const int32_t> label; ///< -1: unlabelled
+    std::span<const int32_t> fold;  ///< -1: none
+    std::vector<std::string> classes;
+};
+
+struct SplitOptions {
+    /// "simulation": the labelled clips, half to train and half to test, with the same share of every class; all others
+    ///               unlabelled (paper, section III-A: 870 / 6,960 / 870).
+    /// "experiment": every labelled clip trains, all others unlabelled, no test (1,740 / 6,960).
+    /// "fold:K":     the labelled clips of fold K test; of the other folds, `labelled_share` of every class trains with
+    /// its
+    ///               label and the rest without. Unlabelled clips of fold K are left out.
+    std::string name = "simulation";
+    uint64_t seed = 1234;
+    double labelled_share = 0.2;
+};
+
+/// The same options give the same split on every machine. Error: an unknown name, or a class that would have no clip to
+/// train on or to test.
+Split make_split(const ClipColumns& clips, const SplitOptions& options);
+
+/// A part of some clips held out to choose epochs by.
+struct ValidationSplit {
+    std::vector<int32_t> train, validation; ///< ascending
+};
+
+/// Holds out `share` of `indices`, from every class of `label` (which may hold pseudo labels) alike; clips of label -1
+/// are held out in the same share. Classes with a single clip keep it for training.
+ValidationSplit validation_split(std::span<const int32_t> indices, std::span<const int32_t> label, double share = 0.2,
+                                 uint64_t seed = 1234);
+
+/// JSON: {"format", "version", "name", "seed", "clips", "labelled", "unlabelled", "test"}.
+void save_split(const std::filesystem::path& file, const Split& split, int64_t clips);
+/// Error if the file is not a split, was made for another number of clips, or puts a clip in two places.
+Split load_split(const std::filesystem::path& file, int64_t clips);
+
+} // namespace scene
