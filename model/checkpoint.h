@@ -1,0 +1,53 @@
+#pragma once
+
+// A model on disk: a safetensors file with one F32 tensor per parameter and running statistic, under the names of the
+// PyTorch modules. Two layouts differ from PyTorch's: convolution weights are [K, R, S, C] (PyTorch: [K, C, R, S]), and
+// there is no num_batches_tracked. Metadata, all strings: "format" "scene.cu checkpoint", "version", the network
+// ("model.*"), the features ("features.*"), "classes" and "cities" (JSON arrays), "system", "fit_rule", and what
+// training tells ("training.*").
+//
+// A file that a run resumes from also holds "optim/exp_avg/<parameter>" and "optim/exp_avg_sq/<parameter>" (Adam's
+// moments), "state/target" [R, K], "state/weight" [R] and "state/control" (StepControl, U8).
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "kernels/log_mel_spec.h"
+#include "kernels/safetensors.h"
+#include "model/executor.h"
+#include "model/model_config.h"
+
+namespace scene {
+
+/// Everything but the numbers.
+struct CheckpointInfo {
+    ModelConfig model;
+    LogMelSpec features;
+    std::string fit_rule; ///< how audio of another length is fitted (data/audio.h)
+    std::vector<std::string> classes, cities;
+    std::string system;
+    std::map<std::string, std::string> training; ///< "stage", "epoch", "validation_balanced_accuracy", ...
+
+    bool operator==(const CheckpointInfo&) const = default;
+};
+
+enum class CheckpointContent : uint8_t {
+    Model,    ///< parameters and running statistics
+    Training, ///< and what exact resume needs
+};
+
+/// Writes the executor's variables. The file appears under its name only when it is complete.
+void save_checkpoint(const std::filesystem::path& file, const CheckpointInfo& info, const Executor& executor,
+                     CheckpointContent content = CheckpointContent::Model);
+
+/// Fails when the file is not a checkpoint of ours, is of a newer version, or lacks a setting.
+CheckpointInfo read_checkpoint_info(const SafetensorsFile& file);
+
+/// Fills the executor's parameters and running statistics (and optimiser state). Every name and shape is checked before
+/// anything is changed: fails naming what is missing, has another shape, or belongs to another model.
+void load_checkpoint(const SafetensorsFile& file, Executor& executor,
+                     CheckpointContent content = CheckpointContent::Model);
+
+} // namespace scene

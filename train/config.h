@@ -1,0 +1,99 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "model/model_config.h"
+
+namespace scene {
+
+/// Whether city and time join the audio: Auto means "where the store knows a city or a time".
+enum class Multimodal : uint8_t { Auto, On, Off };
+
+/// [model] in the file. The rest of a network's shape (classes, frames, bands, cities) comes from the store.
+struct ModelSettings {
+    Architecture architecture = Architecture::Fcnn;
+    double width = 1; ///< > 0; scales the convolutions' channels, 1 is the paper's
+    bool deltas = false;
+    Multimodal multimodal = Multimodal::Auto;
+    double conv_dropout = 0.2;    ///< [0, 1)
+    double encoder_dropout = 0.1; ///< [0, 1)
+
+    bool operator==(const ModelSettings&) const = default;
+};
+
+/// [training] in the file.
+struct TrainingSettings {
+    int64_t batch = 64;          ///< >= 1
+    int64_t epochs = 20;         ///< of each stage, at most; >= 1
+    double learning_rate = 1e-4; ///< > 0
+    double decay = 0.9;          ///< (0, 1]: the learning rate is multiplied by it every `decay_every` epochs
+    int64_t decay_every = 2;     ///< >= 1
+    int64_t early_stop = 10;     ///< epochs without a better validation score; 0: never stop early
+    double weight_decay = 0;     ///< Adam's L2, >= 0
+    double label_smoothing = 0.1;
+    bool hard_samples = true;
+    double hard_threshold = 0.7;   ///< clips below this confidence are listed as hard; [0, 1]
+    std::string teacher = "train"; ///< of the hard-sample weights: "train" a System #1 first, or a checkpoint's path
+    double validation_share = 0.2; ///< of the training clips; (0, 1)
+    int64_t stages = 2;            ///< 1: labelled clips only; 2: then pseudo labels
+    uint64_t seed = 1234;
+
+    bool operator==(const TrainingSettings&) const = default;
+};
+
+/// [split] in the file: which clips train and which test (data/splits.h).
+struct SplitSettings {
+    std::string name = "simulation";
+    uint64_t seed = 1234;
+    int64_t fold = 0;           ///< of the splits that have folds
+    double labelled_share = -1; ///< of the training clips that keep their label; -1: as the split defines it
+
+    bool operator==(const SplitSettings&) const = default;
+};
+
+/// [runtime] in the file: where and how it runs. None of it is part of what a run is, except the precision.
+struct RuntimeSettings {
+    std::string device = "auto";    ///< auto, cpu, cuda
+    std::string precision = "fp32"; ///< fp32, tf32, fp16
+    int64_t threads = 0;            ///< 0: all cores
+
+    bool operator==(const RuntimeSettings&) const = default;
+};
+
+/// Everything a run can be told. `system` "1" to "4" are the paper's systems and decide the defaults of
+/// model.architecture, training.hard_samples and training.label_smoothing; any other name of letters, digits, '.',
+/// '_' and '-' starts from System #4.
+struct RunConfig {
+    std::string system = "4";
+    ModelSettings model;
+    TrainingSettings training;
+    SplitSettings split;
+    RuntimeSettings runtime;
+
+    bool operator==(const RunConfig&) const = default;
+};
+
+/// The paper's System #1 to #4 with everything else at its default.
+RunConfig system_config(int number);
+
+/// `config` with what makes it System `number`: name, architecture, hard samples, smoothing (its own, where the
+/// system smooths and `config` does too, else 0.1). Settings the systems share stay.
+RunConfig as_system(RunConfig config, int number);
+
+/// Defaults < the TOML file (may be empty: none) < `overrides`, each "section.key=value" with a TOML value (quotes
+/// around a plain word may be left out). Fails in one line that names file or override, key, value and what is allowed.
+RunConfig load_config(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
+
+/// The configuration as a TOML file that load_config reads back to an equal RunConfig.
+std::string to_toml(const RunConfig& config);
+
+/// "training.batch = 64 (was 32)" for every setting in which two runs differ, [runtime] apart from precision ignored.
+std::vector<std::string> differences(const RunConfig& before, const RunConfig& now);
+
+/// "section.key" of every setting, in the order of the file.
+std::vector<std::string> config_keys();
+
+} // namespace scene

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/backend.h"
+#include "train/metrics.h"
+#include "train/progress.h"
+
+namespace scene {
+
+class FeatureStore;
+
+struct Evaluation {
+    std::vector<std::string> classes;
+    Confusion confusion; ///< over the labelled clips among them
+    /// One row of K class probabilities per clip asked for.
+    std::vector<float> probabilities;
+};
+
+/// A run folder's best model of its last stage, or `path` itself when it is a file.
+std::filesystem::path find_checkpoint(const std::filesystem::path& path);
+
+/// Predicts the clips `rows` of the store. Fails if the checkpoint's features or class names are not the store's.
+/// A city the model does not know is "unknown".
+Evaluation evaluate(Backend& backend, const std::filesystem::path& checkpoint, const FeatureStore& store,
+                    std::span<const int32_t> rows, const Session& session, int64_t batch = 64);
+
+} // namespace scene

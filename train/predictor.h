@@ -1,0 +1,39 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/backend.h"
+#include "model/checkpoint.h"
+
+namespace scene {
+
+/// One clip to be classified.
+struct PredictorClip {
+    std::vector<float> wave; ///< mono, at info().features.sample_rate, of any length > 0
+    std::string city;        ///< empty or not in info().cities: unknown
+    std::string time;        ///< "YYYY-MM-DD HH:MM:SS"; empty: unknown
+};
+
+/// A checkpoint made ready to classify waves; nothing but the checkpoint is read. `batch` clips at a time.
+class Predictor {
+public:
+    Predictor(Backend& backend, const std::filesystem::path& checkpoint, int64_t batch = 1);
+    ~Predictor();
+    Predictor(const Predictor&) = delete;
+    Predictor& operator=(const Predictor&) = delete;
+
+    const CheckpointInfo& info() const;
+    int64_t batch() const;
+    /// Class probabilities [clips, K] of at most `batch` clips.
+    std::vector<float> predict(std::span<const PredictorClip> clips);
+
+private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+} // namespace scene

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels/backend.h"
+#include "train/config.h"
+#include "train/metrics.h"
+#include "train/progress.h"
+
+namespace scene {
+
+class FeatureStore;
+struct Split;
+
+/// The end of a run, also in run/result.json.
+struct RunResult {
+    std::string system;
+    double train_score = 0;               ///< best validation balanced accuracy of stage 1 (paper: "Train")
+    std::optional<double> pseudo_score;   ///< of stage 2, against pseudo labels (paper: "Pseudo")
+    std::optional<double> labelled_score; ///< of stage 2's best epoch on truly labelled validation clips
+    std::optional<Confusion> test;        ///< when the split has labelled test clips
+    int64_t hard_clips = 0;               ///< below the threshold, in the last stage that was weighted
+    std::filesystem::path checkpoint;     ///< the best model of the last stage
+    bool was_complete = false;            ///< the run had ended before; nothing was computed
+};
+
+/// The network `settings` describes on this store.
+ModelConfig model_for(const ModelSettings& settings, const FeatureStore& store);
+
+/// Trains one system in the paper's stages and predicts the test clips (paper, section II-E), leaving in `run`:
+/// config.toml, split.json, metrics.jsonl, best_model_1.safetensors, pseudo_labels.csv, best_model_2.safetensors,
+/// last.safetensors, hard_samples.csv, predictions.csv, result.json, report.html and a TensorBoard event file. A run
+/// that was stopped or killed at any moment goes on after its last complete epoch, to the same bits. Fails when `run`
+/// holds another configuration, split or store, and when a loss or gradient is no longer finite.
+RunResult train_system(Backend& backend, const FeatureStore& store, const Split& split, const RunConfig& config,
+                       const std::filesystem::path& run, const Session& session);
+
+} // namespace scene
