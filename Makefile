@@ -1,33 +1,61 @@
-# scene.cu: `make` builds build/scene, `make test` runs the tests, `make demo` trains System #4 on synthetic audio.
-# Variables: BUILD (output folder), CXX, ARCH (-march value), SANITIZE=address,undefined.
+# scene.cu. `make help` lists the targets.
+# Variables: BUILD (output folder), CXX, ARCH (-march value), SANITIZE=address,undefined, JOBS, PREFIX, DESTDIR.
 
-BUILD    ?= build
 ARCH     ?= native
-CXX      ?= g++
-CXXFLAGS ?= -O3 -g1
 SANITIZE ?=
+BUILD    ?= build$(if $(SANITIZE),/sanitize)
+JOBS     ?= $(shell nproc)
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+CXXFLAGS ?= -g1
 
-ROOMS := kernels model data train
-PACKAGES := g++ make pkg-config libdnnl-dev libsndfile1-dev libsoxr-dev libcli11-dev libtomlplusplus-dev \
-            nlohmann-json3-dev libfmt-dev libgtest-dev libbenchmark-dev
+# make's own default for CXX is replaced; a CXX from the environment or the command line stands.
+ifeq ($(origin CXX),default)
+CXX := $(if $(shell command -v ccache),ccache )g++
+endif
 
-FLAGS := -std=c++20 -march=$(ARCH) -mprefer-vector-width=512 -fopenmp -fno-math-errno -fno-trapping-math \
+# -O3 where the time of a step is spent, less where compiling would cost more than it gives.
+OPTIMIZE_kernels := -O3
+OPTIMIZE_model   := -O2
+OPTIMIZE_data    := -O2
+OPTIMIZE_train   := -O2
+OPTIMIZE_tools   := -O2
+OPTIMIZE_tests   := -O1
+
+# From the top down: an include, and a link, only ever goes to the right.
+ROOMS := tools train model data kernels
+below_tools   := train model data kernels
+below_train   := model data kernels
+below_model   := kernels
+below_data    := kernels
+below_kernels :=
+TESTED := $(foreach r,$(ROOMS),$(if $(wildcard tests/$(r)/*.cpp),$(r)))
+
+WIDE  := $(if $(filter x86_64,$(shell uname -m)),-mprefer-vector-width=512)
+FLAGS := -std=c++20 -march=$(ARCH) $(WIDE) -fopenmp -fno-math-errno -fno-trapping-math \
          -Wall -Wextra -Werror -I. -MMD -MP $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 LIBS  := -ldnnl -lsndfile -lsoxr -lfmt
 
-sources_of   = $(wildcard $(1)/*.cpp) $(if $(filter kernels,$(1)),$(wildcard kernels/cpu/*.cpp))
-objects_of   = $(patsubst %.cpp,$(BUILD)/%.o,$(call sources_of,$(1)))
-below_kernels :=
-below_model   := kernels
-below_data    := kernels
-below_train   := model data kernels
-below_tools   := train model data kernels
+sources_of  = $(wildcard $(1)/*.cpp) $(if $(filter kernels,$(1)),$(wildcard kernels/cpu/*.cpp))
+objects_of  = $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out tools/main.cpp,$(call sources_of,$(1))))
+archives_of = $(patsubst %,$(BUILD)/lib%.a,$(1) $(below_$(1)))
+format_files = $(shell git ls-files '*.cpp' '*.h')
 
-.PHONY: all clean
+.PHONY: all help dependencies test demo fuzz format check-format install clean
 all: $(BUILD)/scene
 
-$(BUILD)/scene: $(call objects_of,tools) $(ROOMS:%=$(BUILD)/lib%.a)
-	$(CXX) $(FLAGS) $(CXXFLAGS) $(filter %.o,$^) $(patsubst %,$(BUILD)/lib%.a,$(below_tools)) $(LIBS) -o $@
+help:
+	@echo "make               build $(BUILD)/scene"
+	@echo "make test          install what is missing, build, run every test"
+	@echo "make demo          install what is missing, build, train System #4 on synthetic scenes"
+	@echo "make test-ROOM     the tests of one room: $(TESTED)"
+	@echo "make fuzz          the parsers on damaged files, under AddressSanitizer"
+	@echo "make format        clang-format on all sources; make check-format only looks"
+	@echo "make install       scene and its configs to PREFIX ($(PREFIX))"
+	@echo "make clean         remove $(BUILD)"
+
+$(BUILD)/scene: $(BUILD)/tools/main.o $(call archives_of,tools)
+	$(CXX) $(FLAGS) $(CXXFLAGS) $^ $(LIBS) -o $@
 
 # One archive per room, so that a room's tests link only what the room may enter.
 define room
@@ -39,18 +67,44 @@ $(foreach r,$(ROOMS),$(eval $(call room,$(r))))
 
 # tests/<room>/*.cpp make one program per room: build/tests/<room>.
 define room_tests
-$(BUILD)/tests/$(1): $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/$(1)/*.cpp) tests/main.cpp) $(patsubst %,$(BUILD)/lib%.a,$(1) $(below_$(1)))
+$(BUILD)/tests/$(1): $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/$(1)/*.cpp) tests/main.cpp) $(call archives_of,$(1))
 	@mkdir -p $$(@D)
-	$$(CXX) $$(FLAGS) $$(CXXFLAGS) $$(filter %.o,$$^) $(patsubst %,$(BUILD)/lib%.a,$(filter $(ROOMS),$(1)) $(below_$(1))) $$(LIBS) -lgtest -o $$@
+	$$(CXX) $$(FLAGS) $$(CXXFLAGS) $$^ $$(LIBS) -lgtest -o $$@
 .PHONY: test-$(1)
 test-$(1): $(BUILD)/tests/$(1)
 	$$<
 endef
-$(foreach r,$(ROOMS),$(eval $(call room_tests,$(r))))
+$(foreach r,$(TESTED),$(eval $(call room_tests,$(r))))
+test-tools: $(BUILD)/scene
 
 $(BUILD)/%.o: %.cpp
 	@mkdir -p $(@D)
-	$(CXX) $(FLAGS) $(CXXFLAGS) -c $< -o $@
+	$(CXX) $(FLAGS) $(OPTIMIZE_$(firstword $(subst /, ,$<))) $(CXXFLAGS) -c $< -o $@
+
+dependencies:
+	@tools/install_dependencies.sh
+
+.PHONY: programs
+programs: $(BUILD)/scene $(TESTED:%=$(BUILD)/tests/%)
+
+test: dependencies
+	@$(MAKE) --no-print-directory -j$(JOBS) programs
+	@tests/run_tests.sh $(TESTED:%=$(BUILD)/tests/%)
+
+demo: dependencies
+	@$(MAKE) --no-print-directory -j$(JOBS) $(BUILD)/scene
+	@SCENE=$(BUILD)/scene DEMO_DIR=$(or $(DEMO_DIR),$(BUILD)/demo) tools/demo.sh
+
+format:
+	clang-format -i $(format_files)
+
+check-format:
+	clang-format --dry-run -Werror $(format_files)
+
+install: $(BUILD)/scene
+	install -D -m 755 $(BUILD)/scene $(DESTDIR)$(PREFIX)/bin/scene
+	install -d $(DESTDIR)$(PREFIX)/share/scene/configs
+	install -m 644 configs/*.toml $(DESTDIR)$(PREFIX)/share/scene/configs
 
 clean:
 	rm -rf $(BUILD)
