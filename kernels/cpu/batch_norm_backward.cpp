@@ -1,0 +1,209 @@
+#include "kernels/cpu/checks.h"
+#include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/dropout.h"
+#include "kernels/cpu/parallel.h"
+
+#include <limits>
+
+namespace scene::cpu {
+namespace {
+
+/// Operands of both passes. Pass 1 sums dz and dz*(x - mean) for each channel; pass 2 writes
+/// dx = scale*(dz - mean_dz - (x - mean)*slope), with slope = inv_std * mean(dz*xhat).
+struct Operands {
+    float* dx;
+    const float *dy, *x, *mean, *scale, *shift;
+    int64_t channels;
+    float floor; ///< the relu passes what is above it
+};
+
+void add_rows(float* sums, const Operands& op, const DropoutRows& dropout, int64_t begin, int64_t end) {
+    const int64_t channels = op.channels;
+    float* sum_dz = sums;
+    float* sum_dz_x = sums + channels;
+    for (int64_t r = begin; r < end; ++r) {
+        const float* x = op.x + r * channels;
+        const float* dy = op.dy + r * channels;
+        const float* factor = dropout.row(r * channels, channels);
+#pragma omp simd
+        for (int64_t c = 0; c < channels; ++c) {
+            const float z = op.scale[c] * x[c] + op.shift[c];
+            const float dz = z > op.floor ? dy[c] * factor[c] : 0.0f;
+            sum_dz[c] += dz;
+            sum_dz_x[c] += dz * (x[c] - op.mean[c]);
+        }
+    }
+}
+
+void write_rows(const Operands& op, const DropoutRows& dropout, const float* mean_dz, const float* slope, int64_t begin,
+                int64_t end) {
+    const int64_t channels = op.channels;
+    for (int64_t r = begin; r < end; ++r) {
+        const float* x = op.x + r * channels;
+        const float* dy = op.dy + r * channels;
+        float* dx = op.dx + r * channels;
+        const float* factor = dropout.row(r * channels, channels);
+#pragma omp simd
+        for (int64_t c = 0; c < channels; ++c) {
+            const float z = op.scale[c] * x[c] + op.shift[c];
+            const float dz = z > op.floor ? dy[c] * factor[c] : 0.0f;
+            dx[c] = op.scale[c] * (dz - mean_dz[c] - (x[c] - op.mean[c]) * slope[c]);
+        }
+    }
+}
+
+/// `p` counts the pooled lines of all clips.
+struct PooledLines {
+    int64_t height, width, out_height, out_width;
+    int64_t first_input_line(int64_t p) const { return p / out_height * height + p % out_height * 2; }
+};
+
+void add_pooled_lines(float* sums, const Operands& op, const PooledLines& lines, int64_t begin, int64_t end) {
+    const int64_t channels = op.channels, line = lines.width * channels;
+    float* sum_dz = sums;
+    float* sum_dz_x = sums + channels;
+    for (int64_t p = begin; p < end; ++p) {
+        const float* x = op.x + lines.first_input_line(p) * line;
+        const float* dy = op.dy + p * lines.out_width * channels;
+        for (int64_t q = 0; q < lines.out_width; ++q, x += 2 * channels, dy += channels) {
+#pragma omp simd
+            for (int64_t c = 0; c < channels; ++c) {
+                const float a = op.scale[c], b = op.shift[c];
+                float largest = a * x[c] + b, at = x[c];
+                const auto challenge = [&](float value) {
+                    const float z = a * value + b;
+                    at = z > largest ? value : at;
+                    largest = z > largest ? z : largest;
+                };
+                challenge(x[c + channels]);
+                challenge(x[c + line]);
+                challenge(x[c + line + channels]);
+                const float dz = largest > op.floor ? dy[c] : 0.0f;
+                sum_dz[c] += dz;
+                sum_dz_x[c] += dz * (at - op.mean[c]);
+            }
+        }
+    }
+}
+
+/// dx where no gradient arrives: positions beyond the last whole window.
+void write_beyond(const Operands& op, const float* mean_dz, const float* slope, int64_t first, int64_t positions) {
+    const int64_t channels = op.channels;
+    for (int64_t r = first; r < first + positions; ++r) {
+        const float* x = op.x + r * channels;
+        float* dx = op.dx + r * channels;
+#pragma omp simd
+        for (int64_t c = 0; c < channels; ++c) dx[c] = op.scale[c] * (-mean_dz[c] - (x[c] - op.mean[c]) * slope[c]);
+    }
+}
+
+void write_pooled_lines(const Operands& op, const PooledLines& lines, const float* mean_dz, const float* slope,
+                        int64_t begin, int64_t end) {
+    const int64_t channels = op.channels, line = lines.width * channels;
+    const int64_t right = channels, below = line, below_right = line + channels;
+    for (int64_t p = begin; p < end; ++p) {
+        const int64_t first_line = lines.first_input_line(p);
+        const float* x = op.x + first_line * line;
+        float* dx = op.dx + first_line * line;
+        const float* dy = op.dy + p * lines.out_width * channels;
+        for (int64_t q = 0; q < lines.out_width; ++q, x += 2 * channels, dx += 2 * channels, dy += channels) {
+#pragma omp simd
+            for (int64_t c = 0; c < channels; ++c) {
+                const float a = op.scale[c], b = op.shift[c];
+                const float x00 = x[c], x01 = x[c + right], x10 = x[c + below], x11 = x[c + below_right];
+                const float z00 = a * x00 + b, z01 = a * x01 + b, z10 = a * x10 + b, z11 = a * x11 + b;
+                const float above = z01 > z00 ? z01 : z00, under = z11 > z10 ? z11 : z10;
+                const float largest = under > above ? under : above;
+                const float dz = largest > op.floor ? dy[c] : 0.0f;
+                // The first position whose z is the largest takes dz.
+                const float dz00 = z00 == largest ? dz : 0.0f;
+                const float dz01 = (z00 != largest && z01 == largest) ? dz : 0.0f;
+                const float dz10 = (above != largest && z10 == largest) ? dz : 0.0f;
+                const float dz11 = (above != largest && z10 != largest) ? dz : 0.0f;
+                dx[c] = a * (dz00 - mean_dz[c] - (x00 - op.mean[c]) * slope[c]);
+                dx[c + right] = a * (dz01 - mean_dz[c] - (x01 - op.mean[c]) * slope[c]);
+                dx[c + below] = a * (dz10 - mean_dz[c] - (x10 - op.mean[c]) * slope[c]);
+                dx[c + below_right] = a * (dz11 - mean_dz[c] - (x11 - op.mean[c]) * slope[c]);
+            }
+        }
+        const int64_t last_column = lines.width - 1;
+        if (lines.width % 2 == 1) {
+            write_beyond(op, mean_dz, slope, first_line * lines.width + last_column, 1);
+            write_beyond(op, mean_dz, slope, (first_line + 1) * lines.width + last_column, 1);
+        }
+        if (lines.height % 2 == 1 && p % lines.out_height == lines.out_height - 1)
+            write_beyond(op, mean_dz, slope, (first_line + 2) * lines.width, lines.width);
+    }
+}
+
+/// The sums of pass 1, for x as rows or as pooled lines.
+GroupedSum sums_of(const Shape& x, bool max_pool) {
+    const int64_t channels = x[x.rank() - 1];
+    if (max_pool) return {1, x[0] * (x[1] / 2), 2 * channels, x[2] / 2};
+    return {1, x.elements() / channels, 2 * channels, 1};
+}
+
+} // namespace
+
+size_t CpuBackend::batch_norm_scratch_bytes(const Shape& x) const {
+    const auto channels = static_cast<size_t>(x[x.rank() - 1]);
+    size_t partials = sums_of(x, false).partials();
+    if (x.rank() == 4) partials = std::max(partials, sums_of(x, true).partials());
+    return partials * sizeof(double) + 2 * channels * sizeof(float);
+}
+
+void CpuBackend::batch_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor x, Tensor mean,
+                                     Tensor inv_std, Tensor scale, Tensor shift, Tensor scratch,
+                                     const NormEpilogue& epilogue, Tensor control) {
+    const int64_t channels = channels_of(x, "x"), rows = x.elements() / channels;
+    const Shape per_channel{channels};
+    const DropoutRows dropout(epilogue.dropout, control);
+    PooledLines lines{};
+    if (epilogue.max_pool) {
+        SCENE_CHECK(!dropout.active(), "batch norm with both dropout and pooling");
+        check_poolable(x);
+        lines = {x.shape[1], x.shape[2], x.shape[1] / 2, x.shape[2] / 2};
+    }
+    const Operands op{.dx = optional_floats(dx, x.shape, "dx"),
+                      .dy = floats(dy, epilogue.max_pool ? pooled_shape(x.shape) : x.shape, "dy"),
+                      .x = floats(x, x.shape, "x"),
+                      .mean = floats(mean, per_channel, "mean"),
+                      .scale = floats(scale, per_channel, "scale"),
+                      .shift = floats(shift, per_channel, "shift"),
+                      .channels = channels,
+                      .floor = epilogue.relu ? 0.0f : -std::numeric_limits<float>::infinity()};
+    const float* inverse = floats(inv_std, per_channel, "inv_std");
+    float* out_dgamma = floats(dgamma, per_channel, "dgamma");
+    float* out_dbeta = floats(dbeta, per_channel, "dbeta");
+    SCENE_CHECK(scratch && scratch.bytes() >= batch_norm_scratch_bytes(x.shape), "batch norm scratch is too small");
+
+    const GroupedSum reduction = sums_of(x.shape, epilogue.max_pool);
+    auto* partial = static_cast<double*>(scratch.data);
+    const double* sums = reduction.run(threads_, partial, [&](int64_t, int64_t begin, int64_t end, float* into) {
+        if (epilogue.max_pool) {
+            add_pooled_lines(into, op, lines, begin, end);
+        } else {
+            add_rows(into, op, dropout, begin, end);
+        }
+    });
+    auto* mean_dz = reinterpret_cast<float*>(partial + reduction.partials());
+    float* slope = mean_dz + channels;
+    for (int64_t c = 0; c < channels; ++c) {
+        const double dz_xhat = sums[channels + c] * static_cast<double>(inverse[c]);
+        out_dbeta[c] = static_cast<float>(sums[c]);
+        out_dgamma[c] = static_cast<float>(dz_xhat);
+        mean_dz[c] = static_cast<float>(sums[c] / static_cast<double>(rows));
+        slope[c] = static_cast<float>(dz_xhat / static_cast<double>(rows) * static_cast<double>(inverse[c]));
+    }
+
+    if (!op.dx) return;
+    if (epilogue.max_pool) {
+        for_pieces(threads_, x.shape[0] * lines.out_height, grain_for(2 * lines.width * channels),
+                   [&](int64_t begin, int64_t end) { write_pooled_lines(op, lines, mean_dz, slope, begin, end); });
+    } else {
+        for_pieces(threads_, rows, grain_for(channels),
+                   [&](int64_t begin, int64_t end) { write_rows(op, dropout, mean_dz, slope, begin, end); });
+    }
+}
+
+} // namespace scene::cpu
