@@ -35,9 +35,4 @@ Program emit_training_step(const Backend& backend, Variables& variables, const S
 /// (Executor::setup) after every change of parameters.
 Program emit_inference_step(const Backend& backend, Variables& variables, const StepConfig& config, int64_t max_batch);
 
-/// Gives every parameter its first value from its Init, and every running statistic 0 or 1, with random numbers that
-/// depend on `seed` and the parameter's name only.
-class Executor;
-void initialize_parameters(Executor& executor, uint64_t seed);
-
 } // namespace scene
