@@ -44,12 +44,11 @@ struct TrainingSettings {
     bool operator==(const TrainingSettings&) const = default;
 };
 
-/// [split] in the file: which clips train and which test (data/splits.h).
+/// [split] in the file: which clips train and which test; data/splits.h explains the names.
 struct SplitSettings {
     std::string name = "simulation";
     uint64_t seed = 1234;
-    int64_t fold = 0;           ///< of the splits that have folds
-    double labelled_share = -1; ///< of the training clips that keep their label; -1: as the split defines it
+    double labelled_share = 0.2; ///< (0, 1]: share of the training clips that keep their label, where the split says so
 
     bool operator==(const SplitSettings&) const = default;
 };

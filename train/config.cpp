@@ -1,0 +1,366 @@
+#include "train/config.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <numeric>
+#include <optional>
+
+#include <toml++/toml.h>
+
+#include "kernels/error.h"
+
+namespace scene {
+namespace {
+
+/// One key of the file: how to read it from TOML, how to write it, what it may be.
+struct Setting {
+    std::string key;     ///< "training.batch"
+    std::string allowed; ///< "a whole number from 1 to 65536"
+    bool text = false;   ///< takes a string, so that an override may leave its quotes out
+    std::function<bool(RunConfig&, const toml::node&)> read; ///< false: not allowed
+    std::function<std::string(const RunConfig&)> write;
+};
+
+template <typename Field> Setting integer(std::string key, int64_t low, int64_t high, Field field) {
+    return {std::move(key), fmt::format("a whole number from {} to {}", low, high), false,
+            [=](RunConfig& config, const toml::node& node) {
+                const auto* value = node.as_integer();
+                if (!value || value->get() < low || value->get() > high) return false;
+                using Number = std::remove_reference_t<decltype(field(config))>;
+                field(config) = static_cast<Number>(value->get());
+                return true;
+            },
+            [=](const RunConfig& config) { return fmt::format("{}", field(config)); }};
+}
+
+/// An interval as text, "(0, 1]", and as a test.
+struct Interval {
+    double low, high;
+    bool with_low, with_high;
+
+    bool holds(double x) const { return (x > low || (with_low && x == low)) && (x < high || (with_high && x == high)); }
+    std::string text() const {
+        if (std::isinf(high)) return with_low ? fmt::format("{} or more", low) : fmt::format("above {}", low);
+        return fmt::format("{}{} and {}{}", with_low ? "from " : "above ", low, with_high ? "at most " : "below ",
+                           high);
+    }
+};
+
+template <typename Field> Setting number(std::string key, Interval interval, Field field) {
+    return {std::move(key), "a number " + interval.text(), false,
+            [=](RunConfig& config, const toml::node& node) {
+                const std::optional<double> value = node.is_number() ? node.value<double>() : std::nullopt;
+                if (!value || !std::isfinite(*value) || !interval.holds(*value)) return false;
+                field(config) = *value;
+                return true;
+            },
+            [=](const RunConfig& config) {
+                const std::string text = fmt::format("{}", field(config));
+                return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
+            }};
+}
+
+template <typename Field> Setting flag(std::string key, Field field) {
+    return {std::move(key), "true or false", false,
+            [=](RunConfig& config, const toml::node& node) {
+                const auto* value = node.as_boolean();
+                if (value) field(config) = value->get();
+                return value != nullptr;
+            },
+            [=](const RunConfig& config) { return field(config) ? "true" : "false"; }};
+}
+
+std::string quoted(const std::string& text) {
+    std::string out = "\"";
+    for (char c : text) {
+        if (c == '"' || c == '\\') out += '\\';
+        out += c;
+    }
+    return out + '"';
+}
+
+template <typename Field>
+Setting text(std::string key, std::string allowed, std::function<bool(const std::string&)> valid, Field field) {
+    return {std::move(key), std::move(allowed), true,
+            [=](RunConfig& config, const toml::node& node) {
+                const auto* value = node.as_string();
+                if (!value || !valid(value->get())) return false;
+                field(config) = value->get();
+                return true;
+            },
+            [=](const RunConfig& config) { return quoted(field(config)); }};
+}
+
+template <typename Value> struct Choice {
+    std::string name;
+    Value value;
+};
+
+template <typename Value, typename Field>
+Setting choice(std::string key, std::vector<Choice<Value>> choices, Field field) {
+    std::string allowed = "one of";
+    for (const auto& one : choices) allowed += (&one == &choices.front() ? " " : ", ") + quoted(one.name);
+    return {std::move(key), allowed, true,
+            [=](RunConfig& config, const toml::node& node) {
+                const auto* value = node.as_string();
+                if (!value) return false;
+                for (const auto& one : choices)
+                    if (one.name == value->get()) return field(config) = one.value, true;
+                return false;
+            },
+            [=](const RunConfig& config) {
+                const auto found = std::find_if(choices.begin(), choices.end(),
+                                                [&](const auto& one) { return one.value == field(config); });
+                SCENE_CHECK(found != choices.end(), "a setting holds a value that is not among its choices");
+                return quoted(found->name);
+            }};
+}
+
+bool is_system_name(const std::string& name) {
+    return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](unsigned char c) {
+        return std::isalnum(c) || c == '.' || c == '_' || c == '-';
+    });
+}
+
+bool is_printable(const std::string& text) {
+    return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) { return c >= 32 && c != 127; });
+}
+
+#define FIELD(path)                                                                                                    \
+    [](auto& config) -> auto& { return config.path; }
+
+const std::vector<Setting>& settings() {
+    constexpr double infinite = std::numeric_limits<double>::infinity();
+    constexpr int64_t any = std::numeric_limits<int64_t>::max();
+    constexpr Interval share{0, 1, false, false}, from_0_below_1{0, 1, true, false};
+    static const std::vector<Setting> all = {
+        text("system", R"("1" to "4", or a name of letters, digits, '.', '_' and '-')", is_system_name, FIELD(system)),
+        choice<Architecture>("model.architecture", {{"se-trans", Architecture::SeTrans}, {"fcnn", Architecture::Fcnn}},
+                             FIELD(model.architecture)),
+        number("model.width", {0, 16, false, true}, FIELD(model.width)),
+        flag("model.deltas", FIELD(model.deltas)),
+        choice<Multimodal>("model.multimodal",
+                           {{"auto", Multimodal::Auto}, {"on", Multimodal::On}, {"off", Multimodal::Off}},
+                           FIELD(model.multimodal)),
+        number("model.conv_dropout", from_0_below_1, FIELD(model.conv_dropout)),
+        number("model.encoder_dropout", from_0_below_1, FIELD(model.encoder_dropout)),
+        integer("training.batch", 1, 65536, FIELD(training.batch)),
+        integer("training.epochs", 1, 1000000, FIELD(training.epochs)),
+        number("training.learning_rate", {0, 10, false, true}, FIELD(training.learning_rate)),
+        number("training.decay", {0, 1, false, true}, FIELD(training.decay)),
+        integer("training.decay_every", 1, 1000000, FIELD(training.decay_every)),
+        integer("training.early_stop", 0, 1000000, FIELD(training.early_stop)),
+        number("training.weight_decay", {0, infinite, true, false}, FIELD(training.weight_decay)),
+        number("training.label_smoothing", from_0_below_1, FIELD(training.label_smoothing)),
+        flag("training.hard_samples", FIELD(training.hard_samples)),
+        number("training.hard_threshold", {0, 1, true, true}, FIELD(training.hard_threshold)),
+        text("training.teacher", R"("train" or the path of a checkpoint)", is_printable, FIELD(training.teacher)),
+        number("training.validation_share", share, FIELD(training.validation_share)),
+        integer("training.stages", 1, 2, FIELD(training.stages)),
+        integer("training.seed", 0, any, FIELD(training.seed)),
+        text("split.name", "the name of a split, such as \"simulation\", \"experiment\" or \"fold:4\"", is_printable,
+             FIELD(split.name)),
+        integer("split.seed", 0, any, FIELD(split.seed)),
+        number("split.labelled_share", {0, 1, false, true}, FIELD(split.labelled_share)),
+        choice<std::string>("runtime.device", {{"auto", "auto"}, {"cpu", "cpu"}, {"cuda", "cuda"}},
+                            FIELD(runtime.device)),
+        choice<std::string>("runtime.precision", {{"fp32", "fp32"}, {"tf32", "tf32"}, {"fp16", "fp16"}},
+                            FIELD(runtime.precision)),
+        integer("runtime.threads", 0, 4096, FIELD(runtime.threads)),
+    };
+    return all;
+}
+
+#undef FIELD
+
+size_t edit_distance(const std::string& a, const std::string& b) {
+    std::vector<size_t> row(b.size() + 1);
+    std::iota(row.begin(), row.end(), size_t{0});
+    for (size_t i = 1; i <= a.size(); ++i) {
+        size_t diagonal = row[0]++;
+        for (size_t j = 1; j <= b.size(); ++j) {
+            const size_t substitute = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            row[j] = std::min({row[j] + 1, row[j - 1] + 1, substitute});
+        }
+    }
+    return row.back();
+}
+
+const Setting& find_setting(const std::string& key, const std::string& place) {
+    for (const Setting& setting : settings())
+        if (setting.key == key) return setting;
+    const auto last_part = [](const std::string& name) { return name.substr(name.rfind('.') + 1); };
+    const Setting* nearest = nullptr;
+    size_t distance = 4;
+    for (const Setting& setting : settings()) {
+        const size_t here =
+            std::min(edit_distance(key, setting.key), edit_distance(last_part(key), last_part(setting.key)));
+        if (here < distance) distance = here, nearest = &setting;
+    }
+    if (nearest) fail("{}: unknown key '{}'; did you mean '{}'?", place, key, nearest->key);
+    std::string keys;
+    for (const Setting& setting : settings()) keys += (keys.empty() ? "" : ", ") + setting.key;
+    fail("{}: unknown key '{}'; the keys are {}", place, key, keys);
+}
+
+/// The value as the user wrote it, on one line.
+std::string shown(const toml::node& node) {
+    std::ostringstream stream;
+    node.visit([&](const auto& value) { stream << value; });
+    std::string text = stream.str();
+    std::replace(text.begin(), text.end(), '\n', ' ');
+    return text;
+}
+
+void apply(RunConfig& config, const Setting& setting, const toml::node& node, const std::string& place) {
+    if (!setting.read(config, node))
+        fail("{}: {} = {} is not allowed; give {}", place, setting.key, shown(node), setting.allowed);
+}
+
+/// A value of a file or an override on its way into the configuration.
+struct Assignment {
+    const Setting* setting;
+    std::string place;
+    toml::table holder; ///< owns the node under "value"
+
+    const toml::node& node() const { return *holder.get("value"); }
+};
+
+Assignment assignment(const Setting& setting, std::string place, const toml::node& node) {
+    Assignment out{&setting, std::move(place), {}};
+    node.visit([&](const auto& value) { out.holder.insert("value", value); });
+    return out;
+}
+
+std::vector<Assignment> read_file(const std::filesystem::path& file) {
+    if (!std::filesystem::is_regular_file(file))
+        fail("{}: there is no such configuration file; configs/ has examples", file.string());
+    toml::table table;
+    try {
+        table = toml::parse_file(file.string());
+    } catch (const toml::parse_error& error) {
+        fail("{}:{}: not TOML: {}", file.string(), error.source().begin.line, error.description());
+    }
+    std::vector<Assignment> out;
+    const auto collect = [&](auto&& self, const toml::table& section, const std::string& prefix) -> void {
+        for (const auto& [name, node] : section) {
+            const std::string key = prefix + std::string(name.str());
+            const std::string place = fmt::format("{}:{}", file.string(), node.source().begin.line);
+            const bool is_section = std::any_of(settings().begin(), settings().end(), [&](const Setting& setting) {
+                return setting.key.starts_with(key + ".");
+            });
+            if (node.is_table() && is_section)
+                self(self, *node.as_table(), key + ".");
+            else if (is_section)
+                fail("{}: {} = {} is not allowed; it is a section: [{}]", place, key, shown(node), key);
+            else
+                out.push_back(assignment(find_setting(key, place), place, node));
+        }
+    };
+    collect(collect, table, "");
+    return out;
+}
+
+Assignment read_override(const std::string& text) {
+    const std::string place = "--set " + text;
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0)
+        fail("{}: write it as section.key=value, such as training.epochs=3", place);
+    const auto trimmed = [](std::string part) {
+        part.erase(0, std::min(part.find_first_not_of(' '), part.size()));
+        part.erase(part.find_last_not_of(' ') + 1);
+        return part;
+    };
+    const std::string value = trimmed(text.substr(equals + 1));
+    const Setting& setting = find_setting(trimmed(text.substr(0, equals)), place);
+    const bool bare = value.empty() || (value.front() != '"' && value.front() != '\'');
+    if (setting.text && bare) return assignment(setting, place, toml::value<std::string>(value));
+    try {
+        const toml::table table = toml::parse("value = " + value);
+        if (table.size() == 1) return assignment(setting, place, *table.get("value"));
+    } catch (const toml::parse_error&) {}
+    fail("{}: {} = {} is not allowed; give {}", place, setting.key, value, setting.allowed);
+}
+
+std::optional<int> paper_system(const std::string& name) {
+    if (name.size() != 1 || name[0] < '1' || name[0] > '4') return std::nullopt;
+    return name[0] - '0';
+}
+
+/// Label, not content: a run that calls itself System #2 is System #2.
+void check_system(const RunConfig& config, const std::string& place) {
+    const std::optional<int> number = paper_system(config.system);
+    if (!number) return;
+    const RunConfig paper = system_config(*number);
+    std::string wrong;
+    if (config.model.architecture != paper.model.architecture) wrong = "model.architecture";
+    if (config.training.hard_samples != paper.training.hard_samples) wrong = "training.hard_samples";
+    if ((config.training.label_smoothing > 0) != (paper.training.label_smoothing > 0))
+        wrong = "training.label_smoothing";
+    if (wrong.empty()) return;
+    const auto& setting = find_setting(wrong, place);
+    fail(
+        "{}: {} = {} is not the paper's System #{}, which has {}; leave it out, or give the run another name: system = "
+        "\"{}-changed\"",
+        place, wrong, setting.write(config), *number, setting.write(paper), *number);
+}
+
+} // namespace
+
+RunConfig as_system(RunConfig config, int number) {
+    SCENE_CHECK(number >= 1 && number <= 4, "the paper has Systems #1 to #4");
+    const bool smoothed = config.training.label_smoothing > 0;
+    config.system = std::to_string(number);
+    config.model.architecture = number == 1 ? Architecture::SeTrans : Architecture::Fcnn;
+    config.training.hard_samples = number >= 3;
+    config.training.label_smoothing = number < 4 ? 0 : smoothed ? config.training.label_smoothing : 0.1;
+    return config;
+}
+
+RunConfig system_config(int number) { return as_system({}, number); }
+
+RunConfig load_config(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
+    std::vector<Assignment> assignments;
+    if (!file.empty()) assignments = read_file(file);
+    for (const std::string& text : overrides) assignments.push_back(read_override(text));
+
+    RunConfig named;
+    for (const Assignment& one : assignments)
+        if (one.setting->key == "system") apply(named, *one.setting, one.node(), one.place);
+    RunConfig config = system_config(paper_system(named.system).value_or(4));
+    for (const Assignment& one : assignments) apply(config, *one.setting, one.node(), one.place);
+    check_system(config, file.empty() ? "settings" : file.string());
+    return config;
+}
+
+std::string to_toml(const RunConfig& config) {
+    std::string out, section;
+    for (const Setting& setting : settings()) {
+        const size_t dot = setting.key.find('.');
+        const std::string here = dot == std::string::npos ? "" : setting.key.substr(0, dot);
+        if (here != section) out += fmt::format("\n[{}]\n", here), section = here;
+        out += fmt::format("{} = {}\n", dot == std::string::npos ? setting.key : setting.key.substr(dot + 1),
+                           setting.write(config));
+    }
+    return out;
+}
+
+std::vector<std::string> differences(const RunConfig& before, const RunConfig& now) {
+    std::vector<std::string> out;
+    for (const Setting& setting : settings()) {
+        if (setting.key == "runtime.device" || setting.key == "runtime.threads") continue;
+        const std::string old_text = setting.write(before), new_text = setting.write(now);
+        if (old_text != new_text) out.push_back(fmt::format("{} = {} (was {})", setting.key, new_text, old_text));
+    }
+    return out;
+}
+
+std::vector<std::string> config_keys() {
+    std::vector<std::string> keys;
+    for (const Setting& setting : settings()) keys.push_back(setting.key);
+    return keys;
+}
+
+} // namespace scene

@@ -1,0 +1,111 @@
+#include "train/history.h"
+
+#include <cerrno>
+#include <cmath>
+#include <fstream>
+#include <map>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "kernels/atomic_file.h"
+
+namespace scene {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json to_json(const EpochRecord& record, bool with_timings) {
+    Json json = {
+        {"stage", record.stage},
+        {"epoch", record.epoch},
+        {"learning_rate", record.learning_rate},
+        {"train_loss", record.train_loss},
+        {"train_balanced_accuracy", record.train_balanced_accuracy},
+        {"validation_loss", record.validation_loss},
+        {"validation_balanced_accuracy", record.validation_balanced_accuracy},
+        {"validation_labelled_balanced_accuracy", record.validation_labelled},
+        {"best", record.best},
+    };
+    if (with_timings) {
+        json["seconds"] = std::round(record.seconds * 1e4) / 1e4;
+        json["clips_per_second"] = std::round(record.clips_per_second * 10) / 10;
+    }
+    return json;
+}
+
+EpochRecord from_json(const Json& json) {
+    EpochRecord record;
+    record.stage = json.at("stage").get<int64_t>();
+    record.epoch = json.at("epoch").get<int64_t>();
+    record.learning_rate = json.at("learning_rate").get<double>();
+    record.train_loss = json.at("train_loss").get<double>();
+    record.train_balanced_accuracy = json.at("train_balanced_accuracy").get<double>();
+    record.validation_loss = json.at("validation_loss").get<double>();
+    record.validation_balanced_accuracy = json.at("validation_balanced_accuracy").get<double>();
+    record.validation_labelled = json.at("validation_labelled_balanced_accuracy").get<double>();
+    record.best = json.at("best").get<bool>();
+    record.seconds = json.value("seconds", 0.0);
+    record.clips_per_second = json.value("clips_per_second", 0.0);
+    return record;
+}
+
+} // namespace
+
+std::string epoch_json(const EpochRecord& record) { return to_json(record, true).dump(); }
+
+EpochRecord parse_epoch_json(const std::string& line, const std::string& where) {
+    try {
+        return from_json(Json::parse(line));
+    } catch (const nlohmann::json::exception&) {
+        fail("{}: not a line of metrics.jsonl; delete the line or start a new run folder", where);
+    }
+}
+
+std::string history_json(const std::vector<EpochRecord>& history) {
+    Json list = Json::array();
+    for (const EpochRecord& record : history) list.push_back(to_json(record, false));
+    return list.dump();
+}
+
+std::vector<EpochRecord> parse_history_json(const std::string& json, const std::string& where) {
+    try {
+        std::vector<EpochRecord> history;
+        for (const Json& entry : Json::parse(json)) history.push_back(from_json(entry));
+        return history;
+    } catch (const nlohmann::json::exception&) {
+        fail("{}: its training history cannot be read; start a new run folder", where);
+    }
+}
+
+void append_epoch(const std::filesystem::path& file, const EpochRecord& record) {
+    const std::string line = epoch_json(record) + "\n";
+    const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (descriptor < 0) fail_write(file, errno);
+    const ssize_t written = ::write(descriptor, line.data(), line.size());
+    const int error = written < 0 ? errno : ENOSPC;
+    ::close(descriptor);
+    if (written != static_cast<ssize_t>(line.size())) fail_write(file, error);
+}
+
+void rewrite_epochs(const std::filesystem::path& file, const std::vector<EpochRecord>& history) {
+    std::map<std::pair<int64_t, int64_t>, std::string> known;
+    std::ifstream stream(file);
+    for (std::string line; std::getline(stream, line);) {
+        try {
+            const EpochRecord record = parse_epoch_json(line, file.string());
+            known.emplace(std::pair(record.stage, record.epoch), line);
+        } catch (const Error&) { // a line cut short by the kill that we resume from
+        }
+    }
+    std::string content;
+    for (const EpochRecord& record : history) {
+        const auto found = known.find({record.stage, record.epoch});
+        content += (found == known.end() ? epoch_json(record) : found->second) + "\n";
+    }
+    write_file(file, content);
+}
+
+} // namespace scene

@@ -1,0 +1,30 @@
+#include "train/schedule.h"
+
+#include <cmath>
+
+namespace scene {
+
+double learning_rate(const TrainingSettings& settings, int64_t epoch) {
+    const auto drops = static_cast<double>((epoch - 1) / settings.decay_every);
+    return settings.learning_rate * std::pow(settings.decay, drops);
+}
+
+StageState stage_state(std::span<const EpochRecord> history, int64_t stage, const TrainingSettings& settings) {
+    StageState state;
+    for (const EpochRecord& record : history) {
+        if (record.stage != stage) continue;
+        ++state.epochs;
+        const double score = record.validation_balanced_accuracy;
+        state.since_rise = score > state.best_score ? 0 : state.since_rise + 1;
+        if (score >= state.best_score) {
+            state.best_epoch = record.epoch;
+            state.best_score = score;
+            state.labelled = record.validation_labelled;
+        }
+    }
+    const bool patience_spent = settings.early_stop > 0 && state.since_rise >= settings.early_stop;
+    state.finished = state.epochs >= settings.epochs || patience_spent;
+    return state;
+}
+
+} // namespace scene
