@@ -104,7 +104,7 @@ public:
 private:
     int threads_;
     // Built on first use by the ops that need them, in whose files they are defined.
-    std::shared_ptr<ConvolutionPlans> convolutions_;
+    mutable std::shared_ptr<ConvolutionPlans> convolutions_;
     std::shared_ptr<LogMelPlans> log_mels_;
 };
 

@@ -1,0 +1,86 @@
+// The convolution ops: which algorithm runs which shape.
+
+#include "kernels/cpu/checks.h"
+#include "kernels/cpu/conv2d_patches.h"
+#include "kernels/cpu/convolution_plans.h"
+#include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/parallel.h"
+
+namespace scene::cpu {
+namespace {
+
+void check_shape(const Conv2dShape& shape) {
+    SCENE_CHECK(shape.batch > 0 && shape.in_channels > 0 && shape.out_channels > 0 && shape.kernel > 0 &&
+                    shape.stride > 0 && shape.padding >= 0 && shape.out_height() > 0 && shape.out_width() > 0,
+                fmt::format("no convolution: x {}, w {}, stride {}, padding {}", shape.x().text(), shape.w().text(),
+                            shape.stride, shape.padding));
+}
+
+void* scratch_of(Tensor scratch, size_t needed) {
+    SCENE_CHECK(needed == 0 || (scratch && scratch.bytes() >= needed),
+                fmt::format("scratch has {} bytes, expected {}", scratch ? scratch.bytes() : 0, needed));
+    return scratch.data;
+}
+
+ConvolutionPlans& plans_of(std::shared_ptr<ConvolutionPlans>& plans) {
+    if (!plans) plans = std::make_shared<ConvolutionPlans>();
+    return *plans;
+}
+
+} // namespace
+
+ConvFusion CpuBackend::conv2d_fusion(const Conv2dShape&) const { return {.bias_relu = true}; }
+
+size_t CpuBackend::conv2d_scratch_bytes(const Conv2dShape& shape, ConvPass pass) const {
+    check_shape(shape);
+    if (patches_suit(shape)) return patches_scratch_bytes(shape, pass);
+    return plans_of(convolutions_).scratch_bytes(shape, pass);
+}
+
+void CpuBackend::conv2d_forward(Tensor y, Tensor x, Tensor w, Tensor scratch, const Conv2dShape& shape,
+                                const ConvExtras& extras) {
+    check_shape(shape);
+    SCENE_CHECK(!extras.input_scale && !extras.input_shift && !extras.mean && !extras.variance,
+                "this backend neither normalises a convolution's input nor computes its statistics");
+    SCENE_CHECK(!extras.relu || extras.bias, "relu without bias");
+    float* to = floats(y, shape.y(), "y");
+    const float *from = floats(x, shape.x(), "x"), *weights = floats(w, shape.w(), "w");
+    const float* bias = optional_floats(extras.bias, {shape.out_channels}, "bias");
+    void* memory = scratch_of(scratch, conv2d_scratch_bytes(shape, ConvPass::Forward));
+    if (patches_suit(shape)) return patches_forward(threads_, to, from, weights, bias, extras.relu, memory, shape);
+    plans_of(convolutions_).forward(to, from, weights, bias, extras.relu, memory, shape);
+}
+
+void CpuBackend::conv2d_data_grad(Tensor dx, Tensor dy, Tensor w, Tensor scratch, const Conv2dShape& shape) {
+    check_shape(shape);
+    float* to = floats(dx, shape.x(), "dx");
+    const float *gradient = floats(dy, shape.y(), "dy"), *weights = floats(w, shape.w(), "w");
+    void* memory = scratch_of(scratch, conv2d_scratch_bytes(shape, ConvPass::DataGrad));
+    if (patches_suit(shape)) return patches_data_grad(threads_, to, gradient, weights, memory, shape);
+    plans_of(convolutions_).data_grad(to, gradient, weights, memory, shape);
+}
+
+void CpuBackend::conv2d_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scratch, const Conv2dShape& shape,
+                                    Tensor input_scale, Tensor input_shift) {
+    check_shape(shape);
+    SCENE_CHECK(!input_scale && !input_shift, "this backend does not normalise a convolution's input");
+    float* to = floats(dw, shape.w(), "dw");
+    const float *gradient = floats(dy, shape.y(), "dy"), *from = floats(x, shape.x(), "x");
+    void* memory = scratch_of(scratch, conv2d_scratch_bytes(shape, ConvPass::WeightGrad));
+    if (patches_suit(shape)) return patches_weight_grad(threads_, to, gradient, from, memory, shape);
+    plans_of(convolutions_).weight_grad(to, gradient, from, memory, shape);
+}
+
+void CpuBackend::fold_conv_weights(Tensor folded_w, Tensor w, Tensor scale) {
+    check_rank(w, 4, "w");
+    const int64_t out = w.shape[0], filter = w.elements() / out;
+    float* to = floats(folded_w, w.shape, "folded_w");
+    const float *from = floats(w, w.shape, "w"), *factor = floats(scale, {out}, "scale");
+    for_pieces(threads_, out, grain_for(filter), [&](int64_t first, int64_t last) {
+        for (int64_t k = first; k < last; ++k) {
+            for (int64_t i = 0; i < filter; ++i) to[k * filter + i] = from[k * filter + i] * factor[k];
+        }
+    });
+}
+
+} // namespace scene::cpu

@@ -1,0 +1,204 @@
+#include "kernels/cpu/conv2d_patches.h"
+
+#include <algorithm>
+
+#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/parallel.h"
+
+namespace scene::cpu {
+namespace {
+
+constexpr int64_t block_pixels = 32;
+constexpr int64_t max_patch_width = round_up(max_patch, lanes);
+
+/// Values of a patch: kernel rows x kernel columns x input channels, as in a row of the weights.
+int64_t patch_size(const Conv2dShape& shape) { return shape.kernel * shape.kernel * shape.in_channels; }
+
+/// Output rows whose gradient is summed in one piece.
+constexpr int64_t rows_per_sum = 16;
+/// Input rows of one piece of the data gradient; its edges cost kernel - 1 rows of work done twice.
+constexpr int64_t rows_per_band = 50;
+
+/// Panels of a matrix one behind another, each [depth, width].
+void pack_panels(float* packed, const Panels& panels, MatrixView b, int64_t columns, int64_t depth) {
+    for (int64_t panel = 0; panel < panels.count; ++panel) {
+        const int64_t first = panels.first_column(panel);
+        pack_panel(packed + first * depth, panels.width_of(panel), b, first, columns - first, depth);
+    }
+}
+
+/// patches [count, patch] of the pixels first_q .. first_q + count - 1 of output row p of clip n; zeros outside x.
+void gather_patches(float* patches, const float* x, const Conv2dShape& shape, int64_t n, int64_t p, int64_t first_q,
+                    int64_t count) {
+    const int64_t row_values = shape.kernel * shape.in_channels, channels = shape.in_channels;
+    for (int64_t i = 0; i < count; ++i) {
+        const int64_t left = (first_q + i) * shape.stride - shape.padding;
+        const int64_t begin = std::clamp<int64_t>(-left, 0, shape.kernel);
+        const int64_t end = std::clamp<int64_t>(shape.width - left, begin, shape.kernel);
+        for (int64_t r = 0; r < shape.kernel; ++r, patches += row_values) {
+            const int64_t h = p * shape.stride - shape.padding + r;
+            if (h < 0 || h >= shape.height) {
+                std::fill_n(patches, row_values, 0.0f);
+                continue;
+            }
+            const float* from = x + ((n * shape.height + h) * shape.width + left) * channels;
+            for (int64_t s = 0; s < begin * channels; ++s) patches[s] = 0;
+            for (int64_t s = begin * channels; s < end * channels; ++s) patches[s] = from[s];
+            for (int64_t s = end * channels; s < row_values; ++s) patches[s] = 0;
+        }
+    }
+}
+
+/// Adds patch gradients [count, stride] to the rows first_row .. last_row - 1 of dx.
+void scatter_patches(float* dx, const float* patches, int64_t patch_stride, const Conv2dShape& shape, int64_t n,
+                     int64_t p, int64_t first_q, int64_t count, int64_t first_row, int64_t last_row) {
+    const int64_t row_values = shape.kernel * shape.in_channels, channels = shape.in_channels;
+    for (int64_t i = 0; i < count; ++i, patches += patch_stride) {
+        const int64_t left = (first_q + i) * shape.stride - shape.padding;
+        const int64_t begin = std::clamp<int64_t>(-left, 0, shape.kernel);
+        const int64_t end = std::clamp<int64_t>(shape.width - left, begin, shape.kernel);
+        for (int64_t r = 0; r < shape.kernel; ++r) {
+            const int64_t h = p * shape.stride - shape.padding + r;
+            if (h < first_row || h >= last_row) continue;
+            float* to = dx + ((n * shape.height + h) * shape.width + left) * channels;
+            for (int64_t s = begin * channels; s < end * channels; ++s) to[s] += patches[r * row_values + s];
+        }
+    }
+}
+
+void add_bias(float* rows, int64_t count, int64_t columns, const float* bias, bool relu) {
+    for (int64_t i = 0; i < count; ++i) {
+        float* row = rows + i * columns;
+        if (relu) {
+            for (int64_t k = 0; k < columns; ++k) row[k] = std::max(row[k] + bias[k], 0.0f);
+        } else {
+            for (int64_t k = 0; k < columns; ++k) row[k] += bias[k];
+        }
+    }
+}
+
+int64_t sum_pieces(const Conv2dShape& shape) { return shape.batch * divide_up(shape.out_height(), rows_per_sum); }
+
+} // namespace
+
+bool patches_suit(const Conv2dShape& shape) { return patch_size(shape) <= max_patch; }
+
+size_t patches_scratch_bytes(const Conv2dShape& shape, ConvPass pass) {
+    const int64_t patch = patch_size(shape), out = shape.out_channels;
+    switch (pass) {
+    case ConvPass::Forward: return static_cast<size_t>(patch * round_up(out, lanes)) * sizeof(float);
+    case ConvPass::DataGrad: return static_cast<size_t>(out * round_up(patch, lanes)) * sizeof(float);
+    case ConvPass::WeightGrad:
+        return static_cast<size_t>(sum_pieces(shape) * patch * round_up(out, lanes)) * sizeof(float);
+    }
+    return 0;
+}
+
+void patches_forward(int threads, float* y, const float* x, const float* w, const float* bias, bool relu, void* scratch,
+                     const Conv2dShape& shape) {
+    const int64_t patch = patch_size(shape), out = shape.out_channels, width = shape.out_width();
+    const Panels panels(out);
+    float* packed = static_cast<float*>(scratch);
+    pack_panels(packed, panels, {w, 1, patch}, out, patch);
+    for_pieces(threads, shape.batch * shape.out_height(), 4, [&](int64_t first_row, int64_t last_row) {
+        alignas(64) float patches[block_pixels * max_patch];
+        alignas(64) float tail[block_pixels * max_panel_width];
+        for (int64_t block = first_row * width; block < last_row * width; block += block_pixels) {
+            const int64_t count = std::min(block_pixels, last_row * width - block);
+            for (int64_t i = 0; i < count;) { // a block may run over several output rows
+                const int64_t row = (block + i) / width, q = (block + i) % width;
+                const int64_t run = std::min(count - i, width - q);
+                gather_patches(patches + i * patch, x, shape, row / shape.out_height(), row % shape.out_height(), q,
+                               run);
+                i += run;
+            }
+            float* to = y + block * out;
+            for (int64_t panel = 0; panel < panels.count; ++panel) {
+                const int64_t first = panels.first_column(panel),
+                              taken = std::min<int64_t>(out - first, panels.width_of(panel));
+                const int panel_width = panels.width_of(panel), vectors = panels.vectors_of(panel);
+                const float* b = packed + first * patch;
+                if (taken == panel_width) {
+                    multiply_panel(to + first, out, {patches, patch, 1}, b, panel_width, count, vectors, patch, false);
+                    continue;
+                }
+                multiply_panel(tail, panel_width, {patches, patch, 1}, b, panel_width, count, vectors, patch, false);
+                for (int64_t i = 0; i < count; ++i) std::copy_n(tail + i * panel_width, taken, to + i * out + first);
+            }
+            if (bias) add_bias(to, count, out, bias, relu);
+        }
+    });
+}
+
+void patches_data_grad(int threads, float* dx, const float* dy, const float* w, void* scratch,
+                       const Conv2dShape& shape) {
+    const int64_t patch = patch_size(shape), out = shape.out_channels, width = shape.out_width();
+    const Panels panels(patch);
+    const int64_t patch_stride = panels.padded_columns();
+    float* packed = static_cast<float*>(scratch);
+    pack_panels(packed, panels, {w, patch, 1}, patch, out);
+    const int64_t bands = divide_up(shape.height, rows_per_band);
+    for_pieces(threads, shape.batch * bands, 1, [&](int64_t piece, int64_t) {
+        const int64_t n = piece / bands, first_row = piece % bands * rows_per_band;
+        const int64_t last_row = std::min(shape.height, first_row + rows_per_band);
+        const int64_t row_values = shape.width * shape.in_channels;
+        std::fill_n(dx + (n * shape.height + first_row) * row_values, (last_row - first_row) * row_values, 0.0f);
+        // Output row p reads the input rows p*stride - padding .. p*stride - padding + kernel - 1.
+        const int64_t first_p =
+            std::max<int64_t>(0, divide_up(first_row + shape.padding - shape.kernel + 1, shape.stride));
+        const int64_t last_p = std::min(shape.out_height(), (last_row - 1 + shape.padding) / shape.stride + 1);
+        alignas(64) float gradients[block_pixels * max_patch_width];
+        for (int64_t p = first_p; p < last_p; ++p) {
+            for (int64_t q = 0; q < width; q += block_pixels) {
+                const int64_t count = std::min(block_pixels, width - q);
+                const float* from = dy + ((n * shape.out_height() + p) * width + q) * out;
+                for (int64_t panel = 0; panel < panels.count; ++panel) {
+                    const int64_t first = panels.first_column(panel);
+                    multiply_panel(gradients + first, patch_stride, {from, out, 1}, packed + first * out,
+                                   panels.width_of(panel), count, panels.vectors_of(panel), out, false);
+                }
+                scatter_patches(dx, gradients, patch_stride, shape, n, p, q, count, first_row, last_row);
+            }
+        }
+    });
+}
+
+void patches_weight_grad(int threads, float* dw, const float* dy, const float* x, void* scratch,
+                         const Conv2dShape& shape) {
+    const int64_t patch = patch_size(shape), out = shape.out_channels, width = shape.out_width();
+    const Panels panels(out);
+    const int64_t pieces_per_clip = divide_up(shape.out_height(), rows_per_sum);
+    const int64_t padded = panels.padded_columns();
+    float* partial = static_cast<float*>(scratch); // [pieces, patch, padded]
+    for_pieces(threads, sum_pieces(shape), 1, [&](int64_t piece, int64_t) {
+        const int64_t n = piece / pieces_per_clip, first_p = piece % pieces_per_clip * rows_per_sum;
+        const int64_t last_p = std::min(shape.out_height(), first_p + rows_per_sum);
+        float* sums = partial + piece * patch * padded;
+        std::fill_n(sums, patch * padded, 0.0f);
+        alignas(64) float patches[block_pixels * max_patch];
+        alignas(64) float gradients[block_pixels * max_panel_width];
+        for (int64_t p = first_p; p < last_p; ++p) {
+            for (int64_t q = 0; q < width; q += block_pixels) {
+                const int64_t count = std::min(block_pixels, width - q);
+                gather_patches(patches, x, shape, n, p, q, count);
+                const float* from = dy + ((n * shape.out_height() + p) * width + q) * out;
+                for (int64_t panel = 0; panel < panels.count; ++panel) {
+                    const int64_t first = panels.first_column(panel);
+                    const int panel_width = panels.width_of(panel);
+                    pack_panel(gradients, panel_width, {from, out, 1}, first, out - first, count);
+                    multiply_panel(sums + first, padded, {patches, 1, patch}, gradients, panel_width, patch,
+                                   panels.vectors_of(panel), count, true);
+                }
+            }
+        }
+    });
+    for_pieces(threads, patch, 1, [&](int64_t value, int64_t) {
+        for (int64_t piece = 1; piece < sum_pieces(shape); ++piece) {
+            const float* other = partial + (piece * patch + value) * padded;
+            for (int64_t k = 0; k < out; ++k) partial[value * padded + k] += other[k];
+        }
+        for (int64_t k = 0; k < out; ++k) dw[k * patch + value] = partial[value * padded + k];
+    });
+}
+
+} // namespace scene::cpu

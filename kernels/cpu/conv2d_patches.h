@@ -1,0 +1,27 @@
+#pragma once
+
+// Convolutions of few input channels (the first layers) as matrix products with the patches of the input,
+// [pixels, R*S*C], which are gathered block by block and never stored: the work is writing y, so whole vectors of
+// output channels are what matters, and a library's kernels, which want whole vectors of input channels, lose there.
+
+#include <cstddef>
+
+#include "kernels/backend.h"
+
+namespace scene::cpu {
+
+/// Patches of at most this many values.
+constexpr int64_t max_patch = 96;
+
+bool patches_suit(const Conv2dShape& shape);
+size_t patches_scratch_bytes(const Conv2dShape& shape, ConvPass pass);
+
+/// y = x * w (+ bias, then relu); bias may be null.
+void patches_forward(int threads, float* y, const float* x, const float* w, const float* bias, bool relu, void* scratch,
+                     const Conv2dShape& shape);
+void patches_data_grad(int threads, float* dx, const float* dy, const float* w, void* scratch,
+                       const Conv2dShape& shape);
+void patches_weight_grad(int threads, float* dw, const float* dy, const float* x, void* scratch,
+                         const Conv2dShape& shape);
+
+} // namespace scene::cpu

@@ -1,0 +1,43 @@
+#pragma once
+
+// Convolutions by oneDNN: primitives built once per shape, pass and epilogue, and executed on the caller's buffers.
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "kernels/backend.h"
+
+namespace scene::cpu {
+
+class ConvolutionPlans {
+public:
+    ConvolutionPlans();
+    ~ConvolutionPlans();
+    ConvolutionPlans(const ConvolutionPlans&) = delete;
+    ConvolutionPlans& operator=(const ConvolutionPlans&) = delete;
+
+    size_t scratch_bytes(const Conv2dShape& shape, ConvPass pass);
+    /// y = x * w (+ bias, then relu); bias may be null.
+    void forward(float* y, const float* x, const float* w, const float* bias, bool relu, void* scratch,
+                 const Conv2dShape& shape);
+    void data_grad(float* dx, const float* dy, const float* w, void* scratch, const Conv2dShape& shape);
+    void weight_grad(float* dw, const float* dy, const float* x, void* scratch, const Conv2dShape& shape);
+
+private:
+    struct Plan;
+    struct Key {
+        Conv2dShape shape;
+        ConvPass pass = ConvPass::Forward;
+        bool bias = false, relu = false;
+        bool operator==(const Key&) const = default;
+    };
+    struct Library;
+
+    Plan& plan(const Key& key);
+
+    std::unique_ptr<Library> library_;
+    std::vector<std::unique_ptr<Plan>> plans_;
+};
+
+} // namespace scene::cpu

@@ -1,0 +1,54 @@
+#pragma once
+
+// Matrix products of our own: one register-blocked kernel, and a driver for the linear layers. Every element of a
+// product is one chain of multiply-adds in the order of the depth, whatever the number of threads.
+
+#include <cstdint>
+
+#include "kernels/cpu/simd.h"
+
+namespace scene::cpu {
+
+// The accumulators, a row of B and one broadcast value of A fill the vector registers: 8*3 + 3 + 1 of the 32 that
+// AVX-512 has, 4*3 + 3 + 1 = 16 before it. Zen 4 needs 4 chains in flight to hide the latency of a multiply-add.
+constexpr int tile_rows = lanes == 16 ? 8 : 4;
+constexpr int max_panel_vectors = 3;
+constexpr int max_panel_width = max_panel_vectors * lanes;
+
+/// A read-only matrix: element (i, j) is data[i*row_stride + j*column_stride].
+struct MatrixView {
+    const float* data = nullptr;
+    int64_t row_stride = 0, column_stride = 1;
+};
+
+/// Columns are cut into panels of at most max_panel_vectors vectors, as equal as they can be.
+struct Panels {
+    explicit Panels(int64_t columns)
+        : vectors(divide_up(columns, lanes)), count(divide_up(vectors, max_panel_vectors)) {}
+
+    int64_t first_vector(int64_t panel) const { return vectors * panel / count; }
+    int64_t first_column(int64_t panel) const { return first_vector(panel) * lanes; }
+    int vectors_of(int64_t panel) const { return static_cast<int>(first_vector(panel + 1) - first_vector(panel)); }
+    int width_of(int64_t panel) const { return vectors_of(panel) * lanes; }
+    /// Columns with the last vector filled up.
+    int64_t padded_columns() const { return vectors * lanes; }
+
+    int64_t vectors, count;
+};
+
+/// c [rows, panel_vectors*lanes] = (or += when `accumulate`) a [rows, depth] * b [depth, panel_vectors*lanes], with
+/// row strides c_stride and b_stride. `rows` is any number; writes no other element of c.
+void multiply_panel(float* c, int64_t c_stride, MatrixView a, const float* b, int64_t b_stride, int64_t rows,
+                    int panel_vectors, int64_t depth, bool accumulate);
+
+/// packed [depth, padded width] = columns first .. first + count - 1 of b [depth, .], zeros in the padding.
+void pack_panel(float* packed, int width, MatrixView b, int64_t first, int64_t count, int64_t depth);
+
+struct ProductShape {
+    int64_t rows = 0, columns = 0, depth = 0;
+};
+
+/// c [rows, columns] = (or +=) a [rows, depth] * b [depth, columns]; c is dense.
+void multiply(int threads, float* c, MatrixView a, MatrixView b, const ProductShape& shape, bool accumulate);
+
+} // namespace scene::cpu

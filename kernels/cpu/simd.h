@@ -1,0 +1,43 @@
+#pragma once
+
+// The widest vectors of float that the compiler's target has, as GCC vector types: the same source gives AVX-512, AVX2
+// or narrower code.
+
+#include <cstdint>
+#include <cstring>
+
+namespace scene::cpu {
+
+#if defined(__AVX512F__)
+constexpr int lanes = 16;
+#elif defined(__AVX__)
+constexpr int lanes = 8;
+#else
+constexpr int lanes = 4;
+#endif
+
+typedef float Vec __attribute__((vector_size(lanes * sizeof(float))));
+typedef float UnalignedVec __attribute__((vector_size(lanes * sizeof(float)), aligned(4), may_alias));
+
+inline Vec load(const float* from) { return *reinterpret_cast<const UnalignedVec*>(from); }
+inline void store(float* to, Vec value) { *reinterpret_cast<UnalignedVec*>(to) = value; }
+inline Vec broadcast(float value) { return Vec{} + value; }
+
+/// The first `count` (<= lanes) floats, zeros behind them.
+inline Vec load_first(const float* from, int count) {
+    if (count >= lanes) return load(from);
+    Vec value{};
+    std::memcpy(&value, from, static_cast<size_t>(count) * sizeof(float));
+    return value;
+}
+
+/// Writes the first `count` (<= lanes) floats.
+inline void store_first(float* to, Vec value, int count) {
+    if (count >= lanes) return store(to, value);
+    std::memcpy(to, &value, static_cast<size_t>(count) * sizeof(float));
+}
+
+constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+constexpr int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
+
+} // namespace scene::cpu

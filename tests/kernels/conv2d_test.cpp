@@ -1,0 +1,204 @@
+// The convolution ops against a naive reference in double: every algorithm of the backend, odd shapes, and what the
+// interface promises besides the values (scratch, repetition, epilogues).
+
+#include <cstring>
+#include <random>
+
+#include "kernels/backend.h"
+#include "tests/support/compare.h"
+
+namespace scene {
+namespace {
+
+using test::all_close;
+
+std::vector<float> random_values(int64_t count, uint32_t seed) {
+    std::mt19937 generator(seed);
+    std::normal_distribution<float> normal;
+    std::vector<float> values(static_cast<size_t>(count));
+    for (float& value : values) value = normal(generator);
+    return values;
+}
+
+Tensor view(std::vector<float>& values, const Shape& shape) { return {values.data(), DType::F32, shape}; }
+
+/// Calls visit(y index, x index, w index) for every multiply-add of the convolution.
+template <typename Visit> void for_each_product(const Conv2dShape& s, Visit&& visit) {
+    for (int64_t n = 0; n < s.batch; ++n)
+        for (int64_t p = 0; p < s.out_height(); ++p)
+            for (int64_t q = 0; q < s.out_width(); ++q)
+                for (int64_t r = 0; r < s.kernel; ++r)
+                    for (int64_t t = 0; t < s.kernel; ++t) {
+                        const int64_t h = p * s.stride - s.padding + r, v = q * s.stride - s.padding + t;
+                        if (h < 0 || h >= s.height || v < 0 || v >= s.width) continue;
+                        const int64_t x = ((n * s.height + h) * s.width + v) * s.in_channels;
+                        const int64_t y = ((n * s.out_height() + p) * s.out_width() + q) * s.out_channels;
+                        for (int64_t k = 0; k < s.out_channels; ++k)
+                            for (int64_t c = 0; c < s.in_channels; ++c)
+                                visit(y + k, x + c, ((k * s.kernel + r) * s.kernel + t) * s.in_channels + c);
+                    }
+}
+
+struct Case {
+    Conv2dShape shape;
+    uint32_t seed;
+};
+
+/// Operands of one case, scratch with sentinels behind it, outputs that start as NaN.
+class Conv2d : public testing::TestWithParam<Conv2dShape> {
+protected:
+    const Conv2dShape shape = GetParam();
+    std::unique_ptr<Backend> backend = make_cpu_backend(2);
+    std::vector<float> x = random_values(shape.x().elements(), 1), dy = random_values(shape.y().elements(), 2),
+                       w = random_values(shape.w().elements(), 3);
+    std::vector<float> y = unset(shape.y()), dx = unset(shape.x()), dw = unset(shape.w());
+    std::vector<uint8_t> scratch_memory;
+
+    static std::vector<float> unset(const Shape& shape) {
+        return std::vector<float>(static_cast<size_t>(shape.elements()), NAN);
+    }
+
+    /// Exactly as many bytes as asked for, filled with NaN, with a sentinel on either side.
+    Tensor scratch(ConvPass pass) {
+        const size_t bytes = backend->conv2d_scratch_bytes(shape, pass);
+        scratch_memory.assign(bytes + 2 * margin, 0xff);
+        return {aligned_start(), DType::U8, {static_cast<int64_t>(bytes)}};
+    }
+    testing::AssertionResult scratch_margins_untouched(Tensor scratch) {
+        const uint8_t* first = static_cast<uint8_t*>(scratch.data);
+        for (const uint8_t* p = scratch_memory.data(); p != scratch_memory.data() + scratch_memory.size(); ++p) {
+            if (p >= first && p < first + scratch.bytes()) continue;
+            if (*p != 0xff) return testing::AssertionFailure() << "byte " << p - first << " of the scratch was written";
+        }
+        return testing::AssertionSuccess();
+    }
+    std::vector<double> zeros(const Shape& of) { return std::vector<double>(static_cast<size_t>(of.elements())); }
+
+    /// The error of one chain of `terms` rounded multiply-adds of unit variance against the largest of many sums is
+    /// about eps*sqrt(terms)/4; Winograd's transforms with the points 0, +-a, +-1/a multiply it by less than 8.
+    static constexpr double tolerance = 5e-6;
+
+private:
+    static constexpr size_t margin = 4096;
+    uint8_t* aligned_start() {
+        const auto address = reinterpret_cast<uintptr_t>(scratch_memory.data());
+        return scratch_memory.data() + ((address + 511) / 256 * 256 - address);
+    }
+};
+
+TEST_P(Conv2d, ForwardIsTheSumOfProducts) {
+    std::vector<double> expected = zeros(shape.y());
+    for_each_product(shape, [&](int64_t i, int64_t j, int64_t k) { expected[i] += double{x[j]} * double{w[k]}; });
+    const Tensor memory = scratch(ConvPass::Forward);
+    backend->conv2d_forward(view(y, shape.y()), view(x, shape.x()), view(w, shape.w()), memory, shape, {});
+    EXPECT_TRUE(all_close(std::span(y), std::span(expected), {.of_largest = tolerance}));
+    EXPECT_TRUE(scratch_margins_untouched(memory));
+}
+
+TEST_P(Conv2d, ForwardAddsBiasAndClipsAtZero) {
+    std::vector<float> bias = random_values(shape.out_channels, 4);
+    std::vector<double> expected = zeros(shape.y());
+    for_each_product(shape, [&](int64_t i, int64_t j, int64_t k) { expected[i] += double{x[j]} * double{w[k]}; });
+    double largest = 0;
+    for (size_t i = 0; i < expected.size(); ++i) {
+        expected[i] += double{bias[i % bias.size()]};
+        largest = std::max(largest, std::abs(expected[i]));
+    }
+    for (const bool relu : {false, true}) {
+        y = unset(shape.y());
+        if (relu)
+            for (double& value : expected) value = std::max(value, 0.0);
+        const ConvExtras extras{.input_scale = {},
+                                .input_shift = {},
+                                .mean = {},
+                                .variance = {},
+                                .bias = view(bias, {shape.out_channels}),
+                                .relu = relu};
+        const Tensor memory = scratch(ConvPass::Forward);
+        backend->conv2d_forward(view(y, shape.y()), view(x, shape.x()), view(w, shape.w()), memory, shape, extras);
+        EXPECT_TRUE(all_close(std::span(y), std::span(expected), {.absolute = tolerance * largest}));
+        EXPECT_TRUE(scratch_margins_untouched(memory));
+    }
+}
+
+TEST_P(Conv2d, DataGradIsTheAdjoint) {
+    std::vector<double> expected = zeros(shape.x());
+    for_each_product(shape, [&](int64_t i, int64_t j, int64_t k) { expected[j] += double{dy[i]} * double{w[k]}; });
+    const Tensor memory = scratch(ConvPass::DataGrad);
+    backend->conv2d_data_grad(view(dx, shape.x()), view(dy, shape.y()), view(w, shape.w()), memory, shape);
+    EXPECT_TRUE(all_close(std::span(dx), std::span(expected), {.of_largest = tolerance}));
+    EXPECT_TRUE(scratch_margins_untouched(memory));
+}
+
+TEST_P(Conv2d, WeightGradIsTheAdjoint) {
+    std::vector<double> expected = zeros(shape.w());
+    for_each_product(shape, [&](int64_t i, int64_t j, int64_t k) { expected[k] += double{dy[i]} * double{x[j]}; });
+    const Tensor memory = scratch(ConvPass::WeightGrad);
+    backend->conv2d_weight_grad(view(dw, shape.w()), view(dy, shape.y()), view(x, shape.x()), memory, shape, {}, {});
+    EXPECT_TRUE(all_close(std::span(dw), std::span(expected), {.of_largest = tolerance}));
+    EXPECT_TRUE(scratch_margins_untouched(memory));
+}
+
+TEST_P(Conv2d, RepetitionGivesTheSameBits) {
+    const std::vector<float> first_y = [&] {
+        backend->conv2d_forward(view(y, shape.y()), view(x, shape.x()), view(w, shape.w()), scratch(ConvPass::Forward),
+                                shape, {});
+        return std::exchange(y, unset(shape.y()));
+    }();
+    backend->conv2d_forward(view(y, shape.y()), view(x, shape.x()), view(w, shape.w()), scratch(ConvPass::Forward),
+                            shape, {});
+    EXPECT_EQ(0, std::memcmp(first_y.data(), y.data(), y.size() * sizeof(float)));
+    const auto gradients = [&] {
+        dx = unset(shape.x()), dw = unset(shape.w());
+        backend->conv2d_data_grad(view(dx, shape.x()), view(dy, shape.y()), view(w, shape.w()),
+                                  scratch(ConvPass::DataGrad), shape);
+        backend->conv2d_weight_grad(view(dw, shape.w()), view(dy, shape.y()), view(x, shape.x()),
+                                    scratch(ConvPass::WeightGrad), shape, {}, {});
+    };
+    gradients();
+    const std::vector<float> first_dx = dx, first_dw = dw;
+    gradients();
+    EXPECT_EQ(0, std::memcmp(first_dx.data(), dx.data(), dx.size() * sizeof(float)));
+    EXPECT_EQ(0, std::memcmp(first_dw.data(), dw.data(), dw.size() * sizeof(float)));
+}
+
+std::string name_of_case(const testing::TestParamInfo<Conv2dShape>& info) {
+    const Conv2dShape& s = info.param;
+    return fmt::format("n{}_{}x{}_c{}_k{}_{}x{}_stride{}_pad{}", s.batch, s.height, s.width, s.in_channels,
+                       s.out_channels, s.kernel, s.kernel, s.stride, s.padding);
+}
+
+// {batch, height, width, in, out, kernel, stride, padding}: layers of the models at reduced size, then the corners.
+INSTANTIATE_TEST_SUITE_P(Shapes, Conv2d,
+                         testing::Values(Conv2dShape{3, 37, 21, 1, 144, 5, 2, 2},
+                                         Conv2dShape{1, 103, 9, 1, 24, 5, 2, 2}, Conv2dShape{3, 19, 11, 3, 40, 3, 1, 1},
+                                         Conv2dShape{1, 9, 7, 3, 9, 5, 2, 2}, Conv2dShape{1, 55, 6, 1, 18, 3, 1, 1},
+                                         Conv2dShape{2, 21, 16, 144, 144, 3, 1, 1},
+                                         Conv2dShape{1, 13, 8, 144, 288, 3, 1, 1},
+                                         Conv2dShape{3, 17, 9, 18, 40, 3, 1, 1}, Conv2dShape{1, 5, 3, 40, 9, 3, 1, 1},
+                                         Conv2dShape{3, 31, 13, 24, 24, 3, 1, 1}, Conv2dShape{1, 1, 1, 24, 18, 3, 1, 1},
+                                         Conv2dShape{3, 7, 5, 24, 18, 3, 2, 1}, Conv2dShape{1, 9, 9, 40, 40, 5, 1, 2},
+                                         Conv2dShape{3, 31, 4, 144, 128, 1, 1, 0},
+                                         Conv2dShape{1, 7, 3, 24, 9, 1, 1, 0}),
+                         name_of_case);
+
+TEST(Conv2dFold, ScalesEachOutputChannel) {
+    std::vector<float> w = random_values(3 * 5 * 5 * 7, 5), scale = {2, -0.5f, 0}, folded(w.size(), NAN);
+    make_cpu_backend(2)->fold_conv_weights(view(folded, {3, 5, 5, 7}), view(w, {3, 5, 5, 7}), view(scale, {3}));
+    std::vector<float> expected(w.size());
+    for (size_t i = 0; i < w.size(); ++i) expected[i] = w[i] * scale[i / (5 * 5 * 7)];
+    EXPECT_TRUE(all_close(std::span(folded), std::span(expected), {}));
+}
+
+TEST(Conv2dChecks, WrongOperandsSayWhatWasExpected) {
+    const Conv2dShape shape{1, 4, 4, 16, 16, 3, 1, 1};
+    const auto backend = make_cpu_backend(1);
+    std::vector<float> x(4 * 4 * 16), w(16 * 9 * 16), y(4 * 4 * 16);
+    EXPECT_THROW(
+        backend->conv2d_forward(view(y, {1, 4, 4, 16}), view(x, {1, 4, 8, 8}), view(w, {16, 3, 3, 16}), {}, shape, {}),
+        std::logic_error);
+    EXPECT_THROW(backend->conv2d_scratch_bytes({1, 2, 2, 16, 16, 5, 1, 0}, ConvPass::Forward), std::logic_error);
+}
+
+} // namespace
+} // namespace scene
