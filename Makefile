@@ -66,13 +66,13 @@ $(BUILD)/lib$(1).a: $(call objects_of,$(1))
 endef
 $(foreach r,$(ROOMS),$(eval $(call room,$(r))))
 
-# tests/<room>/*.cpp make one program per room: build/tests/<room>.
+# tests/<room>/*.cpp make one program per room: build/tests/<room>_tests.
 define room_tests
-$(BUILD)/tests/$(1): $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/$(1)/*.cpp) tests/main.cpp) $(call archives_of,$(1))
+$(BUILD)/tests/$(1)_tests: $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/$(1)/*.cpp) tests/main.cpp) $(call archives_of,$(1))
 	@mkdir -p $$(@D)
 	$$(CXX) $$(FLAGS) $$(CXXFLAGS) $$^ $$(LIBS) -lgtest -o $$@
 .PHONY: test-$(1)
-test-$(1): $(BUILD)/tests/$(1)
+test-$(1): $(BUILD)/tests/$(1)_tests
 	$$<
 endef
 $(foreach r,$(TESTED),$(eval $(call room_tests,$(r))))
@@ -86,11 +86,11 @@ dependencies:
 	@tools/install_dependencies.sh
 
 .PHONY: programs
-programs: $(BUILD)/scene $(TESTED:%=$(BUILD)/tests/%)
+programs: $(BUILD)/scene $(TESTED:%=$(BUILD)/tests/%_tests)
 
 test: dependencies
 	@$(MAKE) --no-print-directory -j$(JOBS) programs
-	@tests/run_tests.sh $(TESTED:%=$(BUILD)/tests/%)
+	@tests/run_tests.sh $(TESTED:%=$(BUILD)/tests/%_tests)
 
 demo: dependencies
 	@$(MAKE) --no-print-directory -j$(JOBS) $(BUILD)/scene
