@@ -5,7 +5,7 @@
 
 namespace scene {
 
-constexpr int64_t time_features = 8; ///< sin and cos of hour, month, weekday and minute
+constexpr int64_t time_inputs = 8; ///< sin and cos of hour, month, weekday and minute
 constexpr int64_t encoder_tokens = 16;
 
 /// What a network reads. City and time are absent when the model is audio-only.

@@ -32,9 +32,9 @@ Batch gather_batch(Emitter& e, const StepConfig& config, int64_t max_batch) {
     batch.weight = gather(e, "weight", weight, batch.order, {n}, DType::F32);
     if (model.multimodal) {
         const TensorId city = e.variable(Segment::State, "city", {rows}, DType::I32);
-        const TensorId time = e.variable(Segment::State, "time", {rows, time_features});
+        const TensorId time = e.variable(Segment::State, "time", {rows, time_inputs});
         batch.inputs.city = gather(e, "city", city, batch.order, {n}, DType::I32);
-        batch.inputs.time = gather(e, "time", time, batch.order, {n, time_features}, DType::F32);
+        batch.inputs.time = gather(e, "time", time, batch.order, {n, time_inputs}, DType::F32);
     }
     return batch;
 }
