@@ -1,0 +1,45 @@
+#include <algorithm>
+
+#include "kernels/cpu/cpu_backend.h"
+
+namespace scene::cpu {
+namespace {
+
+// Least-squares polynomials through 9 frames (Savitzky and Golay 1964): the slope of the line, sum i x[i] / 60 for
+// i = -4 .. 4, and the second derivative of the parabola, sum c[|i|] x[i] / 462.
+constexpr int reach = 4;
+constexpr float slope_divisor = 60, curvature_divisor = 462;
+constexpr float curvature[reach + 1] = {-20, -17, -8, 7, 28};
+
+} // namespace
+
+void CpuBackend::deltas(Tensor out, Tensor x) {
+    SCENE_CHECK(x.shape.rank() == 3 && x.shape[1] > 2 * reach,
+                "deltas takes [N, T, F] with T >= 9, got " + x.shape.text());
+    const int64_t clips = x.shape[0], frames = x.shape[1], bands = x.shape[2];
+    SCENE_CHECK(out.shape == (Shape{clips, frames, bands, 3}), "deltas gives [N, T, F, 3], got " + out.shape.text());
+    const float* input = x.as<float>();
+    float* output = out.as<float>();
+#pragma omp parallel for num_threads(threads_) schedule(static)
+    for (int64_t row = 0; row < clips * frames; ++row) {
+        const int64_t frame = row % frames;
+        // Both derivatives are constant over the frames of a fit, so the ends repeat the nearest full window's.
+        const int64_t centre = row - frame + std::clamp<int64_t>(frame, reach, frames - 1 - reach);
+        const float* window = input + centre * bands;
+        const float* here = input + row * bands;
+        float* values = output + row * bands * 3;
+        for (int64_t band = 0; band < bands; ++band) {
+            float slope = 0, bend = curvature[0] * window[band];
+            for (int i = 1; i <= reach; ++i) {
+                const float before = window[band - i * bands], after = window[band + i * bands];
+                slope += static_cast<float>(i) * (after - before);
+                bend += curvature[i] * (after + before);
+            }
+            values[3 * band] = here[band];
+            values[3 * band + 1] = slope / slope_divisor;
+            values[3 * band + 2] = bend / curvature_divisor;
+        }
+    }
+}
+
+} // namespace scene::cpu
