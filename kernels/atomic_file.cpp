@@ -94,6 +94,11 @@ void AtomicFile::flush() {
     buffer_.clear();
 }
 
+void AtomicFile::write_over(int64_t offset, std::string_view text) {
+    flush();
+    write_at(descriptor_, text.data(), text.size(), offset, name_);
+}
+
 void AtomicFile::commit() {
     SCENE_CHECK(descriptor_ >= 0, "a file is committed once");
     flush();

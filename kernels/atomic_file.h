@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -21,6 +22,8 @@ public:
     /// Appends; buffered.
     void write(const void* data, size_t bytes);
     void write(std::string_view text) { write(text.data(), text.size()); }
+    /// Replaces bytes that have been written.
+    void write_over(int64_t offset, std::string_view text);
     /// Makes the file durable and visible; nothing may be written after it.
     void commit();
 

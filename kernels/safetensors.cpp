@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "kernels/crc32c.h"
+
 namespace scene {
 namespace {
 
@@ -22,6 +24,9 @@ constexpr uint64_t largest_header = 100'000'000;
 constexpr size_t length_bytes = 8;
 constexpr size_t data_alignment = 64;
 constexpr std::string_view metadata_key = "__metadata__";
+constexpr std::string_view checksum_key = "crc32c";
+constexpr std::string_view checksum_text = R"("crc32c":")"; ///< as it stands in our headers, before the digits
+constexpr std::string_view no_checksum = "00000000";
 
 struct ElementType {
     std::string_view name;
@@ -120,6 +125,21 @@ SafetensorsEntry parse_entry(const std::string& name, const json& value, Extent&
     return entry;
 }
 
+/// Compares the checksum in the metadata, if there is one, with the file's, and takes it out of the metadata.
+void verify_checksum(Metadata& metadata, std::span<const std::byte> bytes, size_t header_end, const std::string& file) {
+    const auto stored = metadata.find(std::string(checksum_key));
+    if (stored == metadata.end()) return;
+    std::string header(reinterpret_cast<const char*>(bytes.data()), header_end);
+    const size_t digits = header.find(std::string(checksum_text) + stored->second + '"');
+    if (stored->second.size() != no_checksum.size() || digits == std::string::npos)
+        fail_corrupted(file, "its checksum is damaged");
+    header.replace(digits + checksum_text.size(), no_checksum.size(), no_checksum);
+    const uint32_t of_header = crc32c(header.data(), header.size());
+    const uint32_t found = crc32c(bytes.data() + header_end, bytes.size() - header_end, of_header);
+    if (fmt::format("{:08x}", found) != stored->second) fail_corrupted(file, "its checksum does not agree");
+    metadata.erase(stored);
+}
+
 } // namespace
 
 size_t safetensors_element_bytes(std::string_view dtype) {
@@ -179,6 +199,7 @@ SafetensorsContent parse_safetensors(std::span<const std::byte> bytes, const std
     }
     if (end != data.size()) fail_corrupted(file, fmt::format("{} bytes after the last tensor", data.size() - end));
     content.entries = std::move(sorted);
+    verify_checksum(content.metadata, bytes, length_bytes + header_bytes, file);
     return content;
 }
 
@@ -244,7 +265,8 @@ size_t SafetensorsDeclaration::bytes() const {
 std::string safetensors_header(const Metadata& metadata, const std::vector<SafetensorsDeclaration>& tensors,
                                size_t minimum) {
     nlohmann::ordered_json header;
-    if (!metadata.empty()) header[std::string(metadata_key)] = metadata;
+    header[std::string(metadata_key)] = metadata;
+    header[std::string(metadata_key)][std::string(checksum_key)] = no_checksum;
     size_t offset = 0;
     for (const SafetensorsDeclaration& tensor : tensors) {
         const size_t element = safetensors_element_bytes(tensor.dtype);
@@ -255,7 +277,7 @@ std::string safetensors_header(const Metadata& metadata, const std::vector<Safet
             {"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {offset, offset + tensor.bytes()}}};
         offset += tensor.bytes();
     }
-    std::string text = header.is_null() ? "{}" : header.dump(-1, ' ', false, json::error_handler_t::replace);
+    std::string text = header.dump(-1, ' ', false, json::error_handler_t::replace);
     size_t total = std::max(length_bytes + text.size(), minimum);
     total = (total + data_alignment - 1) / data_alignment * data_alignment;
     text.resize(total - length_bytes, ' ');
@@ -265,30 +287,41 @@ std::string safetensors_header(const Metadata& metadata, const std::vector<Safet
     return out + text;
 }
 
+void set_safetensors_checksum(std::string& header, uint32_t checksum) {
+    const size_t digits = header.find(std::string(checksum_text) + std::string(no_checksum));
+    SCENE_CHECK(digits != std::string::npos, "a header of safetensors_header");
+    header.replace(digits + checksum_text.size(), no_checksum.size(), fmt::format("{:08x}", checksum));
+}
+
 SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, Metadata metadata)
     : file_(path), metadata_(std::move(metadata)) {}
 
 void SafetensorsWriter::declare(std::string name, std::string_view dtype, std::vector<int64_t> shape) {
-    SCENE_CHECK(!begun_, "every tensor is declared before the first write");
+    SCENE_CHECK(header_.empty(), "every tensor is declared before the first write");
     tensors_.push_back({std::move(name), std::string(dtype), std::move(shape)});
     expected_ += tensors_.back().bytes();
 }
 
 void SafetensorsWriter::begin() {
-    if (!begun_) file_.write(safetensors_header(metadata_, tensors_));
-    begun_ = true;
+    if (!header_.empty()) return;
+    header_ = safetensors_header(metadata_, tensors_);
+    checksum_ = crc32c(header_.data(), header_.size());
+    file_.write(header_);
 }
 
 void SafetensorsWriter::write(const void* data, size_t bytes) {
     begin();
     SCENE_CHECK(bytes <= expected_ - written_, "more bytes than were declared");
     file_.write(data, bytes);
+    checksum_ = crc32c(data, bytes, checksum_);
     written_ += bytes;
 }
 
 void SafetensorsWriter::commit() {
     begin();
     SCENE_CHECK(written_ == expected_, fmt::format("{} of {} declared bytes were written", written_, expected_));
+    set_safetensors_checksum(header_, checksum_);
+    file_.write_over(0, header_);
     file_.commit();
 }
 

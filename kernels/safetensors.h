@@ -2,6 +2,9 @@
 
 // The safetensors format (https://github.com/huggingface/safetensors): an 8-byte little-endian header length, a JSON
 // header {"name": {"dtype", "shape", "data_offsets"}}, then the tensors' row-major little-endian bytes without holes.
+//
+// Our files carry metadata "crc32c": eight hexadecimal digits, the CRC-32C of the whole file with zeros in their place.
+// It is checked when a file is opened and is not part of metadata(). Files of other writers have none and pass without.
 
 #include <cstddef>
 #include <cstdint>
@@ -49,8 +52,9 @@ struct SafetensorsEntry {
     }
 };
 
-/// A memory-mapped, fully validated file: after construction every entry's bytes are inside the file and agree with its
-/// type and shape. Errors name the file, the tensor and what to do: missing, cut short, corrupted.
+/// A memory-mapped, fully validated file: its checksum agrees, and after construction every entry's bytes are inside
+/// the file and agree with its type and shape. Errors name the file, the tensor and what to do: missing, cut short,
+/// corrupted.
 class SafetensorsFile {
 public:
     explicit SafetensorsFile(std::filesystem::path path);
@@ -98,9 +102,12 @@ struct SafetensorsDeclaration {
 
 /// The file up to the first tensor byte: length and JSON for tensors that follow in the order declared, padded with
 /// spaces to a multiple of 64 bytes and to at least `minimum` bytes, so that mapped tensors are aligned for SIMD. Wider
-/// types must be declared before narrower ones unless the sizes keep them aligned.
+/// types must be declared before narrower ones unless the sizes keep them aligned. The checksum in it is still zeros.
 std::string safetensors_header(const Metadata& metadata, const std::vector<SafetensorsDeclaration>& tensors,
                                size_t minimum = 0);
+
+/// Fills in the checksum of header and data, taken while it was zeros.
+void set_safetensors_checksum(std::string& header, uint32_t checksum);
 
 /// Writes a file through AtomicFile: `declare` every tensor, then `write` their bytes in the same order (one tensor may
 /// be written in pieces), then `commit`.
@@ -119,8 +126,9 @@ private:
     AtomicFile file_;
     Metadata metadata_;
     std::vector<SafetensorsDeclaration> tensors_;
-    bool begun_ = false;
+    std::string header_; ///< empty until the first write
     size_t expected_ = 0, written_ = 0;
+    uint32_t checksum_ = 0;
 };
 
 } // namespace scene

@@ -73,10 +73,11 @@ TEST(Safetensors, RoundTripKeepsTypesShapesBytesAndMetadata) {
 }
 
 TEST(Safetensors, TheLayoutIsTheReferenceWriters) {
-    const std::string header = R"({"__metadata__":{"a":"b"},"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})";
+    const std::string header = R"({"__metadata__":{"a":"b","crc32c":"00000000"},)"
+                               R"("x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})";
     EXPECT_EQ(safetensors_header({{"a", "b"}}, {{"x", "F32", {2}}}),
               with_length(header + std::string(128 - 8 - header.size(), ' ')));
-    EXPECT_EQ(safetensors_header({}, {}), with_length("{}" + std::string(54, ' ')));
+    EXPECT_EQ(safetensors_header({}, {}).size(), 64u);
     EXPECT_EQ(safetensors_header({}, {}, 4000).size(), 4032u);
 }
 
@@ -99,9 +100,10 @@ TEST(Safetensors, ReadsEveryType) {
 }
 
 TEST(Safetensors, EntriesComeInTheOrderOfTheirBytes) {
-    const SafetensorsContent content = parse(with_length(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[1,3]},)"
-                                                         R"("b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
-                                                         "xyz"));
+    const std::string file = with_length(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[1,3]},)"
+                                         R"("b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
+                                         "xyz");
+    const SafetensorsContent content = parse(file);
     EXPECT_EQ(content.entries[0].name, "b");
     EXPECT_EQ(content.entries[1].bytes[1], std::byte{'z'});
 }
@@ -164,6 +166,25 @@ TEST(Safetensors, OverlapsHolesAndRepeatedNamesAreRejected) {
     EXPECT_TRUE(rejects(two("b", "[1,3]", "123"), {"corrupted", "tensor 'b' begins at 1"}));
     EXPECT_TRUE(rejects(two("b", "[3,5]", "12345"), {"corrupted", "tensor 'b' begins at 3"}));
     EXPECT_TRUE(rejects(two("a", "[2,4]", "1234"), {"corrupted", "'a' stands twice"}));
+}
+
+TEST(Safetensors, OneChangedByteAnywhereIsFound) {
+    TemporaryFolder folder;
+    {
+        SafetensorsWriter writer(folder / "a", {{"classes", "Bus"}, {"zone", "crc32c"}});
+        writer.declare("x", "F32", {5});
+        writer.write(std::span<const float>(std::vector<float>{1, 2, 3, 4, 5}));
+        writer.commit();
+    }
+    const std::string whole = test::read_text(folder / "a");
+    EXPECT_EQ(parse(whole).metadata, (Metadata{{"classes", "Bus"}, {"zone", "crc32c"}}));
+    for (size_t i = 0; i < whole.size(); ++i)
+        for (const int flip : {1, 0x20, 0x80}) {
+            std::string damaged = whole;
+            damaged[i] = static_cast<char>(damaged[i] ^ flip);
+            if (damaged.find("\"crc32c\":\"") == std::string::npos) continue; // passes for a file of another writer
+            EXPECT_TRUE(fails_with([&] { parse(damaged); }, {"make it anew"})) << i << " " << flip;
+        }
 }
 
 TEST(Safetensors, MissingFilesAndFoldersAreNamed) {
