@@ -34,6 +34,10 @@ struct CsvTable {
 CsvTable parse_csv(std::string_view text, const std::string& name);
 CsvTable read_csv(const std::filesystem::path& file);
 
+/// The header row alone, without rows; what follows it is not looked at. A quoted header cell holds no line end.
+CsvTable parse_csv_header(std::string_view text, const std::string& name);
+CsvTable read_csv_header(const std::filesystem::path& file);
+
 /// `field` as it must stand in a comma-separated file: quoted only where needed.
 std::string csv_field(std::string_view field);
 

@@ -50,6 +50,16 @@ struct DatasetOptions {
     bool require_audio = true;
 };
 
+/// - cas2023: `filename,location,record_time,scene_label` or `filename,scene_label`; the file of clip FILENAME is the
+/// one
+///   called *FILENAME*.wav (.flac, .ogg) anywhere below the audio folder. Labels without regard to case, spaces and
+///   underscores. Session: city and time.
+/// - esc50: `filename,fold,target,category` and more. Session: the recording that a clip was cut from.
+/// - tau: tab-separated `filename scene_label identifier source_label`; city from the file name, device from
+/// source_label.
+///   Session: identifier.
+/// - table: any CSV or TSV with a column for the file.
+/// - folder: one folder of audio per class; clips in a folder `unlabelled` have no label.
 /// Reads a dataset from its metadata file, or from a folder that holds one (or one folder of audio per class). Errors
 /// are one line with file and row: wrong header (found, expected), duplicate names, unknown labels, bad times and
 /// folds, missing audio files (up to 10 rows, then their number), nothing in it.
