@@ -4,7 +4,9 @@
 #include <string>
 #include <utility>
 
+#if !defined(__CUDACC__) // nvcc does not understand fmt; .cu files throw Error themselves
 #include <fmt/format.h>
+#endif
 
 namespace scene {
 
@@ -15,15 +17,18 @@ public:
     using std::runtime_error::runtime_error;
 };
 
+#if !defined(__CUDACC__)
 /// Throws Error with a formatted message.
 template <typename... Args> [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
     throw Error(fmt::format(format, std::forward<Args>(args)...));
 }
+#endif
 
 /// A broken promise between two parts of the program, never the user's fault.
 [[noreturn]] inline void contract_violation(const char* statement, const std::string& message, const char* file,
                                             int line) {
-    throw std::logic_error(fmt::format("{}:{}: {} ({} is false)", file, line, message, statement));
+    throw std::logic_error(std::string(file) + ":" + std::to_string(line) + ": " + message + " (" + statement +
+                           " is false)");
 }
 
 } // namespace scene
