@@ -82,6 +82,11 @@ $(BUILD)/%.o: %.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(FLAGS) $(OPTIMIZE_$(firstword $(subst /, ,$<))) $(CXXFLAGS) -c $< -o $@
 
+# CLI11 takes long to compile and runs once.
+$(BUILD)/tools/command_line.o: OPTIMIZE_tools := -O0
+# `scene info` tells how it was built.
+$(BUILD)/tools/info.o: FLAGS += -DSCENE_BUILD_FLAGS='"-march=$(ARCH) -O3 $(CXXFLAGS)"'
+
 dependencies:
 	@tools/install_dependencies.sh
 

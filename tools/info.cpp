@@ -1,0 +1,84 @@
+// scene info: what this build is and what it runs on.
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+// Version macros only: the whole of these headers would cost seconds.
+#include <CLI/Version.hpp>
+#include <nlohmann/detail/abi_macros.hpp>
+#include <toml++/impl/version.h>
+
+#include <fmt/core.h>
+#include <sndfile.h>
+#include <soxr.h>
+
+#include "tools/command.h"
+#include "tools/json_value.h"
+#include "tools/options.h"
+#include "tools/text_table.h"
+#include "tools/version.h"
+
+namespace scene {
+namespace {
+
+constexpr std::string_view compiler = "g++ " __VERSION__;
+
+struct Information {
+    DeviceInfo cpu;
+    std::vector<std::pair<std::string, std::string>> libraries;
+};
+
+Information collect(const CommonOptions& options) {
+    const DeviceInfo cpu = make_cpu_backend(static_cast<int>(options.runtime().threads))->info();
+    return {cpu,
+            {{"CPU backend", cpu.libraries},
+             {"libsndfile", sf_version_string()},
+             {"soxr", soxr_version()},
+             {"fmt", fmt::format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100)},
+             {"nlohmann-json", fmt::format("{}.{}.{}", NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR,
+                                           NLOHMANN_JSON_VERSION_PATCH)},
+             {"toml++", fmt::format("{}.{}.{}", TOML_LIB_MAJOR, TOML_LIB_MINOR, TOML_LIB_PATCH)},
+             {"CLI11", CLI11_VERSION}}};
+}
+
+JsonValue to_json(const Information& info) {
+    JsonValue libraries = JsonValue::object();
+    for (const auto& [name, text] : info.libraries) libraries.set(name, text);
+    const JsonValue cpu =
+        JsonValue::object().set("kind", "cpu").set("name", info.cpu.name).set("memory_bytes", info.cpu.memory_bytes);
+    return JsonValue::object()
+        .set("version", version)
+        .set("build", JsonValue::object().set("compiler", compiler).set("flags", SCENE_BUILD_FLAGS).set("cuda", false))
+        .set("devices", JsonValue::array().push(cpu))
+        .set("libraries", libraries);
+}
+
+void print(const Information& info) {
+    const auto line = [](std::string_view name, std::string_view text) { fmt::print("{:<15}{}\n", name, text); };
+    line("scene", version);
+    line("compiler", compiler);
+    line("flags", SCENE_BUILD_FLAGS);
+    line("CUDA", "not in this build");
+    line("device",
+         fmt::format("cpu: {}, {} of memory", info.cpu.name, bytes_text(static_cast<double>(info.cpu.memory_bytes))));
+    for (const auto& [name, text] : info.libraries) line(name, text);
+}
+
+} // namespace
+
+void add_info_command(CommandLine& line) {
+    const auto options = std::make_shared<CommonOptions>();
+    Arguments arguments =
+        line.add_command("info", "Show devices, libraries and build.", "Example:\n  scene info --json", [options] {
+            const Information info = collect(*options);
+            if (options->json)
+                fmt::print("{}\n", to_json(info).text());
+            else
+                print(info);
+            return 0;
+        });
+    add_common_options(arguments, *options);
+}
+
+} // namespace scene

@@ -1,0 +1,79 @@
+// The `scene` command: parses the command line, runs one subcommand and turns every error into one line on stderr.
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <new>
+
+#include "kernels/error.h"
+#include "tools/command.h"
+#include "tools/stop.h"
+#include "tools/version.h"
+#include "train/progress.h"
+
+namespace {
+
+constexpr int exit_error = 1, exit_usage = 2;
+
+/// Messages of libraries may hold line ends; ours are one line each.
+std::string one_line(std::string text) {
+    while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
+    for (char& c : text)
+        if (c == '\n' || c == '\r') c = ' ';
+    return text;
+}
+
+int report(const std::string& message, int status) {
+    fmt::print(stderr, "scene: {}\n", one_line(message));
+    return status;
+}
+
+/// Runs the work and flushes stdout, so that a full disk behind a redirection is an error too.
+int run(const std::function<int()>& work) {
+    try {
+        const int status = work();
+        if (std::fflush(stdout) != 0 || std::ferror(stdout))
+            return report(fmt::format("cannot write to standard output: {}", std::strerror(errno)), exit_error);
+        return status;
+    } catch (const scene::UsageError& error) {
+        return report(error.what(), exit_usage);
+    } catch (const scene::Interrupted& error) {
+        return report(error.what(), scene::signal_exit_status());
+    } catch (const scene::Error& error) {
+        return report(error.what(), exit_error);
+    } catch (const std::filesystem::filesystem_error& error) {
+        return report(fmt::format("{}: {}", error.path1().string(), error.code().message()), exit_error);
+    } catch (const std::bad_alloc&) {
+        return report("out of memory; use a smaller batch or fewer threads", exit_error);
+    } catch (const std::exception& error) {
+        return report(fmt::format("internal error, please report it: {}", error.what()), exit_error);
+    }
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    scene::install_signal_handlers();
+    scene::CommandLine line("Trains and runs acoustic-scene classifiers: audio in, scene labels out.",
+                            "Each command has its own --help with an example.\n"
+                            "First steps:\n"
+                            "  scene synth   scenes --clips 400\n"
+                            "  scene prepare scenes scenes.store\n"
+                            "  scene train   scenes.store --config configs/demo.toml --run runs/demo\n"
+                            "  scene predict runs/demo/best_model_2.safetensors recording.wav",
+                            fmt::format("scene {}", scene::version));
+    scene::add_synth_command(line);
+    scene::add_prepare_command(line);
+    scene::add_train_command(line);
+    scene::add_table1_command(line);
+    scene::add_evaluate_command(line);
+    scene::add_predict_command(line);
+    scene::add_plan_command(line);
+    scene::add_bench_command(line);
+    scene::add_info_command(line);
+    try {
+        const std::function<int()> work = line.parse(argc, argv);
+        return work ? run(work) : 0;
+    } catch (const scene::UsageError& error) { return report(error.what(), exit_usage); }
+}

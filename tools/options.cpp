@@ -1,0 +1,47 @@
+#include "tools/options.h"
+
+namespace scene {
+
+RuntimeSettings CommonOptions::runtime(RuntimeSettings base) const {
+    if (device) base.device = *device;
+    if (precision) base.precision = *precision;
+    if (threads) base.threads = *threads;
+    return base;
+}
+
+void add_common_options(Arguments& arguments, CommonOptions& options) {
+    const std::string group = "Common options";
+    arguments.add("--device", options.device, "auto, cpu or cuda").choices({"auto", "cpu", "cuda"}).group(group);
+    arguments.add("--precision", options.precision, "fp32, tf32 or fp16; the CPU computes in fp32")
+        .choices({"fp32", "tf32", "fp16"})
+        .group(group);
+    arguments.add("--threads", options.threads, "CPU threads; 0: all cores").range(0, 4096).group(group);
+    arguments.add("--seed", options.seed, "of every random draw").group(group);
+    arguments.add_flag("--quiet,-q", options.quiet, "no progress and no notes on stderr").group(group);
+    arguments.add_flag("--json", options.json, "the result as JSON on stdout").group(group);
+}
+
+void add_config_options(Arguments& arguments, ConfigOptions& options, bool required) {
+    OptionHandle file = arguments.add("--config,-c", options.file, "TOML file, such as configs/system4.toml");
+    if (required) file.required();
+    arguments.add_list("--set", options.overrides, "section.key=value; overrides the file; may be repeated");
+}
+
+RunConfig load_config(const ConfigOptions& options, const CommonOptions& common) {
+    RunConfig config = load_config(options.file, options.overrides);
+    if (common.seed) config.training.seed = *common.seed;
+    config.runtime = common.runtime(config.runtime);
+    return config;
+}
+
+std::unique_ptr<Backend> open_backend(const RuntimeSettings& runtime, bool quiet) {
+    if (runtime.device == "cuda")
+        fail("--device cuda: this scene was built without CUDA support; use --device cpu or auto");
+    if (runtime.precision != "fp32")
+        fail("--precision {}: the CPU computes in fp32 only; leave it out or use --precision fp32", runtime.precision);
+    if (runtime.device == "auto" && !quiet)
+        fmt::print(stderr, "scene: this build has no CUDA support; running on the CPU\n");
+    return make_cpu_backend(static_cast<int>(runtime.threads));
+}
+
+} // namespace scene

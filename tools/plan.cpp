@@ -1,0 +1,185 @@
+// scene plan: a step as it will run: its ops, its memory and its costs. Nothing is computed and no arena is allocated.
+
+#include <algorithm>
+#include <memory>
+
+#include "data/feature_store.h"
+#include "model/memory_plan.h"
+#include "model/step.h"
+#include "tools/command.h"
+#include "tools/json_value.h"
+#include "tools/options.h"
+#include "tools/text_table.h"
+#include "train/trainer.h"
+
+namespace scene {
+namespace {
+
+struct PlanOptions {
+    CommonOptions common;
+    ConfigOptions config;
+    std::string store;
+    std::optional<int64_t> batch;
+    bool inference = false;
+};
+
+/// CAS2023, the dataset of the paper: what the shape of the network follows from where no store is given.
+constexpr int64_t paper_clips = 8700;
+
+struct Plan {
+    Variables variables;
+    Program program;
+    int64_t batch = 0;
+
+    size_t arena_bytes() const { return variables.total_bytes() + program.transient_bytes; }
+    size_t arena_offset(const TensorInfo& info) const {
+        return info.storage == Storage::Transient ? variables.total_bytes() + info.offset
+                                                  : variables.base(info.segment) + info.offset;
+    }
+    double flops_per_clip(Phase phase) const { return program.flops(phase) / static_cast<double>(batch); }
+    /// Arena over what no plan can go below: the variables and the largest live set.
+    double ratio() const {
+        return static_cast<double>(arena_bytes()) / static_cast<double>(variables.total_bytes() + program.lower_bound);
+    }
+};
+
+Plan make_plan(const PlanOptions& options) {
+    const RunConfig config = load_config(options.config, options.common);
+    const auto backend = open_backend(config.runtime, options.common.quiet);
+    StepConfig step;
+    if (options.store.empty()) {
+        step.model.architecture = config.model.architecture;
+        step.model.width = config.model.width;
+        step.model.deltas = config.model.deltas;
+        step.model.multimodal = config.model.multimodal != Multimodal::Off;
+        step.model.conv_dropout = static_cast<float>(config.model.conv_dropout);
+        step.model.encoder_dropout = static_cast<float>(config.model.encoder_dropout);
+        step.rows = paper_clips;
+    } else {
+        const FeatureStore store = FeatureStore::open(options.store);
+        step.model = model_for(config.model, store);
+        step.rows = store.clips();
+    }
+    step.batch = options.batch.value_or(config.training.batch);
+    step.label_smoothing = static_cast<float>(config.training.label_smoothing);
+    Plan plan;
+    plan.batch = step.batch;
+    plan.program = options.inference ? emit_inference_step(*backend, plan.variables, step, step.batch)
+                                     : emit_training_step(*backend, plan.variables, step, step.batch);
+    return plan;
+}
+
+/// What an op makes: the first thing it writes that is not scratch.
+const TensorInfo* output_of(const Program& program, const Op& op) {
+    for (TensorId id : op.writes)
+        if (program.info(id).dtype != DType::U8) return &program.info(id);
+    return op.writes.empty() ? nullptr : &program.info(op.writes.front());
+}
+
+JsonValue to_json(const Plan& plan, const Op& op) {
+    JsonValue entry = JsonValue::object();
+    entry.set("name", op.name).set("kind", op.kind).set("phase", name_of(op.phase));
+    if (const TensorInfo* output = output_of(plan.program, op)) {
+        JsonValue shape = JsonValue::array();
+        for (int axis = 0; axis < output->shape.rank(); ++axis) shape.push(output->shape[axis]);
+        entry.set("output", output->name).set("shape", shape).set("dtype", name_of(output->dtype));
+        entry.set("offset", plan.arena_offset(*output)).set("bytes", output->bytes());
+    }
+    return entry.set("flops", op.flops).set("bytes_moved", plan.program.bytes_moved(op));
+}
+
+JsonValue to_json(const Plan& plan) {
+    JsonValue ops = JsonValue::array();
+    for (const Op& op : plan.program.ops) ops.push(to_json(plan, op));
+    JsonValue totals = JsonValue::object();
+    totals.set("batch", plan.batch)
+        .set("parameters", plan.variables.parameter_count())
+        .set("forward_flops_per_clip", plan.flops_per_clip(Phase::Forward))
+        .set("backward_flops_per_clip", plan.flops_per_clip(Phase::Backward))
+        .set("arena_bytes", plan.arena_bytes())
+        .set("variable_bytes", plan.variables.total_bytes())
+        .set("transient_bytes", plan.program.transient_bytes)
+        .set("transient_lower_bound_bytes", plan.program.lower_bound)
+        .set("lower_bound_bytes", plan.variables.total_bytes() + plan.program.lower_bound)
+        .set("ratio", plan.ratio());
+    return JsonValue::object().set("program", plan.program.name).set("ops", ops).set("totals", totals);
+}
+
+/// Which part of the step's memory is in use while: one line per moment, one column per piece of memory.
+std::string memory_map(const Program& program) {
+    constexpr size_t columns = 72, most_rows = 28;
+    const std::vector<Lifetime> buffers = lifetimes(program);
+    if (buffers.empty()) return "";
+    const size_t steps = program.ops.size(), rows = std::min(most_rows, steps);
+    size_t name_width = 0;
+    for (size_t row = 0; row < rows; ++row)
+        name_width = std::max(name_width, program.ops[row * steps / rows].name.size());
+    std::string out;
+    for (size_t row = 0; row < rows; ++row) {
+        const size_t step = row * steps / rows;
+        std::vector<double> used(columns, 0.0);
+        double live = 0;
+        const double cell = static_cast<double>(program.transient_bytes) / columns;
+        for (const Lifetime& buffer : buffers) {
+            if (step < buffer.first || step > buffer.last) continue;
+            live += static_cast<double>(buffer.bytes);
+            const double begin = static_cast<double>(program.tensors[buffer.buffer].offset);
+            const double end = begin + static_cast<double>(buffer.bytes);
+            for (size_t column = 0; column < columns; ++column)
+                used[column] += std::max(0.0, std::min(end, static_cast<double>(column + 1) * cell) -
+                                                  std::max(begin, static_cast<double>(column) * cell));
+        }
+        std::string line;
+        for (double bytes : used) line += bytes > 0.5 * cell ? '#' : bytes > 0 ? '.' : ' ';
+        out += fmt::format("{:<{}} |{}| {}\n", program.ops[step].name, name_width, line, bytes_text(live));
+    }
+    return out;
+}
+
+void print(const Plan& plan) {
+    TextTable table({"op", "phase", "output", "offset", "bytes", "GFLOP", "MB moved"}, {0, 1, 2});
+    for (const Op& op : plan.program.ops) {
+        const TensorInfo* output = output_of(plan.program, op);
+        table.add({op.name, std::string(name_of(op.phase)), output ? output->shape.text() : "",
+                   output ? std::to_string(plan.arena_offset(*output)) : "",
+                   output ? std::to_string(output->bytes()) : "", fmt::format("{:.3f}", op.flops / 1e9),
+                   fmt::format("{:.2f}", plan.program.bytes_moved(op) / 1e6)});
+    }
+    fmt::print("{}\n{}\n", plan.program.name, table.text());
+    fmt::print("Memory of the step over time ({} wide, # in use, . partly)\n{}\n",
+               bytes_text(static_cast<double>(plan.program.transient_bytes)), memory_map(plan.program));
+    const auto line = [](std::string_view name, const std::string& value) { fmt::print("{:<26}{}\n", name, value); };
+    line("parameters", std::to_string(plan.variables.parameter_count()));
+    line("forward per clip", fmt::format("{:.2f} GFLOP", plan.flops_per_clip(Phase::Forward) / 1e9));
+    line("backward per clip", fmt::format("{:.2f} GFLOP", plan.flops_per_clip(Phase::Backward) / 1e9));
+    line("arena", fmt::format("{} = {} variables + {} step", bytes_text(static_cast<double>(plan.arena_bytes())),
+                              bytes_text(static_cast<double>(plan.variables.total_bytes())),
+                              bytes_text(static_cast<double>(plan.program.transient_bytes))));
+    line("lower bound of the step", bytes_text(static_cast<double>(plan.program.lower_bound)));
+    line("arena / lower bound", fmt::format("{:.4f}", plan.ratio()));
+}
+
+} // namespace
+
+void add_plan_command(CommandLine& line) {
+    const auto options = std::make_shared<PlanOptions>();
+    Arguments arguments = line.add_command(
+        "plan", "Show a step op by op: shapes, memory, arithmetic. Nothing is computed.",
+        "Example:\n  scene plan --config configs/system4.toml --batch 64\n"
+        "Without --store the network is shaped for CAS2023: 10 classes, 22 cities, city and time as inputs.",
+        [options] {
+            const Plan plan = make_plan(*options);
+            if (options->common.json)
+                fmt::print("{}\n", to_json(plan).text());
+            else
+                print(plan);
+            return 0;
+        });
+    add_config_options(arguments, options->config, true);
+    arguments.add("--batch,-b", options->batch, "clips per step (default: training.batch)").range(1, 1 << 20);
+    arguments.add("--store", options->store, "feature store that the network's shape follows from");
+    arguments.add_flag("--inference", options->inference, "the inference step in place of the training step");
+    add_common_options(arguments, options->common);
+}
+
+} // namespace scene
