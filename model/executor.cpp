@@ -29,13 +29,18 @@ void Executor::bind_external(const std::string& name, const void* host, size_t b
         device = backend_.import(host, bytes);
         imports_.emplace_back(host, device);
     }
+    bind_external(name, {device, DType::U8, {static_cast<int64_t>(bytes)}});
+}
+
+void Executor::bind_external(const std::string& name, const Tensor& device) {
+    const size_t bytes = device.bytes();
     for (Bound& bound : bound_) {
         for (size_t index = 0; index < bound.program->tensors.size(); ++index) {
             const TensorInfo& info = bound.program->tensors[index];
             if (info.storage != Storage::External || info.name != name) continue;
             SCENE_CHECK(info.bytes() == bytes, name + " has " + std::to_string(bytes) + " bytes, the program expects " +
                                                    std::to_string(info.bytes()));
-            bound.externals[index] = device;
+            bound.externals[index] = device.data;
         }
     }
 }

@@ -32,6 +32,8 @@ public:
     /// Gives an external tensor its memory, in every program that has one of that name. `host` must outlive the
     /// executor.
     void bind_external(const std::string& name, const void* host, size_t bytes);
+    /// The same for memory that is the backend's already, which must outlive the executor too.
+    void bind_external(const std::string& name, const Tensor& device);
 
     /// Runs the program's setup ops (work that depends on parameters only).
     void setup(const Program& program);
