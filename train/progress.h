@@ -37,6 +37,21 @@ public:
     virtual void message(const std::string& /*line*/) {}
 };
 
+/// Passes everything on with `prefix` before what is said: for a run inside a run.
+class PrefixedProgress final : public Progress {
+public:
+    PrefixedProgress(Progress& inner, std::string prefix) : inner_(inner), prefix_(std::move(prefix)) {}
+    void begin(const std::string& what, int64_t clips) override { inner_.begin(prefix_ + what, clips); }
+    void advance(int64_t done) override { inner_.advance(done); }
+    void end() override { inner_.end(); }
+    void epoch(const EpochRecord& record) override { inner_.epoch(record); }
+    void message(const std::string& line) override { inner_.message(prefix_ + line); }
+
+private:
+    Progress& inner_;
+    std::string prefix_;
+};
+
 /// Thrown between two steps once the stop flag is set; the message says how to go on. The command exits with 130.
 class Interrupted : public Error {
 public:

@@ -1,6 +1,5 @@
 #include "train/tensorboard.h"
 
-#include <array>
 #include <atomic>
 #include <bit>
 #include <cerrno>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "kernels/atomic_file.h"
+#include "kernels/crc32c.h"
 #include "kernels/error.h"
 
 namespace scene {
@@ -45,23 +45,8 @@ double seconds_now() {
 
 } // namespace
 
-uint32_t crc32c(std::string_view bytes) {
-    static const std::array<uint32_t, 256> table = [] {
-        std::array<uint32_t, 256> out{};
-        for (uint32_t byte = 0; byte < 256; ++byte) {
-            uint32_t crc = byte;
-            for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ (crc & 1 ? 0x82F63B78u : 0);
-            out[byte] = crc;
-        }
-        return out;
-    }();
-    uint32_t crc = 0xFFFFFFFFu;
-    for (char byte : bytes) crc = table[(crc ^ static_cast<unsigned char>(byte)) & 0xFF] ^ crc >> 8;
-    return ~crc;
-}
-
 uint32_t masked_crc32c(std::string_view bytes) {
-    const uint32_t crc = crc32c(bytes);
+    const uint32_t crc = crc32c(bytes.data(), bytes.size());
     return (crc >> 15 | crc << 17) + 0xa282ead8u;
 }
 

@@ -7,10 +7,7 @@
 
 namespace scene {
 
-/// CRC-32C (Castagnoli; reflected polynomial 0x82F63B78, initial value and final xor 0xFFFFFFFF).
-uint32_t crc32c(std::string_view bytes);
-
-/// The rotation by which TFRecord files mask their checksums: ((crc >> 15) | (crc << 17)) + 0xa282ead8.
+/// CRC-32C as TFRecord files mask it: ((crc >> 15) | (crc << 17)) + 0xa282ead8.
 uint32_t masked_crc32c(std::string_view bytes);
 
 /// u64 length, masked CRC of it, data, masked CRC of the data; little-endian.

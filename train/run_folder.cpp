@@ -1,0 +1,171 @@
+#include "train/run_folder.h"
+
+#include <fstream>
+
+#include <nlohmann/json.hpp>
+
+#include "kernels/atomic_file.h"
+
+namespace scene {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+class Fingerprint {
+public:
+    void add(const void* data, size_t bytes) {
+        const auto* byte = static_cast<const unsigned char*>(data);
+        for (size_t i = 0; i < bytes; ++i) hash_ = (hash_ ^ byte[i]) * 1099511628211u;
+    }
+    template <typename T> void add(const std::vector<T>& values) { add(values.data(), values.size() * sizeof(T)); }
+    void add(const std::vector<std::string>& texts) {
+        for (const std::string& text : texts) add(text.c_str(), text.size() + 1);
+    }
+    std::string text() const { return fmt::format("{:016x}", hash_); }
+
+private:
+    uint64_t hash_ = 14695981039346656037u;
+};
+
+std::string read_text(const std::filesystem::path& file) {
+    std::ifstream stream(file, std::ios::binary);
+    std::string text((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
+    if (!stream) fail("{}: cannot be read", file.string());
+    return text;
+}
+
+Json store_identity(const FeatureStore& store) {
+    return {{"format", "scene.cu store identity"},
+            {"version", 1},
+            {"clips", store.clips()},
+            {"classes", store.columns().classes},
+            {"frames", store.spec().frames},
+            {"bands", store.spec().bands},
+            {"fingerprint", store_fingerprint(store)}};
+}
+
+void check_store(const RunFolder& run, const Json& now) {
+    Json before;
+    try {
+        before = Json::parse(read_text(run.store()));
+    } catch (const nlohmann::json::exception&) { fail("{}: corrupted; start a new run folder", run.store().string()); }
+    if (before == now) return;
+    for (const auto& [key, value] : now.items()) {
+        if (key == "fingerprint" || (before.contains(key) && before[key] == value)) continue;
+        fail("{}: this run was started with another store ({} was {}, now {}); give the same store or another run "
+             "folder",
+             run.folder.string(), key, before.value(key, Json()).dump(), value.dump());
+    }
+    fail("{}: this run was started with another store (clips or features differ); give the same store or another run "
+         "folder",
+         run.folder.string());
+}
+
+void check_config(const RunFolder& run, const RunConfig& config) {
+    const std::vector<std::string> changed = differences(load_config(run.config()), config);
+    if (changed.empty()) return;
+    std::string list;
+    for (const std::string& one : changed) list += (list.empty() ? "" : ", ") + one;
+    fail("{}: this run was started with other settings: {}; give the same settings or another run folder",
+         run.folder.string(), list);
+}
+
+} // namespace
+
+std::string store_fingerprint(const FeatureStore& store) {
+    const StoreColumns& columns = store.columns();
+    Fingerprint fingerprint;
+    fingerprint.add(columns.classes);
+    fingerprint.add(columns.cities);
+    fingerprint.add(columns.names);
+    fingerprint.add(columns.label);
+    fingerprint.add(columns.city);
+    fingerprint.add(columns.has_time);
+    fingerprint.add(columns.time);
+    const auto frames = static_cast<size_t>(store.spec().frames), bands = static_cast<size_t>(store.spec().bands);
+    for (int64_t clip = 0; clip < store.clips(); ++clip) {
+        const auto features = store.logmel(clip);
+        for (size_t frame : {size_t{0}, frames / 2, frames - 1})
+            fingerprint.add(features.data() + frame * bands, bands * sizeof(float));
+    }
+    return fingerprint.text();
+}
+
+void open_run_folder(const RunFolder& run, const RunConfig& config, const FeatureStore& store, const Split& split) {
+    std::error_code error;
+    std::filesystem::create_directories(run.folder, error);
+    if (error) fail("{}: cannot create the run folder: {}", run.folder.string(), error.message());
+
+    if (std::filesystem::exists(run.config()))
+        check_config(run, config);
+    else
+        write_file(run.config(), to_toml(config));
+    if (!std::filesystem::exists(run.split()))
+        save_split(run.split(), split, store.clips());
+    else if (load_split(run.split(), store.clips()) != split)
+        fail("{}: this run was started with another split; give the same store and split or another run folder",
+             run.folder.string());
+    const Json identity = store_identity(store);
+    if (std::filesystem::exists(run.store()))
+        check_store(run, identity);
+    else
+        write_file(run.store(), identity.dump(2) + "\n");
+}
+
+void save_result(const RunFolder& run, const RunResult& result, const std::vector<std::string>& classes) {
+    const auto or_null = [](const std::optional<double>& value) { return value ? Json(*value) : Json(); };
+    Json json = {
+        {"format", "scene.cu result"},
+        {"version", 1},
+        {"system", result.system},
+        {"train_balanced_accuracy", result.train_score},
+        {"pseudo_balanced_accuracy", or_null(result.pseudo_score)},
+        {"labelled_validation_balanced_accuracy", or_null(result.labelled_score)},
+        {"test_balanced_accuracy", result.test ? Json(result.test->balanced_accuracy()) : Json()},
+        {"test_accuracy", result.test ? Json(result.test->accuracy()) : Json()},
+        {"classes", classes},
+        {"test_confusion", Json()},
+        {"hard_clips", result.hard_clips},
+        {"checkpoint", result.checkpoint.filename().string()},
+    };
+    if (result.test) {
+        Json rows = Json::array();
+        for (int64_t truth = 0; truth < result.test->classes(); ++truth) {
+            Json row = Json::array();
+            for (int64_t predicted = 0; predicted < result.test->classes(); ++predicted)
+                row.push_back(result.test->count(truth, predicted));
+            rows.push_back(row);
+        }
+        json["test_confusion"] = rows;
+    }
+    write_file(run.result(), json.dump(2) + "\n");
+}
+
+std::optional<RunResult> load_result(const RunFolder& run) {
+    if (!std::filesystem::exists(run.result())) return std::nullopt;
+    try {
+        const Json json = Json::parse(read_text(run.result()));
+        const auto optional = [&](const char* key) {
+            return json.at(key).is_null() ? std::nullopt : std::optional(json.at(key).get<double>());
+        };
+        RunResult result;
+        result.system = json.at("system").get<std::string>();
+        result.train_score = json.at("train_balanced_accuracy").get<double>();
+        result.pseudo_score = optional("pseudo_balanced_accuracy");
+        result.labelled_score = optional("labelled_validation_balanced_accuracy");
+        result.hard_clips = json.at("hard_clips").get<int64_t>();
+        result.checkpoint = run.folder / json.at("checkpoint").get<std::string>();
+        result.was_complete = true;
+        if (!json.at("test_confusion").is_null()) {
+            std::vector<int64_t> counts;
+            for (const Json& row : json.at("test_confusion"))
+                for (const Json& count : row) counts.push_back(count.get<int64_t>());
+            result.test = Confusion(static_cast<int64_t>(json.at("classes").size()), counts);
+        }
+        return result;
+    } catch (const std::exception&) {
+        fail("{}: corrupted; delete it and run the same command again", run.result().string());
+    }
+}
+
+} // namespace scene

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/feature_store.h"
+#include "data/splits.h"
+#include "train/trainer.h"
+
+namespace scene {
+
+/// The names inside a run folder.
+struct RunFolder {
+    std::filesystem::path folder;
+
+    std::filesystem::path config() const { return folder / "config.toml"; }
+    std::filesystem::path split() const { return folder / "split.json"; }
+    std::filesystem::path store() const { return folder / "store.json"; } ///< which store: size and fingerprint
+    std::filesystem::path metrics() const { return folder / "metrics.jsonl"; }
+    std::filesystem::path best_model(int64_t stage) const {
+        return folder / ("best_model_" + std::to_string(stage) + ".safetensors");
+    }
+    std::filesystem::path last() const { return folder / "last.safetensors"; }
+    std::filesystem::path pseudo_labels() const { return folder / "pseudo_labels.csv"; }
+    std::filesystem::path hard_samples() const { return folder / "hard_samples.csv"; }
+    std::filesystem::path predictions() const { return folder / "predictions.csv"; }
+    std::filesystem::path report() const { return folder / "report.html"; }
+    std::filesystem::path result() const { return folder / "result.json"; } ///< exists once the run is complete
+    std::filesystem::path teacher() const { return folder / "teacher"; }
+};
+
+/// A number that changes when the clips, their columns or their features do (FNV-1a over all columns and three frames
+/// of every clip), as 16 hexadecimal digits.
+std::string store_fingerprint(const FeatureStore& store);
+
+/// Creates the folder with config.toml, split.json and store.json, or checks that those there are of this very run:
+/// fails with what differs.
+void open_run_folder(const RunFolder& run, const RunConfig& config, const FeatureStore& store, const Split& split);
+
+void save_result(const RunFolder& run, const RunResult& result, const std::vector<std::string>& classes);
+/// Nothing if the run is not complete.
+std::optional<RunResult> load_result(const RunFolder& run);
+
+} // namespace scene

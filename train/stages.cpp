@@ -1,0 +1,76 @@
+#include "train/stages.h"
+
+#include <algorithm>
+
+#include "data/random_sequence.h"
+#include "kernels/error.h"
+
+namespace scene {
+namespace {
+
+// Random streams of this file, apart from the dropout layers' small numbers.
+constexpr uint32_t order_stream = 0x4F524452, stage_stream = 0x53544147;
+
+} // namespace
+
+std::vector<int32_t> TrainingClips::train(int64_t stage) const {
+    std::vector<int32_t> clips = labelled.train;
+    if (stage >= 2) clips.insert(clips.end(), unlabelled.train.begin(), unlabelled.train.end());
+    return clips;
+}
+
+std::vector<int64_t> TrainingClips::batches(const TrainingSettings& settings) const {
+    std::vector<int64_t> sizes;
+    for (int64_t stage = 1; stage <= settings.stages; ++stage) {
+        const auto clips = static_cast<int64_t>(train(stage).size());
+        if (clips >= settings.batch) sizes.push_back(settings.batch);
+        if (clips % settings.batch != 0) sizes.push_back(clips % settings.batch);
+    }
+    std::sort(sizes.begin(), sizes.end());
+    sizes.erase(std::unique(sizes.begin(), sizes.end()), sizes.end());
+    return sizes;
+}
+
+TrainingClips divide_training_clips(const FeatureStore& store, const Split& split, const TrainingSettings& settings) {
+    std::vector<int32_t> label(static_cast<size_t>(store.clips()), -1);
+    for (int32_t clip : split.labelled)
+        label[static_cast<size_t>(clip)] = store.columns().label[static_cast<size_t>(clip)];
+    TrainingClips clips;
+    clips.labelled = validation_split(split.labelled, label, settings.validation_share, settings.seed);
+    if (clips.labelled.train.empty() || clips.labelled.validation.empty())
+        fail("split '{}': {} labelled clips are too few for training.validation_share = {}; label more clips or change "
+             "the share",
+             split.name, split.labelled.size(), settings.validation_share);
+    if (settings.stages < 2) return clips;
+    if (split.unlabelled.empty())
+        fail("split '{}' has no unlabelled clips for the second stage; set training.stages = 1", split.name);
+    clips.unlabelled = validation_split(split.unlabelled, label, settings.validation_share, settings.seed);
+    return clips;
+}
+
+std::vector<int32_t> epoch_order(std::span<const int32_t> clips, uint64_t seed, int64_t stage, int64_t epoch) {
+    std::vector<int32_t> order(clips.begin(), clips.end());
+    RandomSequence random(seed, order_stream, static_cast<uint32_t>(stage << 28 | epoch));
+    shuffle(order, random);
+    return order;
+}
+
+uint64_t stage_seed(uint64_t seed, int64_t stage) {
+    const PhiloxBlock block = random_block(seed, stage_stream, static_cast<uint32_t>(stage), 0);
+    return static_cast<uint64_t>(block.word[0]) << 32 | block.word[1];
+}
+
+std::vector<float> stage_targets(const FeatureStore& store, const Split& split, std::span<const Prediction> pseudo) {
+    const auto classes = static_cast<size_t>(store.classes_count());
+    std::vector<float> targets(static_cast<size_t>(store.clips()) * classes);
+    for (int32_t clip : split.labelled) {
+        const int32_t label = store.columns().label[static_cast<size_t>(clip)];
+        if (label < 0) fail("split '{}': clip {} trains with its label but has none", split.name, clip);
+        targets[static_cast<size_t>(clip) * classes + static_cast<size_t>(label)] = 1;
+    }
+    for (const Prediction& one : pseudo)
+        targets[static_cast<size_t>(one.clip) * classes + static_cast<size_t>(one.label)] = 1;
+    return targets;
+}
+
+} // namespace scene

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "data/feature_store.h"
+#include "data/splits.h"
+#include "train/config.h"
+#include "train/predictions.h"
+
+namespace scene {
+
+/// The training clips of a split, divided once into what trains and what chooses the epoch, for both stages. Ascending.
+struct TrainingClips {
+    ValidationSplit labelled, unlabelled;
+
+    /// What the stage trains on: labelled clips, and from stage 2 on the pseudo-labelled ones behind them.
+    std::vector<int32_t> train(int64_t stage) const;
+    /// Every batch size the stages need: full batches and both remainders.
+    std::vector<int64_t> batches(const TrainingSettings& settings) const;
+};
+
+/// Holds out settings.validation_share of every class and of the unlabelled clips. Fails when a part ends up empty.
+TrainingClips divide_training_clips(const FeatureStore& store, const Split& split, const TrainingSettings& settings);
+
+/// Where the clips of an epoch stand: a shuffle that depends on (seed, stage, epoch) only.
+std::vector<int32_t> epoch_order(std::span<const int32_t> clips, uint64_t seed, int64_t stage, int64_t epoch);
+
+/// Key of a stage's dropout masks.
+uint64_t stage_seed(uint64_t seed, int64_t stage);
+
+/// One-hot rows [R, K]: the split's labelled clips with the store's labels, and `pseudo`; zeros elsewhere, so that no
+/// test label is ever near the training.
+std::vector<float> stage_targets(const FeatureStore& store, const Split& split, std::span<const Prediction> pseudo);
+
+} // namespace scene

@@ -1,0 +1,314 @@
+#include "train/trainer.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "data/feature_store.h"
+#include "data/splits.h"
+#include "kernels/atomic_file.h"
+#include "model/checkpoint.h"
+#include "train/evaluate.h"
+#include "train/history.h"
+#include "train/learner.h"
+#include "train/report.h"
+#include "train/run_folder.h"
+#include "train/schedule.h"
+#include "train/stages.h"
+#include "train/tensorboard.h"
+
+namespace scene {
+namespace {
+
+/// One run of one system, from wherever its folder stands to the end.
+class SystemRun {
+public:
+    SystemRun(Backend& backend, const FeatureStore& store, const Split& split, const RunConfig& config,
+              const RunFolder& run, const Session& session)
+        : backend_(backend), store_(store), split_(split), config_(config), run_(run), session_(session),
+          clips_(divide_training_clips(store, split, config.training)), model_(model_for(config.model, store)) {}
+
+    RunResult train() {
+        read_history();
+        const int64_t last_stage = config_.training.stages;
+        const bool weighs_ahead = stage_state(history_, last_stage, config_.training).epochs == 0;
+        if (config_.training.hard_samples && weighs_ahead) ask_teacher(); // before our own model takes its memory
+        learner_.emplace(backend_, store_, step_config(), clips_.batches(config_.training), store_.columns().city);
+        if (!history_.empty())
+            load_checkpoint(SafetensorsFile(run_.last()), learner_->executor(), CheckpointContent::Training);
+        TensorboardWriter events(run_.folder);
+        for (int64_t stage = 1; stage <= config_.training.stages; ++stage) {
+            StageState state = stage_state(history_, stage, config_.training);
+            if (state.finished) continue;
+            if (state.epochs == 0) begin_stage(stage);
+            for (; !state.finished; state = stage_state(history_, stage, config_.training))
+                run_epoch(stage, state.epochs + 1, events);
+        }
+        return finish();
+    }
+
+private:
+    StepConfig step_config() const {
+        StepConfig step;
+        step.model = model_;
+        step.batch = config_.training.batch;
+        step.label_smoothing = static_cast<float>(config_.training.label_smoothing);
+        step.adam.weight_decay = static_cast<float>(config_.training.weight_decay);
+        return step;
+    }
+
+    CheckpointInfo checkpoint_info(int64_t stage, int64_t epoch) const {
+        const StageState state = stage_state(history_, stage, config_.training);
+        const StoreColumns& columns = store_.columns();
+        return {model_,
+                store_.spec(),
+                columns.fit,
+                columns.classes,
+                columns.cities,
+                config_.system,
+                {{"stage", std::to_string(stage)},
+                 {"epoch", std::to_string(epoch)},
+                 {"best_epoch", std::to_string(state.best_epoch)},
+                 {"best_validation_balanced_accuracy", fmt::format("{}", state.best_score)},
+                 {"split", split_.name},
+                 {"seed", std::to_string(config_.training.seed)}}};
+    }
+
+    /// What is complete already: the epochs that last.safetensors tells of.
+    void read_history() {
+        if (std::filesystem::exists(run_.last())) {
+            const CheckpointInfo info = read_checkpoint_info(SafetensorsFile(run_.last()));
+            const auto history = info.training.find("history");
+            if (history == info.training.end())
+                fail("{}: no training history in it; start a new run folder", run_.last().string());
+            history_ = parse_history_json(history->second, run_.last().string());
+            if (history_.empty())
+                fail("{}: its training history is empty; start a new run folder", run_.last().string());
+            session_.progress.message(
+                fmt::format("resuming after stage {} epoch {}", history_.back().stage, history_.back().epoch));
+        }
+        rewrite_epochs(run_.metrics(), history_);
+    }
+
+    void begin_stage(int64_t stage) {
+        std::vector<Prediction> pseudo;
+        if (stage == 1) {
+            learner_->initialize(config_.training.seed);
+        } else {
+            load_checkpoint(SafetensorsFile(run_.best_model(1)), learner_->executor());
+            pseudo = predict(split_.unlabelled, "pseudo labels");
+            write_pseudo_labels(run_.pseudo_labels(), pseudo, store_.columns());
+            double confidence = 0;
+            for (const Prediction& one : pseudo) confidence += static_cast<double>(one.confidence);
+            session_.progress.message(fmt::format("pseudo labels: {} clips, mean confidence {:.3f}", pseudo.size(),
+                                                  confidence / static_cast<double>(pseudo.size())));
+        }
+        learner_->restart_optimizer(stage_seed(config_.training.seed, stage));
+        learner_->set_targets(stage_targets(store_, split_, pseudo));
+        if (config_.training.hard_samples) weigh_hard_samples(stage);
+    }
+
+    void weigh_hard_samples(int64_t stage) {
+        const std::vector<int32_t> members = clips_.train(stage);
+        learner_->set_hard_weights(teacher_probabilities_, members);
+        const std::vector<float> weights = learner_->weights();
+        std::vector<HardClip> hard;
+        for (const Prediction& one : predictions_of(teacher_probabilities_, members, model_.classes))
+            if (static_cast<double>(one.confidence) < config_.training.hard_threshold)
+                hard.push_back({one.clip, one.confidence, weights[static_cast<size_t>(one.clip)]});
+        write_hard_samples(run_.hard_samples(), stage, hard, store_.columns());
+        session_.progress.message(
+            fmt::format("stage {}: {} of {} training clips are hard (teacher's confidence below {})", stage,
+                        hard.size(), members.size(), config_.training.hard_threshold));
+    }
+
+    /// The teacher's probabilities of every clip that may train; the first stage needs some, the second all.
+    void ask_teacher() {
+        std::filesystem::path checkpoint = config_.training.teacher;
+        PrefixedProgress progress(session_.progress, "teacher: ");
+        const Session session{progress, session_.stop};
+        if (config_.training.teacher == "train")
+            checkpoint =
+                train_system(backend_, store_, split_, as_system(config_, 1), run_.teacher(), session).checkpoint;
+        const std::vector<int32_t> clips = clips_.train(config_.training.stages);
+        const Evaluation evaluation = evaluate(backend_, checkpoint, store_, clips, session, config_.training.batch);
+        const auto classes = static_cast<size_t>(model_.classes);
+        teacher_probabilities_.assign(static_cast<size_t>(store_.clips()) * classes, 0.0f);
+        for (size_t i = 0; i < clips.size(); ++i)
+            std::copy_n(evaluation.probabilities.begin() + static_cast<std::ptrdiff_t>(i * classes), classes,
+                        teacher_probabilities_.begin() + clips[i] * static_cast<std::ptrdiff_t>(classes));
+    }
+
+    void run_epoch(int64_t stage, int64_t epoch, TensorboardWriter& events) {
+        using Clock = std::chrono::steady_clock;
+        const std::vector<int32_t> order = epoch_order(clips_.train(stage), config_.training.seed, stage, epoch);
+        EpochRecord record;
+        record.stage = stage;
+        record.epoch = epoch;
+        record.learning_rate = learning_rate(config_.training, epoch);
+
+        const std::string what = fmt::format("stage {} epoch {}/{}", stage, epoch, config_.training.epochs);
+        const auto start = Clock::now();
+        session_.progress.begin(what, static_cast<int64_t>(order.size()));
+        const PassResult trained = learner_->train(order, record.learning_rate, stoppable(what));
+        session_.progress.end();
+        if (!trained.finite) fail_nonfinite("loss or a gradient", stage, epoch);
+        record.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+        record.clips_per_second = static_cast<double>(order.size()) / record.seconds;
+        record.train_loss = trained.loss_sum / static_cast<double>(order.size());
+        record.train_balanced_accuracy = trained.confusion.balanced_accuracy();
+        validate(record, what);
+        keep(record, events);
+    }
+
+    /// The labelled clips alone, then, in stage 2, all with their pseudo labels: the score that decides.
+    void validate(EpochRecord& record, const std::string& what) {
+        learner_->prepare_inference();
+        const auto pass = [&](const std::vector<int32_t>& clips) {
+            const PassResult result = learner_->infer(clips, stoppable(what));
+            if (!result.finite) fail_nonfinite("validation loss", record.stage, record.epoch);
+            return result;
+        };
+        PassResult labelled = pass(clips_.labelled.validation);
+        record.validation_labelled = labelled.confusion.balanced_accuracy();
+        if (record.stage >= 2) {
+            const PassResult pseudo = pass(clips_.unlabelled.validation);
+            labelled.loss_sum += pseudo.loss_sum;
+            labelled.clips += pseudo.clips;
+            for (int64_t truth = 0; truth < model_.classes; ++truth)
+                for (int64_t predicted = 0; predicted < model_.classes; ++predicted)
+                    labelled.confusion.add(truth, predicted, pseudo.confusion.count(truth, predicted));
+        }
+        record.validation_loss = labelled.loss_sum / static_cast<double>(labelled.clips);
+        record.validation_balanced_accuracy = labelled.confusion.balanced_accuracy();
+    }
+
+    /// Best model, log line, then the file to resume from: whatever the moment of a kill, the epoch is either complete
+    /// or done again to the same bits.
+    void keep(EpochRecord& record, TensorboardWriter& events) {
+        history_.push_back(record);
+        const StageState state = stage_state(history_, record.stage, config_.training);
+        record.best = history_.back().best = state.best_epoch == record.epoch;
+        CheckpointInfo info = checkpoint_info(record.stage, record.epoch);
+        if (record.best) save_checkpoint(run_.best_model(record.stage), info, learner_->executor());
+        append_epoch(run_.metrics(), record);
+        info.training["history"] = history_json(history_);
+        save_checkpoint(run_.last(), info, learner_->executor(), CheckpointContent::Training);
+
+        const auto step = static_cast<int64_t>(history_.size());
+        events.scalar("loss/train", step, record.train_loss);
+        events.scalar("loss/validation", step, record.validation_loss);
+        events.scalar("balanced_accuracy/train", step, record.train_balanced_accuracy);
+        events.scalar("balanced_accuracy/validation", step, record.validation_balanced_accuracy);
+        events.scalar("balanced_accuracy/validation_labelled", step, record.validation_labelled);
+        events.scalar("learning_rate", step, record.learning_rate);
+        events.scalar("clips_per_second", step, record.clips_per_second);
+        session_.progress.epoch(record);
+    }
+
+    RunResult finish() {
+        const int64_t stages = config_.training.stages;
+        const StageState first = stage_state(history_, 1, config_.training);
+        RunResult result;
+        result.system = config_.system;
+        result.train_score = first.best_score;
+        if (stages >= 2) {
+            const StageState second = stage_state(history_, 2, config_.training);
+            result.pseudo_score = second.best_score;
+            result.labelled_score = second.labelled;
+        }
+        result.hard_clips = count_hard_samples(run_.hard_samples(), stages);
+        result.checkpoint = run_.best_model(stages);
+
+        load_checkpoint(SafetensorsFile(result.checkpoint), learner_->executor());
+        const bool has_test = !split_.test.empty();
+        const auto predictions = predict(has_test ? split_.test : split_.unlabelled, has_test ? "test" : "predictions");
+        write_predictions(run_.predictions(), predictions, store_.columns());
+        Confusion confusion = confusion_of(predictions, store_);
+        if (has_test && confusion.total() > 0) result.test = std::move(confusion);
+        write_file(run_.report(), report_html(config_, result, history_, store_.columns().classes));
+        save_result(run_, result, store_.columns().classes);
+        return result;
+    }
+
+    std::vector<Prediction> predict(const std::vector<int32_t>& clips, const std::string& what) {
+        learner_->prepare_inference();
+        session_.progress.begin(what, static_cast<int64_t>(clips.size()));
+        learner_->infer(clips, stoppable(what));
+        session_.progress.end();
+        return predictions_of(learner_->probabilities(), clips, model_.classes);
+    }
+
+    PassProgress stoppable(const std::string& what) {
+        return [this, what](int64_t done) {
+            if (session_.stop)
+                throw Interrupted(fmt::format("stopped in {}; run the same command again to go on from {}", what,
+                                              last_good("the start")));
+            session_.progress.advance(done);
+        };
+    }
+
+    std::string last_good(const std::string& otherwise) const {
+        if (history_.empty()) return otherwise;
+        return fmt::format("{} (stage {} epoch {})", run_.last().string(), history_.back().stage,
+                           history_.back().epoch);
+    }
+
+    [[noreturn]] void fail_nonfinite(const std::string& what, int64_t stage, int64_t epoch) const {
+        fail("{}: stage {} epoch {}: the {} is no longer finite; last good state: {}; start a new run with a smaller "
+             "training.learning_rate (now {})",
+             run_.folder.string(), stage, epoch, what, last_good("none yet"), config_.training.learning_rate);
+    }
+
+    Backend& backend_;
+    const FeatureStore& store_;
+    const Split& split_;
+    const RunConfig& config_;
+    RunFolder run_;
+    const Session& session_;
+    TrainingClips clips_;
+    ModelConfig model_;
+    std::optional<Learner> learner_;
+    std::vector<EpochRecord> history_;
+    std::vector<float> teacher_probabilities_; ///< [R, K]; empty until asked for
+};
+
+} // namespace
+
+ModelConfig model_for(const ModelSettings& settings, const FeatureStore& store) {
+    const StoreColumns& columns = store.columns();
+    const bool knows_place_or_time =
+        std::any_of(columns.city.begin(), columns.city.end(), [](int32_t city) { return city >= 0; }) ||
+        std::any_of(columns.has_time.begin(), columns.has_time.end(), [](uint8_t known) { return known != 0; });
+    ModelConfig model;
+    model.architecture = settings.architecture;
+    model.width = settings.width;
+    model.classes = store.classes_count();
+    model.frames = store.spec().frames;
+    model.bands = store.spec().bands;
+    model.deltas = settings.deltas;
+    model.multimodal =
+        settings.multimodal == Multimodal::On || (settings.multimodal == Multimodal::Auto && knows_place_or_time);
+    model.cities = std::max<int64_t>(1, static_cast<int64_t>(columns.cities.size()));
+    model.conv_dropout = static_cast<float>(settings.conv_dropout);
+    model.encoder_dropout = static_cast<float>(settings.encoder_dropout);
+    const int64_t smallest = model.architecture == Architecture::Fcnn ? 16 : 4;
+    if (model.frames < smallest || model.bands < smallest)
+        fail("{}: {} frames x {} bands are too few for this network, which halves them until {} would be 1",
+             store.path().string(), model.frames, model.bands, smallest);
+    if (model.deltas && model.frames < 9)
+        fail("{}: model.deltas needs 9 frames or more, the store has {}", store.path().string(), model.frames);
+    return model;
+}
+
+RunResult train_system(Backend& backend, const FeatureStore& store, const Split& split, const RunConfig& config,
+                       const std::filesystem::path& run, const Session& session) {
+    const RunFolder folder{run};
+    open_run_folder(folder, config, store, split);
+    if (std::optional<RunResult> result = load_result(folder)) {
+        session.progress.message(fmt::format("{} is complete", run.string()));
+        return *result;
+    }
+    return SystemRun(backend, store, split, config, folder, session).train();
+}
+
+} // namespace scene
