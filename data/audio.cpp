@@ -4,12 +4,14 @@
 #include <cmath>
 #include <fstream>
 #include <memory>
+#include <string>
 #include <system_error>
 
 #include <sndfile.h>
 #include <soxr.h>
 
 #include "data/audio_container.h"
+#include "kernels/atomic_file.h"
 #include "kernels/error.h"
 
 namespace scene {
@@ -36,7 +38,7 @@ OpenedAudio open_audio(const fs::path& file) {
     const fs::file_status status = fs::status(file, error);
     if (status.type() == fs::file_type::not_found)
         fail("{}: no such file; check the path and the audio folder", file.string());
-    if (error) fail("{}: cannot be read ({})", file.string(), error.message());
+    if (error) fail("{}: cannot be read ({}); check its permissions", file.string(), error.message());
     if (fs::is_directory(status)) fail("{}: is a folder, not an audio file; name a file in it", file.string());
     if (!fs::is_regular_file(status)) fail("{}: is not a regular file; name a WAV, FLAC or OGG file", file.string());
     if (!std::ifstream(file, std::ios::binary)) fail("{}: cannot be opened; check its permissions", file.string());
@@ -100,22 +102,21 @@ std::vector<float> resample(const fs::path& file, std::vector<float> wave, int f
     return out;
 }
 
-void put_little_endian(std::vector<char>& bytes, uint32_t value, int count) {
+void put_little_endian(std::string& bytes, uint32_t value, int count) {
     for (int i = 0; i < count; ++i) bytes.push_back(static_cast<char>(value >> (8 * i) & 0xff));
 }
 
 /// A complete RIFF/WAVE file in memory.
-std::vector<char> wav_bytes(std::span<const float> wave, int sample_rate) {
+std::string wav_bytes(std::span<const float> wave, int sample_rate) {
     constexpr uint32_t header_bytes = 44, pcm = 1, channels = 1, sample_bytes = 2;
     const auto rate = static_cast<uint32_t>(sample_rate);
     SCENE_CHECK(wave.size() < (UINT32_MAX - header_bytes) / sample_bytes, "a WAV file holds less than 4 GiB");
     const auto data_bytes = static_cast<uint32_t>(wave.size() * sample_bytes);
-    std::vector<char> bytes;
+    std::string bytes;
     bytes.reserve(header_bytes + data_bytes);
-    const auto put_tag = [&](std::string_view tag) { bytes.insert(bytes.end(), tag.begin(), tag.end()); };
-    put_tag("RIFF");
+    bytes += "RIFF";
     put_little_endian(bytes, header_bytes - 8 + data_bytes, 4);
-    put_tag("WAVEfmt ");
+    bytes += "WAVEfmt ";
     put_little_endian(bytes, 16, 4);
     put_little_endian(bytes, pcm, 2);
     put_little_endian(bytes, channels, 2);
@@ -123,7 +124,7 @@ std::vector<char> wav_bytes(std::span<const float> wave, int sample_rate) {
     put_little_endian(bytes, rate * channels * sample_bytes, 4);
     put_little_endian(bytes, channels * sample_bytes, 2);
     put_little_endian(bytes, 8 * sample_bytes, 2);
-    put_tag("data");
+    bytes += "data";
     put_little_endian(bytes, data_bytes, 4);
     for (float sample : wave) {
         SCENE_CHECK(std::isfinite(sample), "write_wav takes finite samples");
@@ -169,19 +170,7 @@ bool is_silent(std::span<const float> wave) {
 }
 
 void write_wav(const fs::path& file, std::span<const float> wave, int sample_rate) {
-    const std::vector<char> bytes = wav_bytes(wave, sample_rate);
-    fs::path unfinished = file;
-    unfinished += ".tmp";
-    std::ofstream out(unfinished, std::ios::binary | std::ios::trunc);
-    out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    out.close();
-    std::error_code error;
-    if (out) fs::rename(unfinished, file, error);
-    if (!out || error) {
-        std::error_code ignored;
-        fs::remove(unfinished, ignored);
-        fail("{}: cannot be written; check that its folder exists, is writable and has space", file.string());
-    }
+    write_file(file, wav_bytes(wave, sample_rate));
 }
 
 } // namespace scene

@@ -113,6 +113,7 @@ RealFft::RealFft(int n) : n_(n) {
     const int points = n / 2;
     rows_ = 1 << std::bit_width(static_cast<unsigned>(points)) / 2; // the larger half of the bits
     columns_ = points / rows_;
+    column_bits_ = std::countr_zero(static_cast<unsigned>(columns_));
     pitch_ = columns_ + 1;
     column_fft_ = small_fft_of(rows_);
     row_fft_ = small_fft_of(columns_);

@@ -30,7 +30,7 @@ public:
     /// Elements of the buffer that `power` works in.
     size_t buffer_size() const { return static_cast<size_t>(rows_) * static_cast<size_t>(pitch_); }
     /// Where z[i] goes in the buffer; `lanes` consecutive samples, from a multiple of `lanes`, are contiguous.
-    size_t position(int i) const { return static_cast<size_t>(i / columns_ * pitch_ + i % columns_); }
+    size_t position(int i) const { return static_cast<size_t>(i + (i >> column_bits_)); }
 
     /// power[k * stride + l] = |sum_i x_l[i] exp(-2 pi j i k / n)|^2 for 0 <= k <= n/2 and every lane l, where the
     /// buffer holds x/2. The buffer's content is lost.
@@ -42,8 +42,8 @@ private:
     void transform_columns(ComplexLanes* buffer) const;
     void transform_rows(float* power, ptrdiff_t stride, const ComplexLanes* buffer) const;
 
-    int n_, rows_, columns_;
-    int pitch_;                                   ///< of a row; odd, so that a column does not fall into one cache set
+    int n_, rows_, columns_, column_bits_;
+    int pitch_;                                   ///< columns + 1, so that a column does not fall into one cache set
     SmallFft column_fft_, row_fft_;               ///< of rows_ and of columns_ points
     std::vector<std::complex<double>> twiddles_;  ///< [columns][rows]: exp(-2 pi j column k / (n/2))
     std::vector<std::complex<double>> separator_; ///< [rows/2 + 1][columns]: exp(-2 pi j (r + rows c) / n)

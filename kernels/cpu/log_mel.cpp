@@ -2,6 +2,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <numbers>
 
@@ -46,13 +47,23 @@ LogMelSpec checked(const LogMelSpec& spec) {
     return spec;
 }
 
+/// One value of every frame of a piece.
+typedef float PieceF32 __attribute__((vector_size(LogMelPlan::piece_frames * sizeof(float))));
+
+inline PieceF32 load_piece(const float* values) {
+    PieceF32 piece;
+    std::memcpy(&piece, values, sizeof piece);
+    return piece;
+}
+inline void store_piece(float* values, PieceF32 piece) { std::memcpy(values, &piece, sizeof piece); }
+
 } // namespace
 
 LogMelPlan::LogMelPlan(const LogMelSpec& spec, int threads)
     : spec_(checked(spec)), all_frames_(1 + spec.samples / spec.hop),
       pieces_((all_frames_ + piece_frames - 1) / piece_frames), fft_(spec.n_fft),
       half_window_(half_hann_window(spec.window, spec.n_fft)), bank_(mel_filter_bank(spec)),
-      workspaces_(static_cast<size_t>(threads)) {
+      weights_(bank_.weights.begin(), bank_.weights.end()), workspaces_(static_cast<size_t>(threads)) {
     for (Workspace& work : workspaces_) {
         work.padded.resize(static_cast<size_t>((piece_frames - 1) * spec.hop + spec.n_fft));
         work.buffer.resize(fft_.buffer_size());
@@ -115,14 +126,12 @@ void LogMelPlan::apply_filter_bank(Workspace& work) const {
     for (int band = 0; band < spec_.bands; ++band) {
         const auto b = static_cast<size_t>(band);
         const float* magnitude = work.spectrum.data() + bank_.first_bin[b] * piece_frames;
-        float sum[piece_frames] = {};
-        for (int32_t i = bank_.offset[b]; i < bank_.offset[b + 1]; ++i, magnitude += piece_frames) {
-            const auto weight = static_cast<float>(bank_.weights[static_cast<size_t>(i)]);
-            for (int frame = 0; frame < piece_frames; ++frame) sum[frame] += weight * magnitude[frame];
-        }
-        float* decibels = work.decibels.data() + band * piece_frames;
-        for (int frame = 0; frame < piece_frames; ++frame) decibels[frame] = decibels_of(sum[frame]);
+        PieceF32 sum = {};
+        for (int32_t i = bank_.offset[b]; i < bank_.offset[b + 1]; ++i, magnitude += piece_frames)
+            sum += weights_[static_cast<size_t>(i)] * load_piece(magnitude);
+        store_piece(work.decibels.data() + band * piece_frames, sum);
     }
+    for (float& value : work.decibels) value = decibels_of(value);
 }
 
 /// Writes one piece's frames, not yet floored, as far as they are kept, and returns the largest of all its values.

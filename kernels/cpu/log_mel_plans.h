@@ -12,6 +12,9 @@ namespace scene::cpu {
 /// Tables and scratch memory of log-mel for one spec. One call of `run` at a time.
 class LogMelPlan {
 public:
+    /// Frames that are taken from wave to decibels together; a cache line of floats per bin.
+    static constexpr int piece_frames = 16;
+
     LogMelPlan(const LogMelSpec& spec, int threads);
 
     const LogMelSpec& spec() const { return spec_; }
@@ -19,9 +22,6 @@ public:
     void run(float* out, const float* wave, int64_t clips);
 
 private:
-    /// Frames that are taken from wave to decibels together; a cache line of floats per bin.
-    static constexpr int piece_frames = 16;
-
     struct Workspace {
         std::vector<float> padded;        ///< what a piece at either end of the clip reads
         std::vector<ComplexLanes> buffer; ///< of the FFT
@@ -39,6 +39,7 @@ private:
     RealFft fft_;
     std::vector<double> half_window_; ///< [n_fft], the window / 2
     MelFilterBank bank_;
+    std::vector<float> weights_;        ///< of the bank
     std::vector<Workspace> workspaces_; ///< one per thread
     std::vector<float> peaks_;          ///< [clips, pieces], in dB
 };
