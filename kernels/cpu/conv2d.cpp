@@ -5,6 +5,7 @@
 #include "kernels/cpu/convolution_plans.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/winograd.h"
 
 namespace scene::cpu {
 namespace {
@@ -22,6 +23,17 @@ void* scratch_of(Tensor scratch, size_t needed) {
     return scratch.data;
 }
 
+struct InputNorm {
+    const float *scale, *shift;
+};
+
+InputNorm input_norm(Tensor scale, Tensor shift, const Conv2dShape& shape) {
+    SCENE_CHECK(bool(scale) == bool(shift), "an input norm has both scale and shift");
+    SCENE_CHECK(!scale || winograd_suits(shape), "conv2d_fusion offers no input norm for this shape");
+    return {optional_floats(scale, {shape.in_channels}, "input_scale"),
+            optional_floats(shift, {shape.in_channels}, "input_shift")};
+}
+
 ConvolutionPlans& plans_of(std::shared_ptr<ConvolutionPlans>& plans) {
     if (!plans) plans = std::make_shared<ConvolutionPlans>();
     return *plans;
@@ -29,25 +41,32 @@ ConvolutionPlans& plans_of(std::shared_ptr<ConvolutionPlans>& plans) {
 
 } // namespace
 
-ConvFusion CpuBackend::conv2d_fusion(const Conv2dShape&) const { return {.bias_relu = true}; }
+ConvFusion CpuBackend::conv2d_fusion(const Conv2dShape& shape) const {
+    return {.normalize_input = winograd_suits(shape), .statistics = false, .bias_relu = true};
+}
 
 size_t CpuBackend::conv2d_scratch_bytes(const Conv2dShape& shape, ConvPass pass) const {
     check_shape(shape);
     if (patches_suit(shape)) return patches_scratch_bytes(shape, pass);
+    if (winograd_suits(shape)) return winograd_scratch_bytes(threads_, shape, pass);
     return plans_of(convolutions_).scratch_bytes(shape, pass);
 }
 
 void CpuBackend::conv2d_forward(Tensor y, Tensor x, Tensor w, Tensor scratch, const Conv2dShape& shape,
                                 const ConvExtras& extras) {
     check_shape(shape);
-    SCENE_CHECK(!extras.input_scale && !extras.input_shift && !extras.mean && !extras.variance,
-                "this backend neither normalises a convolution's input nor computes its statistics");
+    SCENE_CHECK(!extras.mean && !extras.variance, "this backend does not compute a convolution's statistics");
     SCENE_CHECK(!extras.relu || extras.bias, "relu without bias");
     float* to = floats(y, shape.y(), "y");
     const float *from = floats(x, shape.x(), "x"), *weights = floats(w, shape.w(), "w");
     const float* bias = optional_floats(extras.bias, {shape.out_channels}, "bias");
+    const auto [scale, shift] = input_norm(extras.input_scale, extras.input_shift, shape);
     void* memory = scratch_of(scratch, conv2d_scratch_bytes(shape, ConvPass::Forward));
     if (patches_suit(shape)) return patches_forward(threads_, to, from, weights, bias, extras.relu, memory, shape);
+    if (winograd_suits(shape)) {
+        const WinogradForward operands{to, from, weights, scale, shift, bias, extras.relu};
+        return winograd_forward(threads_, operands, memory, shape);
+    }
     plans_of(convolutions_).forward(to, from, weights, bias, extras.relu, memory, shape);
 }
 
@@ -57,17 +76,19 @@ void CpuBackend::conv2d_data_grad(Tensor dx, Tensor dy, Tensor w, Tensor scratch
     const float *gradient = floats(dy, shape.y(), "dy"), *weights = floats(w, shape.w(), "w");
     void* memory = scratch_of(scratch, conv2d_scratch_bytes(shape, ConvPass::DataGrad));
     if (patches_suit(shape)) return patches_data_grad(threads_, to, gradient, weights, memory, shape);
+    if (winograd_suits(shape)) return winograd_data_grad(threads_, to, gradient, weights, memory, shape);
     plans_of(convolutions_).data_grad(to, gradient, weights, memory, shape);
 }
 
 void CpuBackend::conv2d_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scratch, const Conv2dShape& shape,
                                     Tensor input_scale, Tensor input_shift) {
     check_shape(shape);
-    SCENE_CHECK(!input_scale && !input_shift, "this backend does not normalise a convolution's input");
+    const auto [scale, shift] = input_norm(input_scale, input_shift, shape);
     float* to = floats(dw, shape.w(), "dw");
     const float *gradient = floats(dy, shape.y(), "dy"), *from = floats(x, shape.x(), "x");
     void* memory = scratch_of(scratch, conv2d_scratch_bytes(shape, ConvPass::WeightGrad));
     if (patches_suit(shape)) return patches_weight_grad(threads_, to, gradient, from, memory, shape);
+    if (winograd_suits(shape)) return winograd_weight_grad(threads_, to, gradient, from, scale, shift, memory, shape);
     plans_of(convolutions_).weight_grad(to, gradient, from, memory, shape);
 }
 

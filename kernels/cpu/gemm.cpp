@@ -8,13 +8,19 @@
 namespace scene::cpu {
 namespace {
 
-template <int rows, int vectors> inline void multiply_tile(float* __restrict c, int64_t c_stride, MatrixView a,
-                                                           const float* __restrict b, int64_t b_stride, int64_t depth,
-                                                           bool accumulate) {
+template <int rows, int vectors> void multiply_tile(float* __restrict c, int64_t c_stride, MatrixView a,
+                                                    const float* __restrict b, int64_t b_stride, int64_t depth,
+                                                    bool accumulate) {
     Vec sum[rows][vectors] = {};
     const float* __restrict left = a.data;
     const int64_t row_stride = a.row_stride;
+    // The hardware follows b; a's short rows it does not. Where a is row-major, its next rows follow in memory.
+    const bool row_major = a.column_stride == 1;
+    const float* ahead = row_major ? left + rows * row_stride : left + 16 * a.column_stride;
+    const int64_t ahead_step = row_major ? rows : a.column_stride;
     for (int64_t p = 0; p < depth; ++p) {
+        __builtin_prefetch(ahead);
+        ahead += ahead_step;
         Vec right[vectors];
 #pragma GCC unroll 3
         for (int v = 0; v < vectors; ++v) right[v] = load(b + v * lanes);
@@ -27,10 +33,13 @@ template <int rows, int vectors> inline void multiply_tile(float* __restrict c, 
         left += a.column_stride;
         b += b_stride;
     }
+#pragma GCC unroll 8
     for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 3
         for (int v = 0; v < vectors; ++v) {
             float* to = c + i * c_stride + v * lanes;
-            store(to, accumulate ? load(to) + sum[i][v] : sum[i][v]);
+            if (accumulate) sum[i][v] += load(to);
+            store(to, sum[i][v]);
         }
     }
 }

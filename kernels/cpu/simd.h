@@ -21,7 +21,8 @@ typedef float UnalignedVec __attribute__((vector_size(lanes * sizeof(float)), al
 
 inline Vec load(const float* from) { return *reinterpret_cast<const UnalignedVec*>(from); }
 inline void store(float* to, Vec value) { *reinterpret_cast<UnalignedVec*>(to) = value; }
-inline Vec broadcast(float value) { return Vec{} + value; }
+// Subtracting zero changes no value, so that compilers leave the plain broadcast; adding it would turn -0 into 0.
+inline Vec broadcast(float value) { return value - Vec{}; }
 
 /// The first `count` (<= lanes) floats, zeros behind them.
 inline Vec load_first(const float* from, int count) {

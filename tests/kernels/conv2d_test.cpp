@@ -39,11 +39,6 @@ template <typename Visit> void for_each_product(const Conv2dShape& s, Visit&& vi
                     }
 }
 
-struct Case {
-    Conv2dShape shape;
-    uint32_t seed;
-};
-
 /// Operands of one case, scratch with sentinels behind it, outputs that start as NaN.
 class Conv2d : public testing::TestWithParam<Conv2dShape> {
 protected:
@@ -108,17 +103,38 @@ TEST_P(Conv2d, ForwardAddsBiasAndClipsAtZero) {
         y = unset(shape.y());
         if (relu)
             for (double& value : expected) value = std::max(value, 0.0);
-        const ConvExtras extras{.input_scale = {},
-                                .input_shift = {},
-                                .mean = {},
-                                .variance = {},
-                                .bias = view(bias, {shape.out_channels}),
-                                .relu = relu};
+        ConvExtras extras;
+        extras.bias = view(bias, {shape.out_channels});
+        extras.relu = relu;
         const Tensor memory = scratch(ConvPass::Forward);
         backend->conv2d_forward(view(y, shape.y()), view(x, shape.x()), view(w, shape.w()), memory, shape, extras);
         EXPECT_TRUE(all_close(std::span(y), std::span(expected), {.absolute = tolerance * largest}));
         EXPECT_TRUE(scratch_margins_untouched(memory));
     }
+}
+
+TEST_P(Conv2d, NormalisesItsInputWhereOffered) {
+    if (!backend->conv2d_fusion(shape).normalize_input) return;
+    std::vector<float> scale = random_values(shape.in_channels, 4), shift = random_values(shape.in_channels, 5);
+    std::vector<double> z(x.size());
+    for (size_t i = 0; i < x.size(); ++i) {
+        const size_t c = i % scale.size();
+        z[i] = std::max(double{scale[c]} * double{x[i]} + double{shift[c]}, 0.0);
+    }
+    std::vector<double> expected_y = zeros(shape.y()), expected_dw = zeros(shape.w());
+    for_each_product(shape, [&](int64_t i, int64_t j, int64_t k) {
+        expected_y[i] += z[j] * double{w[k]};
+        expected_dw[k] += double{dy[i]} * z[j];
+    });
+    ConvExtras extras;
+    extras.input_scale = view(scale, {shape.in_channels});
+    extras.input_shift = view(shift, {shape.in_channels});
+    backend->conv2d_forward(view(y, shape.y()), view(x, shape.x()), view(w, shape.w()), scratch(ConvPass::Forward),
+                            shape, extras);
+    EXPECT_TRUE(all_close(std::span(y), std::span(expected_y), {.of_largest = tolerance}));
+    backend->conv2d_weight_grad(view(dw, shape.w()), view(dy, shape.y()), view(x, shape.x()),
+                                scratch(ConvPass::WeightGrad), shape, extras.input_scale, extras.input_shift);
+    EXPECT_TRUE(all_close(std::span(dw), std::span(expected_dw), {.of_largest = tolerance}));
 }
 
 TEST_P(Conv2d, DataGradIsTheAdjoint) {

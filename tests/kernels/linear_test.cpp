@@ -37,6 +37,10 @@ protected:
     StepControl step{.seed = 77, .step = 5};
     Tensor control{&step, DType::U8, {sizeof(StepControl)}};
 
+    /// Weights that give sums of unit variance.
+    void SetUp() override {
+        for (float& value : w) value /= std::sqrt(static_cast<float>(in));
+    }
     static std::vector<float> unset(int64_t count) { return std::vector<float>(static_cast<size_t>(count), NAN); }
 
     void forward(Activation activation, Dropout dropout) {
