@@ -1,0 +1,185 @@
+#include "tools/benchmark.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "kernels/philox.h"
+#include "model/executor.h"
+#include "model/initialize.h"
+#include "model/step.h"
+
+namespace scene {
+namespace {
+
+/// `count` values uniform in [low, high).
+std::vector<float> random_values(int64_t count, float low, float high, uint64_t seed) {
+    std::vector<float> values(static_cast<size_t>(count));
+    for (size_t i = 0; i < values.size(); ++i) values[i] = low + (high - low) * uniform_of(random_word(seed, 0, 0, i));
+    return values;
+}
+
+/// A training or inference step. Two batches take turns, so that no repetition finds its input in the cache.
+class StepBenchmark final : public Benchmark {
+public:
+    StepBenchmark(Backend& backend, Architecture architecture, Mode mode, int64_t batch, uint64_t seed)
+        : backend_(backend), seed_(seed), config_(configure(architecture, batch)),
+          program_(mode == Mode::Training ? emit_training_step(backend, variables_, config_, batch)
+                                          : emit_inference_step(backend, variables_, config_, batch)),
+          executor_(backend, variables_, {&program_}),
+          features_(random_values(config_.rows * config_.model.frames * config_.model.bands, -70.0f, 0.0f, seed)) {
+        executor_.bind_external("features", features_.data(), features_.size() * sizeof(float));
+        initialize_parameters(executor_, seed);
+        std::vector<int32_t> order(static_cast<size_t>(config_.rows + batch), -1);
+        for (int64_t row = 0; row < config_.rows; ++row) order[static_cast<size_t>(row)] = static_cast<int32_t>(row);
+        upload("order", order);
+        std::vector<float> target(static_cast<size_t>(config_.rows * config_.model.classes), 0.0f);
+        for (int64_t row = 0; row < config_.rows; ++row)
+            target[static_cast<size_t>(row * config_.model.classes + row % config_.model.classes)] = 1.0f;
+        upload("target", target);
+        upload("weight", std::vector<float>(static_cast<size_t>(config_.rows), 1.0f));
+        next_batch();
+        executor_.setup(program_);
+    }
+
+    void run() override {
+        next_batch();
+        executor_.run(program_);
+        backend_.synchronize();
+    }
+    int64_t clips() const override { return config_.batch; }
+    double flops() const override {
+        return program_.flops(Phase::Forward) + program_.flops(Phase::Backward) + program_.flops(Phase::Update);
+    }
+    double bytes_moved() const override {
+        double bytes = 0;
+        for (const Op& op : program_.ops)
+            if (op.phase != Phase::Setup) bytes += program_.bytes_moved(op);
+        return bytes;
+    }
+    std::vector<OpSamples> profile(int repetitions) override {
+        std::vector<OpSamples> samples;
+        for (const Op& op : program_.ops)
+            samples.push_back({op.name, op.kind, op.phase, op.flops, program_.bytes_moved(op), {}});
+        for (int repetition = 0; repetition < repetitions; ++repetition) {
+            next_batch();
+            const std::vector<OpTime> times = executor_.profile(program_, 1);
+            for (size_t index = 0; index < times.size(); ++index)
+                samples[index].seconds.push_back(times[index].seconds);
+        }
+        std::erase_if(samples, [](const OpSamples& op) { return op.phase == Phase::Setup; });
+        return samples;
+    }
+
+private:
+    static StepConfig configure(Architecture architecture, int64_t batch) {
+        StepConfig config;
+        config.model.architecture = architecture;
+        config.batch = batch;
+        config.rows = 2 * batch;
+        config.label_smoothing = 0.1f;
+        return config;
+    }
+    template <typename T> void upload(const std::string& name, const std::vector<T>& values) {
+        executor_.upload(Segment::State, name, values.data(), values.size() * sizeof(T));
+    }
+    void next_batch() {
+        StepControl control;
+        control.seed = seed_;
+        control.step = step_;
+        control.cursor = static_cast<uint32_t>(step_ % 2 * config_.batch);
+        control.learning_rate = 1e-4f;
+        executor_.upload(Segment::State, "control", &control, sizeof control);
+        ++step_;
+    }
+
+    Backend& backend_;
+    uint64_t seed_;
+    uint32_t step_ = 0;
+    StepConfig config_;
+    Variables variables_;
+    Program program_;
+    Executor executor_;
+    std::vector<float> features_;
+};
+
+/// The front end: 16 clips of noise to log-mel.
+class LogMelBenchmark final : public Benchmark {
+public:
+    LogMelBenchmark(Backend& backend, uint64_t seed)
+        : backend_(backend), wave_(random_values(batch * spec_.samples, -0.5f, 0.5f, seed)),
+          device_wave_{backend.import(wave_.data(), wave_.size() * sizeof(float)), DType::F32, {batch, spec_.samples}},
+          device_features_{backend.allocate(static_cast<size_t>(batch * spec_.frames * spec_.bands) * sizeof(float)),
+                           DType::F32,
+                           {batch, spec_.frames, spec_.bands}} {}
+    ~LogMelBenchmark() override {
+        backend_.release(device_features_.data);
+        backend_.release_import(device_wave_.data);
+    }
+    LogMelBenchmark(const LogMelBenchmark&) = delete;
+    LogMelBenchmark& operator=(const LogMelBenchmark&) = delete;
+
+    void run() override {
+        backend_.log_mel(device_features_, device_wave_, spec_);
+        backend_.synchronize();
+    }
+    int64_t clips() const override { return batch; }
+    /// The customary count of a real transform, 2.5 n log2 n, of every frame of the clip; the rest is small beside it.
+    double flops() const override {
+        const double frames = 1.0 + spec_.samples / spec_.hop;
+        return static_cast<double>(batch) * frames * 2.5 * spec_.n_fft * std::log2(spec_.n_fft);
+    }
+    double bytes_moved() const override { return static_cast<double>(device_wave_.bytes() + device_features_.bytes()); }
+    std::vector<OpSamples> profile(int) override { return {}; }
+
+private:
+    static constexpr int64_t batch = 16;
+
+    Backend& backend_;
+    LogMelSpec spec_;
+    std::vector<float> wave_;
+    Tensor device_wave_, device_features_;
+};
+
+struct StepName {
+    std::string_view name;
+    Architecture architecture;
+    Mode mode;
+    int64_t batch;
+};
+
+constexpr StepName steps[] = {{"fcnn_train_b16", Architecture::Fcnn, Mode::Training, 16},
+                              {"se_trans_train_b16", Architecture::SeTrans, Mode::Training, 16},
+                              {"se_trans_train_b64", Architecture::SeTrans, Mode::Training, 64},
+                              {"fcnn_infer_b16", Architecture::Fcnn, Mode::Inference, 16},
+                              {"fcnn_infer_b1", Architecture::Fcnn, Mode::Inference, 1},
+                              {"se_trans_infer_b16", Architecture::SeTrans, Mode::Inference, 16}};
+constexpr std::string_view log_mel_name = "logmel";
+
+} // namespace
+
+const std::vector<std::string>& benchmark_names() {
+    static const std::vector<std::string> names = [] {
+        std::vector<std::string> all;
+        for (const StepName& step : steps) all.emplace_back(step.name);
+        all.emplace_back(log_mel_name);
+        return all;
+    }();
+    return names;
+}
+
+std::unique_ptr<Benchmark> make_benchmark(std::string_view name, Backend& backend, uint64_t seed) {
+    for (const StepName& step : steps)
+        if (step.name == name)
+            return std::make_unique<StepBenchmark>(backend, step.architecture, step.mode, step.batch, seed);
+    if (name == log_mel_name) return std::make_unique<LogMelBenchmark>(backend, seed);
+    fail("there is no benchmark '{}'; the names are {}", name, fmt::join(benchmark_names(), ", "));
+}
+
+double time_once(Benchmark& benchmark) {
+    const auto start = std::chrono::steady_clock::now();
+    benchmark.run();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+} // namespace scene

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/backend.h"
+#include "model/program.h"
+
+namespace scene {
+
+/// One op of a step and its times, one per repetition.
+struct OpSamples {
+    std::string name, kind;
+    Phase phase = Phase::Forward;
+    double flops = 0, bytes_moved = 0;
+    std::vector<double> seconds;
+};
+
+/// Something that `scene bench` measures, loaded and ready to repeat.
+class Benchmark {
+public:
+    virtual ~Benchmark() = default;
+    /// One repetition: a step over `clips` clips. Returns when the device is done.
+    virtual void run() = 0;
+    virtual int64_t clips() const = 0;
+    /// Of one repetition; convolutions count by the direct method, whatever algorithm runs.
+    virtual double flops() const = 0;
+    /// Of one repetition, if nothing stays in a cache.
+    virtual double bytes_moved() const = 0;
+    /// The ops of a step, timed one by one over so many repetitions; empty for a single op.
+    virtual std::vector<OpSamples> profile(int repetitions) = 0;
+};
+
+/// fcnn_train_b16, se_trans_train_b16, se_trans_train_b64, fcnn_infer_b16, fcnn_infer_b1, se_trans_infer_b16: a step of
+/// the audio-only network at the paper's full size, batch and features drawn at random. logmel: features of 16 clips.
+const std::vector<std::string>& benchmark_names();
+
+/// Seconds of one repetition.
+double time_once(Benchmark& benchmark);
+
+/// Fails for an unknown name.
+std::unique_ptr<Benchmark> make_benchmark(std::string_view name, Backend& backend, uint64_t seed);
+
+} // namespace scene

@@ -1,0 +1,173 @@
+// scene evaluate: balanced accuracy and confusion matrix of a model on the labelled clips of a store.
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+
+#include <unistd.h>
+
+#include "data/feature_store.h"
+#include "model/checkpoint.h"
+#include "model/initialize.h"
+#include "model/step.h"
+#include "tools/command.h"
+#include "tools/json_value.h"
+#include "tools/options.h"
+#include "tools/progress_display.h"
+#include "tools/split_options.h"
+#include "tools/stop.h"
+#include "train/evaluate.h"
+#include "train/run_folder.h"
+
+namespace scene {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct EvaluateOptions {
+    CommonOptions common;
+    SplitFlags split;
+    std::string model, store, clips = "auto";
+    bool untrained = false;
+};
+
+/// Which clips are evaluated, and in words.
+struct Selection {
+    std::vector<int32_t> rows;
+    std::string description;
+};
+
+Selection labelled_clips(const FeatureStore& store) {
+    Selection selection;
+    const std::vector<int32_t>& labels = store.columns().label;
+    for (size_t row = 0; row < labels.size(); ++row)
+        if (labels[row] >= 0) selection.rows.push_back(static_cast<int32_t>(row));
+    selection.description = fmt::format("all {} labelled clips of {}", selection.rows.size(), store.path().string());
+    return selection;
+}
+
+/// The test clips of the run that the checkpoint lies in, if it was trained on this store.
+Selection test_clips_of_run(const fs::path& checkpoint, const FeatureStore& store) {
+    const RunFolder run{checkpoint.parent_path()};
+    std::ifstream identity(run.store());
+    const std::string text((std::istreambuf_iterator<char>(identity)), std::istreambuf_iterator<char>());
+    if (text.find(store_fingerprint(store)) == std::string::npos || !fs::exists(run.split())) return {};
+    Selection selection;
+    selection.rows = load_split(run.split(), store.clips()).test;
+    selection.description = fmt::format("the {} test clips of {}", selection.rows.size(), run.split().string());
+    return selection;
+}
+
+Selection select_clips(const EvaluateOptions& options, const fs::path& checkpoint, const FeatureStore& store) {
+    if (options.split.any()) {
+        const Split split = split_of(store, options.split.apply({}));
+        return {split.test, fmt::format("the {} test clips of split {}", split.test.size(), split.name)};
+    }
+    if (options.clips == "labelled") return labelled_clips(store);
+    Selection selection = test_clips_of_run(checkpoint, store);
+    if (!selection.rows.empty()) return selection;
+    if (options.clips == "test")
+        fail("{}: no run on this store with test clips beside it; name them with --split, or use --clips labelled",
+             checkpoint.string());
+    return labelled_clips(store);
+}
+
+/// A checkpoint of the same network with the parameters it had before training; removed with the object.
+class UntrainedCheckpoint {
+public:
+    UntrainedCheckpoint(Backend& backend, const fs::path& trained, uint64_t seed)
+        : path_(fs::temp_directory_path() / fmt::format("scene-untrained-{}.safetensors", getpid())) {
+        const CheckpointInfo info = read_checkpoint_info(SafetensorsFile(trained));
+        StepConfig step;
+        step.model = info.model;
+        step.batch = 1;
+        Variables variables;
+        const Program program = emit_inference_step(backend, variables, step, step.batch);
+        Executor executor(backend, variables, {&program});
+        initialize_parameters(executor, seed);
+        save_checkpoint(path_, info, executor);
+    }
+    ~UntrainedCheckpoint() {
+        std::error_code ignored;
+        fs::remove(path_, ignored);
+    }
+    UntrainedCheckpoint(const UntrainedCheckpoint&) = delete;
+    UntrainedCheckpoint& operator=(const UntrainedCheckpoint&) = delete;
+
+    const fs::path& path() const { return path_; }
+
+private:
+    fs::path path_;
+};
+
+JsonValue to_json(const Evaluation& evaluation, const std::string& description) {
+    const Confusion& confusion = evaluation.confusion;
+    JsonValue per_class = JsonValue::object(), classes = JsonValue::array(), matrix = JsonValue::array();
+    for (int64_t truth = 0; truth < confusion.classes(); ++truth) {
+        const std::string& name = evaluation.classes[static_cast<size_t>(truth)];
+        classes.push(name);
+        per_class.set(name, JsonValue::object()
+                                .set("recall", confusion.recall(truth))
+                                .set("precision", confusion.precision(truth))
+                                .set("clips", confusion.clips(truth)));
+        JsonValue row = JsonValue::array();
+        for (int64_t predicted = 0; predicted < confusion.classes(); ++predicted)
+            row.push(confusion.count(truth, predicted));
+        matrix.push(row);
+    }
+    return JsonValue::object()
+        .set("balanced_accuracy", confusion.balanced_accuracy())
+        .set("accuracy", confusion.accuracy())
+        .set("clips", confusion.total())
+        .set("evaluated", description)
+        .set("classes", classes)
+        .set("per_class", per_class)
+        .set("confusion", matrix);
+}
+
+int run(const EvaluateOptions& options) {
+    const fs::path checkpoint = find_checkpoint(options.model);
+    const FeatureStore store = FeatureStore::open(options.store);
+    const Selection selection = select_clips(options, checkpoint, store);
+    if (selection.rows.empty()) fail("{}: no labelled clips to evaluate on", options.store);
+    const auto backend = open_backend(options.common.runtime(), options.common.quiet);
+    std::optional<UntrainedCheckpoint> untrained;
+    if (options.untrained) untrained.emplace(*backend, checkpoint, options.common.seed.value_or(1234));
+    ProgressDisplay progress(options.common.quiet);
+    const GracefulStop stop;
+    const Evaluation evaluation =
+        evaluate(*backend, untrained ? untrained->path() : checkpoint, store, selection.rows, {progress, stop.flag()});
+    if (options.common.json) {
+        fmt::print("{}\n", to_json(evaluation, selection.description).text());
+        return 0;
+    }
+    fmt::print("{}{} on {}\n\n{}\n", checkpoint.string(), options.untrained ? ", untrained," : "",
+               selection.description, confusion_table(evaluation.confusion, evaluation.classes));
+    fmt::print("balanced accuracy {:.4f}, accuracy {:.4f}\n", evaluation.confusion.balanced_accuracy(),
+               evaluation.confusion.accuracy());
+    return 0;
+}
+
+} // namespace
+
+void add_evaluate_command(CommandLine& line) {
+    const auto options = std::make_shared<EvaluateOptions>();
+    Arguments arguments = line.add_command(
+        "evaluate", "Balanced accuracy, accuracy and confusion matrix of a run or a checkpoint.",
+        "Examples:\n  scene evaluate runs/s4 cas.store\n"
+        "  scene evaluate runs/s4/best_model_1.safetensors cas.store --json\n"
+        "Without --split or --clips: the test clips of the run that the checkpoint lies in; where there are none, all "
+        "labelled clips of the store.",
+        [options] { return run(*options); });
+    arguments.add("model", options->model, "run folder (its last stage's best model) or checkpoint file").required();
+    arguments.add("store", options->store, "feature store made by scene prepare").required();
+    arguments.add("--clips", options->clips, "auto, test (of the checkpoint's run) or labelled (all of the store)")
+        .choices({"auto", "test", "labelled"});
+    add_split_options(arguments, options->split);
+    arguments.add_flag("--untrained", options->untrained, "the same network before training: the level of chance");
+    add_common_options(arguments, options->common);
+}
+
+} // namespace scene

@@ -1,0 +1,170 @@
+#include "tools/measurement.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <type_traits>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace scene {
+namespace {
+
+/// Both ends of a pipe between a process and the child it has forked: the same program, so values travel as bytes.
+class Message {
+public:
+    explicit Message(std::FILE* stream) : stream_(stream) {}
+
+    template <typename T> void write(const T& value) {
+        static_assert(std::is_trivially_copyable_v<T>);
+        std::fwrite(&value, sizeof value, 1, stream_);
+    }
+    void write(const std::string& text) {
+        write(text.size());
+        std::fwrite(text.data(), 1, text.size(), stream_);
+    }
+    void write(const std::vector<double>& values) {
+        write(values.size());
+        std::fwrite(values.data(), sizeof(double), values.size(), stream_);
+    }
+    template <typename T> T read() {
+        T value{};
+        read_bytes(&value, sizeof value);
+        return value;
+    }
+    std::string read_string() {
+        std::string text(read<size_t>(), '\0');
+        read_bytes(text.data(), text.size());
+        return text;
+    }
+    std::vector<double> read_doubles() {
+        std::vector<double> values(read<size_t>());
+        read_bytes(values.data(), values.size() * sizeof(double));
+        return values;
+    }
+
+private:
+    void read_bytes(void* target, size_t bytes) {
+        if (bytes > 0 && std::fread(target, bytes, 1, stream_) != 1) fail("a measuring process ended early");
+    }
+
+    std::FILE* stream_;
+};
+
+/// Runs `work` in a child process and `receive` on what it wrote.
+void in_child(const std::function<void(Message&)>& work, const std::function<void(Message&)>& receive) {
+    int ends[2];
+    if (pipe(ends) != 0) fail("cannot open a pipe: {}", std::strerror(errno));
+    std::fflush(nullptr);
+    const pid_t child = fork();
+    if (child < 0) fail("cannot start a process: {}", std::strerror(errno));
+    if (child == 0) {
+        close(ends[0]);
+        int status = 0;
+        try {
+            std::FILE* stream = fdopen(ends[1], "w");
+            Message message(stream);
+            work(message);
+            if (std::fclose(stream) != 0) status = 1;
+        } catch (const std::exception& error) {
+            fmt::print(stderr, "scene: {}\n", error.what());
+            status = 1;
+        }
+        std::fflush(stderr);
+        _exit(status);
+    }
+    close(ends[1]);
+    std::FILE* stream = fdopen(ends[0], "r");
+    Message message(stream);
+    std::string error;
+    try {
+        receive(message);
+    } catch (const Error& early) { error = early.what(); }
+    std::fclose(stream);
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (WIFSIGNALED(status)) error = fmt::format("a measuring process was killed by signal {}", WTERMSIG(status));
+    if (!error.empty()) fail("{}", error);
+}
+
+/// VmHWM of this process.
+uint64_t peak_resident_bytes() {
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);)
+        if (line.starts_with("VmHWM:")) return std::stoull(line.substr(6)) * 1024;
+    return 0;
+}
+
+Calibration calibrate_in_child(int threads) {
+    Calibration calibration;
+    in_child([&](Message& message) { message.write(calibrate(threads)); },
+             [&](Message& message) { calibration = message.read<Calibration>(); });
+    return calibration;
+}
+
+void run_and_send(const std::string& name, const MeasurementSettings& settings, Message& message) {
+    const auto backend = make_cpu_backend(settings.threads);
+    const auto benchmark = make_benchmark(name, *backend, settings.seed);
+    for (int warm_up = 0; warm_up < 2; ++warm_up) benchmark->run();
+    std::vector<double> seconds;
+    for (int repetition = 0; repetition < settings.repetitions; ++repetition) seconds.push_back(time_once(*benchmark));
+    message.write(benchmark->clips());
+    message.write(benchmark->flops());
+    message.write(benchmark->bytes_moved());
+    message.write(seconds);
+    message.write(peak_resident_bytes());
+    const std::vector<OpSamples> ops =
+        settings.ops ? benchmark->profile(settings.repetitions) : std::vector<OpSamples>();
+    message.write(ops.size());
+    for (const OpSamples& op : ops) {
+        message.write(op.name);
+        message.write(op.kind);
+        message.write(op.phase);
+        message.write(op.flops);
+        message.write(op.bytes_moved);
+        message.write(op.seconds);
+    }
+}
+
+void receive(Measurement& result, Message& message) {
+    result.clips = message.read<int64_t>();
+    result.flops = message.read<double>();
+    result.bytes_moved = message.read<double>();
+    result.seconds = message.read_doubles();
+    result.peak_bytes = message.read<uint64_t>();
+    result.ops.resize(message.read<size_t>());
+    for (OpSamples& op : result.ops) {
+        op.name = message.read_string();
+        op.kind = message.read_string();
+        op.phase = message.read<Phase>();
+        op.flops = message.read<double>();
+        op.bytes_moved = message.read<double>();
+        op.seconds = message.read_doubles();
+    }
+}
+
+} // namespace
+
+double median(std::vector<double> values) {
+    SCENE_CHECK(!values.empty(), "a median needs values");
+    std::sort(values.begin(), values.end());
+    const size_t middle = values.size() / 2;
+    return values.size() % 2 ? values[middle] : 0.5 * (values[middle - 1] + values[middle]);
+}
+
+double Measurement::median_seconds() const { return median(seconds); }
+
+Measurement measure(const std::string& name, const MeasurementSettings& settings) {
+    Measurement result;
+    result.name = name;
+    const Calibration before = calibrate_in_child(settings.threads);
+    in_child([&](Message& message) { run_and_send(name, settings, message); },
+             [&](Message& message) { receive(result, message); });
+    result.calibration = best_of(before, calibrate_in_child(settings.threads));
+    return result;
+}
+
+} // namespace scene

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tools/benchmark.h"
+#include "tools/calibration.h"
+
+namespace scene {
+
+/// One benchmark's figures.
+struct Measurement {
+    std::string name;
+    int64_t clips = 0;
+    double flops = 0, bytes_moved = 0;
+    std::vector<double> seconds; ///< one per repetition
+    uint64_t peak_bytes = 0;     ///< largest resident memory of the process that measured it, libraries included
+    Calibration calibration;     ///< the better one of right before and right after
+    std::vector<OpSamples> ops;  ///< only when asked for
+
+    double median_seconds() const;
+    double clips_per_second() const { return static_cast<double>(clips) / median_seconds(); }
+    double gflops() const { return flops / median_seconds() / 1e9; }
+    double gb_per_s() const { return bytes_moved / median_seconds() / 1e9; }
+};
+
+double median(std::vector<double> values);
+
+struct MeasurementSettings {
+    int threads = 0;
+    int repetitions = 7;
+    bool ops = false;
+    uint64_t seed = 1234;
+};
+
+/// Measures one benchmark in a process of its own, so that its peak memory is its own, between two calibrations, which
+/// have their own processes too. Two repetitions warm up and are not counted. Must be called before this process has
+/// run anything in several threads.
+Measurement measure(const std::string& name, const MeasurementSettings& settings);
+
+} // namespace scene

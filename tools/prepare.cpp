@@ -1,0 +1,127 @@
+// scene prepare: a dataset's audio to one feature store.
+
+#include <map>
+#include <memory>
+
+#include "data/audio.h"
+#include "data/dataset.h"
+#include "data/prepare.h"
+#include "tools/command.h"
+#include "tools/json_value.h"
+#include "tools/options.h"
+#include "tools/progress_display.h"
+#include "tools/stop.h"
+
+namespace scene {
+namespace {
+
+struct PrepareOptionsGiven {
+    CommonOptions common;
+    std::string dataset, out, format = "auto", audio, fit = "loop", classes;
+    std::vector<std::string> columns;
+    bool skip_bad = false;
+};
+
+std::vector<std::string> split_at_commas(const std::string& text) {
+    std::vector<std::string> parts;
+    for (size_t begin = 0; !text.empty() && begin <= text.size();) {
+        const size_t comma = std::min(text.find(',', begin), text.size());
+        parts.push_back(text.substr(begin, comma - begin));
+        begin = comma + 1;
+    }
+    return parts;
+}
+
+DatasetOptions dataset_options(const PrepareOptionsGiven& given) {
+    DatasetOptions options;
+    options.format = given.format == "csv" ? "table" : given.format;
+    options.audio = given.audio;
+    options.classes = split_at_commas(given.classes);
+    for (const std::string& column : given.columns) {
+        const size_t equals = column.find('=');
+        const std::string meaning = column.substr(0, equals);
+        if (equals == std::string::npos || equals + 1 == column.size())
+            throw UsageError(fmt::format("--column {}: expected MEANING=HEADER, such as file=path", column));
+        options.columns[meaning] = column.substr(equals + 1);
+    }
+    return options;
+}
+
+JsonValue to_json(const PrepareReport& report, const std::string& out) {
+    const auto list = [](const std::vector<ClipProblem>& problems) {
+        JsonValue array = JsonValue::array();
+        for (const ClipProblem& problem : problems)
+            array.push(
+                JsonValue::object().set("file", problem.file).set("row", problem.row).set("reason", problem.reason));
+        return array;
+    };
+    return JsonValue::object()
+        .set("store", out)
+        .set("clips", report.clips)
+        .set("resumed", report.resumed)
+        .set("bad", list(report.bad))
+        .set("silent", list(report.silent))
+        .set("list", report.list.string());
+}
+
+int run(const PrepareOptionsGiven& given) {
+    const RuntimeSettings runtime = given.common.runtime();
+    const Dataset dataset = read_dataset(given.dataset, dataset_options(given));
+    const auto backend = open_backend(runtime, given.common.quiet);
+    ProgressDisplay progress(given.common.quiet);
+    const GracefulStop stop;
+    PrepareOptions options;
+    options.fit = fit_rule_from_name(given.fit);
+    options.threads = static_cast<int>(runtime.threads);
+    options.skip_bad = given.skip_bad;
+    options.stop = &stop.flag();
+    options.notice = [&](const std::string& sentence) { progress.message(sentence); };
+    bool begun = false;
+    options.progress = [&](const PrepareProgress& state) {
+        if (!begun) progress.begin("prepare", state.total);
+        begun = true;
+        progress.advance(state.done);
+    };
+    const PrepareReport report = prepare(dataset, given.out, *backend, options);
+    progress.end();
+    if (!report.complete) throw Interrupted(fmt::format("{}: stopped; run the same command again to go on", given.out));
+    if (given.common.json) {
+        fmt::print("{}\n", to_json(report, given.out).text());
+        return 0;
+    }
+    fmt::print("{}: {} clips, {} classes, format {}\n", given.out, report.clips, dataset.classes.size(),
+               dataset.format);
+    if (report.resumed > 0) fmt::print("{} clips were there from an earlier run\n", report.resumed);
+    if (!report.bad.empty()) fmt::print("{} bad clips left out, see {}\n", report.bad.size(), report.list.string());
+    if (!report.silent.empty())
+        fmt::print("{} silent clips kept, see {}\n", report.silent.size(), report.list.string());
+    return 0;
+}
+
+} // namespace
+
+void add_prepare_command(CommandLine& line) {
+    const auto given = std::make_shared<PrepareOptionsGiven>();
+    Arguments arguments = line.add_command(
+        "prepare", "Decode a dataset and compute its log-mel features into one store. Resumes where it stopped.",
+        "Examples:\n  scene prepare CAS2023/metadata.csv cas.store --audio CAS2023/audio\n"
+        "  scene prepare ESC-50/meta/esc50.csv esc50.store --audio ESC-50/audio\n"
+        "  scene prepare clips.csv own.store --format csv --column file=path --column label=scene\n"
+        "  scene prepare folder_per_class own.store\n"
+        "Shorter clips repeat until they are 10 s long (--fit zero: zeros follow), longer ones are cut there.",
+        [given] { return run(*given); });
+    arguments.add("dataset", given->dataset, "metadata file, or a folder with one or with one folder per class")
+        .required();
+    arguments.add("out", given->out, "the store to write").required();
+    arguments.add("--format", given->format, "auto, cas2023, esc50, tau, csv or folder")
+        .choices({"auto", "cas2023", "esc50", "tau", "csv", "folder"});
+    arguments.add("--audio", given->audio, "folder of the audio files (default: beside the metadata)");
+    arguments.add_list("--column", given->columns,
+                       "csv: MEANING=HEADER for file, label, city, time, fold, session, device; may be repeated");
+    arguments.add("--classes", given->classes, "csv, folder: class names in order, A,B,C (default: all, sorted)");
+    arguments.add("--fit", given->fit, "loop or zero: how a short clip is filled").choices({"loop", "zero"});
+    arguments.add_flag("--skip-bad", given->skip_bad, "leave out clips that cannot be read, in place of exit 1");
+    add_common_options(arguments, given->common);
+}
+
+} // namespace scene

@@ -1,0 +1,87 @@
+// scene train: one system on one store, all stages, into a run folder.
+
+#include <memory>
+
+#include "data/feature_store.h"
+#include "tools/command.h"
+#include "tools/json_value.h"
+#include "tools/options.h"
+#include "tools/progress_display.h"
+#include "tools/split_options.h"
+#include "tools/stop.h"
+#include "train/trainer.h"
+
+namespace scene {
+namespace {
+
+struct TrainOptions {
+    CommonOptions common;
+    ConfigOptions config;
+    SplitFlags split;
+    std::string store, run;
+};
+
+JsonValue to_json(const RunResult& result) {
+    JsonValue json = JsonValue::object();
+    json.set("system", result.system).set("train_score", result.train_score);
+    if (result.pseudo_score) json.set("pseudo_score", *result.pseudo_score);
+    if (result.labelled_score) json.set("labelled_score", *result.labelled_score);
+    if (result.test)
+        json.set("test_balanced_accuracy", result.test->balanced_accuracy())
+            .set("test_accuracy", result.test->accuracy())
+            .set("test_clips", result.test->total());
+    return json.set("hard_clips", result.hard_clips)
+        .set("checkpoint", result.checkpoint.string())
+        .set("was_complete", result.was_complete);
+}
+
+void print(const RunResult& result, const std::string& run) {
+    if (result.was_complete) fmt::print("{} was complete already\n", run);
+    fmt::print("System {}\n", result.system);
+    fmt::print("  stage 1 (labelled clips)    validation balanced accuracy {:.3f}\n", result.train_score);
+    if (result.pseudo_score)
+        fmt::print("  stage 2 (and pseudo labels) validation balanced accuracy {:.3f}\n", *result.pseudo_score);
+    if (result.test)
+        fmt::print("  test                        balanced accuracy {:.3f} on {} clips\n",
+                   result.test->balanced_accuracy(), result.test->total());
+    fmt::print("  best model                  {}\n", result.checkpoint.string());
+    fmt::print("  report                      {}/report.html\n", run);
+}
+
+int run(const TrainOptions& options) {
+    RunConfig config = load_config(options.config, options.common);
+    config.split = options.split.apply(config.split);
+    const FeatureStore store = FeatureStore::open(options.store);
+    const Split split = split_of(store, config.split);
+    const auto backend = open_backend(config.runtime, options.common.quiet);
+    ProgressDisplay progress(options.common.quiet);
+    progress.message(fmt::format("{}: {} labelled, {} unlabelled, {} test clips", split.name, split.labelled.size(),
+                                 split.unlabelled.size(), split.test.size()));
+    const GracefulStop stop;
+    const RunResult result = train_system(*backend, store, split, config, options.run, {progress, stop.flag()});
+    if (options.common.json)
+        fmt::print("{}\n", to_json(result).text());
+    else
+        print(result, options.run);
+    return 0;
+}
+
+} // namespace
+
+void add_train_command(CommandLine& line) {
+    const auto options = std::make_shared<TrainOptions>();
+    Arguments arguments = line.add_command(
+        "train", "Train one system: labelled clips, then pseudo labels. Resumes where it stopped.",
+        "Examples:\n  scene train cas.store --config configs/system4.toml --split simulation --run runs/s4\n"
+        "  scene train esc10.store --config configs/system4.toml --split fold --fold 4 --labelled-share 0.2 \\\n"
+        "      --run runs/esc10 --set model.width=0.25 --seed 1\n"
+        "After Ctrl-C or a crash the same command goes on. --seed is training.seed; the split has its own, split.seed.",
+        [options] { return run(*options); });
+    arguments.add("store", options->store, "feature store made by scene prepare").required();
+    arguments.add("--run,-r", options->run, "run folder; new, or the one to resume").required();
+    add_config_options(arguments, options->config, true);
+    add_split_options(arguments, options->split);
+    add_common_options(arguments, options->common);
+}
+
+} // namespace scene
