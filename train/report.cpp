@@ -25,7 +25,6 @@ std::string escaped(const std::string& text) {
 }
 
 std::string score(double value) { return std::isfinite(value) ? fmt::format("{:.3f}", value) : "–"; }
-std::string score(const std::optional<double>& value) { return value ? score(*value) : "–"; }
 
 constexpr const char* style = R"(
 body{font:15px/1.5 system-ui,sans-serif;color:#1c2430;background:#fff;max-width:960px;margin:2em auto;padding:0 1em}
@@ -150,12 +149,11 @@ std::string report_html(const RunConfig& config, const RunResult& result, const 
     const auto add_score = [&](const char* name, const std::string& value) {
         html += fmt::format("<div>{}<b>{}</b></div>", name, value);
     };
-    const std::optional<double> test =
-        result.test ? std::optional(result.test->balanced_accuracy()) : std::optional<double>();
+    constexpr double none = std::numeric_limits<double>::quiet_NaN();
     add_score("Train (validation, stage 1)", score(result.train_score));
-    add_score("Pseudo (validation, stage 2)", score(result.pseudo_score));
-    add_score("Stage 2, labelled clips only", score(result.labelled_score));
-    add_score("Test", score(test));
+    add_score("Pseudo (validation, stage 2)", score(result.pseudo_score.value_or(none)));
+    add_score("Stage 2, labelled clips only", score(result.labelled_score.value_or(none)));
+    add_score("Test", score(result.test ? result.test->balanced_accuracy() : none));
     html += "</div>\n<p>All scores are balanced accuracies. The stage-2 score counts pseudo labels as true.";
     if (config.training.hard_samples)
         html += fmt::format(" {} training clips are hard (teacher's confidence below {}).", result.hard_clips,

@@ -67,7 +67,7 @@ std::vector<Table1Row> run_table1(Backend& backend, const FeatureStore& store, c
         for (int system = 1; system <= 4; ++system) {
             RunConfig config = as_system(shared, system);
             if (config.training.hard_samples && base.training.teacher == "train")
-                config.training.teacher = teacher.string();
+                config.training.teacher = std::filesystem::absolute(teacher).string();
             PrefixedProgress progress(session.progress, fmt::format("{} #{}: ", split_name, system));
             const auto folder = run / split_name / fmt::format("system{}", system);
             rows.push_back(
