@@ -1,0 +1,96 @@
+#pragma once
+
+// A store small enough to train on in a moment: every class is a pattern over the bands, buried in noise, that
+// a network learns from a few dozen clips but cannot know before.
+
+#include <atomic>
+#include <cmath>
+#include <filesystem>
+#include <functional>
+#include <numbers>
+#include <string>
+#include <vector>
+
+#include "data/feature_store.h"
+#include "data/random_sequence.h"
+#include "train/config.h"
+#include "train/progress.h"
+
+namespace scene::test {
+
+struct SmallStoreOptions {
+    int classes = 3;
+    int clips = 60;
+    int labelled_of_ten = 5; ///< so many of ten clips carry a label
+    float noise = 6;         ///< dB
+    bool places = false;     ///< cities and times
+    uint64_t seed = 7;
+};
+
+inline constexpr int small_frames = 20, small_bands = 16;
+
+inline FeatureStore small_store(const std::filesystem::path& file, const SmallStoreOptions& options = {}) {
+    StoreColumns columns;
+    columns.dataset = "table";
+    columns.source = "made for a test";
+    columns.fit = "loop";
+    columns.spec.frames = small_frames;
+    columns.spec.bands = small_bands;
+    columns.spec.samples = 882 * small_frames;
+    for (int label = 0; label < options.classes; ++label) columns.classes.push_back("class " + std::to_string(label));
+    if (options.places) columns.cities = {"Xi'an", "Jinan"};
+
+    RandomSequence random(options.seed, 1);
+    std::vector<float> logmel;
+    for (int clip = 0; clip < options.clips; ++clip) {
+        const int truth = clip % options.classes;
+        columns.names.push_back("clip" + std::to_string(clip));
+        columns.sessions.emplace_back();
+        columns.devices.emplace_back();
+        columns.label.push_back((clip / options.classes) % 10 < options.labelled_of_ten ? truth : -1);
+        columns.fold.push_back(-1);
+        columns.city.push_back(options.places ? clip % 3 - 1 : -1);
+        columns.has_time.push_back(options.places);
+        for (int i = 0; i < time_feature_count; ++i)
+            columns.time.push_back(options.places ? random.uniform(-1, 1) : 0.0f);
+        for (int frame = 0; frame < small_frames; ++frame) {
+            for (int band = 0; band < small_bands; ++band) {
+                const double phase = 2 * std::numbers::pi * (truth + 1) * band / small_bands;
+                logmel.push_back(static_cast<float>(-40 + 4 * std::cos(phase)) +
+                                 random.uniform(-options.noise, options.noise));
+            }
+        }
+    }
+    write_feature_store(file, columns, logmel);
+    return FeatureStore::open(file);
+}
+
+/// A run of a few seconds.
+inline RunConfig small_config(int system = 2) {
+    RunConfig config = system_config(system);
+    config.model.width = 0.05;
+    config.training.batch = 8;
+    config.training.epochs = 3;
+    config.training.learning_rate = 3e-3;
+    return config;
+}
+
+/// Notes what it was told.
+class Recorder final : public Progress {
+public:
+    void epoch(const EpochRecord& record) override {
+        epochs.push_back(record);
+        if (after_epoch) after_epoch(record);
+    }
+    void message(const std::string& line) override { messages.push_back(line); }
+
+    std::vector<EpochRecord> epochs;
+    std::vector<std::string> messages;
+    std::function<void(const EpochRecord&)> after_epoch;
+};
+
+inline Split split_of(const FeatureStore& store, const RunConfig& config) {
+    return make_split(store.clip_columns(), {config.split.name, config.split.seed, config.split.labelled_share});
+}
+
+} // namespace scene::test
