@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "kernels/crc32c.h"
 #include "kernels/error.h"
 
 namespace scene {
@@ -171,7 +172,10 @@ void write_feature_store(const std::filesystem::path& file, const StoreColumns& 
                          std::span<const float> logmel) {
     SCENE_CHECK(static_cast<int64_t>(logmel.size()) == columns.clips() * columns.spec.frames * columns.spec.bands,
                 "features [clips, frames, bands]");
-    const StoreFrame frame = store_frame(columns);
+    StoreFrame frame = store_frame(columns);
+    uint32_t checksum = crc32c(frame.head.data(), frame.head.size());
+    checksum = crc32c(logmel.data(), logmel.size_bytes(), checksum);
+    set_safetensors_checksum(frame.head, crc32c(frame.tail.data(), frame.tail.size(), checksum));
     AtomicFile out(file);
     out.write(frame.head);
     out.write(logmel.data(), logmel.size_bytes());
