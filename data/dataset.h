@@ -40,12 +40,12 @@ struct DatasetOptions {
     /// "auto", "cas2023", "esc50", "tau", "table" or "folder".
     std::string format = "auto";
     /// Where the audio is; empty: beside the metadata file or in a folder `audio` beside it.
-    std::filesystem::path audio;
+    std::filesystem::path audio = {};
     /// Table format: which column holds what, from {file, label, city, time, fold, session, device} to a header cell.
     /// What is not mentioned is looked for under its own name; only `file` must exist.
-    std::map<std::string, std::string> columns;
+    std::map<std::string, std::string> columns = {};
     /// Table and folder formats: the classes in index order; empty: all labels found, sorted.
-    std::vector<std::string> classes;
+    std::vector<std::string> classes = {};
     /// false: clips whose file is missing are kept with an empty `file`.
     bool require_audio = true;
 };

@@ -44,7 +44,7 @@ StoreColumns store_columns(const Dataset& dataset, const LogMelSpec& spec, const
 void append_clip(StoreColumns& columns, const Dataset& dataset, const Clip& clip);
 
 /// The file before and after the features: `head` (at least `minimum_head` bytes), then clips*frames*bands floats, then
-/// `tail`.
+/// `tail`. The checksum in the head is still to be set (set_safetensors_checksum).
 struct StoreFrame {
     std::string head, tail;
 };

@@ -1,0 +1,80 @@
+#include "data/prepare_journal.h"
+
+#include <cerrno>
+#include <fstream>
+#include <iterator>
+
+#include <fcntl.h>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "kernels/atomic_file.h"
+#include "kernels/crc32c.h"
+#include "kernels/error.h"
+
+namespace scene {
+namespace {
+
+using nlohmann::json;
+
+std::string checksum_of(const std::string& text) { return fmt::format("{:08x}", crc32c(text.data(), text.size())); }
+
+/// Takes one line with a right checksum off `text` at `at`; false if there is none.
+bool take_line(const std::string& text, size_t& at, std::string& line) {
+    const size_t end = text.find('\n', at);
+    if (end == std::string::npos || end - at < 9 || text[at + 8] != ' ') return false;
+    line = text.substr(at + 9, end - at - 9);
+    if (text.substr(at, 8) != checksum_of(line)) return false;
+    at = end + 1;
+    return true;
+}
+
+} // namespace
+
+PrepareJournal::PrepareJournal(const std::filesystem::path& file, const std::string& fingerprint)
+    : file_(file), fingerprint_(fingerprint) {
+    std::ifstream in(file, std::ios::binary);
+    const std::string text{std::istreambuf_iterator<char>(in), {}};
+    std::string line;
+    size_t at = 0;
+    const bool ours = take_line(text, at, line) && line == fingerprint;
+    while (ours && take_line(text, at, line)) {
+        const json value = json::parse(line);
+        records_.push_back({value.at("chunk"), value.at("bad"), value.at("silent")});
+        SCENE_CHECK(records_.back().chunk == static_cast<int64_t>(records_.size()) - 1, "chunks are noted in order");
+    }
+    started_anew_ = !ours && !text.empty();
+    descriptor_ = ::open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (descriptor_ < 0) fail_write(file, errno);
+    size_ = static_cast<int64_t>(at);
+    if (!ours)
+        clear();
+    else if (::ftruncate(descriptor_, size_) != 0)
+        fail_write(file, errno);
+}
+
+PrepareJournal::~PrepareJournal() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void PrepareJournal::clear() {
+    records_.clear();
+    size_ = 0;
+    if (::ftruncate(descriptor_, 0) != 0) fail_write(file_, errno);
+    append_line(fingerprint_);
+}
+
+void PrepareJournal::append(const ChunkRecord& record) {
+    append_line(json{{"chunk", record.chunk}, {"bad", record.bad}, {"silent", record.silent}}.dump(
+        -1, ' ', false, json::error_handler_t::replace));
+    records_.push_back(record);
+}
+
+void PrepareJournal::append_line(const std::string& text) {
+    const std::string line = checksum_of(text) + " " + text + "\n";
+    write_at(descriptor_, line.data(), line.size(), size_, file_);
+    if (::fdatasync(descriptor_) != 0) fail_write(file_, errno);
+    size_ += static_cast<int64_t>(line.size());
+}
+
+} // namespace scene

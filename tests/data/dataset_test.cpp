@@ -1,0 +1,313 @@
+#include "data/dataset.h"
+
+#include <map>
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/expect_error.h"
+#include "tests/support/shared_data.h"
+#include "tests/support/temporary_folder.h"
+
+namespace scene {
+namespace {
+
+using test::fails_with;
+using test::write_text;
+
+/// A folder to put metadata and (empty) audio files into.
+class DatasetTest : public testing::Test {
+protected:
+    void add_files(const std::vector<std::string>& names) {
+        for (const std::string& name : names) write_text(folder_ / name, "");
+    }
+    Dataset read(const std::string& text, const DatasetOptions& options = {}, const std::string& name = "meta.csv") {
+        write_text(folder_ / name, text);
+        return read_dataset(folder_ / name, options);
+    }
+    testing::AssertionResult rejects(const std::string& text, const std::vector<std::string>& parts,
+                                     const DatasetOptions& options = {}) {
+        return fails_with([&] { read(text, options); }, parts);
+    }
+
+    test::TemporaryFolder folder_;
+};
+
+using Cas2023Test = DatasetTest;
+using Esc50Test = DatasetTest;
+using TauTest = DatasetTest;
+using TableTest = DatasetTest;
+using FolderTest = DatasetTest;
+
+TEST_F(Cas2023Test, FullLayout) {
+    add_files({"audio/x_aa1_1.wav", "audio/bb_2.FLAC", "audio/cc.ogg", "audio/notes.txt"});
+    const Dataset dataset = read("\xEF\xBB\xBF"
+                                 "filename,location,record_time,scene_label\r\n"
+                                 "aa1_1,Xi'an,2023-06-18 18:44:34,shopping_MALL\r\n"
+                                 "bb_2,Atlantis,2023-06-19 01:00:00,\r\n"
+                                 "cc,,,Bar\r\n");
+    EXPECT_EQ(dataset.format, "cas2023");
+    ASSERT_EQ(dataset.classes.size(), 10u);
+    EXPECT_EQ(dataset.classes[0], "Bus");
+    EXPECT_EQ(dataset.classes[9], "Bar");
+    ASSERT_EQ(dataset.cities.size(), 22u);
+    EXPECT_EQ(dataset.cities[21], "Dandong");
+    const Clip &first = dataset.clips[0], &second = dataset.clips[1], &third = dataset.clips[2];
+    EXPECT_EQ(first.name, "aa1_1");
+    EXPECT_EQ(first.file, folder_ / "audio/x_aa1_1.wav");
+    EXPECT_EQ(first.label, 4);
+    EXPECT_EQ(dataset.city_index(first.city), 0);
+    EXPECT_EQ(first.session, "Xi'an 2023-06-18 18:44:34");
+    EXPECT_EQ(first.time->minute, 44);
+    EXPECT_EQ(first.line, 2u);
+    EXPECT_EQ(second.label, -1);
+    EXPECT_EQ(second.city, "Atlantis");
+    EXPECT_EQ(dataset.city_index(second.city), -1);
+    EXPECT_EQ(third.label, 9);
+    EXPECT_EQ(third.session, "");
+    EXPECT_FALSE(third.time);
+    EXPECT_EQ(dataset.city_index(third.city), -1);
+}
+
+TEST_F(Cas2023Test, ShortLayoutWithAudioElsewhere) {
+    add_files({"wavs/deep/down/abc_1_44k.wav"});
+    const Dataset dataset = read("filename,scene_label\nabc_1,Bus\n", {.audio = folder_ / "wavs"});
+    EXPECT_EQ(dataset.clips[0].label, 0);
+    EXPECT_EQ(dataset.clips[0].session, "");
+    EXPECT_EQ(dataset.clips[0].file, folder_ / "wavs/deep/down/abc_1_44k.wav");
+}
+
+TEST_F(Cas2023Test, AFullNameGoesBeforeAPartOfOne) {
+    add_files({"abc_1.wav", "abc_10.wav"});
+    const Dataset dataset = read("filename,scene_label\nabc_1,Bus\nabc_10,Bar\n");
+    EXPECT_EQ(dataset.clips[0].file, folder_ / "abc_1.wav");
+    EXPECT_EQ(dataset.clips[1].file, folder_ / "abc_10.wav");
+}
+
+TEST_F(Cas2023Test, ANameMayStandTwiceInOneFile) {
+    add_files({"aa_aa_aa.wav"});
+    EXPECT_EQ(read("filename,scene_label\naa,Bus\n").clips[0].file, folder_ / "aa_aa_aa.wav");
+}
+
+TEST_F(Cas2023Test, BadMetadata) {
+    add_files({"a.wav", "b.wav", "x_c.wav", "c_x.wav"});
+    const std::string header = "filename,location,record_time,scene_label\n";
+    EXPECT_TRUE(rejects("name,scene_label\na,Bus\n", {"meta.csv", "wrong header", "found name, scene_label",
+                                                      "expected filename,location,record_time,scene_label"}));
+    EXPECT_TRUE(rejects(header + "a,Hefei,,Bus\na,Hefei,,Bus\n", {"meta.csv:3", "'a' already stands in row 2"}));
+    EXPECT_TRUE(
+        rejects(header + "a,Hefei,,Busstop\n", {"meta.csv:2", "unknown scene_label 'Busstop'", "Bus, Airport"}));
+    EXPECT_TRUE(rejects(header + "a,Hefei,18.6.2023,Bus\n", {"meta.csv:2", "'18.6.2023' is not a time"}));
+    EXPECT_TRUE(rejects(header + ",Hefei,,Bus\n", {"meta.csv:2", "name of the clip is empty"}));
+    EXPECT_TRUE(rejects(header + "c,Hefei,,Bus\n", {"meta.csv:2", "c_x.wav", "x_c.wav", "match 'c'"}));
+    EXPECT_TRUE(rejects(header + "a,Hefei,Bus\n", {"meta.csv:2", "3 fields"}));
+    EXPECT_TRUE(rejects(header, {"meta.csv", "no rows"}));
+    EXPECT_TRUE(rejects("", {"meta.csv", "empty"}));
+}
+
+TEST_F(Cas2023Test, MissingAudioIsListedUpToTenRows) {
+    add_files({"a.wav"});
+    std::string text = "filename,scene_label\na,Bus\n";
+    for (int i = 1; i <= 13; ++i) text += "none" + std::to_string(i) + ",Bar\n";
+    EXPECT_TRUE(rejects(text, {"meta.csv", "row 3 'none1'", "row 12 'none10'", "and 3 more", "--audio"}));
+    EXPECT_FALSE(fails_with([&] { read(text); }, {"none11"}));
+    const Dataset dataset = read(text, {.require_audio = false});
+    EXPECT_EQ(dataset.clips.size(), 14u);
+    EXPECT_TRUE(dataset.clips[1].file.empty());
+    EXPECT_TRUE(rejects(text, {"nowhere", "not a folder of audio", "--audio"}, {.audio = folder_ / "nowhere"}));
+}
+
+TEST_F(Cas2023Test, TheRealMetadata) {
+    const std::filesystem::path real = test::shared_data() / "cas2023";
+    if (!std::filesystem::exists(real)) GTEST_SKIP() << real << " is not there";
+    const Dataset dev = read_dataset(real / "dev_metadata.csv", {.require_audio = false});
+    const std::map<std::string, int> counts = {
+        {"Airport", 220},        {"Bar", 165},        {"Bus", 188},           {"Construction site", 173},
+        {"Metro", 209},          {"Restaurant", 173}, {"Public square", 174}, {"Shopping mall", 147},
+        {"Traffic street", 143}, {"Urban park", 148}};
+    std::map<std::string, int> found;
+    std::map<std::string, std::set<int>> labels_of_session;
+    std::set<std::string> sessions, cities;
+    for (const Clip& clip : dev.clips) {
+        ASSERT_TRUE(clip.time);
+        ASSERT_GE(dev.city_index(clip.city), 0) << clip.city;
+        cities.insert(clip.city);
+        sessions.insert(clip.session);
+        if (clip.label < 0) continue;
+        ++found[dev.classes[static_cast<size_t>(clip.label)]];
+        labels_of_session[clip.session].insert(clip.label);
+    }
+    EXPECT_EQ(dev.clips.size(), 8700u);
+    EXPECT_EQ(found, counts);
+    EXPECT_EQ(cities.size(), 8u);
+    EXPECT_EQ(sessions.size(), 328u);
+    EXPECT_EQ(labels_of_session.size(), 309u);
+    for (const auto& [session, labels] : labels_of_session) EXPECT_EQ(labels.size(), 1u) << session;
+
+    const Dataset evaluation = read_dataset(real / "eval_metadata.csv", {.require_audio = false});
+    EXPECT_EQ(evaluation.clips.size(), 1100u);
+    for (const Clip& clip : evaluation.clips) EXPECT_EQ(clip.label, -1);
+    EXPECT_TRUE(fails_with([&] { read_dataset(real); }, {"dev_metadata.csv, eval_metadata.csv", "name one"}));
+}
+
+TEST_F(Esc50Test, ClassesInTheOrderOfTheirTargets) {
+    add_files({"audio/1-17-A-7.wav", "audio/2-17-B-7.wav", "audio/x.wav", "attribution.csv"});
+    write_text(folder_ / "attribution.csv", "filename,author\nx.wav,Y\n");
+    write_text(folder_ / "esc.csv", "filename,fold,target,category,esc10\n1-17-A-7.wav,1,7,rain,True\n"
+                                    "2-17-B-7.wav,2,7,rain,True\nx.wav,,3,dog,False\n");
+    const Dataset dataset = read_dataset(folder_.path());
+    EXPECT_EQ(dataset.format, "esc50");
+    EXPECT_EQ(dataset.classes, (std::vector<std::string>{"dog", "rain"}));
+    EXPECT_EQ(dataset.clips[0].label, 1);
+    EXPECT_EQ(dataset.clips[1].fold, 2);
+    EXPECT_EQ(dataset.clips[0].session, "17");
+    EXPECT_EQ(dataset.clips[2].session, "");
+    EXPECT_EQ(dataset.clips[2].label, 0);
+    EXPECT_EQ(dataset.clips[2].fold, -1);
+    EXPECT_TRUE(dataset.cities.empty());
+}
+
+TEST_F(Esc50Test, TheOriginalLayoutHasItsTableInMeta) {
+    add_files({"audio/1-17-A-7.wav"});
+    write_text(folder_ / "meta/esc50.csv", "filename,fold,target,category,esc10,src_file,take\n"
+                                           "1-17-A-7.wav,1,7,rain,True,99,A\n");
+    const Dataset dataset = read_dataset(folder_.path());
+    EXPECT_EQ(dataset.clips[0].file, folder_ / "audio/1-17-A-7.wav");
+    EXPECT_EQ(dataset.clips[0].session, "99");
+}
+
+TEST_F(Esc50Test, BadMetadata) {
+    add_files({"a.wav", "b.wav"});
+    const std::string header = "filename,fold,target,category\n";
+    EXPECT_TRUE(rejects(header + "a.wav,x,0,dog\n", {"meta.csv:2", "'x' is not a fold"}));
+    EXPECT_TRUE(rejects(header + "a.wav,1,-1,dog\n", {"meta.csv:2", "'-1' is not a target"}));
+    EXPECT_TRUE(rejects(header + "a.wav,1,0,dog\nb.wav,1,0,cat\n", {"meta.csv:3", "target 0 is 'cat' here and 'dog'"}));
+    EXPECT_TRUE(rejects(header + "a.wav,1,0,dog\nb.wav,1,1,dog\n", {"category 'dog' has targets 0 and 1"}));
+    EXPECT_TRUE(rejects(header + "a.wav,1,0,dog\na.wav,1,0,dog\n", {"meta.csv:3", "already stands in row 2"}));
+    EXPECT_TRUE(rejects(header + "a.wav,1,0,dog\nc.wav,1,0,dog\n", {"no audio file", "row 3 'c.wav'"}));
+}
+
+TEST_F(Esc50Test, TheRealClips) {
+    const std::filesystem::path real = test::shared_data() / "esc10";
+    if (!std::filesystem::exists(real)) GTEST_SKIP() << real << " is not there";
+    const Dataset dataset = read_dataset(real);
+    EXPECT_EQ(dataset.format, "esc50");
+    EXPECT_EQ(dataset.clips.size(), 320u);
+    EXPECT_EQ(dataset.classes.size(), 10u);
+    EXPECT_EQ(dataset.classes[0], "dog_bark");
+    std::map<std::pair<int, int>, int> counts;
+    for (const Clip& clip : dataset.clips) ++counts[{clip.fold, clip.label}];
+    EXPECT_EQ(counts.size(), 40u);
+    for (const auto& [key, count] : counts) EXPECT_EQ(count, 8);
+}
+
+TEST_F(TauTest, BothLineEnds) {
+    add_files({"audio/airport-barcelona-0-0-a.wav", "audio/bus-london-3-77-s1.wav", "audio/7.wav"});
+    for (const std::string end : {"\n", "\r\n"}) {
+        const Dataset dataset =
+            read("filename\tscene_label\tidentifier\tsource_label" + end +
+                 "audio/airport-barcelona-0-0-a.wav\tairport\tbarcelona-0\ta" + end +
+                 "audio/bus-london-3-77-s1.wav\tbus\tlondon-3\ts1" + end + "audio/7.wav\t\t\t" + end);
+        EXPECT_EQ(dataset.format, "tau");
+        EXPECT_EQ(dataset.classes, (std::vector<std::string>{"airport", "bus"}));
+        EXPECT_EQ(dataset.cities, (std::vector<std::string>{"barcelona", "london"}));
+        EXPECT_EQ(dataset.clips[1].label, 1);
+        EXPECT_EQ(dataset.clips[1].city, "london");
+        EXPECT_EQ(dataset.clips[1].device, "s1");
+        EXPECT_EQ(dataset.clips[1].session, "london-3");
+        EXPECT_EQ(dataset.clips[0].file, folder_ / "audio/airport-barcelona-0-0-a.wav");
+        EXPECT_EQ(dataset.clips[2].label, -1);
+        EXPECT_EQ(dataset.clips[2].city, "");
+    }
+}
+
+TEST_F(TauTest, EvaluationSetupListsHaveTheAudioAbove) {
+    add_files({"audio/airport-paris-1-2-b.wav"});
+    const Dataset dataset =
+        read("filename\tscene_label\naudio/airport-paris-1-2-b.wav\tairport\n", {}, "evaluation_setup/fold1_train.csv");
+    EXPECT_EQ(dataset.clips[0].device, "b");
+    EXPECT_EQ(dataset.clips[0].file, (folder_ / "audio/airport-paris-1-2-b.wav"));
+}
+
+TEST_F(TauTest, MissingFilesAndTwins) {
+    add_files({"audio/a.wav"});
+    EXPECT_TRUE(rejects("filename\tscene_label\naudio/a.wav\tx\naudio/b.wav\tx\n", {"row 3 'audio/b.wav'"}));
+    EXPECT_TRUE(rejects("filename\tscene_label\naudio/a.wav\tx\naudio/a.wav\tx\n", {"meta.csv:3", "row 2"}));
+}
+
+TEST_F(TableTest, NamedColumns) {
+    add_files({"clips/a.wav", "clips/b.wav"});
+    const Dataset dataset = read("Path;x,what,town,when,part,trip,phone\n"
+                                 "a.wav,rain,Oslo,2023-06-18 18:44:34,3,t1,p1\nb.wav,,,,,,\n",
+                                 {.audio = folder_ / "clips",
+                                  .columns = {{"file", "Path;x"},
+                                              {"label", "what"},
+                                              {"city", "town"},
+                                              {"time", "when"},
+                                              {"fold", "part"},
+                                              {"session", "trip"},
+                                              {"device", "phone"}}});
+    EXPECT_EQ(dataset.format, "table");
+    EXPECT_EQ(dataset.classes, (std::vector<std::string>{"rain"}));
+    EXPECT_EQ(dataset.cities, (std::vector<std::string>{"Oslo"}));
+    EXPECT_EQ(dataset.clips[0].fold, 3);
+    EXPECT_EQ(dataset.clips[0].session, "t1");
+    EXPECT_EQ(dataset.clips[0].device, "p1");
+    EXPECT_EQ(dataset.clips[0].time->hour, 18);
+    EXPECT_EQ(dataset.clips[1].label, -1);
+    EXPECT_EQ(dataset.clips[1].fold, -1);
+}
+
+TEST_F(TableTest, OnlyTheFileIsNeeded) {
+    add_files({"a.wav"});
+    const Dataset dataset = read("id,file\n1,a.wav\n");
+    EXPECT_EQ(dataset.format, "table");
+    EXPECT_EQ(dataset.clips[0].file, folder_ / "a.wav");
+    EXPECT_TRUE(dataset.classes.empty());
+}
+
+TEST_F(TableTest, BadColumnsAndLabels) {
+    add_files({"a.wav"});
+    const std::string text = "file,label\na.wav,rain\n";
+    EXPECT_TRUE(
+        rejects(text, {"meta.csv", "no column 'town' for city", "file, label"}, {.columns = {{"city", "town"}}}));
+    EXPECT_TRUE(rejects(text, {"'town' is not one of file, label"}, {.columns = {{"town", "label"}}}));
+    EXPECT_TRUE(rejects(text, {"wrong header", "found file, label"}, {.columns = {{"file", "path"}}}));
+    EXPECT_TRUE(
+        rejects(text, {"meta.csv:2", "unknown label 'rain'", "known are sun, wind"}, {.classes = {"sun", "wind"}}));
+    EXPECT_EQ(read(text, {.classes = {"sun", "rain"}}).clips[0].label, 1);
+    EXPECT_TRUE(rejects(text, {"wrong header", "expected filename,fold,target,category"}, {.format = "esc50"}));
+    EXPECT_TRUE(rejects(text, {"--format wav", "choose auto, cas2023"}, {.format = "wav"}));
+}
+
+TEST_F(FolderTest, OneFolderPerClass) {
+    add_files({"rain/b.wav", "rain/2023/a.OGG", "dog/x.flac", "dog/readme.txt", "unlabelled/u.wav", ".hidden/h.wav"});
+    const Dataset dataset = read_dataset(folder_.path());
+    EXPECT_EQ(dataset.format, "folder");
+    EXPECT_EQ(dataset.classes, (std::vector<std::string>{"dog", "rain"}));
+    ASSERT_EQ(dataset.clips.size(), 4u);
+    EXPECT_EQ(dataset.clips[0].name, "dog/x.flac");
+    EXPECT_EQ(dataset.clips[1].name, "rain/2023/a.OGG");
+    EXPECT_EQ(dataset.clips[1].label, 1);
+    EXPECT_EQ(dataset.clips[3].name, "unlabelled/u.wav");
+    EXPECT_EQ(dataset.clips[3].label, -1);
+}
+
+TEST_F(FolderTest, BadFolders) {
+    add_files({"rain/b.wav", "dog/readme.txt"});
+    EXPECT_TRUE(
+        fails_with([&] { read_dataset(folder_.path()); }, {"dog", "no .wav, .flac or .ogg", "remove the folder"}));
+    std::filesystem::remove_all(folder_ / "dog");
+    EXPECT_TRUE(fails_with([&] { read_dataset(folder_.path(), {.classes = {"sun"}}); }, {"rain", "known are sun"}));
+    std::filesystem::remove_all(folder_ / "rain");
+    EXPECT_TRUE(
+        fails_with([&] { read_dataset(folder_.path()); }, {"no dataset here", "one folder of audio per class"}));
+    EXPECT_TRUE(fails_with([&] { read_dataset(folder_.path(), {.format = "folder"}); }, {"no folders with audio"}));
+    EXPECT_TRUE(fails_with([&] { read_dataset(folder_ / "none"); }, {"none", "no such file or folder"}));
+    write_text(folder_ / "f.csv", "x");
+    EXPECT_TRUE(fails_with([&] { read_dataset(folder_ / "f.csv", {.format = "folder"}); }, {"f.csv", "a file"}));
+    EXPECT_TRUE(fails_with([&] { read_dataset(folder_.path()); }, {"f.csv", "no rows"}));
+}
+
+} // namespace
+} // namespace scene

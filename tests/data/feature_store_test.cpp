@@ -1,0 +1,125 @@
+#include "data/feature_store.h"
+
+#include <numeric>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/expect_error.h"
+#include "tests/support/temporary_folder.h"
+
+namespace scene {
+namespace {
+
+using test::fails_with;
+
+Dataset small_dataset() {
+    Dataset dataset{"cas2023", {"Bus", "Bar"}, {"Xi'an", "Hefei"}, {}, "/some/where/metadata.csv"};
+    dataset.clips.push_back({"one", "", 1, "Hefei", RecordTime{2023, 6, 18, 18, 44, 34}, "a", "Hefei x", 2, 2});
+    dataset.clips.push_back({"tw\"o\xE8\xA5\xBF", "", -1, "Atlantis", std::nullopt, "", "", -1, 3});
+    return dataset;
+}
+
+class FeatureStoreTest : public testing::Test {
+protected:
+    FeatureStoreTest() : features_(2 * 5 * 3) {
+        std::iota(features_.begin(), features_.end(), -3.5f);
+        const Dataset dataset = small_dataset();
+        columns_ = store_columns(dataset, spec_, "loop");
+        for (const Clip& clip : dataset.clips) append_clip(columns_, dataset, clip);
+    }
+
+    test::TemporaryFolder folder_;
+    std::filesystem::path file_ = folder_ / "a.store";
+    LogMelSpec spec_{.sample_rate = 8000,
+                     .n_fft = 64,
+                     .window = 40,
+                     .hop = 20,
+                     .bands = 3,
+                     .low_hz = 12.5f,
+                     .top_db = 70,
+                     .frames = 5,
+                     .samples = 100};
+    StoreColumns columns_;
+    std::vector<float> features_;
+};
+
+TEST_F(FeatureStoreTest, KeepsEverything) {
+    write_feature_store(file_, columns_, features_);
+    FeatureStore opened = FeatureStore::open(file_);
+    const FeatureStore store = std::move(opened);
+    const StoreColumns& read = store.columns();
+    EXPECT_EQ(store.clips(), 2);
+    EXPECT_EQ(store.spec(), spec_);
+    EXPECT_EQ(read.dataset, "cas2023");
+    EXPECT_EQ(read.source, "metadata.csv");
+    EXPECT_EQ(read.fit, "loop");
+    EXPECT_EQ(read.classes, (std::vector<std::string>{"Bus", "Bar"}));
+    EXPECT_EQ(read.cities, (std::vector<std::string>{"Xi'an", "Hefei"}));
+    EXPECT_EQ(read.names, (std::vector<std::string>{"one", "tw\"o\xE8\xA5\xBF"}));
+    EXPECT_EQ(read.sessions, (std::vector<std::string>{"Hefei x", ""}));
+    EXPECT_EQ(read.devices, (std::vector<std::string>{"a", ""}));
+    EXPECT_EQ(read.label, (std::vector<int32_t>{1, -1}));
+    EXPECT_EQ(read.city, (std::vector<int32_t>{1, -1}));
+    EXPECT_EQ(read.fold, (std::vector<int32_t>{2, -1}));
+    EXPECT_EQ(read.has_time, (std::vector<uint8_t>{1, 0}));
+    const auto known = time_features(small_dataset().clips[0].time);
+    EXPECT_TRUE(std::equal(known.begin(), known.end(), read.time.begin()));
+    EXPECT_EQ(std::vector<float>(read.time.begin() + 8, read.time.end()), std::vector<float>(8, 0.0f));
+    EXPECT_TRUE(std::equal(features_.begin(), features_.end(), store.logmel().begin(), store.logmel().end()));
+    EXPECT_EQ(store.logmel(1)[0], 11.5f);
+    EXPECT_EQ(store.logmel(1).size(), 15u);
+    EXPECT_THROW(store.logmel(2), std::logic_error);
+    EXPECT_EQ(store.clip_columns().label[0], 1);
+}
+
+TEST_F(FeatureStoreTest, EveryCutIsFound) {
+    write_feature_store(file_, columns_, features_);
+    const std::string whole = test::read_text(file_);
+    for (size_t size = 0; size < whole.size(); size += 37) {
+        test::write_text(file_, whole.substr(0, size));
+        EXPECT_TRUE(fails_with([&] { FeatureStore::open(file_); }, {"a.store", "cut short", "make it anew"})) << size;
+    }
+    std::string damaged = whole;
+    damaged[damaged.size() / 2] ^= 4;
+    test::write_text(file_, damaged);
+    EXPECT_TRUE(fails_with([&] { FeatureStore::open(file_); }, {"a.store", "corrupted"}));
+}
+
+TEST_F(FeatureStoreTest, OtherFilesAndVersionsAreNamed) {
+    {
+        SafetensorsWriter writer(file_, {{"format", "pt"}});
+        writer.commit();
+    }
+    EXPECT_TRUE(fails_with([&] { FeatureStore::open(file_); }, {"not a feature store", "scene prepare"}));
+    {
+        SafetensorsWriter writer(file_, {{"format", "scene.cu feature store"}, {"version", "2"}});
+        writer.commit();
+    }
+    EXPECT_TRUE(fails_with([&] { FeatureStore::open(file_); }, {"version 2", "reads 1", "scene prepare"}));
+    EXPECT_TRUE(fails_with([&] { FeatureStore::open(folder_ / "none"); }, {"none", "no such file"}));
+}
+
+TEST_F(FeatureStoreTest, ColumnsThatDisagreeAreFound) {
+    const auto rejects = [&](const std::string& part) {
+        write_feature_store(file_, columns_, features_);
+        return fails_with([&] { FeatureStore::open(file_); }, {"a.store", "corrupted", part});
+    };
+    columns_.label[0] = 2;
+    EXPECT_TRUE(rejects("'label' holds 2"));
+    columns_.label[0] = 1;
+    columns_.city[1] = -2;
+    EXPECT_TRUE(rejects("'city' holds -2"));
+    columns_.city[1] = 0;
+    columns_.names.pop_back();
+    EXPECT_THROW(write_feature_store(file_, columns_, features_), std::logic_error);
+}
+
+TEST(LogMelSpecJson, RoundTripAndDamage) {
+    const LogMelSpec spec{.low_hz = 27.5f, .frames = 423};
+    EXPECT_EQ(parse_log_mel_spec(log_mel_spec_json(spec), "x"), spec);
+    EXPECT_TRUE(fails_with([] { parse_log_mel_spec("{}", "file.store"); }, {"file.store", "damaged feature settings"}));
+    EXPECT_TRUE(fails_with([] { parse_log_mel_spec("{", "file.store"); }, {"file.store", "damaged feature settings"}));
+}
+
+} // namespace
+} // namespace scene
