@@ -1,0 +1,322 @@
+#include "data/prepare.h"
+
+#include <cmath>
+#include <csignal>
+#include <limits>
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "data/csv.h"
+#include "data/feature_store.h"
+#include "data/random_sequence.h"
+#include "tests/support/compare.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/temporary_folder.h"
+
+namespace scene {
+namespace {
+
+using test::fails_with;
+using test::read_text;
+
+constexpr int clip_count = 75; // three chunks, the last one not full
+
+/// 75 short clips of noise, some of them too short or too long, with a table that describes them.
+class PrepareTest : public testing::Test {
+protected:
+    PrepareTest() {
+        std::filesystem::create_directory(folder_ / "audio");
+        std::string table = "file,label,city\n";
+        for (int i = 0; i < clip_count; ++i) {
+            write_clip(i, 700 + 10 * (i % 7));
+            table += name_of_clip(i) + "," + (i % 2 ? "rain" : "dog") + ",Oslo\n";
+        }
+        test::write_text(folder_ / "meta.csv", table);
+        options_.spec = {.sample_rate = 8000,
+                         .n_fft = 64,
+                         .window = 40,
+                         .hop = 20,
+                         .bands = 5,
+                         .low_hz = 50,
+                         .top_db = 80,
+                         .frames = 30,
+                         .samples = 720};
+        options_.threads = 2;
+    }
+
+    static std::string name_of_clip(int i) { return "c" + std::to_string(i) + ".wav"; }
+    std::filesystem::path clip(int i) const { return folder_ / ("audio/" + name_of_clip(i)); }
+    void write_clip(int i, int samples, float gain = 0.5f) const {
+        RandomSequence random(1, static_cast<uint32_t>(i));
+        std::vector<float> wave(static_cast<size_t>(samples));
+        for (float& value : wave) value = gain * random.uniform(-1, 1);
+        write_wav(clip(i), wave, 8000);
+    }
+    Dataset dataset() const { return read_dataset(folder_ / "meta.csv"); }
+    PrepareReport run(const std::string& out, PrepareOptions options) {
+        const std::unique_ptr<Backend> backend = make_cpu_backend(1);
+        return prepare(dataset(), folder_ / out, *backend, options);
+    }
+    PrepareReport run(const std::string& out) { return run(out, options_); }
+    size_t entries() const {
+        return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(folder_.path()), {}));
+    }
+    /// Runs prepare in a child that `hook` may end after any chunk; returns the status that waitpid gives.
+    int run_in_child(const std::string& out, const std::function<void(int64_t chunk)>& hook) {
+        const pid_t child = ::fork();
+        if (child == 0) {
+            PrepareOptions options = options_;
+            options.threads = 1; // a forked process has no OpenMP team
+            options.progress = [&](const PrepareProgress& progress) { hook((progress.done + 31) / 32); };
+            try {
+                run(out, options);
+            } catch (const std::exception&) { ::_exit(1); }
+            ::_exit(0);
+        }
+        int status = -1;
+        ::waitpid(child, &status, 0);
+        return status;
+    }
+
+    test::TemporaryFolder folder_;
+    PrepareOptions options_;
+};
+
+TEST_F(PrepareTest, WritesTheLogMelOfEveryClip) {
+    std::vector<int64_t> done;
+    options_.progress = [&](const PrepareProgress& progress) {
+        EXPECT_EQ(progress.total, clip_count);
+        EXPECT_EQ(progress.bad, 0);
+        done.push_back(progress.done);
+    };
+    const PrepareReport report = run("a.store");
+    EXPECT_TRUE(report.complete);
+    EXPECT_EQ(report.clips, clip_count);
+    EXPECT_EQ(report.resumed, 0);
+    EXPECT_TRUE(report.bad.empty() && report.silent.empty() && report.list.empty());
+    EXPECT_EQ(done, (std::vector<int64_t>{32, 64, 75}));
+    EXPECT_EQ(entries(), 3u); // audio, meta.csv, a.store
+
+    const FeatureStore store = FeatureStore::open(folder_ / "a.store");
+    ASSERT_EQ(store.clips(), clip_count);
+    EXPECT_EQ(store.spec(), options_.spec);
+    EXPECT_EQ(store.columns().fit, "loop");
+    EXPECT_EQ(store.columns().label[1], 1);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(store.logmel().data()) % 4096, 0u);
+    const std::unique_ptr<Backend> backend = make_cpu_backend(1);
+    for (const int i : {0, 1, 31, 32, 74}) {
+        std::vector<float> wave = fit_length(read_mono(clip(i), 8000), 720, FitRule::Loop);
+        std::vector<float> expected(30 * 5, NAN);
+        backend->log_mel({expected.data(), DType::F32, {1, 30, 5}}, {wave.data(), DType::F32, {1, 720}}, options_.spec);
+        EXPECT_TRUE(test::all_close(store.logmel(i), std::span<const float>(expected), {.absolute = 1e-5}));
+    }
+}
+
+TEST_F(PrepareTest, AStoppedRunContinuesToTheSameBytes) {
+    run("whole.store");
+    std::atomic<bool> stop = false;
+    options_.stop = &stop;
+    options_.progress = [&](const PrepareProgress&) { stop = true; };
+    std::vector<std::string> notices;
+    options_.notice = [&](const std::string& sentence) { notices.push_back(sentence); };
+    EXPECT_FALSE(run("a.store").complete);
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "a.store"));
+    EXPECT_TRUE(notices.empty());
+    stop = false;
+    const PrepareReport second = run("a.store");
+    EXPECT_FALSE(second.complete);
+    EXPECT_EQ(second.resumed, 32);
+    stop = false;
+    options_.progress = nullptr;
+    const PrepareReport third = run("a.store");
+    EXPECT_TRUE(third.complete);
+    EXPECT_EQ(third.resumed, 64);
+    EXPECT_EQ(notices.back(), "continuing after 64 of 75 clips");
+    EXPECT_EQ(read_text(folder_ / "a.store"), read_text(folder_ / "whole.store"));
+}
+
+TEST_F(PrepareTest, AKilledRunContinuesToTheSameBytes) {
+    run("whole.store");
+    const std::string whole = read_text(folder_ / "whole.store");
+    for (const int64_t at : {1, 2, 3}) {
+        const std::string out = "killed" + std::to_string(at);
+        const int status = run_in_child(out, [&](int64_t chunk) {
+            if (chunk == at) ::raise(SIGKILL);
+        });
+        EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        EXPECT_FALSE(std::filesystem::exists(folder_ / out));
+        EXPECT_EQ(run(out).resumed, std::min<int64_t>(at * 32, clip_count));
+        EXPECT_EQ(read_text(folder_ / out), whole);
+    }
+}
+
+TEST_F(PrepareTest, KillsAtAnyMomentLoseAtMostOneChunk) {
+    run("whole.store");
+    const std::string whole = read_text(folder_ / "whole.store");
+    RandomSequence random(5, 0);
+    for (int round = 0; round < 8; ++round) {
+        const pid_t child = ::fork();
+        if (child == 0) {
+            options_.threads = 1;
+            run("a.store");
+            ::_exit(0);
+        }
+        ::usleep(random.below(25000));
+        ::kill(child, SIGKILL);
+        ::waitpid(child, nullptr, 0);
+        if (!std::filesystem::exists(folder_ / "a.store")) run("a.store");
+        ASSERT_EQ(read_text(folder_ / "a.store"), whole) << "round " << round;
+        std::filesystem::remove(folder_ / "a.store");
+    }
+}
+
+TEST_F(PrepareTest, ALineOfTheJournalThatWasCutOffDoesNotCount) {
+    run("whole.store");
+    run_in_child("a.store", [](int64_t chunk) {
+        if (chunk == 2) ::raise(SIGKILL);
+    });
+    const std::filesystem::path journal = folder_ / "a.store.partial.journal";
+    const std::string text = read_text(journal);
+    for (const size_t cut : {size_t{1}, size_t{5}, size_t{12}}) {
+        test::write_text(journal, text.substr(0, text.size() - cut));
+        std::atomic<bool> stop = true;
+        options_.stop = &stop;
+        EXPECT_EQ(run("a.store").resumed, 32);
+    }
+    options_.stop = nullptr;
+    run("a.store");
+    EXPECT_EQ(read_text(folder_ / "a.store"), read_text(folder_ / "whole.store"));
+}
+
+TEST_F(PrepareTest, OtherSettingsOrFilesStartAnew) {
+    const auto interrupt = [&] {
+        run_in_child("a.store", [](int64_t chunk) {
+            if (chunk == 2) ::raise(SIGKILL);
+        });
+    };
+    std::vector<std::string> notices;
+    options_.notice = [&](const std::string& sentence) { notices.push_back(sentence); };
+    interrupt();
+    options_.spec.top_db = 60;
+    EXPECT_EQ(run("a.store").resumed, 0);
+    ASSERT_EQ(notices.size(), 1u);
+    EXPECT_NE(notices[0].find("starting anew"), std::string::npos);
+    interrupt();
+    write_clip(3, 500);
+    EXPECT_EQ(run("a.store").resumed, 0);
+    EXPECT_EQ(notices.size(), 2u);
+    run("whole.store");
+    EXPECT_EQ(read_text(folder_ / "a.store"), read_text(folder_ / "whole.store"));
+    interrupt();
+    std::filesystem::remove(folder_ / "a.store.partial");
+    EXPECT_EQ(run("a.store").resumed, 0);
+    EXPECT_EQ(read_text(folder_ / "a.store"), read_text(folder_ / "whole.store"));
+}
+
+class BadClips : public PrepareTest {
+protected:
+    BadClips() {
+        test::write_text(clip(2), "");
+        test::write_text(clip(40), "this is no audio");
+        const std::string whole = read_text(clip(41));
+        test::write_text(clip(41), whole.substr(0, whole.size() / 2));
+        write_clip(50, 700, 0);
+    }
+};
+
+TEST_F(BadClips, AreListedAndStopTheRun) {
+    EXPECT_TRUE(fails_with([&] { run("a.store"); },
+                           {"3 of 75 clips cannot be used", "first row 4", "c2.wav", "a.store.bad.csv", "--skip-bad"}));
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "a.store"));
+    const CsvTable list = read_csv(folder_ / "a.store.bad.csv");
+    EXPECT_EQ(list.header, (std::vector<std::string>{"file", "row", "reason"}));
+    ASSERT_EQ(list.rows.size(), 4u);
+    EXPECT_EQ(list.rows[0].fields[0], clip(2).string());
+    EXPECT_EQ(list.rows[1].fields[1], "42");
+    EXPECT_EQ(list.rows[2].fields[0], clip(41).string());
+    EXPECT_EQ(list.rows[3].fields[2], "silent; kept in the store");
+}
+
+TEST_F(BadClips, AreLeftOutOnRequest) {
+    EXPECT_TRUE(fails_with([&] { run("a.store"); }, {"--skip-bad"}));
+    options_.skip_bad = true;
+    const PrepareReport report = run("a.store");
+    EXPECT_EQ(report.resumed, clip_count); // nothing is computed twice
+    EXPECT_EQ(report.clips, clip_count - 3);
+    EXPECT_EQ(report.bad.size(), 3u);
+    EXPECT_EQ(report.silent.size(), 1u);
+    EXPECT_EQ(report.silent[0].row, 52u);
+    EXPECT_EQ(report.list, folder_ / "a.store.bad.csv");
+    const FeatureStore store = FeatureStore::open(folder_ / "a.store");
+    EXPECT_EQ(store.columns().names[2], "c3.wav");
+    EXPECT_EQ(store.columns().names[38], "c39.wav");
+    EXPECT_EQ(store.columns().names[39], "c42.wav");
+    const std::unique_ptr<Backend> backend = make_cpu_backend(1);
+    std::vector<float> wave = fit_length(read_mono(clip(42), 8000), 720, FitRule::Loop), expected(30 * 5, NAN);
+    backend->log_mel({expected.data(), DType::F32, {1, 30, 5}}, {wave.data(), DType::F32, {1, 720}}, options_.spec);
+    EXPECT_TRUE(test::all_close(store.logmel(39), std::span<const float>(expected), {.absolute = 1e-5}));
+
+    run("whole.store");
+    EXPECT_EQ(read_text(folder_ / "a.store"), read_text(folder_ / "whole.store"));
+}
+
+TEST_F(BadClips, TheListGoesWhenTheClipsAreMended) {
+    EXPECT_TRUE(fails_with([&] { run("a.store"); }, {"3 of 75"}));
+    for (const int i : {2, 40, 41, 50}) write_clip(i, 700);
+    EXPECT_EQ(run("a.store").clips, clip_count);
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "a.store.bad.csv"));
+}
+
+TEST_F(BadClips, AStoreOfNothingIsRefused) {
+    for (int i = 0; i < clip_count; ++i) test::write_text(clip(i), "");
+    options_.skip_bad = true;
+    EXPECT_TRUE(fails_with([&] { run("a.store"); }, {"75 of 75 clips cannot be used", "mend them"}));
+}
+
+TEST_F(PrepareTest, AClipWithoutAFileIsBad) {
+    std::filesystem::remove(clip(7));
+    const Dataset dataset = read_dataset(folder_ / "meta.csv", {.require_audio = false});
+    const std::unique_ptr<Backend> backend = make_cpu_backend(1);
+    EXPECT_TRUE(fails_with([&] { prepare(dataset, folder_ / "a.store", *backend, options_); },
+                           {"1 of 75 clips", "row 9", "c7.wav", "no audio file"}));
+}
+
+TEST_F(PrepareTest, ADiskThatIsTooSmallShowsBeforeTheWork) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::signal(SIGXFSZ, SIG_IGN);
+        const rlimit limit{20000, 20000};
+        ::setrlimit(RLIMIT_FSIZE, &limit);
+        bool worked = false;
+        options_.threads = 1;
+        options_.progress = [&](const PrepareProgress&) { worked = true; };
+        const bool right = fails_with([&] { run("a.store"); }, {"a.store", "size limit"});
+        ::_exit(right && !worked ? 0 : 1);
+    }
+    int status = -1;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+    EXPECT_EQ(entries(), 2u); // audio, meta.csv
+}
+
+TEST_F(PrepareTest, PlacesThatCannotBeWritten) {
+    EXPECT_TRUE(fails_with([&] { run("none/a.store"); }, {"none/a.store", "there is no folder", "create it"}));
+    EXPECT_TRUE(fails_with([&] { run("meta.csv/a.store"); }, {"meta.csv/a.store", "not a folder"}));
+    EXPECT_TRUE(fails_with([&] { run("audio"); }, {"audio", "a folder of that name"}));
+}
+
+TEST_F(PrepareTest, TwoRunsDoNotWriteOneStore) {
+    const int descriptor = ::open((folder_ / "a.store.partial").c_str(), O_RDWR | O_CREAT, 0666);
+    ASSERT_EQ(::flock(descriptor, LOCK_EX), 0);
+    EXPECT_TRUE(fails_with([&] { run("a.store"); }, {"a.store", "another `scene prepare`"}));
+    ::close(descriptor);
+    EXPECT_TRUE(run("a.store").complete);
+}
+
+} // namespace
+} // namespace scene
