@@ -28,7 +28,7 @@ struct Selection {
                     fmt::format("positions {} to {} of an order of {}", cursor, cursor + batch - 1, order.shape[0]));
         index = operand<int32_t>(order, order.shape, "order") + cursor;
         for (int64_t n = 0; n < batch; ++n)
-            SCENE_CHECK(index[n] >= 0 && index[n] < table.shape[0],
+            SCENE_CHECK(index[n] < table.shape[0],
                         fmt::format("row {} of a table of {} rows", index[n], table.shape[0]));
     }
 };
@@ -43,6 +43,12 @@ void CpuBackend::gather_rows(Tensor rows, Tensor table, Tensor order, Tensor con
                 fmt::format("rows {} of a table {}", name_of(rows.dtype), name_of(table.dtype)));
     for_pieces(threads_, selection.batch, grain_for(size), [&](int64_t begin, int64_t end) {
         for (int64_t n = begin; n < end; ++n) {
+            if (selection.index[n] < 0) {
+                // An empty place: zeros, or -1 for indices, whose bytes are all ones.
+                std::memset(static_cast<std::byte*>(rows.data) + n * size * static_cast<int64_t>(size_of(rows.dtype)),
+                            rows.dtype == DType::I32 ? 0xFF : 0, static_cast<size_t>(size) * size_of(rows.dtype));
+                continue;
+            }
             // F32 and I32 elements are both of four bytes.
             const float* from = static_cast<const float*>(table.data) + selection.index[n] * size;
             if (narrows) {
@@ -60,7 +66,8 @@ void CpuBackend::scatter_rows(Tensor table, Tensor rows, Tensor order, Tensor co
     const int64_t size = selection.row_elements;
     float* to = floats(table, table.shape, "table");
     const float* from = floats(rows, rows.shape, "rows");
-    for (int64_t n = 0; n < selection.batch; ++n) std::copy_n(from + n * size, size, to + selection.index[n] * size);
+    for (int64_t n = 0; n < selection.batch; ++n)
+        if (selection.index[n] >= 0) std::copy_n(from + n * size, size, to + selection.index[n] * size);
 }
 
 void CpuBackend::advance(Tensor control, uint32_t batch, uint32_t steps) {
