@@ -174,6 +174,13 @@ const std::vector<Setting>& settings() {
 
 #undef FIELD
 
+/// Fit for a message: control characters become spaces.
+std::string one_line(std::string text) {
+    std::replace_if(
+        text.begin(), text.end(), [](unsigned char c) { return c < 32 || c == 127; }, ' ');
+    return text;
+}
+
 size_t edit_distance(const std::string& a, const std::string& b) {
     std::vector<size_t> row(b.size() + 1);
     std::iota(row.begin(), row.end(), size_t{0});
@@ -205,13 +212,11 @@ const Setting& find_setting(const std::string& key, const std::string& place) {
     fail("{}: unknown key '{}'; the keys are {}", place, key, keys);
 }
 
-/// The value as the user wrote it, on one line.
+/// The value as the user wrote it.
 std::string shown(const toml::node& node) {
     std::ostringstream stream;
     node.visit([&](const auto& value) { stream << value; });
-    std::string text = stream.str();
-    std::replace(text.begin(), text.end(), '\n', ' ');
-    return text;
+    return one_line(stream.str());
 }
 
 void apply(RunConfig& config, const Setting& setting, const toml::node& node, const std::string& place) {
@@ -241,12 +246,13 @@ std::vector<Assignment> read_file(const std::filesystem::path& file) {
     try {
         table = toml::parse_file(file.string());
     } catch (const toml::parse_error& error) {
-        fail("{}:{}: not TOML: {}", file.string(), error.source().begin.line, error.description());
+        fail("{}:{}: not TOML: {}", file.string(), error.source().begin.line,
+             one_line(std::string(error.description())));
     }
     std::vector<Assignment> out;
     const auto collect = [&](auto&& self, const toml::table& section, const std::string& prefix) -> void {
         for (const auto& [name, node] : section) {
-            const std::string key = prefix + std::string(name.str());
+            const std::string key = prefix + one_line(std::string(name.str()));
             const std::string place = fmt::format("{}:{}", file.string(), node.source().begin.line);
             const bool is_section = std::any_of(settings().begin(), settings().end(), [&](const Setting& setting) {
                 return setting.key.starts_with(key + ".");
@@ -263,8 +269,8 @@ std::vector<Assignment> read_file(const std::filesystem::path& file) {
     return out;
 }
 
-Assignment read_override(const std::string& text) {
-    const std::string place = "--set " + text;
+Assignment read_override(const std::string& given) {
+    const std::string text = one_line(given), place = "--set " + text;
     const size_t equals = text.find('=');
     if (equals == std::string::npos || equals == 0)
         fail("{}: write it as section.key=value, such as training.epochs=3", place);

@@ -1,0 +1,189 @@
+#include "train/config.h"
+
+#include <fstream>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/expect_error.h"
+#include "tests/support/temporary_folder.h"
+
+namespace scene::test {
+namespace {
+
+class ConfigFile {
+public:
+    explicit ConfigFile(const std::string& content) : path_(folder_ / "run.toml") { std::ofstream(path_) << content; }
+    const std::filesystem::path& path() const { return path_; }
+
+private:
+    TemporaryFolder folder_;
+    std::filesystem::path path_;
+};
+
+TEST(Config, SystemsAreThePapers) {
+    const RunConfig one = system_config(1), two = system_config(2), three = system_config(3), four = system_config(4);
+    EXPECT_EQ(one.model.architecture, Architecture::SeTrans);
+    EXPECT_EQ(two.model.architecture, Architecture::Fcnn);
+    EXPECT_FALSE(one.training.hard_samples);
+    EXPECT_FALSE(two.training.hard_samples);
+    EXPECT_TRUE(three.training.hard_samples);
+    EXPECT_TRUE(four.training.hard_samples);
+    EXPECT_EQ(one.training.label_smoothing, 0);
+    EXPECT_EQ(three.training.label_smoothing, 0);
+    EXPECT_EQ(four.training.label_smoothing, 0.1);
+    EXPECT_EQ(four.training.batch, 64);
+    EXPECT_EQ(four.training.epochs, 20);
+    EXPECT_EQ(four.training.learning_rate, 1e-4);
+    EXPECT_EQ(load_config(""), four);
+}
+
+TEST(Config, CommittedFilesAreTheSystems) {
+    for (int number = 1; number <= 4; ++number) {
+        const auto file = "configs/system" + std::to_string(number) + ".toml";
+        EXPECT_EQ(load_config(file), system_config(number)) << file;
+    }
+    EXPECT_EQ(load_config("configs/demo.toml").system, "4");
+}
+
+TEST(Config, OverridesBeatTheFileAndTheFileBeatsDefaults) {
+    const ConfigFile file("system = \"2\"\n[training]\nepochs = 7\nbatch = 32\n[split]\nname = \"experiment\"\n");
+    const RunConfig config = load_config(file.path(), {"training.epochs=3", "split.name=fold:2", "model.width = 0.25"});
+    EXPECT_EQ(config.training.epochs, 3);
+    EXPECT_EQ(config.training.batch, 32);
+    EXPECT_EQ(config.split.name, "fold:2");
+    EXPECT_EQ(config.model.width, 0.25);
+    EXPECT_FALSE(config.training.hard_samples);
+    EXPECT_EQ(load_config("", {"system=1"}), system_config(1));
+    EXPECT_EQ(load_config("", {"training.learning_rate=1"}).training.learning_rate, 1.0);
+    EXPECT_EQ(load_config("", {"training.teacher=\"a b.safetensors\""}).training.teacher, "a b.safetensors");
+}
+
+TEST(Config, ReadsBackWhatItWrites) {
+    RunConfig config = system_config(3);
+    config.system = "my-run.2";
+    config.model = {Architecture::SeTrans, 0.37, true, Multimodal::Off, 0.123456789012345, 0.0};
+    config.training = {7, 3, 1.0 / 3, 0.5, 3, 0, 1e-5, 0.25, false, 1.0, "C:\\\"x\".safetensors", 0.1, 1, 99};
+    config.split = {"fold:4", 17, 1.0};
+    config.runtime = {"cpu", "fp16", 3};
+    const ConfigFile file(to_toml(config));
+    EXPECT_EQ(load_config(file.path()), config);
+    EXPECT_EQ(to_toml(load_config(file.path())), to_toml(config));
+}
+
+TEST(Config, EveryKeyCanBeOverridden) {
+    const std::string text = to_toml(system_config(4));
+    for (const std::string& key : config_keys()) {
+        const std::string name = key.substr(key.rfind('.') + 1) + " = ";
+        const size_t begin = text.find("\n" + name) == std::string::npos ? 0 : text.find("\n" + name) + 1;
+        const size_t value = begin + name.size();
+        EXPECT_NO_THROW(load_config("", {key + "=" + text.substr(value, text.find('\n', value) - value)})) << key;
+    }
+}
+
+TEST(Config, WrongValuesInTheFileNameFileLineKeyAndWhatIsAllowed) {
+    const struct {
+        const char *line, *key, *value, *allowed;
+    } cases[] = {
+        {"[training]\nbatch = 0", "training.batch", "0", "from 1"},
+        {"[training]\nbatch = 1.5", "training.batch", "1.5", "whole number"},
+        {"[training]\nbatch = \"64\"", "training.batch", "64", "whole number"},
+        {"[training]\nepochs = 0", "training.epochs", "0", "from 1"},
+        {"[training]\nlearning_rate = 0", "training.learning_rate", "0", "above 0"},
+        {"[training]\nlearning_rate = -1e-4", "training.learning_rate", "-0.0001", "above 0"},
+        {"[training]\nlearning_rate = nan", "training.learning_rate", "nan", "above 0"},
+        {"[training]\ndecay = 1.1", "training.decay", "1.1", "at most 1"},
+        {"[training]\ndecay_every = 0", "training.decay_every", "0", "from 1"},
+        {"[training]\nearly_stop = -1", "training.early_stop", "-1", "from 0"},
+        {"[training]\nweight_decay = -0.1", "training.weight_decay", "-0.1", "0 or more"},
+        {"[training]\nlabel_smoothing = 1.0", "training.label_smoothing", "1", "below 1"},
+        {"[training]\nlabel_smoothing = -0.1", "training.label_smoothing", "-0.1", "from 0"},
+        {"[training]\nhard_samples = 1", "training.hard_samples", "1", "true or false"},
+        {"[training]\nhard_threshold = 1.5", "training.hard_threshold", "1.5", "at most 1"},
+        {"[training]\nteacher = \"\"", "training.teacher", "", "checkpoint"},
+        {"[training]\nvalidation_share = 1", "training.validation_share", "1", "below 1"},
+        {"[training]\nvalidation_share = 0", "training.validation_share", "0", "above 0"},
+        {"[training]\nstages = 3", "training.stages", "3", "from 1 to 2"},
+        {"[training]\nseed = -1", "training.seed", "-1", "from 0"},
+        {"[model]\nwidth = 0", "model.width", "0", "above 0"},
+        {"[model]\nwidth = inf", "model.width", "inf", "above 0"},
+        {"[model]\nconv_dropout = 1", "model.conv_dropout", "1", "below 1"},
+        {"[model]\nencoder_dropout = -0.5", "model.encoder_dropout", "-0.5", "from 0"},
+        {"[model]\narchitecture = \"resnet\"", "model.architecture", "resnet", "\"se-trans\", \"fcnn\""},
+        {"[model]\nmultimodal = true", "model.multimodal", "true", "\"auto\", \"on\", \"off\""},
+        {"[model]\ndeltas = \"yes\"", "model.deltas", "yes", "true or false"},
+        {"[split]\nlabelled_share = 0", "split.labelled_share", "0", "above 0"},
+        {"[split]\nname = 4", "split.name", "4", "simulation"},
+        {"[runtime]\ndevice = \"tpu\"", "runtime.device", "tpu", "cpu"},
+        {"[runtime]\nprecision = \"bf16\"", "runtime.precision", "bf16", "fp32"},
+        {"[runtime]\nthreads = -2", "runtime.threads", "-2", "from 0"},
+        {"\nsystem = \"\"", "system", "", "letters"},
+        {"\nsystem = \"a/b\"", "system", "a/b", "letters"},
+        {"\nsystem = [1, 2]", "system", "[ 1, 2 ]", "letters"},
+    };
+    for (const auto& one : cases) {
+        const ConfigFile file(one.line);
+        EXPECT_TRUE(fails_with([&] { load_config(file.path()); },
+                               {file.path().string() + ":2: ", one.key, one.value, one.allowed}))
+            << one.line;
+    }
+}
+
+TEST(Config, WrongOverridesAreNamed) {
+    EXPECT_TRUE(fails_with([] { load_config("", {"training.batch=0"}); }, {"--set training.batch=0", "from 1"}));
+    EXPECT_TRUE(
+        fails_with([] { load_config("", {"training.batch=many"}); }, {"training.batch = many", "whole number"}));
+    EXPECT_TRUE(fails_with([] { load_config("", {"training.batch="}); }, {"training.batch", "whole number"}));
+    EXPECT_TRUE(fails_with([] { load_config("", {"training.batch"}); }, {"--set training.batch", "section.key=value"}));
+    EXPECT_TRUE(fails_with([] { load_config("", {"=3"}); }, {"section.key=value"}));
+    EXPECT_TRUE(fails_with([] { load_config("", {"training.batch=1\nepochs=2"}); }, {"training.batch"}));
+}
+
+TEST(Config, UnknownKeysComeWithASuggestion) {
+    const ConfigFile file("[training]\nlearning_rat = 0.1\n");
+    EXPECT_TRUE(fails_with([&] { load_config(file.path()); },
+                           {":2: ", "training.learning_rat'", "did you mean 'training.learning_rate'"}));
+    EXPECT_TRUE(fails_with([] { load_config("", {"epochs=3"}); }, {"did you mean 'training.epochs'"}));
+    EXPECT_TRUE(fails_with([] { load_config("", {"optimizer.momentum=3"}); }, {"unknown key", "the keys are system"}));
+    const ConfigFile section("training = 3\n");
+    EXPECT_TRUE(fails_with([&] { load_config(section.path()); }, {":1: ", "training = 3", "section"}));
+}
+
+TEST(Config, FilesThatAreNoConfiguration) {
+    EXPECT_TRUE(fails_with([] { load_config("/nowhere/x.toml"); }, {"/nowhere/x.toml", "no such"}));
+    const ConfigFile broken("[training]\nbatch = = 3\n");
+    EXPECT_TRUE(fails_with([&] { load_config(broken.path()); }, {broken.path().string() + ":2", "not TOML"}));
+}
+
+TEST(Config, ASystemIsWhatItsNumberSays) {
+    EXPECT_TRUE(fails_with(
+        [] {
+            load_config("", {"system=2", "training.hard_samples=true"});
+        },
+        {"training.hard_samples = true", "System #2", "system = "}));
+    EXPECT_TRUE(fails_with([] { load_config("", {"system=4", "model.architecture=se-trans"}); }, {"architecture"}));
+    EXPECT_TRUE(fails_with([] { load_config("", {"system=4", "training.label_smoothing=0"}); }, {"label_smoothing"}));
+    EXPECT_EQ(load_config("", {"system=4", "training.label_smoothing=0.2"}).training.label_smoothing, 0.2);
+    EXPECT_FALSE(load_config("", {"system=4-plain", "training.hard_samples=false"}).training.hard_samples);
+    RunConfig base = system_config(4);
+    base.training.label_smoothing = 0.3;
+    base.training.batch = 5;
+    EXPECT_EQ(as_system(base, 4).training.label_smoothing, 0.3);
+    EXPECT_EQ(as_system(base, 3).training.label_smoothing, 0);
+    EXPECT_EQ(as_system(as_system(base, 1), 4).training.label_smoothing, 0.1);
+    EXPECT_EQ(as_system(base, 1).training.batch, 5);
+}
+
+TEST(Config, DifferencesNameWhatChanged) {
+    RunConfig before = system_config(4), now = before;
+    now.runtime.threads = 9;
+    now.runtime.device = "cpu";
+    EXPECT_TRUE(differences(before, now).empty());
+    now.training.batch = 32;
+    now.runtime.precision = "fp16";
+    const std::vector<std::string> expected{"training.batch = 32 (was 64)",
+                                            "runtime.precision = \"fp16\" (was \"fp32\")"};
+    EXPECT_EQ(differences(before, now), expected);
+}
+
+} // namespace
+} // namespace scene::test
