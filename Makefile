@@ -40,7 +40,7 @@ LIBS  := -ldnnl -lsndfile -lsoxr -lfmt
 sources_of  = $(wildcard $(1)/*.cpp) $(if $(filter kernels,$(1)),$(wildcard kernels/cpu/*.cpp))
 objects_of  = $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out tools/main.cpp,$(call sources_of,$(1))))
 archives_of = $(patsubst %,$(BUILD)/lib%.a,$(1) $(below_$(1)))
-format_files = $(shell git ls-files '*.cpp' '*.h')
+format_files = $(shell git ls-files '*.cpp' '*.h' '*.cu')
 
 .PHONY: all help dependencies test demo fuzz format check-format install clean
 all: $(BUILD)/scene
@@ -87,15 +87,30 @@ $(BUILD)/tools/command_line.o: OPTIMIZE_tools := -O0
 # `scene info` tells how it was built.
 $(BUILD)/tools/info.o: FLAGS += -DSCENE_BUILD_FLAGS='"-march=$(ARCH) -O3 $(CXXFLAGS)"'
 
+# tests/fuzz/*_fuzz.cpp: one program each, with the parsers that they feed, under AddressSanitizer.
+FUZZED  := kernels/safetensors.cpp kernels/crc32c.cpp kernels/atomic_file.cpp data/csv.cpp
+FUZZERS := $(patsubst tests/fuzz/%.cpp,$(BUILD)/tests/%,$(wildcard tests/fuzz/*_fuzz.cpp))
+$(BUILD)/sanitized/%.o: %.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(FLAGS) -O1 $(CXXFLAGS) -fsanitize=address,undefined -fno-sanitize-recover=all -c $< -o $@
+$(FUZZERS): $(BUILD)/tests/%: $(BUILD)/sanitized/tests/fuzz/%.o $(FUZZED:%.cpp=$(BUILD)/sanitized/%.o)
+	@mkdir -p $(@D)
+	$(CXX) -fsanitize=address,undefined $^ -lfmt -o $@
+
+fuzz: $(FUZZERS)
+	@for program in $^; do echo "== $$program"; $$program || exit 1; done
+
 dependencies:
 	@tools/install_dependencies.sh
 
+include tests/cuda_on_cpu.mk
+
 .PHONY: programs
-programs: $(BUILD)/scene $(TESTED:%=$(BUILD)/tests/%_tests)
+programs: $(BUILD)/scene $(TESTED:%=$(BUILD)/tests/%_tests) $(FUZZERS)
 
 test: dependencies
 	@$(MAKE) --no-print-directory -j$(JOBS) programs
-	@tests/run_tests.sh $(TESTED:%=$(BUILD)/tests/%_tests)
+	@tests/run_tests.sh $(FUZZERS) $(TESTED:%=$(BUILD)/tests/%_tests) $(EMULATED)
 
 demo: dependencies
 	@$(MAKE) --no-print-directory -j$(JOBS) $(BUILD)/scene

@@ -1,0 +1,284 @@
+#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/operands.h"
+
+namespace scene::cuda {
+namespace {
+
+// ---- statistics ---------------------------------------------------------------------------------------------------
+
+/// Chan, Golub and LeVeque's update: the mean and squared deviations of `count` values take in those of `other_count`.
+template <typename Real>
+__device__ void merge(Real& mean, Real& squares, Real count, Real other_mean, Real other_squares, Real other_count) {
+    const Real share = other_count / (count + other_count), difference = other_mean - mean;
+    mean += difference * share;
+    squares += other_squares + difference * difference * count * share;
+}
+
+/// partial [pieces, 2, C]: mean and squared deviations of each piece of the rows. A thread uses Welford's update.
+template <typename T, int V> __global__ void __launch_bounds__(block_threads)
+    piece_moments(float* partial, const T* x, int64_t rows, int64_t rows_per_piece, int channels) {
+    float* shared = dynamic_shared<float>(); // [blockDim.y][2][V][blockDim.x]
+    const int across = static_cast<int>(blockDim.x), down = static_cast<int>(blockDim.y);
+    const int column = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
+    const int channel = (static_cast<int>(blockIdx.y) * across + column) * V;
+    const int64_t first = blockIdx.x * rows_per_piece;
+    const int count = static_cast<int>(first + rows_per_piece < rows ? rows_per_piece : rows - first);
+
+    float mean[V] = {}, squares[V] = {};
+    if (channel < channels) {
+        float taken = 0;
+        for (int row = y; row < count; row += down) {
+            float value[V];
+            load(value, x + (first + row) * channels + channel);
+            taken += 1;
+            const float share = 1.0f / taken;
+#pragma unroll
+            for (int v = 0; v < V; ++v) {
+                const float before = value[v] - mean[v];
+                mean[v] += before * share;
+                squares[v] += before * (value[v] - mean[v]);
+            }
+        }
+    }
+#pragma unroll
+    for (int v = 0; v < V; ++v) {
+        shared[((y * 2 + 0) * V + v) * across + column] = mean[v];
+        shared[((y * 2 + 1) * V + v) * across + column] = squares[v];
+    }
+    __syncthreads();
+
+    float* out = partial + static_cast<int64_t>(blockIdx.x) * 2 * channels;
+    const int width = V * across;
+    for (int i = y * across + column; i < width; i += across * down) {
+        const int c = (static_cast<int>(blockIdx.y) * across + i % across) * V + i / across;
+        if (c >= channels) continue;
+        float all_mean = shared[i], all_squares = shared[width + i];
+        int merged = (count + down - 1) / down; // rows of the first thread; the y-th has count - y, rounded up, by down
+        for (int row = 1; row < down && row < count; ++row) {
+            const int others = (count - row + down - 1) / down;
+            merge(all_mean, all_squares, static_cast<float>(merged), shared[row * 2 * width + i],
+                  shared[(row * 2 + 1) * width + i], static_cast<float>(others));
+            merged += others;
+        }
+        out[c] = all_mean;
+        out[channels + c] = all_squares;
+    }
+}
+
+constexpr int merge_channels = 32, merge_rows = 8;
+
+__global__ void __launch_bounds__(merge_channels* merge_rows)
+    merge_pieces(float* mean, float* variance, const float* partial, int pieces, int64_t rows, int64_t rows_per_piece,
+                 int channels) {
+    double* shared = dynamic_shared<double>(); // [merge_rows][2][merge_channels]
+    const int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
+    const int channel = static_cast<int>(blockIdx.x) * merge_channels + x;
+    // Thread y merges consecutive pieces, so that its number of rows is known to the others.
+    const int share = (pieces + merge_rows - 1) / merge_rows;
+    const auto rows_before = [&](int piece) {
+        const int64_t before = piece * rows_per_piece;
+        return static_cast<double>(before < rows ? before : rows);
+    };
+    const int first = y * share, end = first + share < pieces ? first + share : pieces;
+    double all_mean = 0, all_squares = 0;
+    if (channel < channels) {
+        for (int piece = first; piece < end; ++piece) {
+            const float* from = partial + static_cast<int64_t>(piece) * 2 * channels + channel;
+            merge(all_mean, all_squares, rows_before(piece) - rows_before(first), static_cast<double>(from[0]),
+                  static_cast<double>(from[channels]), rows_before(piece + 1) - rows_before(piece));
+        }
+    }
+    shared[(y * 2 + 0) * merge_channels + x] = all_mean;
+    shared[(y * 2 + 1) * merge_channels + x] = all_squares;
+    __syncthreads();
+    if (y != 0 || channel >= channels) return;
+    for (int row = 1; row < merge_rows && row * share < pieces; ++row)
+        merge(all_mean, all_squares, rows_before(row * share), shared[row * 2 * merge_channels + x],
+              shared[(row * 2 + 1) * merge_channels + x], rows_before((row + 1) * share) - rows_before(row * share));
+    mean[channel] = static_cast<float>(all_mean);
+    variance[channel] = static_cast<float>(all_squares / static_cast<double>(rows));
+}
+
+RowBlocks moments_blocks(int64_t rows, int64_t channels, int width) { return {1, rows, channels, width, 4, 8}; }
+
+template <typename T, int V> void launch_statistics(float* mean, float* variance, const T* x, float* partial,
+                                                    int64_t rows, int64_t channels, cudaStream_t stream) {
+    const RowBlocks blocks = moments_blocks(rows, channels, V);
+    const size_t shared = size_t{blocks.block.x} * blocks.block.y * 2 * V * sizeof(float);
+    launch(piece_moments<T, V>, blocks.grid, blocks.block, shared, stream, partial, x, rows, blocks.rows_per_piece,
+           static_cast<int>(channels));
+    launch(merge_pieces, dim3(static_cast<unsigned>(divide_up(channels, merge_channels))),
+           dim3(merge_channels, merge_rows), merge_channels * merge_rows * 2 * sizeof(double), stream, mean, variance,
+           partial, static_cast<int>(blocks.pieces()), rows, blocks.rows_per_piece, static_cast<int>(channels));
+}
+
+// ---- scale and shift ----------------------------------------------------------------------------------------------
+
+__global__ void __launch_bounds__(block_threads)
+    finalize(float* scale, float* shift, float* inv_std, float* running_mean, float* running_variance,
+             const float* mean, const float* variance, const float* gamma, const float* beta, int channels,
+             float unbiased, float momentum, float epsilon) {
+    const int c = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+    if (c >= channels) return;
+    const float inverse = 1.0f / sqrtf(variance[c] + epsilon);
+    const float a = gamma[c] * inverse;
+    inv_std[c] = inverse;
+    scale[c] = a;
+    shift[c] = beta[c] - mean[c] * a;
+    running_mean[c] = (1 - momentum) * running_mean[c] + momentum * mean[c];
+    running_variance[c] = (1 - momentum) * running_variance[c] + momentum * (variance[c] * unbiased);
+}
+
+__global__ void __launch_bounds__(block_threads)
+    fold(float* scale, float* shift, const float* mean, const float* variance, const float* gamma, const float* beta,
+         int channels, float epsilon) {
+    const int c = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+    if (c >= channels) return;
+    const float a = gamma[c] / sqrtf(variance[c] + epsilon);
+    scale[c] = a;
+    shift[c] = beta[c] - mean[c] * a;
+}
+
+dim3 blocks_over(int64_t count) { return dim3(static_cast<unsigned>(divide_up(count, block_threads))); }
+
+// ---- forward ------------------------------------------------------------------------------------------------------
+
+/// relu that lets NaN pass.
+__device__ float rectified(float z, bool relu) { return relu && 0.0f > z ? 0.0f : z; }
+
+template <typename T, int V> __global__ void __launch_bounds__(block_threads)
+    normalize_rows(T* y, const T* x, const float* scale, const float* shift, int64_t rows, int64_t rows_per_piece,
+                   int channels, bool relu, DropoutMask mask) {
+    const int channel = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x) * V;
+    if (channel >= channels) return;
+    mask.read_control();
+    float a[V], b[V];
+    load(a, scale + channel);
+    load(b, shift + channel);
+    const int64_t first = blockIdx.x * rows_per_piece;
+    const int64_t end = first + rows_per_piece < rows ? first + rows_per_piece : rows;
+    for (int64_t row = first + threadIdx.y; row < end; row += blockDim.y) {
+        const int64_t at = row * channels + channel;
+        float value[V], factor[V];
+        load(value, x + at);
+        mask.factors(factor, at);
+#pragma unroll
+        for (int v = 0; v < V; ++v) value[v] = rectified(fmaf(a[v], value[v], b[v]), relu) * factor[v];
+        store(y + at, value);
+    }
+}
+
+template <typename T, int V> __global__ void __launch_bounds__(block_threads)
+    normalize_and_pool(T* y, const T* x, const float* scale, const float* shift, int64_t rows, int64_t rows_per_piece,
+                       int height, int width, int channels, bool relu) {
+    const int channel = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x) * V;
+    if (channel >= channels) return;
+    float a[V], b[V];
+    load(a, scale + channel);
+    load(b, shift + channel);
+    const int out_height = height / 2, out_width = width / 2;
+    const int64_t line = static_cast<int64_t>(width) * channels;
+    const int64_t first = blockIdx.x * rows_per_piece;
+    const int64_t end = first + rows_per_piece < rows ? first + rows_per_piece : rows;
+    for (int64_t row = first + threadIdx.y; row < end; row += blockDim.y) {
+        const int64_t out_line = row / out_width, clip = out_line / out_height;
+        const T* upper =
+            x + (clip * height + out_line % out_height * 2) * line + row % out_width * 2 * channels + channel;
+        float largest[V], value[V];
+        load(largest, upper);
+#pragma unroll
+        for (int v = 0; v < V; ++v) largest[v] = fmaf(a[v], largest[v], b[v]);
+#pragma unroll
+        for (int other = 1; other < 4; ++other) {
+            load(value, upper + other / 2 * line + other % 2 * channels);
+#pragma unroll
+            for (int v = 0; v < V; ++v) {
+                const float z = fmaf(a[v], value[v], b[v]);
+                largest[v] = z > largest[v] ? z : largest[v];
+            }
+        }
+#pragma unroll
+        for (int v = 0; v < V; ++v) value[v] = rectified(largest[v], relu);
+        store(y + row * channels + channel, value);
+    }
+}
+
+} // namespace
+
+size_t batch_norm_statistics_scratch_bytes(const Shape& x) {
+    const int64_t channels = x[x.rank() - 1], rows = x.elements() / channels;
+    int64_t pieces = 0;
+    for (const int width : {1, 4, 8})
+        if (channels % width == 0) pieces = std::max(pieces, moments_blocks(rows, channels, width).pieces());
+    return static_cast<size_t>(pieces * 2 * channels) * sizeof(float);
+}
+
+void batch_norm_statistics(Tensor mean, Tensor variance, Tensor x, Tensor scratch, cudaStream_t stream) {
+    const int64_t channels = channels_of(x, "x"), rows = x.elements() / channels;
+    float* out_mean = floats(mean, {channels}, "mean");
+    float* out_variance = floats(variance, {channels}, "variance");
+    auto* partial = scratch_of<float>(scratch, batch_norm_statistics_scratch_bytes(x.shape));
+    with_activation_type(x, [&](auto type) {
+        using T = decltype(type);
+        with_pack_width<T>(channels, {x.data}, [&](auto width) {
+            launch_statistics<T, decltype(width)::value>(out_mean, out_variance, static_cast<const T*>(x.data), partial,
+                                                         rows, channels, stream);
+        });
+    });
+}
+
+void batch_norm_finalize(Tensor scale, Tensor shift, Tensor inv_std, Tensor running_mean, Tensor running_variance,
+                         Tensor mean, Tensor variance, Tensor gamma, Tensor beta, int64_t rows, float momentum,
+                         float epsilon, cudaStream_t stream) {
+    SCENE_CHECK(rows > 1, "batch norm in training over " + std::to_string(rows) + " row, expected at least 2");
+    const int64_t channels = channels_of(mean, "mean");
+    const Shape per_channel{channels};
+    const auto unbiased = static_cast<float>(static_cast<double>(rows) / static_cast<double>(rows - 1));
+    launch(finalize, blocks_over(channels), dim3(block_threads), 0, stream, floats(scale, per_channel, "scale"),
+           floats(shift, per_channel, "shift"), floats(inv_std, per_channel, "inv_std"),
+           floats(running_mean, per_channel, "running_mean"), floats(running_variance, per_channel, "running_variance"),
+           floats(mean, per_channel, "mean"), floats(variance, per_channel, "variance"),
+           floats(gamma, per_channel, "gamma"), floats(beta, per_channel, "beta"), static_cast<int>(channels), unbiased,
+           momentum, epsilon);
+}
+
+void batch_norm_fold(Tensor scale, Tensor shift, Tensor running_mean, Tensor running_variance, Tensor gamma,
+                     Tensor beta, float epsilon, cudaStream_t stream) {
+    const int64_t channels = channels_of(running_mean, "running_mean");
+    const Shape per_channel{channels};
+    launch(fold, blocks_over(channels), dim3(block_threads), 0, stream, floats(scale, per_channel, "scale"),
+           floats(shift, per_channel, "shift"), floats(running_mean, per_channel, "running_mean"),
+           floats(running_variance, per_channel, "running_variance"), floats(gamma, per_channel, "gamma"),
+           floats(beta, per_channel, "beta"), static_cast<int>(channels), epsilon);
+}
+
+void batch_norm_forward(Tensor y, Tensor x, Tensor scale, Tensor shift, const NormEpilogue& epilogue, Tensor control,
+                        cudaStream_t stream) {
+    const int64_t channels = channels_of(x, "x");
+    const float* a = floats(scale, {channels}, "scale");
+    const float* b = floats(shift, {channels}, "shift");
+    const DropoutMask mask = mask_of(epilogue.dropout, control);
+    SCENE_CHECK(!epilogue.max_pool || epilogue.dropout.p == 0, "batch norm with both dropout and pooling");
+    check_tensor(y, x.dtype, epilogue.max_pool ? pooled_shape(x.shape) : x.shape, "y");
+    const int64_t rows = y.elements() / channels;
+    with_activation_type(x, [&](auto type) {
+        using T = decltype(type);
+        with_pack_width<T>(channels, {y.data, x.data, a, b}, [&](auto width) {
+            constexpr int V = decltype(width)::value;
+            const RowBlocks blocks = elementwise_blocks(rows, channels, V);
+            auto* to = static_cast<T*>(y.data);
+            const auto* from = static_cast<const T*>(x.data);
+            if (epilogue.max_pool) {
+                launch(normalize_and_pool<T, V>, blocks.grid, blocks.block, 0, stream, to, from, a, b, rows,
+                       blocks.rows_per_piece, static_cast<int>(x.shape[1]), static_cast<int>(x.shape[2]),
+                       static_cast<int>(channels), epilogue.relu);
+            } else {
+                launch(normalize_rows<T, V>, blocks.grid, blocks.block, 0, stream, to, from, a, b, rows,
+                       blocks.rows_per_piece, static_cast<int>(channels), epilogue.relu, mask);
+            }
+        });
+    });
+}
+
+} // namespace scene::cuda

@@ -1,0 +1,284 @@
+#include "kernels/cuda/column_sums.h"
+#include "kernels/cuda/kernels.h"
+
+namespace scene::cuda {
+namespace {
+
+/// What both passes read. Pass 1 sums dz and dz*(x - mean) for each channel; pass 2 writes
+/// dx = scale*(dz - mean_dz - (x - mean)*slope), with slope = inv_std*mean(dz*xhat). z = scale*x + shift.
+template <typename T> struct Operands {
+    const T *dy, *x;
+    const float *mean, *scale, *shift;
+    int channels;
+    bool relu;
+    // Of x, where the output was pooled.
+    int height, width;
+
+    /// Whether the relu lets a gradient through.
+    __device__ bool passes(float z) const { return !relu || z > 0; }
+};
+
+/// A thread's channels of the per-channel operands.
+template <int V> struct Channels {
+    float mean[V], scale[V], shift[V];
+
+    template <typename T> __device__ void load_from(const Operands<T>& op, int channel) {
+        load(mean, op.mean + channel);
+        load(scale, op.scale + channel);
+        load(shift, op.shift + channel);
+    }
+};
+
+/// The 2x2 window of pooled position `row`; windows at the right and lower edge may be incomplete when counted up.
+struct Window {
+    int64_t first; ///< element index of its upper left position, channel 0
+    int64_t out;   ///< element index in the pooled output; meaningless where not complete
+    int h, w;
+
+    __device__ Window(int64_t row, int rows_of_windows, int columns_of_windows, int height, int width, int channels) {
+        const int64_t clip = row / (static_cast<int64_t>(rows_of_windows) * columns_of_windows);
+        const int p = static_cast<int>(row / columns_of_windows % rows_of_windows);
+        const int q = static_cast<int>(row % columns_of_windows);
+        h = 2 * p, w = 2 * q;
+        first = ((clip * height + h) * width + w) * channels;
+        out = ((clip * (height / 2) + p) * (width / 2) + q) * channels;
+    }
+};
+
+// ---- pass 1 -------------------------------------------------------------------------------------------------------
+
+template <typename T, int V> struct RowTerms {
+    Operands<T> op;
+    DropoutMask mask;
+    Channels<V> per_channel;
+    int channel;
+
+    __device__ void start(int, int first_channel) {
+        channel = first_channel;
+        per_channel.load_from(op, channel);
+        mask.read_control();
+    }
+    __device__ void add(float (&sum)[2][V], int64_t row) {
+        const int64_t at = row * op.channels + channel;
+        float x[V], dy[V], factor[V];
+        load(x, op.x + at);
+        load(dy, op.dy + at);
+        mask.factors(factor, at);
+#pragma unroll
+        for (int v = 0; v < V; ++v) {
+            const float z = fmaf(per_channel.scale[v], x[v], per_channel.shift[v]);
+            const float dz = op.passes(z) ? dy[v] * factor[v] : 0.0f;
+            sum[0][v] += dz;
+            sum[1][v] += dz * (x[v] - per_channel.mean[v]);
+        }
+    }
+};
+
+template <typename T, int V> struct PooledTerms {
+    Operands<T> op;
+    Channels<V> per_channel;
+    int channel;
+
+    __device__ void start(int, int first_channel) {
+        channel = first_channel;
+        per_channel.load_from(op, channel);
+    }
+    __device__ void add(float (&sum)[2][V], int64_t row) {
+        const Window window(row, op.height / 2, op.width / 2, op.height, op.width, op.channels);
+        const int64_t line = static_cast<int64_t>(op.width) * op.channels;
+        float at[V], largest[V], x[V], dy[V];
+        load(at, op.x + window.first + channel);
+#pragma unroll
+        for (int v = 0; v < V; ++v) largest[v] = fmaf(per_channel.scale[v], at[v], per_channel.shift[v]);
+#pragma unroll
+        for (int other = 1; other < 4; ++other) {
+            load(x, op.x + window.first + other / 2 * line + other % 2 * op.channels + channel);
+#pragma unroll
+            for (int v = 0; v < V; ++v) {
+                const float z = fmaf(per_channel.scale[v], x[v], per_channel.shift[v]);
+                if (z > largest[v]) largest[v] = z, at[v] = x[v];
+            }
+        }
+        load(dy, op.dy + window.out + channel);
+#pragma unroll
+        for (int v = 0; v < V; ++v) {
+            const float dz = op.passes(largest[v]) ? dy[v] : 0.0f;
+            sum[0][v] += dz;
+            sum[1][v] += dz * (at[v] - per_channel.mean[v]);
+        }
+    }
+};
+
+struct FinishSums {
+    float *dgamma, *dbeta, *mean_dz, *slope;
+    const float* inv_std;
+    double rows;
+
+    __device__ void operator()(int, int c, const double (&sum)[2]) const {
+        const double inverse = static_cast<double>(inv_std[c]), dz_xhat = sum[1] * inverse;
+        dbeta[c] = static_cast<float>(sum[0]);
+        dgamma[c] = static_cast<float>(dz_xhat);
+        mean_dz[c] = static_cast<float>(sum[0] / rows);
+        slope[c] = static_cast<float>(dz_xhat / rows * inverse);
+    }
+};
+
+// ---- pass 2 -------------------------------------------------------------------------------------------------------
+
+template <typename T, int V> __global__ void __launch_bounds__(block_threads)
+    write_rows(T* dx, Operands<T> op, const float* mean_dz, const float* slope, int64_t rows, int64_t rows_per_piece,
+               DropoutMask mask) {
+    const int channel = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x) * V;
+    if (channel >= op.channels) return;
+    mask.read_control();
+    Channels<V> of;
+    of.load_from(op, channel);
+    float centre[V], tilt[V];
+    load(centre, mean_dz + channel);
+    load(tilt, slope + channel);
+    const int64_t first = blockIdx.x * rows_per_piece;
+    const int64_t end = first + rows_per_piece < rows ? first + rows_per_piece : rows;
+    for (int64_t row = first + threadIdx.y; row < end; row += blockDim.y) {
+        const int64_t at = row * op.channels + channel;
+        float x[V], dy[V], factor[V];
+        load(x, op.x + at);
+        load(dy, op.dy + at);
+        mask.factors(factor, at);
+#pragma unroll
+        for (int v = 0; v < V; ++v) {
+            const float z = fmaf(of.scale[v], x[v], of.shift[v]);
+            const float dz = op.passes(z) ? dy[v] * factor[v] : 0.0f;
+            x[v] = of.scale[v] * (dz - centre[v] - (x[v] - of.mean[v]) * tilt[v]);
+        }
+        store(dx + at, x);
+    }
+}
+
+/// Rows are windows, the incomplete ones at the edges included: no gradient arrives there.
+template <typename T, int V> __global__ void __launch_bounds__(block_threads)
+    write_windows(T* dx, Operands<T> op, const float* mean_dz, const float* slope, int64_t rows,
+                  int64_t rows_per_piece) {
+    const int channel = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x) * V;
+    if (channel >= op.channels) return;
+    Channels<V> of;
+    of.load_from(op, channel);
+    float centre[V], tilt[V];
+    load(centre, mean_dz + channel);
+    load(tilt, slope + channel);
+    const int64_t line = static_cast<int64_t>(op.width) * op.channels;
+    const int64_t first = blockIdx.x * rows_per_piece;
+    const int64_t end = first + rows_per_piece < rows ? first + rows_per_piece : rows;
+    for (int64_t row = first + threadIdx.y; row < end; row += blockDim.y) {
+        const Window window(row, (op.height + 1) / 2, (op.width + 1) / 2, op.height, op.width, op.channels);
+        const bool has_right = window.w + 1 < op.width, has_lower = window.h + 1 < op.height;
+        float x[4][V], dy[V] = {};
+        int winner[V]; // which position takes dy; -1: none
+#pragma unroll
+        for (int v = 0; v < V; ++v) winner[v] = -1;
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+            if ((i % 2 == 1 && !has_right) || (i / 2 == 1 && !has_lower)) continue;
+            load(x[i], op.x + window.first + i / 2 * line + i % 2 * op.channels + channel);
+        }
+        if (has_right && has_lower) {
+            load(dy, op.dy + window.out + channel);
+#pragma unroll
+            for (int v = 0; v < V; ++v) {
+                float largest = fmaf(of.scale[v], x[0][v], of.shift[v]);
+                winner[v] = 0;
+#pragma unroll
+                for (int i = 1; i < 4; ++i) {
+                    const float z = fmaf(of.scale[v], x[i][v], of.shift[v]);
+                    if (z > largest) largest = z, winner[v] = i;
+                }
+                if (!op.passes(largest)) winner[v] = -1;
+            }
+        }
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+            if ((i % 2 == 1 && !has_right) || (i / 2 == 1 && !has_lower)) continue;
+            float out[V];
+#pragma unroll
+            for (int v = 0; v < V; ++v) {
+                const float dz = winner[v] == i ? dy[v] : 0.0f;
+                out[v] = of.scale[v] * (dz - centre[v] - (x[i][v] - of.mean[v]) * tilt[v]);
+            }
+            store(dx + window.first + i / 2 * line + i % 2 * op.channels + channel, out);
+        }
+    }
+}
+
+template <typename T, int V> void launch_backward(T* dx, const FinishSums& finish, const Operands<T>& op,
+                                                  float* partial, const Shape& shape, bool max_pool,
+                                                  const DropoutMask& mask, cudaStream_t stream) {
+    const int64_t channels = op.channels, rows = shape.elements() / channels;
+    if (max_pool) {
+        const int64_t pooled_rows = shape[0] * (shape[1] / 2) * (shape[2] / 2);
+        launch_column_sums<V, 2>(finish, PooledTerms<T, V>{op, {}, 0}, partial, 1, pooled_rows, channels, stream);
+        if (!dx) return;
+        const int64_t windows = shape[0] * ((shape[1] + 1) / 2) * ((shape[2] + 1) / 2);
+        const RowBlocks blocks = elementwise_blocks(windows, channels, V);
+        launch(write_windows<T, V>, blocks.grid, blocks.block, 0, stream, dx, op, finish.mean_dz, finish.slope, windows,
+               blocks.rows_per_piece);
+    } else {
+        launch_column_sums<V, 2>(finish, RowTerms<T, V>{op, mask, {}, 0}, partial, 1, rows, channels, stream);
+        if (!dx) return;
+        const RowBlocks blocks = elementwise_blocks(rows, channels, V);
+        launch(write_rows<T, V>, blocks.grid, blocks.block, 0, stream, dx, op, finish.mean_dz, finish.slope, rows,
+               blocks.rows_per_piece, mask);
+    }
+}
+
+size_t partial_bytes(const Shape& x) {
+    const int64_t channels = x[x.rank() - 1];
+    size_t bytes = column_sum_bytes(1, x.elements() / channels, channels, 2);
+    if (x.rank() == 4 && x[1] >= 2 && x[2] >= 2)
+        bytes = std::max(bytes, column_sum_bytes(1, x[0] * (x[1] / 2) * (x[2] / 2), channels, 2));
+    return (bytes + 15) / 16 * 16;
+}
+
+/// mean_dz and slope, each rounded up to whole packs' alignment.
+int64_t padded_channels(int64_t channels) { return divide_up(channels, 4) * 4; }
+
+} // namespace
+
+size_t batch_norm_backward_scratch_bytes(const Shape& x) {
+    return partial_bytes(x) + 2 * static_cast<size_t>(padded_channels(x[x.rank() - 1])) * sizeof(float);
+}
+
+void batch_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor x, Tensor mean, Tensor inv_std,
+                         Tensor scale, Tensor shift, Tensor scratch, const NormEpilogue& epilogue, Tensor control,
+                         cudaStream_t stream) {
+    const int64_t channels = channels_of(x, "x");
+    const Shape per_channel{channels};
+    SCENE_CHECK(!epilogue.max_pool || epilogue.dropout.p == 0, "batch norm with both dropout and pooling");
+    check_tensor(dy, x.dtype, epilogue.max_pool ? pooled_shape(x.shape) : x.shape, "dy");
+    if (dx) check_tensor(dx, x.dtype, x.shape, "dx");
+    auto* partial = scratch_of<float>(scratch, batch_norm_backward_scratch_bytes(x.shape));
+    float* mean_dz = partial + partial_bytes(x.shape) / sizeof(float);
+    const FinishSums finish{.dgamma = floats(dgamma, per_channel, "dgamma"),
+                            .dbeta = floats(dbeta, per_channel, "dbeta"),
+                            .mean_dz = mean_dz,
+                            .slope = mean_dz + padded_channels(channels),
+                            .inv_std = floats(inv_std, per_channel, "inv_std"),
+                            .rows = static_cast<double>(x.elements() / channels)};
+    const DropoutMask mask = mask_of(epilogue.dropout, control);
+    with_activation_type(x, [&](auto type) {
+        using T = decltype(type);
+        const Operands<T> op{.dy = static_cast<const T*>(dy.data),
+                             .x = static_cast<const T*>(x.data),
+                             .mean = floats(mean, per_channel, "mean"),
+                             .scale = floats(scale, per_channel, "scale"),
+                             .shift = floats(shift, per_channel, "shift"),
+                             .channels = static_cast<int>(channels),
+                             .relu = epilogue.relu,
+                             .height = epilogue.max_pool ? static_cast<int>(x.shape[1]) : 0,
+                             .width = epilogue.max_pool ? static_cast<int>(x.shape[2]) : 0};
+        with_pack_width<T>(channels, {dx.data, dy.data, x.data, op.mean, op.scale, op.shift}, [&](auto width) {
+            launch_backward<T, decltype(width)::value>(static_cast<T*>(dx.data), finish, op, partial, x.shape,
+                                                       epilogue.max_pool, mask, stream);
+        });
+    });
+}
+
+} // namespace scene::cuda

@@ -1,0 +1,146 @@
+#pragma once
+
+// What kernels share: element types, vector loads, reductions of fixed order, dropout, the block layout of
+// rows x channels.
+
+#include <cstdint>
+
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#include "kernels/backend.h"
+#include "kernels/philox.h"
+
+namespace scene::cuda {
+
+constexpr int warp_lanes = 32;
+constexpr unsigned all_lanes = 0xFFFFFFFFu;
+/// Threads of a block unless a kernel has its reasons.
+constexpr int block_threads = 256;
+
+/// This block's dynamic shared memory, 16-byte aligned.
+template <typename T> __device__ inline T* dynamic_shared() {
+#if defined(__CUDACC__)
+    extern __shared__ uint4 shared_memory_of_block[];
+    return reinterpret_cast<T*>(shared_memory_of_block);
+#else
+    return static_cast<T*>(emulator::shared_memory());
+#endif
+}
+
+// ---- element types: arithmetic is in float, storage in float or half ---------------------------------------------
+
+__device__ inline float to_float(float value) { return value; }
+__device__ inline float to_float(half value) { return __half2float(value); }
+
+template <typename T> __device__ inline T from_float(float value);
+template <> __device__ inline float from_float<float>(float value) { return value; }
+template <> __device__ inline half from_float<half>(float value) { return __float2half_rn(value); }
+
+/// V consecutive elements that are loaded and stored at once, in pieces of up to 16 bytes; their address is a multiple
+/// of the size of a piece.
+template <typename T, int V> struct alignas(sizeof(T) * V < 16 ? sizeof(T) * V : 16) Pack { T element[V]; };
+
+/// Elements in 16 bytes.
+template <typename T> constexpr int full_pack = 16 / sizeof(T);
+
+/// The pack at this address.
+template <int V, typename T> __device__ inline Pack<T, V>* pack_at(T* address) {
+#if !defined(__CUDACC__)
+    emulator::check_alignment(address, alignof(Pack<T, V>));
+#endif
+    return reinterpret_cast<Pack<T, V>*>(address);
+}
+
+template <int V, typename T> __device__ inline void load(float (&to)[V], const T* from) {
+    const Pack<T, V> pack = *pack_at<V>(const_cast<T*>(from));
+#pragma unroll
+    for (int v = 0; v < V; ++v) to[v] = to_float(pack.element[v]);
+}
+
+template <int V, typename T> __device__ inline void store(T* to, const float (&from)[V]) {
+    Pack<T, V> pack;
+#pragma unroll
+    for (int v = 0; v < V; ++v) pack.element[v] = from_float<T>(from[v]);
+    *pack_at<V>(to) = pack;
+}
+
+// ---- reductions: the order of additions depends on nothing but the layout ---------------------------------------
+
+/// The sum over the 32 lanes, in every lane.
+template <typename T> __device__ inline T warp_sum(T value) {
+    for (int lanes = warp_lanes / 2; lanes > 0; lanes /= 2) value += __shfl_xor_sync(all_lanes, value, lanes);
+    return value;
+}
+
+/// NaN if any lane's is: a maximum that hides a NaN hides a bug.
+__device__ inline float larger(float a, float b) { return a > b || a != a ? a : b; }
+
+__device__ inline float warp_max(float value) {
+    for (int lanes = warp_lanes / 2; lanes > 0; lanes /= 2)
+        value = larger(value, __shfl_xor_sync(all_lanes, value, lanes));
+    return value;
+}
+
+/// The sum over a block of whole warps, in every thread. `shared` holds one T for each warp; it may be used again
+/// after the next barrier.
+template <typename T> __device__ inline T block_sum(T value, T* shared) {
+    const int thread = static_cast<int>(threadIdx.x), warps = static_cast<int>(blockDim.x) / warp_lanes;
+    value = warp_sum(value);
+    if (thread % warp_lanes == 0) shared[thread / warp_lanes] = value;
+    __syncthreads();
+    T sum = shared[0];
+    for (int warp = 1; warp < warps; ++warp) sum += shared[warp];
+    return sum;
+}
+
+__device__ inline float block_max(float value, float* shared) {
+    const int thread = static_cast<int>(threadIdx.x), warps = static_cast<int>(blockDim.x) / warp_lanes;
+    value = warp_max(value);
+    if (thread % warp_lanes == 0) shared[thread / warp_lanes] = value;
+    __syncthreads();
+    float largest = shared[0];
+    for (int warp = 1; warp < warps; ++warp) largest = larger(largest, shared[warp]);
+    return largest;
+}
+
+// ---- dropout ----------------------------------------------------------------------------------------------------
+
+/// What a thread needs to draw masks; made on the host, completed by `read_control` on the device.
+struct DropoutMask {
+    uint32_t threshold = 0, stream = 0;
+    float kept = 1; ///< 1/(1 - p)
+    const StepControl* control = nullptr;
+    uint64_t seed = 0;
+    uint32_t step = 0;
+
+    __device__ void read_control() {
+        if (threshold == 0) return;
+        seed = control->seed;
+        step = control->step;
+    }
+    /// 0 or 1/(1 - p) for element `index`.
+    __device__ float factor(int64_t index) const {
+        if (threshold == 0) return 1.0f;
+        return random_word(seed, stream, step, static_cast<uint64_t>(index)) < threshold ? 0.0f : kept;
+    }
+    /// For V elements from `first` on, a multiple of V.
+    template <int V> __device__ void factors(float (&factor_of)[V], int64_t first) const {
+        if constexpr (V % 4 != 0) {
+#pragma unroll
+            for (int v = 0; v < V; ++v) factor_of[v] = factor(first + v);
+        } else {
+#pragma unroll
+            for (int v = 0; v < V; ++v) factor_of[v] = 1.0f;
+            if (threshold == 0) return;
+#pragma unroll
+            for (int block = 0; block < V / 4; ++block) {
+                const PhiloxBlock drawn = random_block(seed, stream, step, static_cast<uint64_t>(first / 4 + block));
+#pragma unroll
+                for (int i = 0; i < 4; ++i) factor_of[4 * block + i] = drawn.word[i] < threshold ? 0.0f : kept;
+            }
+        }
+    }
+};
+
+} // namespace scene::cuda

@@ -1,0 +1,139 @@
+#pragma once
+
+// The host's side of an op: checks of its operands, the choice of a kernel by element type and vector width, and the
+// layout of blocks over rows x channels.
+
+#include <algorithm>
+#include <string>
+
+#include "kernels/cuda/device.h"
+
+namespace scene::cuda {
+
+inline void check_tensor(const Tensor& tensor, DType dtype, const Shape& shape, const char* name) {
+    SCENE_CHECK(tensor && tensor.dtype == dtype && tensor.shape == shape,
+                std::string(name) + " is " + (tensor ? std::string(name_of(tensor.dtype)) : std::string("absent")) +
+                    " " + (tensor ? tensor.shape.text() : "") + ", expected " + std::string(name_of(dtype)) + " " +
+                    shape.text());
+}
+
+inline void check_rank(const Tensor& tensor, int rank, const char* name) {
+    SCENE_CHECK(tensor && tensor.shape.rank() == rank, std::string(name) + " is " +
+                                                           (tensor ? tensor.shape.text() : "absent") + ", expected " +
+                                                           std::to_string(rank) + " axes");
+}
+
+inline float* floats(const Tensor& tensor, const Shape& shape, const char* name) {
+    check_tensor(tensor, DType::F32, shape, name);
+    return static_cast<float*>(tensor.data);
+}
+
+inline float* optional_floats(const Tensor& tensor, const Shape& shape, const char* name) {
+    return tensor ? floats(tensor, shape, name) : nullptr;
+}
+
+inline int32_t* indices(const Tensor& tensor, const Shape& shape, const char* name) {
+    check_tensor(tensor, DType::I32, shape, name);
+    return static_cast<int32_t*>(tensor.data);
+}
+
+inline StepControl* step_control(const Tensor& control) {
+    check_tensor(control, DType::U8, {sizeof(StepControl)}, "control");
+    return static_cast<StepControl*>(control.data);
+}
+
+/// Scratch of at least `bytes`, aligned for doubles.
+template <typename T> T* scratch_of(const Tensor& scratch, size_t bytes) {
+    SCENE_CHECK(bytes == 0 || (scratch && scratch.bytes() >= bytes), "scratch has " +
+                                                                         std::to_string(scratch ? scratch.bytes() : 0) +
+                                                                         " bytes, expected " + std::to_string(bytes));
+    SCENE_CHECK(reinterpret_cast<uintptr_t>(scratch.data) % 16 == 0, "scratch is not aligned to 16 bytes");
+    return static_cast<T*>(scratch.data);
+}
+
+/// [N, H, W, C] after 2x2 pooling with stride 2.
+inline Shape pooled_shape(const Shape& x) {
+    SCENE_CHECK(x.rank() == 4 && x[1] >= 2 && x[2] >= 2, "a 2x2 pooling has input " + x.text());
+    return {x[0], x[1] / 2, x[2] / 2, x[3]};
+}
+
+inline int64_t channels_of(const Tensor& x, const char* name) {
+    SCENE_CHECK(x && x.shape.rank() >= 1 && x.elements() > 0,
+                std::string(name) + " is absent or empty, expected rows x channels");
+    return x.shape[x.shape.rank() - 1];
+}
+
+inline DropoutMask mask_of(const Dropout& dropout, const Tensor& control) {
+    SCENE_CHECK(dropout.p >= 0 && dropout.p < 1,
+                "dropout probability " + std::to_string(dropout.p) + " is not in [0, 1)");
+    DropoutMask mask;
+    if (dropout.p == 0) return mask;
+    mask.threshold = dropout_threshold(dropout.p);
+    mask.stream = dropout.stream;
+    mask.kept = 1.0f / (1.0f - dropout.p);
+    mask.control = step_control(control);
+    return mask;
+}
+
+/// Calls work(T{}) with the element type of an activation.
+template <typename Work> void with_activation_type(const Tensor& x, Work&& work) {
+    SCENE_CHECK(x.dtype == DType::F32 || x.dtype == DType::F16,
+                "an activation is " + std::string(name_of(x.dtype)) + ", expected F32 or F16");
+    if (x.dtype == DType::F32) {
+        work(float{});
+    } else {
+        work(half{});
+    }
+}
+
+template <int V> struct Width { static constexpr int value = V; };
+
+/// Whether rows of `channels` elements of T can be read in packs of 16 bytes from all these addresses.
+template <typename T> bool packs_fit(int64_t channels, std::initializer_list<const void*> addresses) {
+    if (channels % full_pack<T> != 0) return false;
+    return std::all_of(addresses.begin(), addresses.end(),
+                       [](const void* address) { return reinterpret_cast<uintptr_t>(address) % 16 == 0; });
+}
+
+/// Calls work(Width<V>{}) with the widest pack that rows of `channels` elements of T at all these addresses allow.
+template <typename T, typename Work>
+void with_pack_width(int64_t channels, std::initializer_list<const void*> addresses, Work&& work) {
+    if (packs_fit<T>(channels, addresses)) {
+        work(Width<full_pack<T>>{});
+    } else {
+        work(Width<1>{});
+    }
+}
+
+constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/// Streaming multiprocessors of an H100. Grids are cut for it whatever the device, so that the order of a reduction,
+/// and with it the bits of its result, does not depend on the device.
+constexpr int64_t multiprocessors = 132;
+
+/// How blocks share [groups] x [rows, channels]. A block is x packs of V channels by y rows, so that its threads read
+/// consecutive memory and each keeps its channels; it walks a piece of the rows of one group.
+struct RowBlocks {
+    dim3 block, grid; ///< grid: pieces, tiles of packs, groups
+    int64_t rows_per_piece = 0;
+
+    RowBlocks(int64_t groups, int64_t rows, int64_t channels, int width, int64_t blocks_per_multiprocessor,
+              int64_t least_rows_per_thread) {
+        const int64_t packs = channels / width, x = std::min<int64_t>(packs, block_threads), y = block_threads / x;
+        const int64_t tiles = divide_up(packs, x);
+        const int64_t wanted = std::max<int64_t>(1, multiprocessors * blocks_per_multiprocessor / (groups * tiles));
+        rows_per_piece = std::max(divide_up(divide_up(rows, wanted), y), least_rows_per_thread) * y;
+        const int64_t pieces = divide_up(rows, rows_per_piece);
+        SCENE_CHECK(groups <= 65535 && tiles <= 65535 && pieces <= 0x7FFFFFFF, "too many rows or channels for a grid");
+        block = dim3(static_cast<unsigned>(x), static_cast<unsigned>(y));
+        grid = dim3(static_cast<unsigned>(pieces), static_cast<unsigned>(tiles), static_cast<unsigned>(groups));
+    }
+    int64_t pieces() const { return grid.x; }
+};
+
+/// Elementwise passes: many short blocks.
+inline RowBlocks elementwise_blocks(int64_t rows, int64_t channels, int width) {
+    return {1, rows, channels, width, 32, 4};
+}
+
+} // namespace scene::cuda

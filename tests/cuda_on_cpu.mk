@@ -1,0 +1,40 @@
+# The kernels of kernels/cuda compiled by the C++ compiler and run by the emulator of tests/cuda_on_cpu, as two programs:
+# in one the kernels report every memory access to the emulator's checker of races (through the calls that
+# -fsanitize=thread inserts, without its library), the other is under AddressSanitizer. The tests are the same objects.
+
+emulated_kernels := $(wildcard kernels/cuda/*.cu tests/cuda_on_cpu/*.cu)
+emulated_tests   := $(wildcard tests/cuda_on_cpu/*_test.cpp) tests/main.cpp
+emulator         := $(filter-out $(emulated_tests),$(wildcard tests/cuda_on_cpu/*.cpp))
+tests_of_races   := $(emulated_tests)
+tests_of_address := $(filter-out %/access_checker_test.cpp,$(emulated_tests))
+emulated_flags   := -std=c++20 -march=$(ARCH) -O1 -Wall -Wextra -Werror -Wno-unknown-pragmas -I. \
+                    -Itests/cuda_on_cpu/stand_ins -MMD -MP $(CXXFLAGS)
+emulated_libs    := -ldnnl -lfmt -fopenmp -lgtest
+emulated_objects := $(BUILD)/cuda_on_cpu
+
+$(emulated_objects)/%.o: %.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(emulated_flags) -c $< -o $@
+
+# $(1): name, $(2): flags of kernels, $(3): flags of the emulator and of the link
+define emulated_program
+$(emulated_objects)/$(1)/%.cu.o: %.cu
+	@mkdir -p $$(@D)
+	$$(CXX) $$(emulated_flags) $(2) -x c++ -c $$< -o $$@
+$(emulated_objects)/$(1)/%.o: %.cpp
+	@mkdir -p $$(@D)
+	$$(CXX) $$(emulated_flags) $(3) -c $$< -o $$@
+$(BUILD)/tests/cuda_on_cpu_$(1)_tests: $(emulated_kernels:%=$(emulated_objects)/$(1)/%.o) \
+        $(emulator:%.cpp=$(emulated_objects)/$(1)/%.o) $(tests_of_$(1):%.cpp=$(emulated_objects)/%.o) $(BUILD)/libkernels.a
+	@mkdir -p $$(@D)
+	$$(CXX) $(3) $$^ $$(emulated_libs) -o $$@
+endef
+$(eval $(call emulated_program,races,-fsanitize=thread,))
+$(eval $(call emulated_program,address,-fsanitize=address,-fsanitize=address))
+
+EMULATED := $(if $(SANITIZE),,$(BUILD)/tests/cuda_on_cpu_races_tests $(BUILD)/tests/cuda_on_cpu_address_tests)
+programs: $(EMULATED)
+
+.PHONY: test-cuda_on_cpu
+test-cuda_on_cpu: $(EMULATED)
+	@tests/run_tests.sh $^

@@ -1,0 +1,28 @@
+#pragma once
+
+// Looks at every access that a kernel makes to device and shared memory. It is fed by the calls that
+// `g++ -fsanitize=thread` puts before each access (their target is here, not in libtsan), so kernels need nothing
+// special. Threads of a block are ordered by __syncthreads and, within a warp, by __syncwarp; blocks of a launch are
+// not ordered at all. Found are
+// - races: two accesses of one byte by threads that nothing orders, at least one of them a plain write;
+// - reads of bytes that nobody wrote: device memory since its allocation, shared memory since the block began;
+// - accesses outside an allocation or the block's shared memory, and misaligned ones of 16 bytes.
+// In builds without those calls nothing is checked here.
+
+#include <cstddef>
+#include <cstdint>
+
+namespace emulator {
+
+enum class Access : uint8_t { Read, Write, Atomic };
+
+/// True in a program whose kernels report their accesses.
+bool checks_accesses();
+void note_access(const void* address, size_t bytes, Access access, const void* instruction);
+
+void mark_allocated(const void* memory, size_t bytes);
+void mark_free(const void* memory, size_t bytes);
+void mark_written(const void* memory, size_t bytes);
+void set_shared_bytes(size_t bytes);
+
+} // namespace emulator

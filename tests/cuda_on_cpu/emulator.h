@@ -1,0 +1,99 @@
+#pragma once
+
+// Runs CUDA kernels on the host. A kernel is an ordinary function here; each thread of a block is a fiber, blocks run
+// one after another, and blocks and runnable threads are taken in an order drawn from a seed. What is undefined
+// behaviour on a device, or merely hides a bug, ends the launch with an error that says where:
+// - a barrier that not all threads of the block reach, or that they reach at different places of the source;
+// - a warp operation whose mask names lanes that do not take part;
+// - a launch a device would refuse (no blocks, too many threads, shared memory not asked for);
+// - writes outside an allocation, found when it is freed or by `check_memory`.
+// In a build that reports every access (see access_checker.h) also data races, reads of uninitialised memory and
+// accesses outside an allocation as they happen; in a build with AddressSanitizer the latter too.
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <source_location>
+#include <string>
+
+namespace emulator {
+
+struct Index3 {
+    unsigned x = 0, y = 0, z = 0;
+};
+
+/// The built-in variables of the running thread.
+extern Index3 thread_index, block_index;
+
+/// Limits of the device that is played: an H100's.
+constexpr unsigned max_block_threads = 1024;
+constexpr size_t max_default_shared = 48 * 1024, max_shared = 227 * 1024;
+constexpr unsigned warp_size = 32;
+constexpr unsigned full_warp = 0xFFFFFFFFu;
+
+struct Extent3 {
+    unsigned x = 1, y = 1, z = 1;
+    uint64_t count() const { return uint64_t{x} * y * z; }
+};
+
+extern Extent3 block_extent, grid_extent;
+
+/// From now on threads and blocks run in the order that `seed` gives.
+void shuffle(uint64_t seed);
+
+/// Runs `thread` once for each thread of the grid. False when it failed; `last_error` says why.
+bool run(const void* kernel, Extent3 grid, Extent3 block, size_t shared_bytes, const std::function<void()>& thread);
+void allow_shared(const void* kernel, size_t bytes);
+
+/// What went wrong in the last failing call.
+const std::string& last_error();
+
+/// Records the first failure of a launch and leaves it, never to return to the running thread.
+[[noreturn]] void fail_thread(const std::string& message);
+bool in_kernel();
+/// The compiler may have split or merged accesses, so kernels say themselves what must be aligned.
+void check_alignment(const void* address, size_t alignment);
+
+// ---- what a thread calls ------------------------------------------------------------------------------------------
+
+/// Waits for all threads of the block; the sum over the threads of `value`.
+int block_barrier(int value, std::source_location place);
+
+enum class WarpOp : uint8_t { Sync, Shuffle, Ballot };
+
+/// Waits until every lane of `mask` has come here; then `values` [32] holds what each of them brought.
+void warp_exchange(WarpOp op, unsigned mask, uint64_t value, uint64_t* values, std::source_location place);
+
+unsigned lane_index();
+/// Lanes of this warp that exist.
+unsigned existing_lanes();
+
+/// This block's dynamic shared memory, 16-byte aligned; NaN patterns at the start of a block.
+void* shared_memory();
+
+// ---- device memory -------------------------------------------------------------------------------------------------
+
+/// 256-byte aligned, filled with 0xFF (NaN), between redzones; null when there is no room.
+void* allocate(size_t bytes);
+/// False if `memory` was not allocated or a redzone was written.
+bool release(void* memory);
+/// Fails the calling launch or copy, unless [memory, memory + bytes) lies in one allocation.
+bool check_range(const void* memory, size_t bytes);
+/// False if any redzone was written.
+bool check_memory();
+size_t allocations();
+
+// ---- where the checker of accesses looks -------------------------------------------------------------------------
+
+struct Place {
+    uint32_t block = 0;       ///< serial number of the running block, from 1
+    uint32_t first_block = 0; ///< of this launch
+    uint16_t thread = 0;      ///< inside the block
+    uint16_t epoch = 0;       ///< block barriers passed
+    uint16_t warp_epoch = 0;  ///< __syncwarp of the whole warp passed
+};
+Place here();
+/// The thread, its block and the place of the launch, for messages.
+std::string describe_thread();
+
+} // namespace emulator

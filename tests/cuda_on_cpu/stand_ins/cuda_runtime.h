@@ -1,0 +1,238 @@
+#pragma once
+
+// Stands in for CUDA's <cuda_runtime.h>, so that g++ compiles kernels/cuda/*.cu and the emulator runs them. It has what
+// those files use and nothing else. Deliberately absent, so that their use does not compile: floating-point atomics
+// (a reduction has a fixed order) and __shared__ variables (all shared memory is dynamic, where its bounds are known).
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <source_location>
+#include <type_traits>
+
+#include "tests/cuda_on_cpu/access_checker.h"
+#include "tests/cuda_on_cpu/emulator.h"
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline __attribute__((always_inline))
+#define __launch_bounds__(...)
+#define __align__(bytes) alignas(bytes)
+
+// ---- built-in types and variables ------------------------------------------------------------------------------
+
+struct uint3 {
+    unsigned x, y, z;
+};
+struct dim3 {
+    unsigned x = 1, y = 1, z = 1;
+    constexpr dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
+};
+struct alignas(8) float2 {
+    float x, y;
+};
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
+struct alignas(8) uint2 {
+    unsigned x, y;
+};
+struct alignas(16) uint4 {
+    unsigned x, y, z, w;
+};
+struct alignas(16) double2 {
+    double x, y;
+};
+inline float2 make_float2(float x, float y) { return {x, y}; }
+inline double2 make_double2(double x, double y) { return {x, y}; }
+
+static constexpr const emulator::Index3& threadIdx = emulator::thread_index;
+static constexpr const emulator::Index3& blockIdx = emulator::block_index;
+static constexpr const emulator::Extent3& blockDim = emulator::block_extent;
+static constexpr const emulator::Extent3& gridDim = emulator::grid_extent;
+
+// ---- the host's side -------------------------------------------------------------------------------------------
+
+enum cudaError_t {
+    cudaSuccess = 0,
+    cudaErrorInvalidValue = 1,
+    cudaErrorMemoryAllocation = 2,
+    cudaErrorLaunchFailure = 719
+};
+enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cudaMemcpyDeviceToDevice = 3 };
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
+struct CUstream_st;
+using cudaStream_t = CUstream_st*;
+struct cudaLaunchAttribute {};
+struct cudaLaunchConfig_t {
+    dim3 gridDim, blockDim;
+    size_t dynamicSmemBytes = 0;
+    cudaStream_t stream = nullptr;
+    cudaLaunchAttribute* attrs = nullptr;
+    unsigned numAttrs = 0;
+};
+
+inline const char* cudaGetErrorName(cudaError_t error) {
+    switch (error) {
+    case cudaSuccess: return "cudaSuccess";
+    case cudaErrorInvalidValue: return "cudaErrorInvalidValue";
+    case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
+    case cudaErrorLaunchFailure: return "cudaErrorLaunchFailure";
+    }
+    return "?";
+}
+/// The emulator's own words about the last failure.
+inline const char* cudaGetErrorString(cudaError_t) { return emulator::last_error().c_str(); }
+
+inline cudaError_t cudaGetDevice(int* device) {
+    *device = 0;
+    return cudaSuccess;
+}
+
+inline cudaError_t cudaMalloc(void** memory, size_t bytes) {
+    *memory = emulator::allocate(bytes);
+    return *memory ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+inline cudaError_t cudaFree(void* memory) {
+    return !memory || emulator::release(memory) ? cudaSuccess : cudaErrorInvalidValue;
+}
+/// In order with everything else: there is one queue, and it has always run dry.
+inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t) {
+    if (kind != cudaMemcpyHostToDevice && !emulator::check_range(from, bytes)) return cudaErrorInvalidValue;
+    if (kind != cudaMemcpyDeviceToHost && !emulator::check_range(to, bytes)) return cudaErrorInvalidValue;
+    std::memcpy(to, from, bytes);
+    if (kind != cudaMemcpyDeviceToHost) emulator::mark_written(to, bytes);
+    return cudaSuccess;
+}
+inline cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t) {
+    if (!emulator::check_range(memory, bytes)) return cudaErrorInvalidValue;
+    std::memset(memory, value, bytes);
+    emulator::mark_written(memory, bytes);
+    return cudaSuccess;
+}
+inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+
+template <typename... Parameters>
+cudaError_t cudaFuncSetAttribute(void (*kernel)(Parameters...), cudaFuncAttribute, int value) {
+    emulator::allow_shared(reinterpret_cast<const void*>(kernel), static_cast<size_t>(value));
+    return cudaSuccess;
+}
+
+template <typename... Parameters, typename... Arguments> cudaError_t
+cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...), Arguments&&... arguments) {
+    const auto extent = [](dim3 d) { return emulator::Extent3{d.x, d.y, d.z}; };
+    const bool done =
+        emulator::run(reinterpret_cast<const void*>(kernel), extent(config->gridDim), extent(config->blockDim),
+                      config->dynamicSmemBytes, [&] { kernel(static_cast<Parameters>(arguments)...); });
+    return done ? cudaSuccess : cudaErrorLaunchFailure;
+}
+
+// ---- the device's side -----------------------------------------------------------------------------------------
+
+inline void __syncthreads(std::source_location place = std::source_location::current()) {
+    emulator::block_barrier(0, place);
+}
+inline int __syncthreads_or(int predicate, std::source_location place = std::source_location::current()) {
+    return emulator::block_barrier(predicate != 0, place) != 0;
+}
+inline int __syncthreads_count(int predicate, std::source_location place = std::source_location::current()) {
+    return emulator::block_barrier(predicate != 0, place);
+}
+inline void __syncwarp(unsigned mask = emulator::full_warp,
+                       std::source_location place = std::source_location::current()) {
+    uint64_t values[emulator::warp_size];
+    emulator::warp_exchange(emulator::WarpOp::Sync, mask, 0, values, place);
+}
+
+namespace emulator {
+
+/// What lane `source` of the mask brings; the own value where the lane is outside the segment of `width` lanes.
+template <typename T> T shuffle(unsigned mask, T value, bool inside, unsigned source, std::source_location place) {
+    static_assert(std::is_arithmetic_v<T> && sizeof(T) <= 8);
+    uint64_t bits = 0, values[warp_size];
+    std::memcpy(&bits, &value, sizeof value);
+    warp_exchange(WarpOp::Shuffle, mask, bits, values, place);
+    if (!inside) return value;
+    if (!(mask >> source & 1)) fail_thread("shuffles from a lane outside the mask");
+    std::memcpy(&value, &values[source], sizeof value);
+    return value;
+}
+
+} // namespace emulator
+
+template <typename T> T __shfl_sync(unsigned mask, T value, int lane, int width = 32,
+                                    std::source_location place = std::source_location::current()) {
+    const unsigned w = static_cast<unsigned>(width), first = emulator::lane_index() / w * w;
+    return emulator::shuffle(mask, value, true, first + static_cast<unsigned>(lane) % w, place);
+}
+template <typename T> T __shfl_xor_sync(unsigned mask, T value, int lanes, int width = 32,
+                                        std::source_location place = std::source_location::current()) {
+    const unsigned w = static_cast<unsigned>(width), self = emulator::lane_index();
+    const unsigned source = self ^ static_cast<unsigned>(lanes);
+    return emulator::shuffle(mask, value, source / w <= self / w && source < 32, source, place);
+}
+template <typename T> T __shfl_down_sync(unsigned mask, T value, unsigned lanes, int width = 32,
+                                         std::source_location place = std::source_location::current()) {
+    const unsigned w = static_cast<unsigned>(width), self = emulator::lane_index();
+    return emulator::shuffle(mask, value, self % w + lanes < w, self + lanes, place);
+}
+template <typename T> T __shfl_up_sync(unsigned mask, T value, unsigned lanes, int width = 32,
+                                       std::source_location place = std::source_location::current()) {
+    const unsigned w = static_cast<unsigned>(width), self = emulator::lane_index();
+    return emulator::shuffle(mask, value, self % w >= lanes, self - lanes, place);
+}
+inline unsigned __ballot_sync(unsigned mask, int predicate,
+                              std::source_location place = std::source_location::current()) {
+    uint64_t values[emulator::warp_size];
+    emulator::warp_exchange(emulator::WarpOp::Ballot, mask, predicate != 0, values, place);
+    unsigned votes = 0;
+    for (unsigned lane = 0; lane < emulator::warp_size; ++lane) votes |= unsigned{values[lane] == 1} << lane;
+    return votes;
+}
+inline int __any_sync(unsigned mask, int predicate, std::source_location place = std::source_location::current()) {
+    return __ballot_sync(mask, predicate, place) != 0;
+}
+inline int __all_sync(unsigned mask, int predicate, std::source_location place = std::source_location::current()) {
+    return __ballot_sync(mask, predicate, place) == mask;
+}
+
+namespace emulator {
+
+/// Not instrumented: the checker is told of one atomic access instead of a read and a write.
+template <typename T, typename Change>
+__attribute__((noinline, no_sanitize("thread"))) T change_atomically(T* at, Change&& change) {
+    static_assert(std::is_integral_v<T> && sizeof(T) >= 4);
+    note_access(at, sizeof(T), Access::Atomic, __builtin_return_address(0));
+    T before;
+    std::memcpy(&before, at, sizeof before);
+    const T after = change(before);
+    std::memcpy(at, &after, sizeof after);
+    return before;
+}
+
+} // namespace emulator
+
+template <typename T> T atomicAdd(T* at, T value) {
+    return emulator::change_atomically(at, [&](T before) { return before + value; });
+}
+template <typename T> T atomicOr(T* at, T value) {
+    return emulator::change_atomically(at, [&](T before) { return before | value; });
+}
+template <typename T> T atomicMax(T* at, T value) {
+    return emulator::change_atomically(at, [&](T before) { return before > value ? before : value; });
+}
+
+template <typename T> T __ldg(const T* at) { return *at; }
+inline void __threadfence() {}
+inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
+inline float __uint_as_float(unsigned bits) {
+    float value;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+}
+inline unsigned __float_as_uint(float value) {
+    unsigned bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    return bits;
+}

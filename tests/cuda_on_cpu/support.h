@@ -1,0 +1,106 @@
+#pragma once
+
+// For tests that run an op of kernels/cuda on the emulator and compare it with CpuBackend.
+
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/launch.h"
+#include "tests/support/tensors.h"
+
+namespace scene::test {
+
+/// A tensor in the emulated device's memory: NaN patterns, or a copy of a host tensor, as half where asked.
+class OnDevice {
+public:
+    explicit OnDevice(const Shape& shape, DType dtype = DType::F32) : view_{nullptr, dtype, shape} {
+        SCENE_CUDA(cudaMalloc(&view_.data, view_.bytes()));
+    }
+    explicit OnDevice(const Guarded& host) : OnDevice(host.shape(), static_cast<Tensor>(host).dtype) {
+        copy_in(static_cast<Tensor>(host).data);
+    }
+    /// An activation: `host` is F32.
+    OnDevice(const Guarded& host, DType dtype) : OnDevice(host.shape(), dtype) {
+        if (dtype != DType::F16) {
+            copy_in(static_cast<Tensor>(host).data);
+            return;
+        }
+        std::vector<half> halves;
+        for (const float value : host.floats()) halves.push_back(__float2half_rn(value));
+        copy_in(halves.data());
+    }
+    OnDevice(const OnDevice&) = delete;
+    OnDevice& operator=(const OnDevice&) = delete;
+    ~OnDevice() { EXPECT_EQ(cudaFree(view_.data), cudaSuccess) << "memory around " << view_.shape.text(); }
+
+    operator Tensor() const { return view_; } // NOLINT: tests hand it to ops as the tensor it is
+    /// On the host again; F16 becomes F32.
+    Guarded host() const {
+        if (view_.dtype == DType::F16) {
+            std::vector<half> halves(static_cast<size_t>(view_.elements()));
+            copy_out(halves.data());
+            Guarded out(view_.shape);
+            for (size_t i = 0; i < halves.size(); ++i) out[static_cast<int64_t>(i)] = __half2float(halves[i]);
+            return out;
+        }
+        Guarded out(view_.shape, view_.dtype);
+        copy_out(static_cast<Tensor>(out).data);
+        return out;
+    }
+
+private:
+    void copy_in(const void* from) {
+        SCENE_CUDA(cudaMemcpyAsync(view_.data, from, view_.bytes(), cudaMemcpyHostToDevice, nullptr));
+    }
+    void copy_out(void* to) const {
+        SCENE_CUDA(cudaMemcpyAsync(to, view_.data, view_.bytes(), cudaMemcpyDeviceToHost, nullptr));
+    }
+    Tensor view_;
+};
+
+inline OnDevice scratch_on_device(size_t bytes) {
+    return OnDevice(Shape{static_cast<int64_t>(std::max<size_t>(bytes, 1))}, DType::U8);
+}
+
+/// What an activation of this type holds after these values were stored in it.
+inline Guarded stored_as(DType dtype, const Guarded& values) {
+    Guarded out(values);
+    if (dtype == DType::F16)
+        for (float& value : out.floats()) value = __half2float(__float2half_rn(value));
+    return out;
+}
+
+/// For outputs that are rounded to the activation type once: half an ulp of it, and the difference of two orders of
+/// summation in float. `terms` is the length of the longest sum.
+inline Tolerance rounding(DType dtype, double terms = 1) {
+    const double sum = 4e-7 * (1 + std::sqrt(terms));
+    if (dtype == DType::F16) return {.absolute = 6e-8, .relative = 0x1.02p-11, .of_largest = sum};
+    return {.absolute = 1e-30, .relative = 1e-6, .of_largest = sum};
+}
+
+/// Runs `check(dtype)` for both activation types, each with three orders of threads and blocks.
+template <typename Check> void for_each_setting(Check&& check) {
+    for (const DType dtype : {DType::F32, DType::F16}) {
+        for (const uint64_t seed : {1, 2, 3}) {
+            SCOPED_TRACE(std::string(name_of(dtype)) + ", order " + std::to_string(seed));
+            emulator::shuffle(seed);
+            check(dtype);
+        }
+    }
+}
+
+inline testing::AssertionResult close(const OnDevice& actual, const Guarded& expected, Tolerance tolerance,
+                                      const std::string& label) {
+    const Guarded host = actual.host();
+    return all_close(host.floats(), expected.floats(), tolerance, label);
+}
+
+} // namespace scene::test
