@@ -103,7 +103,7 @@ fuzz: $(FUZZERS)
 dependencies:
 	@tools/install_dependencies.sh
 
-include tests/cuda_on_cpu.mk
+-include tests/cuda_on_cpu.mk
 
 .PHONY: programs
 programs: $(BUILD)/scene $(TESTED:%=$(BUILD)/tests/%_tests) $(FUZZERS)

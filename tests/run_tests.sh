@@ -1,6 +1,6 @@
 #!/bin/bash
 # Runs the GoogleTest programs given and ends with "N passed, N failed, N skipped". A program that is missing, crashes,
-# runs too long or contains no test counts as one failure.
+# runs too long or contains no test counts as one failure. A fuzz program (*_fuzz) is one test, of a bounded length.
 set -u
 
 passed=0 failed=0 skipped=0
@@ -14,6 +14,10 @@ sum_of() {
 
 for program in "$@"; do
     echo "== $program"
+    if [[ $program == *_fuzz ]]; then
+        if timeout 300 "$program" "${FUZZ_INPUTS:-30000}"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+        continue
+    fi
     : > "$report"
     timeout --kill-after=10 "${TEST_TIMEOUT:-900}" "$program" --gtest_brief=1 --gtest_output="xml:$report"
     status=$?

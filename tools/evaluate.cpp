@@ -163,7 +163,7 @@ void add_evaluate_command(CommandLine& line) {
         [options] { return run(*options); });
     arguments.add("model", options->model, "run folder (its last stage's best model) or checkpoint file").required();
     arguments.add("store", options->store, "feature store made by scene prepare").required();
-    arguments.add("--clips", options->clips, "auto, test (of the checkpoint's run) or labelled (all of the store)")
+    arguments.add("--clips", options->clips, "test: of the checkpoint's run; labelled: all of the store")
         .choices({"auto", "test", "labelled"});
     add_split_options(arguments, options->split);
     arguments.add_flag("--untrained", options->untrained, "the same network before training: the level of chance");

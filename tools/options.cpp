@@ -11,8 +11,10 @@ RuntimeSettings CommonOptions::runtime(RuntimeSettings base) const {
 
 void add_common_options(Arguments& arguments, CommonOptions& options) {
     const std::string group = "Common options";
-    arguments.add("--device", options.device, "auto, cpu or cuda").choices({"auto", "cpu", "cuda"}).group(group);
-    arguments.add("--precision", options.precision, "fp32, tf32 or fp16; the CPU computes in fp32")
+    arguments.add("--device", options.device, "where to run; auto: a GPU if there is one")
+        .choices({"auto", "cpu", "cuda"})
+        .group(group);
+    arguments.add("--precision", options.precision, "of the arithmetic; the CPU has fp32 only")
         .choices({"fp32", "tf32", "fp16"})
         .group(group);
     arguments.add("--threads", options.threads, "CPU threads; 0: all cores").range(0, 4096).group(group);

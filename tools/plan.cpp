@@ -37,9 +37,9 @@ struct Plan {
                                                   : variables.base(info.segment) + info.offset;
     }
     double flops_per_clip(Phase phase) const { return program.flops(phase) / static_cast<double>(batch); }
-    /// Arena over what no plan can go below: the variables and the largest live set.
+    /// The step's memory over what no plan can go below, the largest live set.
     double ratio() const {
-        return static_cast<double>(arena_bytes()) / static_cast<double>(variables.total_bytes() + program.lower_bound);
+        return static_cast<double>(program.transient_bytes) / static_cast<double>(program.lower_bound);
     }
 };
 
@@ -99,8 +99,7 @@ JsonValue to_json(const Plan& plan) {
         .set("arena_bytes", plan.arena_bytes())
         .set("variable_bytes", plan.variables.total_bytes())
         .set("transient_bytes", plan.program.transient_bytes)
-        .set("transient_lower_bound_bytes", plan.program.lower_bound)
-        .set("lower_bound_bytes", plan.variables.total_bytes() + plan.program.lower_bound)
+        .set("lower_bound_bytes", plan.program.lower_bound)
         .set("ratio", plan.ratio());
     return JsonValue::object().set("program", plan.program.name).set("ops", ops).set("totals", totals);
 }
@@ -156,7 +155,7 @@ void print(const Plan& plan) {
                               bytes_text(static_cast<double>(plan.variables.total_bytes())),
                               bytes_text(static_cast<double>(plan.program.transient_bytes))));
     line("lower bound of the step", bytes_text(static_cast<double>(plan.program.lower_bound)));
-    line("arena / lower bound", fmt::format("{:.4f}", plan.ratio()));
+    line("step / lower bound", fmt::format("{:.4f}", plan.ratio()));
 }
 
 } // namespace

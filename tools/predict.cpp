@@ -188,7 +188,7 @@ void add_predict_command(CommandLine& line) {
         [options] { return run(*options); });
     arguments.add("checkpoint", options->checkpoint, "a run's best_model_*.safetensors").required();
     arguments.add_list("files", options->files, "audio files, or folders of them").required();
-    arguments.add("--format", options->format, "text, csv or jsonl").choices({"text", "csv", "jsonl"});
+    arguments.add("--format", options->format, "of the output").choices({"text", "csv", "jsonl"});
     arguments.add("--top", options->top, "how many labels per file").range(1, 1000);
     arguments.add("--city", options->city, "where it was recorded, for models that use it");
     arguments.add("--time", options->time, "when, as \"YYYY-MM-DD HH:MM:SS\", for models that use it");

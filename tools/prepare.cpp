@@ -113,13 +113,13 @@ void add_prepare_command(CommandLine& line) {
     arguments.add("dataset", given->dataset, "metadata file, or a folder with one or with one folder per class")
         .required();
     arguments.add("out", given->out, "the store to write").required();
-    arguments.add("--format", given->format, "auto, cas2023, esc50, tau, csv or folder")
+    arguments.add("--format", given->format, "layout of the dataset")
         .choices({"auto", "cas2023", "esc50", "tau", "csv", "folder"});
     arguments.add("--audio", given->audio, "folder of the audio files (default: beside the metadata)");
     arguments.add_list("--column", given->columns,
                        "csv: MEANING=HEADER for file, label, city, time, fold, session, device; may be repeated");
     arguments.add("--classes", given->classes, "csv, folder: class names in order, A,B,C (default: all, sorted)");
-    arguments.add("--fit", given->fit, "loop or zero: how a short clip is filled").choices({"loop", "zero"});
+    arguments.add("--fit", given->fit, "how a short clip is filled").choices({"loop", "zero"});
     arguments.add_flag("--skip-bad", given->skip_bad, "leave out clips that cannot be read, in place of exit 1");
     add_common_options(arguments, given->common);
 }

@@ -1,0 +1,48 @@
+#pragma once
+
+// Runs the `scene` binary as a user does.
+
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <sys/types.h>
+
+#include "tests/support/temporary_folder.h"
+
+namespace scene::test {
+
+struct Outcome {
+    int status = -1; ///< exit status; 128 + signal if a signal ended it
+    std::string out, err;
+};
+
+/// A running `scene`. Its output goes to files, so it never blocks.
+class Command {
+public:
+    explicit Command(const std::vector<std::string>& arguments, const std::string& input = "");
+    ~Command();
+    Command(const Command&) = delete;
+    Command& operator=(const Command&) = delete;
+
+    void signal(int number);
+    bool running();
+    Outcome wait();
+
+private:
+    TemporaryFolder folder_;
+    pid_t process_ = -1;
+    bool ended_ = false;
+    int wait_status_ = 0;
+};
+
+/// Runs `scene` with the arguments to its end.
+Outcome scene_command(const std::vector<std::string>& arguments, const std::string& input = "");
+
+/// True when `text` is one line that begins with "scene: ".
+testing::AssertionResult is_one_error_line(const std::string& text);
+
+/// Succeeds when the command ended with `status` and one error line that contains `part`.
+testing::AssertionResult fails_with(const Outcome& outcome, int status, const std::string& part);
+
+} // namespace scene::test

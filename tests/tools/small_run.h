@@ -1,0 +1,19 @@
+#pragma once
+
+#include "tests/support/temporary_folder.h"
+#include "tests/tools/command.h"
+
+namespace scene::test {
+
+/// What most tests need, made once by the command itself: a synthetic dataset, its store and a trained run.
+struct SmallRun {
+    TemporaryFolder folder;
+    std::string audio, store, config, run; ///< paths
+
+    /// Arguments of `scene train` with this store and config into `run`.
+    std::vector<std::string> train(const std::string& run, const std::vector<std::string>& more = {}) const;
+};
+
+const SmallRun& small_run();
+
+} // namespace scene::test

@@ -1,0 +1,125 @@
+// scene train, table1 and evaluate as a user meets them.
+
+#include <csignal>
+#include <thread>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/tools/small_run.h"
+
+namespace scene::test {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+TEST(Train, LeavesTheFilesOfARun) {
+    const SmallRun& small = small_run();
+    for (const char* name : {"config.toml", "metrics.jsonl", "best_model_1.safetensors", "best_model_2.safetensors",
+                             "last.safetensors", "pseudo_labels.csv", "predictions.csv", "report.html"})
+        EXPECT_TRUE(fs::exists(fs::path(small.run) / name)) << name;
+}
+
+TEST(Train, ACompleteRunIsNotRunAgain) {
+    const SmallRun& small = small_run();
+    const std::string before = read_text(fs::path(small.run) / "best_model_2.safetensors");
+    const Outcome again = scene_command(small.train(small.run, {"--json"}));
+    ASSERT_EQ(again.status, 0) << again.err;
+    const json result = json::parse(again.out);
+    EXPECT_TRUE(result.at("was_complete").get<bool>());
+    EXPECT_GE(result.at("train_score").get<double>(), 0);
+    EXPECT_LE(result.at("pseudo_score").get<double>(), 1);
+    EXPECT_EQ(result.at("test_clips"), 25);
+    EXPECT_EQ(read_text(fs::path(small.run) / "best_model_2.safetensors"), before);
+}
+
+TEST(Train, OtherSettingsInTheSameRunFolderAreRefused) {
+    const SmallRun& small = small_run();
+    EXPECT_TRUE(fails_with(scene_command(small.train(small.run, {"--seed", "7", "--quiet"})), 1, "training.seed"));
+}
+
+TEST(Train, AnUnwritableRunFolderIsOneLine) {
+    const SmallRun& small = small_run();
+    EXPECT_TRUE(fails_with(scene_command(small.train("/proc/run", {"--quiet"})), 1, "/proc/run"));
+    const TemporaryFolder folder;
+    write_text(folder / "file", "x");
+    EXPECT_TRUE(fails_with(scene_command(small.train(folder / "file" / "run", {"--quiet"})), 1, "file/run"));
+}
+
+TEST(Train, CtrlCThenTheSameCommandGivesTheSameBits) {
+    const SmallRun& small = small_run();
+    const TemporaryFolder folder;
+    const std::string run = folder / "run";
+    Command interrupted(small.train(run, {"--quiet"}));
+    while (interrupted.running() && read_text(fs::path(run) / "metrics.jsonl").find('\n') == std::string::npos)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    interrupted.signal(SIGINT);
+    EXPECT_TRUE(fails_with(interrupted.wait(), 130, "same command"));
+    EXPECT_FALSE(fs::exists(fs::path(run) / "predictions.csv"));
+    const Outcome resumed = scene_command(small.train(run, {"--quiet"}));
+    ASSERT_EQ(resumed.status, 0) << resumed.err;
+    for (const char* name : {"best_model_1.safetensors", "best_model_2.safetensors", "predictions.csv"})
+        EXPECT_EQ(read_text(fs::path(run) / name), read_text(fs::path(small.run) / name)) << name;
+}
+
+TEST(Table1, RefusesAnUnwritableFolder) {
+    const SmallRun& small = small_run();
+    EXPECT_TRUE(fails_with(scene_command({"table1", small.store, "--run", "/proc/t", "--quiet"}), 1, "/proc/t"));
+}
+
+json evaluate(const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"evaluate"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    arguments.insert(arguments.end(), {"--json", "--quiet"});
+    const Outcome outcome = scene_command(arguments);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_EQ(outcome.err, "");
+    return json::parse(outcome.out);
+}
+
+TEST(Evaluate, ARunIsScoredOnItsTestClips) {
+    const SmallRun& small = small_run();
+    const json result = evaluate({small.run, small.store});
+    const size_t classes = result.at("classes").size();
+    ASSERT_EQ(classes, 10u);
+    EXPECT_EQ(result.at("clips"), 25);
+    EXPECT_EQ(result.at("per_class").size(), classes);
+    ASSERT_EQ(result.at("confusion").size(), classes);
+    // The scores must follow from the matrix.
+    double recalls = 0, present = 0, right = 0, total = 0;
+    for (size_t truth = 0; truth < classes; ++truth) {
+        double clips = 0;
+        for (const json& count : result.at("confusion").at(truth)) clips += count.get<double>();
+        const double hits = result.at("confusion").at(truth).at(truth);
+        right += hits, total += clips;
+        if (clips > 0) recalls += hits / clips, ++present;
+    }
+    EXPECT_NEAR(result.at("balanced_accuracy").get<double>(), recalls / present, 1e-9);
+    EXPECT_NEAR(result.at("accuracy").get<double>(), right / total, 1e-9);
+    // The same clips as the run's own test at its end.
+    const json run = json::parse(scene_command(small.train(small.run, {"--json", "--quiet"})).out);
+    EXPECT_NEAR(result.at("balanced_accuracy").get<double>(), run.at("test_balanced_accuracy").get<double>(), 1e-9);
+}
+
+TEST(Evaluate, ACheckpointFileAndOtherClipsAreAccepted) {
+    const SmallRun& small = small_run();
+    const std::string checkpoint = fs::path(small.run) / "best_model_2.safetensors";
+    EXPECT_EQ(evaluate({checkpoint, small.store}), evaluate({small.run, small.store}));
+    EXPECT_EQ(evaluate({checkpoint, small.store, "--clips", "labelled"}).at("clips"), 50);
+    EXPECT_EQ(evaluate({checkpoint, small.store, "--split", "simulation"}).at("clips"), 25);
+}
+
+TEST(Evaluate, AnUntrainedNetworkIsAtChance) {
+    const SmallRun& small = small_run();
+    const json result = evaluate({small.run, small.store, "--untrained", "--clips", "labelled"});
+    EXPECT_LE(result.at("balanced_accuracy").get<double>(), 0.2);
+}
+
+TEST(Evaluate, AFileThatIsNoCheckpointIsOneLine) {
+    const SmallRun& small = small_run();
+    EXPECT_TRUE(fails_with(scene_command({"evaluate", small.config, small.store, "--quiet"}), 1, small.config));
+    EXPECT_TRUE(fails_with(scene_command({"evaluate", small.run, small.config, "--quiet"}), 1, small.config));
+}
+
+} // namespace
+} // namespace scene::test

@@ -1,0 +1,108 @@
+// What every command shares: help, usage errors, devices, exit statuses.
+
+#include <nlohmann/json.hpp>
+
+#include "tests/tools/small_run.h"
+
+namespace scene::test {
+namespace {
+
+using nlohmann::json;
+
+const std::vector<std::string> commands = {"synth",   "prepare", "train", "table1", "evaluate",
+                                           "predict", "plan",    "bench", "info"};
+
+TEST(Usage, EveryCommandHasHelpWithAnExampleAndTheCommonOptions) {
+    for (const std::string& command : commands) {
+        const Outcome outcome = scene_command({command, "--help"});
+        EXPECT_EQ(outcome.status, 0) << command;
+        EXPECT_EQ(outcome.err, "") << command;
+        for (const std::string& part :
+             {std::string("Example"), "scene " + command, std::string("--device"), std::string("--precision"),
+              std::string("--threads"), std::string("--seed"), std::string("--quiet"), std::string("--json")})
+            EXPECT_NE(outcome.out.find(part), std::string::npos) << command << " lacks " << part;
+    }
+}
+
+TEST(Usage, HelpAndVersionAreAnswersOnStdout) {
+    const Outcome help = scene_command({"--help"}), version = scene_command({"--version"});
+    EXPECT_EQ(help.status, 0);
+    for (const std::string& command : commands) EXPECT_NE(help.out.find(command), std::string::npos) << command;
+    EXPECT_EQ(version.status, 0);
+    EXPECT_TRUE(version.out.starts_with("scene ")) << version.out;
+}
+
+TEST(Usage, WrongArgumentsExitWith2AndOneLine) {
+    EXPECT_TRUE(fails_with(scene_command({}), 2, "scene --help"));
+    EXPECT_TRUE(fails_with(scene_command({"listen"}), 2, "scene --help"));
+    EXPECT_TRUE(fails_with(scene_command({"info", "--colour"}), 2, "scene info --help"));
+    EXPECT_TRUE(fails_with(scene_command({"train"}), 2, "scene train --help"));
+    EXPECT_TRUE(fails_with(scene_command({"info", "--threads", "many"}), 2, "--threads"));
+    EXPECT_TRUE(fails_with(scene_command({"info", "--device", "tpu"}), 2, "tpu"));
+    EXPECT_TRUE(fails_with(scene_command({"plan", "--config", "x.toml", "--batch", "0"}), 2, "--batch"));
+    const SmallRun& small = small_run();
+    EXPECT_TRUE(fails_with(scene_command(small.train(small.folder / "r", {"--fold", "1"})), 2, "--split fold"));
+}
+
+TEST(Usage, MissingFilesExitWith1AndNameThem) {
+    const SmallRun& small = small_run();
+    const std::string missing = small.folder / "missing";
+    EXPECT_TRUE(fails_with(scene_command({"plan", "--config", missing}), 1, missing));
+    EXPECT_TRUE(fails_with(scene_command({"prepare", missing, small.folder / "out"}), 1, missing));
+    EXPECT_TRUE(fails_with(scene_command({"train", missing, "--config", small.config, "--run", small.folder / "r"}), 1,
+                           missing));
+    EXPECT_TRUE(fails_with(scene_command({"evaluate", missing, small.store}), 1, missing));
+    EXPECT_TRUE(fails_with(scene_command({"table1", missing, "--run", small.folder / "r"}), 1, missing));
+}
+
+TEST(Usage, AConfigurationMistakeNamesItsKey) {
+    const SmallRun& small = small_run();
+    const auto with = [&](const std::string& set) {
+        return scene_command(small.train(small.folder / "r", {"--set", set}));
+    };
+    EXPECT_TRUE(fails_with(with("training.epoch=3"), 1, "training.epoch"));
+    EXPECT_TRUE(fails_with(with("training.epochs=many"), 1, "training.epochs"));
+    EXPECT_TRUE(fails_with(with("model.width=-1"), 1, "model.width"));
+}
+
+TEST(Usage, CudaIsRefusedInOneLineWhereItIsNotBuilt) {
+    const SmallRun& small = small_run();
+    EXPECT_TRUE(fails_with(scene_command({"plan", "--config", small.config, "--device", "cuda"}), 1, "CUDA"));
+    EXPECT_TRUE(fails_with(scene_command({"plan", "--config", small.config, "--device", "cpu", "--precision", "fp16"}),
+                           1, "fp16"));
+}
+
+TEST(Usage, AutoSaysOnceThatItRunsOnTheCpuUnlessQuiet) {
+    const SmallRun& small = small_run();
+    const Outcome said = scene_command({"plan", "--config", small.config});
+    EXPECT_EQ(said.status, 0);
+    EXPECT_TRUE(is_one_error_line(said.err));
+    EXPECT_NE(said.err.find("CPU"), std::string::npos) << said.err;
+    EXPECT_EQ(scene_command({"plan", "--config", small.config, "--quiet"}).err, "");
+    EXPECT_EQ(scene_command({"plan", "--config", small.config, "--device", "cpu"}).err, "");
+}
+
+TEST(Usage, InfoTellsBuildDevicesAndLibraries) {
+    const Outcome outcome = scene_command({"info", "--json"});
+    ASSERT_EQ(outcome.status, 0);
+    const json info = json::parse(outcome.out);
+    EXPECT_FALSE(info.at("version").get<std::string>().empty());
+    EXPECT_FALSE(info.at("build").at("compiler").get<std::string>().empty());
+    EXPECT_FALSE(info.at("build").at("cuda").get<bool>());
+    EXPECT_EQ(info.at("devices").at(0).at("kind"), "cpu");
+    EXPECT_GT(info.at("devices").at(0).at("memory_bytes").get<double>(), 1e8);
+    EXPECT_TRUE(info.at("libraries").contains("libsndfile"));
+}
+
+TEST(Usage, AFullDiskBehindStdoutIsAnError) {
+    // /dev/full accepts nothing; the shell redirects as a user would.
+    const char* given = std::getenv("SCENE_BINARY");
+    const std::string program =
+        given ? given
+              : (std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "scene").string();
+    const int status = std::system(("'" + program + "' info > /dev/full 2> /dev/null").c_str());
+    EXPECT_EQ(WEXITSTATUS(status), 1);
+}
+
+} // namespace
+} // namespace scene::test
