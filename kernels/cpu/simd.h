@@ -24,6 +24,8 @@ inline void store(float* to, Vec value) { *reinterpret_cast<UnalignedVec*>(to) =
 // Subtracting zero changes no value, so that compilers leave the plain broadcast; adding it would turn -0 into 0.
 inline Vec broadcast(float value) { return value - Vec{}; }
 
+inline Vec positive_part(Vec value) { return value > 0 ? value : Vec{}; }
+
 /// The first `count` (<= lanes) floats, zeros behind them.
 inline Vec load_first(const float* from, int count) {
     if (count >= lanes) return load(from);

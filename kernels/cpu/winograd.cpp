@@ -52,25 +52,9 @@ void transform_filters(int threads, float* u, const Filters& filters, const Filt
         }
         for (int64_t i = first_input; i < last_input; ++i) {
             for (int64_t column = 0; column < width; column += lanes) {
-                const auto& filter = g[i - first_input];
+                const Grid<const float> from{g[i - first_input][0] + column, 3 * max_panel_width, max_panel_width};
                 float* to = u + layout.offset(panel) + i * width + column;
-                Vec half[window][3];
-#pragma GCC unroll 3
-                for (int s = 0; s < 3; ++s) {
-                    const Vec taps_of_column[3] = {load(filter[s] + column), load(filter[3 + s] + column),
-                                                   load(filter[6 + s] + column)};
-                    Vec transformed[window];
-                    transform_filter(transformed, taps_of_column);
-#pragma GCC unroll 6
-                    for (int r = 0; r < window; ++r) half[r][s] = transformed[r];
-                }
-#pragma GCC unroll 6
-                for (int r = 0; r < window; ++r) {
-                    Vec row[window];
-                    transform_filter(row, half[r]);
-#pragma GCC unroll 6
-                    for (int s = 0; s < window; ++s) store(to + (r * window + s) * layout.stride(panel), row[s]);
-                }
+                transform_square<3, window>(spread(to, layout.stride(panel)), from, transform_filter);
             }
         }
     });
@@ -84,96 +68,122 @@ struct Epilogue {
 /// One tile of y from its rows of M [36, ., panel width]: A^T m A, then bias and relu.
 void write_output_tile(float* y, const float* m, int64_t matrix_stride, int64_t first, int64_t channels,
                        int64_t all_channels, const TileGrid& grid, int64_t index, Epilogue epilogue) {
-    const auto [pixel, h, w] = grid.place(index);
-    float* corner = y + pixel * all_channels + first;
+    const TileGrid::Place place = grid.place(index);
+    float* corner = y + place.pixel * all_channels + first;
     const int64_t row_stride = grid.width * all_channels;
-    const int rows = static_cast<int>(std::min<int64_t>(tile, grid.height - h));
-    const int columns = static_cast<int>(std::min<int64_t>(tile, grid.width - w));
+    const int rows = static_cast<int>(std::min<int64_t>(tile, grid.height - place.h));
+    const int columns = static_cast<int>(std::min<int64_t>(tile, grid.width - place.w));
+    alignas(64) float outputs[tile][tile][lanes];
     for_channel_vectors(channels, [&](int64_t k, auto count) {
+        transform_square<window, tile>({outputs[0][0], tile * lanes, lanes}, spread(m + k, matrix_stride),
+                                       transform_output);
         const Vec bias = epilogue.bias ? load_first(epilogue.bias + first + k, count) : Vec{};
-        Vec half[tile][window];
-#pragma GCC unroll 6
-        for (int s = 0; s < window; ++s) {
-            Vec from[window], column[tile];
-#pragma GCC unroll 6
-            for (int r = 0; r < window; ++r) from[r] = load(m + (r * window + s) * matrix_stride + k);
-            transform_output(column, from);
-#pragma GCC unroll 4
-            for (int r = 0; r < tile; ++r) half[r][s] = column[r];
-        }
-#pragma GCC unroll 4
-        for (int r = 0; r < tile; ++r) {
-            Vec row[tile];
-            transform_output(row, half[r]);
-            if (r >= rows) continue;
-#pragma GCC unroll 4
-            for (int s = 0; s < tile; ++s) {
-                if (s >= columns) continue;
-                Vec value = row[s];
+        for (int r = 0; r < rows; ++r) {
+            for (int s = 0; s < columns; ++s) {
+                Vec value = load(outputs[r][s]);
                 if (epilogue.bias) value += bias;
-                if (epilogue.relu) value = value > 0 ? value : Vec{};
+                if (epilogue.relu) value = positive_part(value);
                 store_first(corner + r * row_stride + s * all_channels + k, value, count);
             }
         }
     });
 }
 
-/// How a pass over the tiles is cut, by its size alone.
+/// How a pass over the tiles is cut, by its shape alone: into blocks whose V one thread makes and uses alone, in its
+/// L2 cache, where enough tiles fit there to make reading all of U worth while; else into blocks that all threads
+/// share, with V in the L3 cache.
 struct Blocks {
     Blocks(const Conv2dShape& shape, int64_t inputs, int64_t outputs)
         : grid(shape), filters(inputs, outputs), row(round_up(inputs, lanes)) {
-        const int64_t fitting = v_bytes / (frequencies * row * static_cast<int64_t>(sizeof(float)));
-        tiles = std::clamp(fitting / strip * strip, strip, round_up(grid.count, strip));
+        constexpr int64_t private_bytes = 640 << 10, least_private_tiles = 24, shared_bytes = 12 << 20;
+        const int64_t tile_bytes = frequencies * row * static_cast<int64_t>(sizeof(float));
+        is_private = private_bytes / tile_bytes >= least_private_tiles;
+        const int64_t fitting = is_private ? std::min(strip, private_bytes / tile_bytes / tile_rows * tile_rows)
+                                           : std::max(strip, shared_bytes / tile_bytes / strip * strip);
+        tiles = std::min(fitting, round_up(grid.count, tile_rows));
         // A vector between the matrices keeps their rows from meeting in the same sets of the caches.
         v_stride = tiles * row + lanes;
         m_stride = strip * max_panel_width + lanes;
     }
 
-    static constexpr int64_t strip = 64;         ///< tiles multiplied and transformed back together: M stays in L2
-    static constexpr int64_t v_bytes = 12 << 20; ///< V stays in L3
+    static constexpr int64_t strip = 64; ///< tiles multiplied and transformed back together: M stays in L2
 
     int64_t v_floats() const { return frequencies * v_stride; }
     int64_t m_floats() const { return frequencies * m_stride; }
+    int64_t scratch_floats(int threads) const {
+        return filters.floats() + (is_private ? threads : 1) * v_floats() + threads * m_floats();
+    }
 
     TileGrid grid;
     FilterLayout filters;
+    bool is_private;
     int64_t row, tiles, v_stride, m_stride;
 };
 
-template <bool normalized> void convolve(int threads, float* y, const float* x, const Filters& filters, InputNorm norm,
-                                         Epilogue epilogue, float* scratch, const Blocks& blocks) {
-    const TileGrid& grid = blocks.grid;
-    const FilterLayout& layout = blocks.filters;
-    float* u = scratch;
-    float* v = u + layout.floats();
-    float* products = v + blocks.v_floats();
-    transform_filters(threads, u, filters, layout);
-    for (int64_t first = 0; first < grid.count; first += blocks.tiles) {
-        const int64_t tiles = std::min(blocks.tiles, grid.count - first);
-        for_pieces(threads, tiles, 8, [&](int64_t begin, int64_t end) {
-            for (int64_t t = begin; t < end; ++t)
-                read_input_tile<normalized>(v + t * blocks.row, blocks.v_stride, x, filters.inputs, grid, first + t,
-                                            norm);
-        });
-        const int64_t strips = divide_up(tiles, Blocks::strip);
-        for_pieces(threads, layout.panels.count * strips, 1, [&](int64_t piece, int64_t) {
-            const int64_t panel = piece / strips, begin = piece % strips * Blocks::strip;
-            const int64_t count = std::min(Blocks::strip, tiles - begin);
-            const int64_t width = layout.panels.width_of(panel), column = layout.panels.first_column(panel);
-            float* m = products + omp_get_thread_num() * blocks.m_floats();
-            for (int64_t f = 0; f < frequencies; ++f) {
-                const MatrixView rows{v + f * blocks.v_stride + begin * blocks.row, blocks.row, 1};
-                multiply_panel(m + f * blocks.m_stride, width, rows,
-                               u + layout.offset(panel) + f * layout.stride(panel), width, count,
-                               layout.panels.vectors_of(panel), filters.inputs, false);
-            }
-            const int64_t channels = std::min(width, filters.outputs - column);
-            for (int64_t t = 0; t < count; ++t)
-                write_output_tile(y, m + t * width, blocks.m_stride, column, channels, filters.outputs, grid,
-                                  first + begin + t, epilogue);
-        });
+/// One pass over an image: y from x with the transformed filters in scratch.
+class Convolution {
+public:
+    Convolution(int threads, float* y, const float* x, const Filters& filters, InputNorm norm, Epilogue epilogue,
+                float* scratch, const Blocks& blocks)
+        : threads_(threads), y_(y), x_(x), filters_(filters), norm_(norm), epilogue_(epilogue), blocks_(blocks),
+          u_(scratch), m_(u_ + blocks.filters.floats()), v_(m_ + threads * blocks.m_floats()) {}
+
+    void run() const {
+        transform_filters(threads_, u_, filters_, blocks_.filters);
+        const int64_t all = blocks_.grid.count, panels = blocks_.filters.panels.count;
+        if (blocks_.is_private) {
+            return for_pieces(threads_, all, blocks_.tiles, [&](int64_t begin, int64_t end) {
+                float* v = v_ + omp_get_thread_num() * blocks_.v_floats();
+                read(v, begin, begin, end);
+                for (int64_t panel = 0; panel < panels; ++panel) multiply(v, begin, begin, end, panel);
+            });
+        }
+        for (int64_t first = 0; first < all; first += blocks_.tiles) {
+            const int64_t tiles = std::min(blocks_.tiles, all - first);
+            for_pieces(threads_, tiles, 8,
+                       [&](int64_t begin, int64_t end) { read(v_, first, first + begin, first + end); });
+            const int64_t strips = divide_up(tiles, Blocks::strip);
+            for_pieces(threads_, panels * strips, 1, [&](int64_t piece, int64_t) {
+                const int64_t begin = piece % strips * Blocks::strip, end = std::min(tiles, begin + Blocks::strip);
+                multiply(v_, first, first + begin, first + end, piece / strips);
+            });
+        }
     }
-}
+
+private:
+    /// The rows of V, which starts with tile `first`, of the tiles [begin, end).
+    void read(float* v, int64_t first, int64_t begin, int64_t end) const {
+        for (int64_t t = begin; t < end; ++t)
+            read_input_tile(v + (t - first) * blocks_.row, blocks_.v_stride, x_, filters_.inputs, blocks_.grid, t,
+                            norm_);
+    }
+
+    /// The channels of one panel of y, for the tiles [begin, end), at most a strip.
+    void multiply(const float* v, int64_t first, int64_t begin, int64_t end, int64_t panel) const {
+        const FilterLayout& layout = blocks_.filters;
+        const int64_t width = layout.panels.width_of(panel), column = layout.panels.first_column(panel);
+        const float* u = u_ + layout.offset(panel);
+        float* m = m_ + omp_get_thread_num() * blocks_.m_floats();
+        for (int64_t f = 0; f < frequencies; ++f) {
+            const MatrixView rows{v + f * blocks_.v_stride + (begin - first) * blocks_.row, blocks_.row, 1};
+            multiply_panel(m + f * blocks_.m_stride, width, rows, u + f * layout.stride(panel), width, end - begin,
+                           layout.panels.vectors_of(panel), filters_.inputs, false);
+        }
+        const int64_t channels = std::min(width, filters_.outputs - column);
+        for (int64_t t = begin; t < end; ++t)
+            write_output_tile(y_, m + (t - begin) * width, blocks_.m_stride, column, channels, filters_.outputs,
+                              blocks_.grid, t, epilogue_);
+    }
+
+    int threads_;
+    float* y_;
+    const float* x_;
+    Filters filters_;
+    InputNorm norm_;
+    Epilogue epilogue_;
+    const Blocks& blocks_;
+    float *u_, *m_, *v_;
+};
 
 } // namespace
 
@@ -187,24 +197,24 @@ size_t winograd_scratch_bytes(int threads, const Conv2dShape& shape, ConvPass pa
     const bool forward = pass == ConvPass::Forward;
     const int64_t inputs = forward ? shape.in_channels : shape.out_channels;
     const int64_t outputs = forward ? shape.out_channels : shape.in_channels;
-    const Blocks blocks(shape, inputs, outputs);
-    return static_cast<size_t>(blocks.filters.floats() + blocks.v_floats() + threads * blocks.m_floats()) *
-           sizeof(float);
+    return static_cast<size_t>(Blocks(shape, inputs, outputs).scratch_floats(threads)) * sizeof(float);
 }
 
 void winograd_forward(int threads, const WinogradForward& operands, void* scratch, const Conv2dShape& shape) {
     const int64_t in = shape.in_channels, out = shape.out_channels;
     const Filters filters{operands.w, in, out, in, 1, taps * in};
-    const auto run = operands.input_scale ? convolve<true> : convolve<false>;
-    run(threads, operands.y, operands.x, filters, {operands.input_scale, operands.input_shift},
-        {operands.bias, operands.relu}, static_cast<float*>(scratch), Blocks(shape, in, out));
+    const InputNorm norm{operands.input_scale, operands.input_shift};
+    const Epilogue epilogue{operands.bias, operands.relu};
+    const Blocks blocks(shape, in, out);
+    Convolution(threads, operands.y, operands.x, filters, norm, epilogue, static_cast<float*>(scratch), blocks).run();
 }
 
 void winograd_data_grad(int threads, float* dx, const float* dy, const float* w, void* scratch,
                         const Conv2dShape& shape) {
     const int64_t in = shape.in_channels, out = shape.out_channels;
     const Filters rotated{w + (taps - 1) * in, out, in, -in, taps * in, 1};
-    convolve<false>(threads, dx, dy, rotated, {}, {}, static_cast<float*>(scratch), Blocks(shape, out, in));
+    const Blocks blocks(shape, out, in);
+    Convolution(threads, dx, dy, rotated, {}, {}, static_cast<float*>(scratch), blocks).run();
 }
 
 } // namespace scene::cpu

@@ -30,7 +30,7 @@ struct TileGrid {
 
 /// Calls work(first channel, lanes in use) for one vector of channels after another; the count is a constant, except
 /// for a last vector that is not full.
-template <typename Work> void for_channel_vectors(int64_t channels, Work&& work) {
+template <typename Work> inline void for_channel_vectors(int64_t channels, Work&& work) {
     const int64_t whole = channels / lanes * lanes;
     for (int64_t c = 0; c < whole; c += lanes) work(c, std::integral_constant<int, lanes>());
     if (whole < channels) work(whole, static_cast<int>(channels - whole));
@@ -43,77 +43,60 @@ struct InputNorm {
 
 /// v [36, ., channels padded to whole vectors] = B^T d B of the 6x6 window around a tile, zeros outside the image.
 /// `v` points at the tile's row of the first matrix, the next matrix lies matrix_stride floats on.
-template <bool normalized> void read_input_tile(float* v, int64_t matrix_stride, const float* x, int64_t channels,
-                                                const TileGrid& grid, int64_t index, InputNorm norm) {
-    const auto [pixel, h, w] = grid.place(index);
-    const float* corner = x + (pixel - grid.width - 1) * channels;
+inline void read_input_tile(float* v, int64_t matrix_stride, const float* x, int64_t channels, const TileGrid& grid,
+                            int64_t index, InputNorm norm) {
+    const TileGrid::Place place = grid.place(index);
+    const float* corner = x + (place.pixel - grid.width - 1) * channels;
     const int64_t row_stride = grid.width * channels;
-    const int first_row = h == 0 ? 1 : 0, last_row = static_cast<int>(std::min<int64_t>(window, grid.height - h + 1));
-    const int first_column = w == 0 ? 1 : 0;
-    const int last_column = static_cast<int>(std::min<int64_t>(window, grid.width - w + 1));
+    const int first_row = place.h == 0,
+              last_row = static_cast<int>(std::min<int64_t>(window, grid.height - place.h + 1));
+    const int first_column = place.w == 0;
+    const int last_column = static_cast<int>(std::min<int64_t>(window, grid.width - place.w + 1));
+    const bool inside = first_row == 0 && first_column == 0 && last_row == window && last_column == window;
+    alignas(64) float copy[window][window][lanes] = {}; // what lies outside stays zero
     for_channel_vectors(channels, [&](int64_t c, auto count) {
-        Vec scale{}, shift{};
-        if constexpr (normalized) scale = load_first(norm.scale + c, count), shift = load_first(norm.shift + c, count);
-        Vec half[window][window];
-#pragma GCC unroll 6
-        for (int s = 0; s < window; ++s) {
-            Vec d[window] = {};
-            if (s >= first_column && s < last_column) {
-                const float* from = corner + s * channels + c;
-#pragma GCC unroll 6
-                for (int r = 0; r < window; ++r) {
-                    if (r < first_row || r >= last_row) continue;
-                    d[r] = load_first(from + r * row_stride, count);
-                    if constexpr (normalized) {
-                        const Vec value = scale * d[r] + shift;
-                        d[r] = value > 0 ? value : Vec{};
-                    }
-                }
+        const Grid<float> to = spread(v + c, matrix_stride);
+        // The pixels that the next tile is the first to read; the hardware sees too many streams to follow.
+        for (int r = window - tile; r < window; ++r) {
+            for (int s = window; s < window + tile; ++s) __builtin_prefetch(corner + r * row_stride + s * channels + c);
+        }
+        if (inside && !norm.scale && count == lanes)
+            return transform_square<window, window>(to, {corner + c, row_stride, channels}, transform_input);
+        const Vec scale = norm.scale ? load_first(norm.scale + c, count) : Vec{};
+        const Vec shift = norm.scale ? load_first(norm.shift + c, count) : Vec{};
+        for (int r = first_row; r < last_row; ++r) {
+            for (int s = first_column; s < last_column; ++s) {
+                Vec value = load_first(corner + r * row_stride + s * channels + c, count);
+                if (norm.scale) value = positive_part(scale * value + shift);
+                store(copy[r][s], value);
             }
-            Vec column[window];
-            transform_input(column, d);
-#pragma GCC unroll 6
-            for (int r = 0; r < window; ++r) half[r][s] = column[r];
         }
-#pragma GCC unroll 6
-        for (int r = 0; r < window; ++r) {
-            Vec row[window];
-            transform_input(row, half[r]);
-#pragma GCC unroll 6
-            for (int s = 0; s < window; ++s) store(v + (r * window + s) * matrix_stride + c, row[s]);
-        }
+        transform_square<window, window>(to, {copy[0][0], window * lanes, lanes}, transform_input);
     });
 }
 
 /// m [36, ., width] = A dy A^T of a tile, zeros outside the image; `channels` of dy from its channel `first` on.
 inline void read_gradient_tile(float* m, int64_t matrix_stride, const float* dy, int64_t first, int64_t channels,
                                int64_t all_channels, const TileGrid& grid, int64_t index) {
-    const auto [pixel, h, w] = grid.place(index);
-    const float* corner = dy + pixel * all_channels + first;
+    const TileGrid::Place place = grid.place(index);
+    const float* corner = dy + place.pixel * all_channels + first;
     const int64_t row_stride = grid.width * all_channels;
-    const int rows = static_cast<int>(std::min<int64_t>(tile, grid.height - h));
-    const int columns = static_cast<int>(std::min<int64_t>(tile, grid.width - w));
+    const int rows = static_cast<int>(std::min<int64_t>(tile, grid.height - place.h));
+    const int columns = static_cast<int>(std::min<int64_t>(tile, grid.width - place.w));
+    alignas(64) float copy[tile][tile][lanes] = {}; // what lies outside stays zero
     for_channel_vectors(channels, [&](int64_t k, auto count) {
-        Vec half[window][tile];
-#pragma GCC unroll 4
-        for (int s = 0; s < tile; ++s) {
-            Vec y[tile] = {};
-#pragma GCC unroll 4
-            for (int r = 0; r < tile; ++r) {
-                if (r < rows && s < columns) y[r] = load_first(corner + r * row_stride + s * all_channels + k, count);
-            }
-            Vec column[window];
-            transform_output_gradient(column, y);
-#pragma GCC unroll 6
-            for (int r = 0; r < window; ++r) half[r][s] = column[r];
+        const Grid<float> to = spread(m + k, matrix_stride);
+        for (int r = 0; r < tile; ++r) { // the next tile
+            for (int s = tile; s < 2 * tile; ++s) __builtin_prefetch(corner + r * row_stride + s * all_channels + k);
         }
-#pragma GCC unroll 6
-        for (int r = 0; r < window; ++r) {
-            Vec row[window];
-            transform_output_gradient(row, half[r]);
-#pragma GCC unroll 6
-            for (int s = 0; s < window; ++s) store(m + (r * window + s) * matrix_stride + k, row[s]);
+        if (rows == tile && columns == tile && count == lanes)
+            return transform_square<tile, window>(to, {corner + k, row_stride, all_channels},
+                                                  transform_output_gradient);
+        for (int r = 0; r < rows; ++r) {
+            for (int s = 0; s < columns; ++s)
+                store(copy[r][s], load_first(corner + r * row_stride + s * all_channels + k, count));
         }
+        transform_square<tile, window>(to, {copy[0][0], tile * lanes, lanes}, transform_output_gradient);
     });
 }
 
