@@ -1,30 +1,331 @@
 #include "train/trainer.h"
 
+#include <algorithm>
+#include <cmath>
 #include <fstream>
 
 #include <gtest/gtest.h>
 
+#include "data/csv.h"
+#include "model/checkpoint.h"
+#include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/train/small_store.h"
+#include "train/evaluate.h"
+#include "train/history.h"
+#include "train/learner.h"
+#include "train/run_folder.h"
+#include "train/schedule.h"
+#include "train/stages.h"
 
 namespace scene::test {
 namespace {
 
-TEST(Trainer, RunsBothStagesAndLearns) {
-    const TemporaryFolder folder;
-    const FeatureStore store = small_store(folder / "store.safetensors");
-    const auto backend = make_cpu_backend(0);
-    Recorder recorder;
-    const std::atomic<bool> stop{false};
+/// A store, a backend and a folder for one run.
+class Trainer : public testing::Test {
+protected:
+    explicit Trainer(const SmallStoreOptions& options = {}) : store_(small_store(folder_ / "store", options)) {}
+
+    RunResult train(const RunConfig& config, const std::string& run = "run") {
+        recorder_.epochs.clear();
+        return train_system(*backend_, store_, split_of(store_, config), config, folder_ / run, {recorder_, stop_});
+    }
+    std::filesystem::path in_run(const std::string& name) const { return folder_.path() / "run" / name; }
+
+    TemporaryFolder folder_;
+    FeatureStore store_;
+    std::unique_ptr<Backend> backend_ = make_cpu_backend(1);
+    Recorder recorder_;
+    std::atomic<bool> stop_{false};
+};
+
+std::vector<std::string> lines_of(const std::filesystem::path& file) {
+    std::ifstream stream(file);
+    EXPECT_TRUE(stream) << file;
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(stream, line);) lines.push_back(line);
+    return lines;
+}
+
+/// Enough clips to learn from.
+class LargerTrainer : public Trainer {
+protected:
+    LargerTrainer() : Trainer({.clips = 240, .noise = 4}) {}
+};
+
+TEST_F(LargerTrainer, LearnsInTwoStagesAndLeavesTheRunFolder) {
     RunConfig config = small_config(2);
-    config.training.epochs = 6;
-    const RunResult result =
-        train_system(*backend, store, split_of(store, config), config, folder / "run", {recorder, stop});
-    for (const EpochRecord& r : recorder.epochs)
-        printf("%ld %ld loss %.3f train %.3f val %.3f %.3f lab %.3f\n", r.stage, r.epoch, r.train_loss,
-               r.train_balanced_accuracy, r.validation_loss, r.validation_balanced_accuracy, r.validation_labelled);
-    printf("%f\n", result.test->balanced_accuracy());
-    EXPECT_GT(result.test->balanced_accuracy(), 0.8);
+    config.training.epochs = 5;
+    const Split split = split_of(store_, config);
+    const RunResult result = train(config);
+    ASSERT_TRUE(result.test);
+    EXPECT_EQ(result.test->total(), static_cast<int64_t>(split.test.size()));
+    EXPECT_GT(result.test->balanced_accuracy(), 0.8) << "chance is 0.33";
+    EXPECT_EQ(result.checkpoint, in_run("best_model_2.safetensors"));
+    EXPECT_FALSE(result.was_complete);
+
+    EXPECT_EQ(load_config(in_run("config.toml")), config);
+    EXPECT_EQ(load_split(in_run("split.json"), store_.clips()), split);
+    const auto metrics = lines_of(in_run("metrics.jsonl"));
+    ASSERT_EQ(metrics.size(), recorder_.epochs.size());
+    for (size_t i = 0; i < metrics.size(); ++i) EXPECT_EQ(metrics[i], epoch_json(recorder_.epochs[i]));
+    EXPECT_EQ(read_csv(in_run("pseudo_labels.csv")).rows.size(), split.unlabelled.size());
+    const CsvTable predictions = read_csv(in_run("predictions.csv"));
+    EXPECT_EQ(predictions.header_text(), "filename, scene_label");
+    ASSERT_EQ(predictions.rows.size(), split.test.size());
+    EXPECT_EQ(predictions.rows[0].fields[0], store_.columns().names[static_cast<size_t>(split.test[0])]);
+    for (const char* name : {"best_model_1.safetensors", "last.safetensors", "report.html", "result.json"})
+        EXPECT_TRUE(std::filesystem::exists(in_run(name))) << name;
+    EXPECT_FALSE(std::filesystem::exists(in_run("hard_samples.csv")));
+    int event_files = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(in_run("")))
+        event_files += entry.path().filename().string().find("tfevents") != std::string::npos;
+    EXPECT_EQ(event_files, 1);
+}
+
+TEST_F(Trainer, ScoresAreThoseOfTheSavedModels) {
+    const RunConfig config = small_config(2);
+    const RunResult result = train(config);
+    const TrainingClips clips = divide_training_clips(store_, split_of(store_, config), config.training);
+    const Session session{recorder_, stop_};
+    const auto score = [&](const char* model, std::span<const int32_t> rows) {
+        return evaluate(*backend_, in_run(model), store_, rows, session).confusion;
+    };
+    EXPECT_DOUBLE_EQ(score("best_model_1.safetensors", clips.labelled.validation).balanced_accuracy(),
+                     result.train_score);
+    EXPECT_DOUBLE_EQ(score("best_model_2.safetensors", clips.labelled.validation).balanced_accuracy(),
+                     *result.labelled_score);
+    EXPECT_EQ(score("best_model_2.safetensors", split_of(store_, config).test), *result.test);
+
+    // The pseudo labels are best_model_1's, and stage 2's score counts them as true.
+    const Split split = split_of(store_, config);
+    const Evaluation first = evaluate(*backend_, in_run("best_model_1.safetensors"), store_, split.unlabelled, session);
+    const Evaluation second =
+        evaluate(*backend_, in_run("best_model_2.safetensors"), store_, clips.unlabelled.validation, session);
+    Confusion confusion = score("best_model_2.safetensors", clips.labelled.validation);
+    const CsvTable pseudo = read_csv(in_run("pseudo_labels.csv"));
+    const auto label_of = [](std::span<const float> row) {
+        return static_cast<int32_t>(std::max_element(row.begin(), row.end()) - row.begin());
+    };
+    for (size_t i = 0; i < split.unlabelled.size(); ++i) {
+        const auto row = std::span(first.probabilities).subspan(i * 3, 3);
+        EXPECT_EQ(pseudo.rows[i].fields[0], store_.columns().names[static_cast<size_t>(split.unlabelled[i])]);
+        EXPECT_EQ(pseudo.rows[i].fields[1], store_.columns().classes[static_cast<size_t>(label_of(row))]);
+        EXPECT_NEAR(std::stod(pseudo.rows[i].fields[2]), row[static_cast<size_t>(label_of(row))], 1e-6);
+        const auto& validation = clips.unlabelled.validation;
+        const auto held_out = std::find(validation.begin(), validation.end(), split.unlabelled[i]);
+        if (held_out == validation.end()) continue;
+        const auto j = static_cast<size_t>(held_out - validation.begin());
+        confusion.add(label_of(row), label_of(std::span(second.probabilities).subspan(j * 3, 3)));
+    }
+    EXPECT_DOUBLE_EQ(confusion.balanced_accuracy(), *result.pseudo_score);
+}
+
+/// Stage 2 again, step by step from the files of stage 1: it must start from the best model of stage 1 (not its last),
+/// with fresh moments and the first learning rate, and train on true and pseudo labels.
+TEST_F(LargerTrainer, StageTwoStartsFromTheBestModelWithAFreshOptimizer) {
+    RunConfig config = small_config(2);
+    config.training.epochs = 5;
+    config.training.decay_every = 4;
+    config.training.decay = 300; // the last epoch undoes what was learned
+    train(config);
+    ASSERT_LT(stage_state(recorder_.epochs, 1, config.training).best_epoch, config.training.epochs);
+    const StageState second = stage_state(recorder_.epochs, 2, config.training);
+
+    const Split split = split_of(store_, config);
+    const TrainingClips clips = divide_training_clips(store_, split, config.training);
+    StepConfig step;
+    step.model = model_for(config.model, store_);
+    step.batch = config.training.batch;
+    Learner learner(*backend_, store_, step, clips.batches(config.training), {});
+    load_checkpoint(SafetensorsFile(in_run("best_model_1.safetensors")), learner.executor());
+    learner.prepare_inference();
+    learner.infer(split.unlabelled, [](int64_t) {});
+    learner.restart_optimizer(stage_seed(config.training.seed, 2));
+    learner.set_targets(stage_targets(store_, split, predictions_of(learner.probabilities(), split.unlabelled, 3)));
+    for (int64_t epoch = 1; epoch <= second.best_epoch; ++epoch)
+        learner.train(epoch_order(clips.train(2), config.training.seed, 2, epoch),
+                      learning_rate(config.training, epoch), [](int64_t) {});
+    save_checkpoint(folder_ / "again", {}, learner.executor());
+    const SafetensorsFile again(folder_ / "again"), best(in_run("best_model_2.safetensors"));
+    for (const SafetensorsEntry& entry : again.tensors())
+        EXPECT_TRUE(std::ranges::equal(entry.bytes, best.tensor(entry.name).bytes)) << entry.name;
+}
+
+TEST_F(Trainer, TheSameSeedGivesTheSameBits) {
+    const RunConfig config = small_config(2);
+    train(config, "a");
+    train(config, "b");
+    RunConfig other = config;
+    other.training.seed = 77;
+    train(other, "c");
+    for (const char* name : {"best_model_1.safetensors", "best_model_2.safetensors", "last.safetensors"})
+        EXPECT_EQ(lines_of(folder_ / "a" / name), lines_of(folder_ / "b" / name)) << name;
+    EXPECT_NE(lines_of(folder_ / "a" / "last.safetensors"), lines_of(folder_ / "c" / "last.safetensors"));
+}
+
+TEST_F(Trainer, HardSampleWeightsHaveMeanOneOverTheStagesClips) {
+    RunConfig config = small_config(4);
+    config.training.epochs = 2;
+    config.training.hard_threshold = 0.99;
+    const RunResult result = train(config);
+    const TrainingClips clips = divide_training_clips(store_, split_of(store_, config), config.training);
+    const std::vector<int32_t> members = clips.train(2);
+    const Evaluation teacher = evaluate(*backend_, in_run("teacher/best_model_2.safetensors"), store_, members,
+                                        {recorder_, stop_}, config.training.batch);
+    const SafetensorsFile last(in_run("last.safetensors"));
+    const auto weights = last.tensor("state/weight").as<float>();
+
+    double mean = 0, unscaled = 0, hard = 0;
+    std::vector<double> expected;
+    for (size_t i = 0; i < members.size(); ++i) {
+        const auto row = std::span(teacher.probabilities).subspan(i * 3, 3);
+        const double confidence = *std::max_element(row.begin(), row.end());
+        hard += confidence < 0.99;
+        expected.push_back(1 / (confidence + 1e-8));
+        unscaled += expected.back();
+        mean += static_cast<double>(weights[static_cast<size_t>(members[i])]);
+    }
+    EXPECT_NEAR(mean / static_cast<double>(members.size()), 1, 1e-6);
+    bool differ = false;
+    for (size_t i = 0; i < members.size(); ++i) {
+        const double weight = weights[static_cast<size_t>(members[i])];
+        EXPECT_NEAR(weight, expected[i] * static_cast<double>(members.size()) / unscaled, 1e-5);
+        differ |= std::abs(weight - 1) > 1e-3;
+    }
+    EXPECT_TRUE(differ);
+    for (int32_t clip : clips.labelled.validation) EXPECT_EQ(weights[static_cast<size_t>(clip)], 1.0f);
+
+    EXPECT_EQ(static_cast<double>(result.hard_clips), hard);
+    int64_t listed_in_stage[3] = {};
+    for (const CsvRow& row : read_csv(in_run("hard_samples.csv")).rows) ++listed_in_stage[std::stoi(row.fields[0])];
+    EXPECT_EQ(listed_in_stage[2], result.hard_clips);
+    EXPECT_GT(listed_in_stage[1], 0);
+    EXPECT_LE(listed_in_stage[1], static_cast<int64_t>(clips.labelled.train.size()));
+    EXPECT_EQ(load_config(in_run("teacher/config.toml")).system, "1");
+}
+
+TEST_F(Trainer, AGivenTeacherIsNotTrained) {
+    RunConfig teacher = small_config(1);
+    teacher.training.epochs = 1;
+    RunConfig config = small_config(3);
+    config.training.epochs = 1;
+    config.training.teacher = train(teacher, "teacher").checkpoint.string();
+    train(config);
+    EXPECT_FALSE(std::filesystem::exists(in_run("teacher")));
+    EXPECT_TRUE(std::filesystem::exists(in_run("hard_samples.csv")));
+    config.training.teacher = (folder_ / "nothing.safetensors").string();
+    EXPECT_TRUE(fails_with([&] { train(config, "other"); }, {"nothing.safetensors", "no such checkpoint"}));
+}
+
+TEST_F(Trainer, OneStageNeedsNoUnlabelledClips) {
+    RunConfig config = small_config(2);
+    config.training.stages = 1;
+    config.training.epochs = 1;
+    Split split = split_of(store_, config);
+    split.unlabelled.clear();
+    const RunResult result = train_system(*backend_, store_, split, config, folder_ / "run", {recorder_, stop_});
+    EXPECT_FALSE(result.pseudo_score);
+    EXPECT_EQ(result.checkpoint, in_run("best_model_1.safetensors"));
+    EXPECT_FALSE(std::filesystem::exists(in_run("best_model_2.safetensors")));
+    config.training.stages = 2;
+    EXPECT_TRUE(fails_with(
+        [&] {
+            train_system(*backend_, store_, split, config, folder_ / "two", {recorder_, stop_});
+        },
+        {"no unlabelled clips", "training.stages = 1"}));
+}
+
+TEST_F(Trainer, WithoutTestClipsTheUnlabelledOnesArePredicted) {
+    RunConfig config = small_config(2);
+    config.training.epochs = 1;
+    config.split.name = "experiment";
+    const RunResult result = train(config);
+    EXPECT_FALSE(result.test);
+    EXPECT_EQ(read_csv(in_run("predictions.csv")).rows.size(), split_of(store_, config).unlabelled.size());
+}
+
+TEST_F(Trainer, ACompleteRunSaysSo) {
+    RunConfig config = small_config(2);
+    config.training.epochs = 1;
+    const RunResult before = train(config);
+    const auto time = std::filesystem::last_write_time(in_run("last.safetensors"));
+    const RunResult again = train(config);
+    EXPECT_TRUE(again.was_complete);
+    EXPECT_EQ(again.test, before.test);
+    EXPECT_EQ(again.train_score, before.train_score);
+    EXPECT_EQ(again.pseudo_score, before.pseudo_score);
+    EXPECT_EQ(again.labelled_score, before.labelled_score);
+    EXPECT_EQ(again.checkpoint, before.checkpoint);
+    EXPECT_TRUE(recorder_.epochs.empty());
+    EXPECT_EQ(std::filesystem::last_write_time(in_run("last.safetensors")), time);
+}
+
+TEST_F(Trainer, ARunFolderBelongsToOneRun) {
+    RunConfig config = small_config(2);
+    config.training.epochs = 1;
+    train(config);
+    RunConfig other = config;
+    other.training.batch = 9;
+    other.runtime.threads = 2; // changes nothing that a run is
+    EXPECT_TRUE(fails_with([&] { train(other); }, {in_run("").parent_path().string(), "training.batch = 9 (was 8)"}));
+    other.training.batch = 8;
+    EXPECT_NO_THROW(train(other));
+
+    const Session session{recorder_, stop_};
+    Split split = split_of(store_, config);
+    std::swap(split.test, split.labelled);
+    EXPECT_TRUE(fails_with([&] { train_system(*backend_, store_, split, config, folder_ / "run", session); },
+                           {"another split"}));
+    const FeatureStore fewer = small_store(folder_ / "fewer", {.clips = 57});
+    const FeatureStore changed = small_store(folder_ / "changed", {.noise = 5});
+    EXPECT_THROW(train_system(*backend_, fewer, split_of(fewer, config), config, folder_ / "run", session), Error);
+    EXPECT_TRUE(fails_with(
+        [&] { train_system(*backend_, changed, split_of(changed, config), config, folder_ / "run", session); },
+        {"another store", "clips or features differ"}));
+}
+
+TEST_F(Trainer, AFolderThatCannotBeMadeIsNamed) {
+    std::ofstream(folder_ / "file") << "x";
+    EXPECT_TRUE(fails_with([&] { train(small_config(2), "file/run"); }, {"file/run", "run folder"}));
+}
+
+TEST_F(Trainer, StopsBetweenStepsAndGoesOn) {
+    RunConfig config = small_config(2);
+    train(config, "whole");
+    recorder_.after_epoch = [&](const EpochRecord& record) { stop_ = record.stage == 1 && record.epoch == 2; };
+    EXPECT_TRUE(fails_with([&] { train(config); }, {"stopped in stage 1 epoch 3/3", "run the same command again",
+                                                    "last.safetensors (stage 1 epoch 2)"}));
+    EXPECT_THROW(train(config), Interrupted);
+    stop_ = false;
+    recorder_.after_epoch = nullptr;
+    train(config);
+    for (const char* name : {"best_model_1.safetensors", "best_model_2.safetensors", "last.safetensors"})
+        EXPECT_EQ(lines_of(in_run(name)), lines_of(folder_ / "whole" / name)) << name;
+}
+
+/// The learning rate becomes 1e30 in the second epoch.
+TEST_F(Trainer, ALossThatTurnsNanStopsTheRunAndKeepsTheLastGoodEpoch) {
+    RunConfig config = small_config(2);
+    config.training.decay = 1e33;
+    config.training.decay_every = 1;
+    EXPECT_TRUE(fails_with([&] { train(config); }, {"stage 1 epoch 2", "no longer finite",
+                                                    in_run("last.safetensors").string() + " (stage 1 epoch 1)",
+                                                    "training.learning_rate (now 0.003)"}));
+    EXPECT_EQ(lines_of(in_run("metrics.jsonl")).size(), 1u);
+    EXPECT_EQ(read_checkpoint_info(SafetensorsFile(in_run("last.safetensors"))).training.at("epoch"), "1");
+    EXPECT_EQ(read_checkpoint_info(SafetensorsFile(in_run("best_model_1.safetensors"))).training.at("epoch"), "1");
+    EXPECT_FALSE(std::filesystem::exists(in_run("result.json")));
+}
+
+TEST_F(Trainer, ALastCheckpointCutShortIsNamed) {
+    RunConfig config = small_config(2);
+    config.training.epochs = 1;
+    train(config);
+    std::filesystem::remove(in_run("result.json"));
+    std::filesystem::resize_file(in_run("last.safetensors"),
+                                 std::filesystem::file_size(in_run("last.safetensors")) - 9);
+    EXPECT_TRUE(fails_with([&] { train(config); }, {in_run("last.safetensors").string()}));
 }
 
 } // namespace
