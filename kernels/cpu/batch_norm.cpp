@@ -2,6 +2,7 @@
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/dropout.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/prefetch.h"
 
 #include <cmath>
 #include <limits>
@@ -27,7 +28,8 @@ void merge(Moments moments, double count, const double* other_mean, const double
     }
 }
 
-/// Two passes over rows that fit the first-level cache, each relative to a value near the mean.
+/// Two passes over rows that fit the first-level cache, each relative to a value near the mean. The next tile's rows
+/// are on their way while the second pass works in the cache.
 void tile_moments(Moments moments, float* work, const float* x, int64_t rows, int64_t channels) {
     float* sum = work;
     float* mean = work + channels;
@@ -46,6 +48,7 @@ void tile_moments(Moments moments, float* work, const float* x, int64_t rows, in
     }
     for (int64_t r = 0; r < rows; ++r) {
         const float* row = x + r * channels;
+        prefetch(row + rows * channels, channels);
 #pragma omp simd
         for (int64_t c = 0; c < channels; ++c) sum[c] += (row[c] - mean[c]) * (row[c] - mean[c]);
     }
@@ -177,7 +180,9 @@ void CpuBackend::batch_norm_forward(Tensor y, Tensor x, Tensor scale, Tensor shi
         for (int64_t p = begin; p < end; ++p) {
             const float* upper = in + (p / out_height * height + p % out_height * 2) * line;
             float* out_line = out + p * out_width * channels;
+            const float* ahead = upper + 2 * line;
             for (int64_t q = 0; q < out_width; ++q, upper += 2 * channels, out_line += channels) {
+                prefetch(ahead + q * 4 * channels, 4 * channels);
 #pragma omp simd
                 for (int64_t c = 0; c < channels; ++c) {
                     const float z00 = a[c] * upper[c] + b[c];

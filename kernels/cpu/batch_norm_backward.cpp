@@ -2,6 +2,7 @@
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/dropout.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/prefetch.h"
 
 #include <limits>
 
@@ -65,7 +66,9 @@ void add_pooled_lines(float* sums, const Operands& op, const PooledLines& lines,
     for (int64_t p = begin; p < end; ++p) {
         const float* x = op.x + lines.first_input_line(p) * line;
         const float* dy = op.dy + p * lines.out_width * channels;
+        const float* ahead = x + 2 * line;
         for (int64_t q = 0; q < lines.out_width; ++q, x += 2 * channels, dy += channels) {
+            prefetch(ahead + q * 4 * channels, 4 * channels);
 #pragma omp simd
             for (int64_t c = 0; c < channels; ++c) {
                 const float a = op.scale[c], b = op.shift[c];
@@ -106,7 +109,9 @@ void write_pooled_lines(const Operands& op, const PooledLines& lines, const floa
         const float* x = op.x + first_line * line;
         float* dx = op.dx + first_line * line;
         const float* dy = op.dy + p * lines.out_width * channels;
+        const float* ahead = x + 2 * line;
         for (int64_t q = 0; q < lines.out_width; ++q, x += 2 * channels, dx += 2 * channels, dy += channels) {
+            prefetch(ahead + q * 4 * channels, 4 * channels);
 #pragma omp simd
             for (int64_t c = 0; c < channels; ++c) {
                 const float a = op.scale[c], b = op.shift[c];

@@ -1,6 +1,7 @@
 #include "kernels/cpu/dropout.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "kernels/cpu/checks.h"
 #include "kernels/philox.h"
@@ -8,18 +9,31 @@
 namespace scene::cpu {
 namespace {
 
-constexpr int64_t lanes = 16, words = 4 * lanes;
+constexpr int64_t lanes = 8, words = 4 * lanes;
 
+/// `lanes` consecutive Philox blocks, as random_block gives them. Each 32-bit word lives in a 64-bit lane: products
+/// need no repacking there, and only the low halves matter until the end.
 void random_words(uint32_t* word, uint64_t first_block, uint32_t stream, const StepControl& control) {
+    constexpr uint64_t low = 0xFFFFFFFFu;
+    alignas(64) uint64_t pair[2 * lanes];
 #pragma omp simd
-    for (int64_t lane = 0; lane < lanes; ++lane) {
-        const PhiloxBlock block =
-            random_block(control.seed, stream, control.step, first_block + static_cast<uint64_t>(lane));
-        word[4 * lane] = block.word[0];
-        word[4 * lane + 1] = block.word[1];
-        word[4 * lane + 2] = block.word[2];
-        word[4 * lane + 3] = block.word[3];
+    for (uint64_t lane = 0; lane < lanes; ++lane) {
+        const uint64_t block = first_block + lane;
+        uint64_t c0 = block, c1 = block >> 32, c2 = control.step, c3 = stream;
+        uint64_t key0 = control.seed & low, key1 = control.seed >> 32;
+        for (int round = 0; round < 10; ++round) {
+            const uint64_t product0 = (c0 & low) * 0xD2511F53u, product1 = (c2 & low) * 0xCD9E8D57u;
+            c0 = (product1 >> 32) ^ c1 ^ key0;
+            c1 = product1;
+            c2 = (product0 >> 32) ^ c3 ^ key1;
+            c3 = product0;
+            key0 = (key0 + 0x9E3779B9u) & low;
+            key1 = (key1 + 0xBB67AE85u) & low;
+        }
+        pair[2 * lane] = (c0 & low) | c1 << 32;
+        pair[2 * lane + 1] = (c2 & low) | c3 << 32;
     }
+    std::memcpy(word, pair, sizeof pair);
 }
 
 } // namespace

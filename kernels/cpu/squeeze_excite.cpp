@@ -1,6 +1,7 @@
 #include "kernels/cpu/checks.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/prefetch.h"
 
 namespace scene::cpu {
 namespace {
@@ -91,7 +92,9 @@ void CpuBackend::se_excite_forward(Tensor y, Tensor x, Tensor scale, Tensor shif
             const float* in = op.at(clip, p % out_height * 2 * op.width);
             const float* g = gates + clip * channels;
             float* to = out + p * out_width * channels;
+            const float* ahead = in + 2 * line;
             for (int64_t q = 0; q < out_width; ++q, in += 2 * channels, to += channels) {
+                prefetch(ahead + q * 4 * channels, 4 * channels);
 #pragma omp simd
                 for (int64_t c = 0; c < channels; ++c) {
                     const auto excited = [&](float value) {
