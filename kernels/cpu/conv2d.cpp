@@ -42,12 +42,14 @@ ConvolutionPlans& plans_of(std::shared_ptr<ConvolutionPlans>& plans) {
 } // namespace
 
 ConvFusion CpuBackend::conv2d_fusion(const Conv2dShape& shape) const {
-    return {.normalize_input = winograd_suits(shape), .statistics = false, .bias_relu = true};
+    return {.normalize_input = winograd_suits(shape),
+            .statistics = winograd_suits(shape) || patches_suit(shape),
+            .bias_relu = true};
 }
 
 size_t CpuBackend::conv2d_scratch_bytes(const Conv2dShape& shape, ConvPass pass) const {
     check_shape(shape);
-    if (patches_suit(shape)) return patches_scratch_bytes(shape, pass);
+    if (patches_suit(shape)) return patches_scratch_bytes(threads_, shape, pass);
     if (winograd_suits(shape)) return winograd_scratch_bytes(threads_, shape, pass);
     return plans_of(convolutions_).scratch_bytes(shape, pass);
 }
@@ -55,19 +57,23 @@ size_t CpuBackend::conv2d_scratch_bytes(const Conv2dShape& shape, ConvPass pass)
 void CpuBackend::conv2d_forward(Tensor y, Tensor x, Tensor w, Tensor scratch, const Conv2dShape& shape,
                                 const ConvExtras& extras) {
     check_shape(shape);
-    SCENE_CHECK(!extras.mean && !extras.variance, "this backend does not compute a convolution's statistics");
+    SCENE_CHECK(bool(extras.mean) == bool(extras.variance), "statistics are both mean and variance");
+    SCENE_CHECK(!extras.mean || conv2d_fusion(shape).statistics, "conv2d_fusion offers no statistics for this shape");
     SCENE_CHECK(!extras.relu || extras.bias, "relu without bias");
     float* to = floats(y, shape.y(), "y");
     const float *from = floats(x, shape.x(), "x"), *weights = floats(w, shape.w(), "w");
-    const float* bias = optional_floats(extras.bias, {shape.out_channels}, "bias");
+    const Shape channels{shape.out_channels};
+    const ConvEpilogue epilogue{optional_floats(extras.bias, channels, "bias"), extras.relu,
+                                optional_floats(extras.mean, channels, "mean"),
+                                optional_floats(extras.variance, channels, "variance")};
     const auto [scale, shift] = input_norm(extras.input_scale, extras.input_shift, shape);
     void* memory = scratch_of(scratch, conv2d_scratch_bytes(shape, ConvPass::Forward));
-    if (patches_suit(shape)) return patches_forward(threads_, to, from, weights, bias, extras.relu, memory, shape);
+    if (patches_suit(shape)) return patches_forward(threads_, to, from, weights, epilogue, memory, shape);
     if (winograd_suits(shape)) {
-        const WinogradForward operands{to, from, weights, scale, shift, bias, extras.relu};
+        const WinogradForward operands{to, from, weights, scale, shift, epilogue};
         return winograd_forward(threads_, operands, memory, shape);
     }
-    plans_of(convolutions_).forward(to, from, weights, bias, extras.relu, memory, shape);
+    plans_of(convolutions_).forward(to, from, weights, epilogue.bias, epilogue.relu, memory, shape);
 }
 
 void CpuBackend::conv2d_data_grad(Tensor dx, Tensor dy, Tensor w, Tensor scratch, const Conv2dShape& shape) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <omp.h>
+
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/parallel.h"
 
@@ -14,6 +16,8 @@ constexpr int64_t max_patch_width = round_up(max_patch, lanes);
 /// Values of a patch: kernel rows x kernel columns x input channels, as in a row of the weights.
 int64_t patch_size(const Conv2dShape& shape) { return shape.kernel * shape.kernel * shape.in_channels; }
 
+/// Output rows, over all clips, that are written and whose statistics are summed in one piece.
+constexpr int64_t rows_per_group = 4;
 /// Output rows whose gradient is summed in one piece.
 constexpr int64_t rows_per_sum = 16;
 /// Input rows of one piece of the data gradient; its edges cost kernel - 1 rows of work done twice.
@@ -66,16 +70,23 @@ void scatter_patches(float* dx, const float* patches, int64_t patch_stride, cons
     }
 }
 
-void add_bias(float* rows, int64_t count, int64_t columns, const float* bias, bool relu) {
-    for (int64_t i = 0; i < count; ++i) {
-        float* row = rows + i * columns;
-        if (relu) {
-            for (int64_t k = 0; k < columns; ++k) row[k] = std::max(row[k] + bias[k], 0.0f);
-        } else {
-            for (int64_t k = 0; k < columns; ++k) row[k] += bias[k];
+/// The epilogue on rows [count, columns] that are still in the cache; `moments`, one per vector of columns, may be
+/// null.
+void finish_rows(float* rows, int64_t count, int64_t columns, const ConvEpilogue& epilogue, VectorMoments* moments) {
+    if (!epilogue.bias && !moments) return;
+    for (int64_t k = 0; k < columns; k += lanes) {
+        const int used = static_cast<int>(std::min<int64_t>(lanes, columns - k));
+        const Vec bias = epilogue.bias ? load_first(epilogue.bias + k, used) : Vec{};
+        for (int64_t i = 0; epilogue.bias && i < count; ++i) {
+            float* at = rows + i * columns + k;
+            const Vec value = load_first(at, used) + bias;
+            store_first(at, epilogue.relu ? positive_part(value) : value, used);
         }
+        if (moments) moments[k / lanes].add(rows + k, columns, count, used);
     }
 }
+
+int64_t row_groups(const Conv2dShape& shape) { return divide_up(shape.batch * shape.out_height(), rows_per_group); }
 
 int64_t sum_pieces(const Conv2dShape& shape) { return shape.batch * divide_up(shape.out_height(), rows_per_sum); }
 
@@ -83,24 +94,31 @@ int64_t sum_pieces(const Conv2dShape& shape) { return shape.batch * divide_up(sh
 
 bool patches_suit(const Conv2dShape& shape) { return patch_size(shape) <= max_patch; }
 
-size_t patches_scratch_bytes(const Conv2dShape& shape, ConvPass pass) {
-    const int64_t patch = patch_size(shape), out = shape.out_channels;
+size_t patches_scratch_bytes(int threads, const Conv2dShape& shape, ConvPass pass) {
+    const int64_t patch = patch_size(shape), out = shape.out_channels, padded = round_up(out, lanes);
     switch (pass) {
-    case ConvPass::Forward: return static_cast<size_t>(patch * round_up(out, lanes)) * sizeof(float);
+    case ConvPass::Forward:
+        return static_cast<size_t>(patch * padded) * sizeof(float) +
+               static_cast<size_t>(threads * padded / lanes) * sizeof(VectorMoments) +
+               GroupMoments::bytes(row_groups(shape), out);
     case ConvPass::DataGrad: return static_cast<size_t>(out * round_up(patch, lanes)) * sizeof(float);
-    case ConvPass::WeightGrad:
-        return static_cast<size_t>(sum_pieces(shape) * patch * round_up(out, lanes)) * sizeof(float);
+    case ConvPass::WeightGrad: return static_cast<size_t>(sum_pieces(shape) * patch * padded) * sizeof(float);
     }
     return 0;
 }
 
-void patches_forward(int threads, float* y, const float* x, const float* w, const float* bias, bool relu, void* scratch,
+void patches_forward(int threads, float* y, const float* x, const float* w, const ConvEpilogue& epilogue, void* scratch,
                      const Conv2dShape& shape) {
     const int64_t patch = patch_size(shape), out = shape.out_channels, width = shape.out_width();
     const Panels panels(out);
     float* packed = static_cast<float*>(scratch);
     pack_panels(packed, panels, {w, 1, patch}, out, patch);
-    for_pieces(threads, shape.batch * shape.out_height(), 4, [&](int64_t first_row, int64_t last_row) {
+    auto* thread_moments = reinterpret_cast<VectorMoments*>(packed + patch * panels.padded_columns());
+    GroupMoments groups;
+    if (epilogue.mean) groups = GroupMoments(thread_moments + threads * panels.vectors, row_groups(shape), out);
+    for_pieces(threads, shape.batch * shape.out_height(), rows_per_group, [&](int64_t first_row, int64_t last_row) {
+        VectorMoments* moments = groups ? thread_moments + omp_get_thread_num() * panels.vectors : nullptr;
+        if (moments) std::fill_n(moments, panels.vectors, VectorMoments{});
         alignas(64) float patches[block_pixels * max_patch];
         alignas(64) float tail[block_pixels * max_panel_width];
         for (int64_t block = first_row * width; block < last_row * width; block += block_pixels) {
@@ -125,9 +143,11 @@ void patches_forward(int threads, float* y, const float* x, const float* w, cons
                 multiply_panel(tail, panel_width, {patches, patch, 1}, b, panel_width, count, vectors, patch, false);
                 for (int64_t i = 0; i < count; ++i) std::copy_n(tail + i * panel_width, taken, to + i * out + first);
             }
-            if (bias) add_bias(to, count, out, bias, relu);
+            finish_rows(to, count, out, epilogue, moments);
         }
+        if (moments) groups.set(first_row / rows_per_group, 0, out, moments);
     });
+    if (groups) groups.merge(threads, epilogue.mean, epilogue.variance);
 }
 
 void patches_data_grad(int threads, float* dx, const float* dy, const float* w, void* scratch,

@@ -7,6 +7,7 @@
 #include <cstddef>
 
 #include "kernels/backend.h"
+#include "kernels/cpu/conv2d_moments.h"
 
 namespace scene::cpu {
 
@@ -14,10 +15,9 @@ namespace scene::cpu {
 constexpr int64_t max_patch = 96;
 
 bool patches_suit(const Conv2dShape& shape);
-size_t patches_scratch_bytes(const Conv2dShape& shape, ConvPass pass);
+size_t patches_scratch_bytes(int threads, const Conv2dShape& shape, ConvPass pass);
 
-/// y = x * w (+ bias, then relu); bias may be null.
-void patches_forward(int threads, float* y, const float* x, const float* w, const float* bias, bool relu, void* scratch,
+void patches_forward(int threads, float* y, const float* x, const float* w, const ConvEpilogue& epilogue, void* scratch,
                      const Conv2dShape& shape);
 void patches_data_grad(int threads, float* dx, const float* dy, const float* w, void* scratch,
                        const Conv2dShape& shape);

@@ -2,6 +2,7 @@
 
 #include <omp.h>
 
+#include "kernels/cpu/conv2d_moments.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/winograd_tiles.h"
@@ -23,14 +24,15 @@ constexpr int taps = 9;
 /// Where U [panel][36][inputs][panel width] keeps its matrices. A vector between them keeps the 36 rows that are
 /// written together from meeting in the same sets of the caches.
 struct FilterLayout {
-    FilterLayout(int64_t new_inputs, int64_t outputs) : panels(outputs), inputs(new_inputs) {}
+    FilterLayout(int64_t new_inputs, int64_t new_outputs)
+        : panels(new_outputs), inputs(new_inputs), outputs(new_outputs) {}
 
     int64_t stride(int64_t panel) const { return inputs * panels.width_of(panel) + lanes; }
     int64_t offset(int64_t panel) const { return frequencies * (panels.first_column(panel) * inputs + panel * lanes); }
     int64_t floats() const { return offset(panels.count); }
 
     Panels panels;
-    int64_t inputs;
+    int64_t inputs, outputs;
 };
 
 /// U = G g G^T.
@@ -60,32 +62,32 @@ void transform_filters(int threads, float* u, const Filters& filters, const Filt
     });
 }
 
-struct Epilogue {
-    const float* bias = nullptr;
-    bool relu = false;
-};
-
-/// One tile of y from its rows of M [36, ., panel width]: A^T m A, then bias and relu.
+/// One tile of y from its rows of M [36, ., panel width]: A^T m A, then the epilogue; adds to `moments`, one per vector
+/// of the panel, where it is not null.
 void write_output_tile(float* y, const float* m, int64_t matrix_stride, int64_t first, int64_t channels,
-                       int64_t all_channels, const TileGrid& grid, int64_t index, Epilogue epilogue) {
+                       int64_t all_channels, const TileGrid& grid, int64_t index, const ConvEpilogue& epilogue,
+                       VectorMoments* moments) {
     const TileGrid::Place place = grid.place(index);
     float* corner = y + place.pixel * all_channels + first;
     const int64_t row_stride = grid.width * all_channels;
     const int rows = static_cast<int>(std::min<int64_t>(tile, grid.height - place.h));
     const int columns = static_cast<int>(std::min<int64_t>(tile, grid.width - place.w));
-    alignas(64) float outputs[tile][tile][lanes];
+    alignas(64) float outputs[tile * tile][lanes];
     for_channel_vectors(channels, [&](int64_t k, auto count) {
-        transform_square<window, tile>({outputs[0][0], tile * lanes, lanes}, spread(m + k, matrix_stride),
+        transform_square<window, tile>({outputs[0], tile * lanes, lanes}, spread(m + k, matrix_stride),
                                        transform_output);
         const Vec bias = epilogue.bias ? load_first(epilogue.bias + first + k, count) : Vec{};
+        int64_t written = 0;
         for (int r = 0; r < rows; ++r) {
             for (int s = 0; s < columns; ++s) {
-                Vec value = load(outputs[r][s]);
+                Vec value = load(outputs[r * tile + s]);
                 if (epilogue.bias) value += bias;
                 if (epilogue.relu) value = positive_part(value);
                 store_first(corner + r * row_stride + s * all_channels + k, value, count);
+                store(outputs[written++], value); // the valid ones side by side
             }
         }
+        if (moments) moments[k / lanes].add(outputs[0], lanes, written, lanes);
     });
 }
 
@@ -110,8 +112,15 @@ struct Blocks {
 
     int64_t v_floats() const { return frequencies * v_stride; }
     int64_t m_floats() const { return frequencies * m_stride; }
+    /// Tiles whose statistics are summed together.
+    int64_t group() const { return is_private ? tiles : strip; }
+    int64_t groups() const { return divide_up(grid.count, group()); }
     int64_t scratch_floats(int threads) const {
         return filters.floats() + (is_private ? threads : 1) * v_floats() + threads * m_floats();
+    }
+    size_t scratch_bytes(int threads) const {
+        return static_cast<size_t>(scratch_floats(threads)) * sizeof(float) +
+               GroupMoments::bytes(groups(), filters.outputs);
     }
 
     TileGrid grid;
@@ -123,12 +132,21 @@ struct Blocks {
 /// One pass over an image: y from x with the transformed filters in scratch.
 class Convolution {
 public:
-    Convolution(int threads, float* y, const float* x, const Filters& filters, InputNorm norm, Epilogue epilogue,
-                float* scratch, const Blocks& blocks)
+    Convolution(int threads, float* y, const float* x, const Filters& filters, InputNorm norm,
+                const ConvEpilogue& epilogue, float* scratch, const Blocks& blocks)
         : threads_(threads), y_(y), x_(x), filters_(filters), norm_(norm), epilogue_(epilogue), blocks_(blocks),
-          u_(scratch), m_(u_ + blocks.filters.floats()), v_(m_ + threads * blocks.m_floats()) {}
+          u_(scratch), m_(u_ + blocks.filters.floats()), v_(m_ + threads * blocks.m_floats()) {
+        if (epilogue.mean)
+            moments_ = GroupMoments(scratch + blocks.scratch_floats(threads), blocks.groups(), filters.outputs);
+    }
 
     void run() const {
+        convolve();
+        if (moments_) moments_.merge(threads_, epilogue_.mean, epilogue_.variance);
+    }
+
+private:
+    void convolve() const {
         transform_filters(threads_, u_, filters_, blocks_.filters);
         const int64_t all = blocks_.grid.count, panels = blocks_.filters.panels.count;
         if (blocks_.is_private) {
@@ -150,7 +168,6 @@ public:
         }
     }
 
-private:
     /// The rows of V, which starts with tile `first`, of the tiles [begin, end).
     void read(float* v, int64_t first, int64_t begin, int64_t end) const {
         for (int64_t t = begin; t < end; ++t)
@@ -170,9 +187,11 @@ private:
                            layout.panels.vectors_of(panel), filters_.inputs, false);
         }
         const int64_t channels = std::min(width, filters_.outputs - column);
+        VectorMoments moments[max_panel_vectors];
         for (int64_t t = begin; t < end; ++t)
             write_output_tile(y_, m + (t - begin) * width, blocks_.m_stride, column, channels, filters_.outputs,
-                              blocks_.grid, t, epilogue_);
+                              blocks_.grid, t, epilogue_, moments_ ? moments : nullptr);
+        if (moments_) moments_.set(begin / blocks_.group(), column, channels, moments);
     }
 
     int threads_;
@@ -180,7 +199,8 @@ private:
     const float* x_;
     Filters filters_;
     InputNorm norm_;
-    Epilogue epilogue_;
+    ConvEpilogue epilogue_;
+    GroupMoments moments_;
     const Blocks& blocks_;
     float *u_, *m_, *v_;
 };
@@ -197,16 +217,16 @@ size_t winograd_scratch_bytes(int threads, const Conv2dShape& shape, ConvPass pa
     const bool forward = pass == ConvPass::Forward;
     const int64_t inputs = forward ? shape.in_channels : shape.out_channels;
     const int64_t outputs = forward ? shape.out_channels : shape.in_channels;
-    return static_cast<size_t>(Blocks(shape, inputs, outputs).scratch_floats(threads)) * sizeof(float);
+    return Blocks(shape, inputs, outputs).scratch_bytes(threads);
 }
 
 void winograd_forward(int threads, const WinogradForward& operands, void* scratch, const Conv2dShape& shape) {
     const int64_t in = shape.in_channels, out = shape.out_channels;
     const Filters filters{operands.w, in, out, in, 1, taps * in};
     const InputNorm norm{operands.input_scale, operands.input_shift};
-    const Epilogue epilogue{operands.bias, operands.relu};
     const Blocks blocks(shape, in, out);
-    Convolution(threads, operands.y, operands.x, filters, norm, epilogue, static_cast<float*>(scratch), blocks).run();
+    Convolution(threads, operands.y, operands.x, filters, norm, operands.epilogue, static_cast<float*>(scratch), blocks)
+        .run();
 }
 
 void winograd_data_grad(int threads, float* dx, const float* dy, const float* w, void* scratch,

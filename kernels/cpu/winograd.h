@@ -8,6 +8,7 @@
 #include <cstddef>
 
 #include "kernels/backend.h"
+#include "kernels/cpu/conv2d_moments.h"
 
 namespace scene::cpu {
 
@@ -20,8 +21,7 @@ struct WinogradForward {
     float* y = nullptr;
     const float *x = nullptr, *w = nullptr;
     const float *input_scale = nullptr, *input_shift = nullptr; ///< convolve relu(scale*x + shift)
-    const float* bias = nullptr;
-    bool relu = false;
+    ConvEpilogue epilogue;
 };
 
 void winograd_forward(int threads, const WinogradForward& operands, void* scratch, const Conv2dShape& shape);

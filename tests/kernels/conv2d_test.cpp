@@ -137,6 +137,35 @@ TEST_P(Conv2d, NormalisesItsInputWhereOffered) {
     EXPECT_TRUE(all_close(std::span(dw), std::span(expected_dw), {.of_largest = tolerance}));
 }
 
+TEST_P(Conv2d, StatisticsAreThoseOfTheOutputWhereOffered) {
+    if (!backend->conv2d_fusion(shape).statistics) return;
+    std::vector<float> bias(static_cast<size_t>(shape.out_channels), 1000); // a mean far from zero
+    std::vector<float> mean = unset({shape.out_channels}), variance = unset({shape.out_channels});
+    for (const bool far : {false, true}) {
+        ConvExtras extras;
+        extras.mean = view(mean, {shape.out_channels});
+        extras.variance = view(variance, {shape.out_channels});
+        if (far) extras.bias = view(bias, {shape.out_channels});
+        const Tensor memory = scratch(ConvPass::Forward);
+        backend->conv2d_forward(view(y, shape.y()), view(x, shape.x()), view(w, shape.w()), memory, shape, extras);
+        EXPECT_TRUE(scratch_margins_untouched(memory));
+        const size_t channels = mean.size(), rows = y.size() / channels;
+        std::vector<double> expected_mean(channels), expected_variance(channels);
+        for (size_t i = 0; i < y.size(); ++i) expected_mean[i % channels] += double{y[i]} / static_cast<double>(rows);
+        for (size_t i = 0; i < y.size(); ++i) {
+            const double difference = double{y[i]} - expected_mean[i % channels];
+            expected_variance[i % channels] += difference * difference / static_cast<double>(rows);
+        }
+        // Against the very values of y: what is left is the rounding of sums of up to 100 terms in a chain, each of
+        // about a standard deviation: eps/2*sqrt(100) of it, and twice that for its square.
+        const double largest = *std::max_element(expected_variance.begin(), expected_variance.end());
+        const double of_mean = far ? 1000 * 0x1p-24 : 0; // the mean itself is rounded
+        EXPECT_TRUE(
+            all_close(std::span(mean), std::span(expected_mean), {.absolute = 6e-7 * std::sqrt(largest) + of_mean}));
+        EXPECT_TRUE(all_close(std::span(variance), std::span(expected_variance), {.of_largest = 1.2e-6}));
+    }
+}
+
 TEST_P(Conv2d, DataGradIsTheAdjoint) {
     std::vector<double> expected = zeros(shape.x());
     for_each_product(shape, [&](int64_t i, int64_t j, int64_t k) { expected[j] += double{dy[i]} * double{w[k]}; });
@@ -153,6 +182,30 @@ TEST_P(Conv2d, WeightGradIsTheAdjoint) {
     backend->conv2d_weight_grad(view(dw, shape.w()), view(dy, shape.y()), view(x, shape.x()), memory, shape, {}, {});
     EXPECT_TRUE(all_close(std::span(dw), std::span(expected), {.of_largest = tolerance}));
     EXPECT_TRUE(scratch_margins_untouched(memory));
+}
+
+// Of the library's own reductions that is not asked.
+TEST_P(Conv2d, ThreadCountDoesNotChangeTheBitsOfOurOwnAlgorithms) {
+    if (!backend->conv2d_fusion(shape).statistics) return;
+    const auto run = [&](int threads) {
+        backend = make_cpu_backend(threads);
+        std::vector<float> mean = unset({shape.out_channels}), variance = unset({shape.out_channels});
+        ConvExtras extras;
+        extras.mean = view(mean, {shape.out_channels});
+        extras.variance = view(variance, {shape.out_channels});
+        y = unset(shape.y()), dx = unset(shape.x()), dw = unset(shape.w());
+        backend->conv2d_forward(view(y, shape.y()), view(x, shape.x()), view(w, shape.w()), scratch(ConvPass::Forward),
+                                shape, extras);
+        backend->conv2d_data_grad(view(dx, shape.x()), view(dy, shape.y()), view(w, shape.w()),
+                                  scratch(ConvPass::DataGrad), shape);
+        backend->conv2d_weight_grad(view(dw, shape.w()), view(dy, shape.y()), view(x, shape.x()),
+                                    scratch(ConvPass::WeightGrad), shape, {}, {});
+        std::vector<float> all;
+        for (const auto* part : {&y, &dx, &dw, &mean, &variance}) all.insert(all.end(), part->begin(), part->end());
+        return all;
+    };
+    const std::vector<float> one = run(1), three = run(3);
+    EXPECT_EQ(0, std::memcmp(one.data(), three.data(), one.size() * sizeof(float)));
 }
 
 TEST_P(Conv2d, RepetitionGivesTheSameBits) {
