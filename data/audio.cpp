@@ -43,6 +43,7 @@ OpenedAudio open_audio(const fs::path& file) {
     if (!fs::is_regular_file(status)) fail("{}: is not a regular file; name a WAV, FLAC or OGG file", file.string());
     if (!std::ifstream(file, std::ios::binary)) fail("{}: cannot be opened; check its permissions", file.string());
     if (fs::file_size(file) == 0) fail("{}: is empty (0 bytes); fetch or export it again", file.string());
+    require_complete_container(file);
 
     SF_INFO header{};
     Sound sound(sf_open(file.c_str(), SFM_READ, &header));
@@ -50,7 +51,6 @@ OpenedAudio open_audio(const fs::path& file) {
     if (header.samplerate < lowest_rate || header.samplerate > highest_rate)
         fail("{}: has a sample rate of {} Hz, outside {} to {} Hz; export it again", file.string(), header.samplerate,
              lowest_rate, highest_rate);
-    require_complete_container(file);
     const bool open_ended = header.frames < 0 || header.frames == SF_COUNT_MAX;
     return {std::move(sound), {header.samplerate, header.channels, open_ended ? unknown_length : header.frames}};
 }

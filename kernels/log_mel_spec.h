@@ -12,9 +12,11 @@ namespace scene {
 ///     out[t, b] = max(10 log10(max(sum_k M[b, k] S[t, k], 1e-10)), peak - top_db)
 /// where peak is the clip's largest value over ALL its 1 + samples/hop frames, before only the first `frames` are
 /// kept. Equals librosa.power_to_db(librosa.feature.melspectrogram(y, ..., power=1.0)).
+/// The transform takes double, as librosa's does: 80 dB of 10 log10(magnitude) are a factor of 1e-8, below the rounding
+/// of float, which moved quiet bands of ESC-10 clips by up to 2.2 dB.
 struct LogMelSpec {
     int32_t sample_rate = 44100;
-    int32_t n_fft = 2048; ///< a power of two
+    int32_t n_fft = 2048; ///< a power of two from 32 to 8192
     int32_t window = 1764;
     int32_t hop = 882;
     int32_t bands = 64;

@@ -2,7 +2,6 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <limits>
 #include <numbers>
 
@@ -47,16 +46,6 @@ LogMelSpec checked(const LogMelSpec& spec) {
     return spec;
 }
 
-/// One value of every frame of a piece.
-typedef float PieceF32 __attribute__((vector_size(LogMelPlan::piece_frames * sizeof(float))));
-
-inline PieceF32 load_piece(const float* values) {
-    PieceF32 piece;
-    std::memcpy(&piece, values, sizeof piece);
-    return piece;
-}
-inline void store_piece(float* values, PieceF32 piece) { std::memcpy(values, &piece, sizeof piece); }
-
 } // namespace
 
 LogMelPlan::LogMelPlan(const LogMelSpec& spec, int threads)
@@ -67,8 +56,8 @@ LogMelPlan::LogMelPlan(const LogMelSpec& spec, int threads)
     for (Workspace& work : workspaces_) {
         work.padded.resize(static_cast<size_t>((piece_frames - 1) * spec.hop + spec.n_fft));
         work.buffer.resize(fft_.buffer_size());
-        work.spectrum.resize(static_cast<size_t>((spec.n_fft / 2 + 1) * piece_frames));
-        work.decibels.resize(static_cast<size_t>(spec.bands * piece_frames));
+        work.spectrum.resize(static_cast<size_t>(spec.n_fft / 2 + 1));
+        work.decibels.resize(static_cast<size_t>(spec.bands));
     }
 }
 
@@ -122,25 +111,27 @@ void LogMelPlan::load_frames(ComplexLanes* buffer, const float* samples) const {
 
 /// decibels = 10 log10(bank * magnitude), from the power in `spectrum`.
 void LogMelPlan::apply_filter_bank(Workspace& work) const {
-    for (float& value : work.spectrum) value = std::sqrt(value);
-    for (int band = 0; band < spec_.bands; ++band) {
-        const auto b = static_cast<size_t>(band);
-        const float* magnitude = work.spectrum.data() + bank_.first_bin[b] * piece_frames;
+    for (PieceF32& bin : work.spectrum)
+        for (int frame = 0; frame < piece_frames; ++frame) bin.frames[frame] = std::sqrt(bin.frames[frame]);
+    for (size_t band = 0; band < work.decibels.size(); ++band) {
+        const PieceF32* magnitude = work.spectrum.data() + bank_.first_bin[band];
         PieceF32 sum = {};
-        for (int32_t i = bank_.offset[b]; i < bank_.offset[b + 1]; ++i, magnitude += piece_frames)
-            sum += weights_[static_cast<size_t>(i)] * load_piece(magnitude);
-        store_piece(work.decibels.data() + band * piece_frames, sum);
+        for (int32_t i = bank_.offset[band]; i < bank_.offset[band + 1]; ++i)
+            sum.frames += weights_[static_cast<size_t>(i)] * (magnitude++)->frames;
+        work.decibels[band] = sum;
     }
-    for (float& value : work.decibels) value = decibels_of(value);
+    for (PieceF32& band : work.decibels)
+        for (int frame = 0; frame < piece_frames; ++frame) band.frames[frame] = decibels_of(band.frames[frame]);
 }
 
 /// Writes one piece's frames, not yet floored, as far as they are kept, and returns the largest of all its values.
 float LogMelPlan::run_piece(float* out, const float* wave, int64_t piece, Workspace& work) const {
     const int64_t first_frame = piece * piece_frames;
     const float* samples = piece_samples(wave, first_frame, work);
+    auto* spectrum = reinterpret_cast<float*>(work.spectrum.data());
     for (int group = 0; group < piece_frames; group += lanes) {
         load_frames(work.buffer.data(), samples + group * spec_.hop);
-        fft_.power(work.spectrum.data() + group, piece_frames, work.buffer.data());
+        fft_.power(spectrum + group, piece_frames, work.buffer.data());
     }
     apply_filter_bank(work);
 
@@ -149,7 +140,7 @@ float LogMelPlan::run_piece(float* out, const float* wave, int64_t piece, Worksp
     for (int64_t frame = 0; frame < frames; ++frame) {
         const bool kept = first_frame + frame < spec_.frames;
         for (int64_t band = 0; band < spec_.bands; ++band) {
-            const float value = work.decibels[static_cast<size_t>(band * piece_frames + frame)];
+            const float value = work.decibels[static_cast<size_t>(band)].frames[frame];
             peak = std::max(peak, value);
             if (kept) out[(first_frame + frame) * spec_.bands + band] = value;
         }

@@ -12,9 +12,6 @@ namespace scene::cpu {
 /// Tables and scratch memory of log-mel for one spec. One call of `run` at a time.
 class LogMelPlan {
 public:
-    /// Frames that are taken from wave to decibels together; a cache line of floats per bin.
-    static constexpr int piece_frames = 16;
-
     LogMelPlan(const LogMelSpec& spec, int threads);
 
     const LogMelSpec& spec() const { return spec_; }
@@ -22,11 +19,19 @@ public:
     void run(float* out, const float* wave, int64_t clips);
 
 private:
+    /// Frames that are taken from wave to decibels together; a cache line of floats per bin.
+    static constexpr int piece_frames = 16;
+
+    /// One value of every frame of a piece, in GCC's vector extension.
+    struct PieceF32 {
+        float __attribute__((vector_size(piece_frames * sizeof(float)))) frames;
+    };
+
     struct Workspace {
         std::vector<float> padded;        ///< what a piece at either end of the clip reads
         std::vector<ComplexLanes> buffer; ///< of the FFT
-        std::vector<float> spectrum;      ///< [bins, piece_frames]
-        std::vector<float> decibels;      ///< [bands, piece_frames]
+        std::vector<PieceF32> spectrum;   ///< [bins]
+        std::vector<PieceF32> decibels;   ///< [bands]
     };
 
     const float* piece_samples(const float* wave, int64_t first_frame, Workspace& work) const;
