@@ -8,6 +8,7 @@
 
 #include "kernels/error.h"
 #include "tools/command.h"
+#include "tools/note.h"
 #include "tools/stop.h"
 #include "tools/version.h"
 #include "train/progress.h"
@@ -33,6 +34,7 @@ int report(const std::string& message, int status) {
 int run(const std::function<int()>& work) {
     try {
         const int status = work();
+        if (status == 0) scene::say_notes();
         if (std::fflush(stdout) != 0 || std::ferror(stdout))
             return report(fmt::format("cannot write to standard output: {}", std::strerror(errno)), exit_error);
         return status;

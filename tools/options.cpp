@@ -1,5 +1,7 @@
 #include "tools/options.h"
 
+#include "tools/note.h"
+
 namespace scene {
 
 RuntimeSettings CommonOptions::runtime(RuntimeSettings base) const {
@@ -41,8 +43,7 @@ std::unique_ptr<Backend> open_backend(const RuntimeSettings& runtime, bool quiet
         fail("--device cuda: this scene was built without CUDA support; use --device cpu or auto");
     if (runtime.precision != "fp32")
         fail("--precision {}: the CPU computes in fp32 only; leave it out or use --precision fp32", runtime.precision);
-    if (runtime.device == "auto" && !quiet)
-        fmt::print(stderr, "scene: this build has no CUDA support; running on the CPU\n");
+    if (runtime.device == "auto" && !quiet) note_later("this build has no CUDA support; running on the CPU");
     return make_cpu_backend(static_cast<int>(runtime.threads));
 }
 

@@ -5,6 +5,8 @@
 
 #include <unistd.h>
 
+#include "tools/note.h"
+
 namespace scene {
 namespace {
 
@@ -45,13 +47,16 @@ void ProgressDisplay::advance(int64_t done) {
 }
 
 void ProgressDisplay::draw() {
+    say_notes();
     const double elapsed = seconds_between(start_, last_drawn_);
     const double share = std::clamp(static_cast<double>(done_) / static_cast<double>(total_), 0.0, 1.0);
     std::string numbers = fmt::format("{}/{}", done_, total_);
-    if (done_ > 0 && elapsed > 0)
-        numbers += fmt::format(", {:.1f}/s, {} left", static_cast<double>(done_) / elapsed,
-                               duration_text(elapsed / static_cast<double>(done_) *
-                                             static_cast<double>(std::max<int64_t>(0, total_ - done_))));
+    if (done_ >= total_)
+        numbers += fmt::format(", {}", duration_text(elapsed));
+    else if (done_ > 0 && elapsed > 0)
+        numbers +=
+            fmt::format(", {:.1f}/s, {} left", static_cast<double>(done_) / elapsed,
+                        duration_text(elapsed / static_cast<double>(done_) * static_cast<double>(total_ - done_)));
     if (!terminal_) {
         fmt::print(stderr, "{}: {}\n", what_, numbers);
         return;
@@ -81,6 +86,7 @@ void ProgressDisplay::epoch(const EpochRecord& record) {
 void ProgressDisplay::message(const std::string& line) {
     if (quiet_) return;
     clear_bar();
+    say_notes();
     fmt::print(stderr, "{}\n", line);
 }
 

@@ -35,9 +35,10 @@ JsonValue to_json(const RunResult& result) {
         .set("was_complete", result.was_complete);
 }
 
-void print(const RunResult& result, const std::string& run) {
+void print(const RunResult& result, const Split& split, const std::string& run) {
     if (result.was_complete) fmt::print("{} was complete already\n", run);
-    fmt::print("System {}\n", result.system);
+    fmt::print("System {} on split {}: {} labelled, {} unlabelled, {} test clips\n", result.system, split.name,
+               split.labelled.size(), split.unlabelled.size(), split.test.size());
     fmt::print("  stage 1 (labelled clips)    validation balanced accuracy {:.3f}\n", result.train_score);
     if (result.pseudo_score)
         fmt::print("  stage 2 (and pseudo labels) validation balanced accuracy {:.3f}\n", *result.pseudo_score);
@@ -55,14 +56,12 @@ int run(const TrainOptions& options) {
     const Split split = split_of(store, config.split);
     const auto backend = open_backend(config.runtime, options.common.quiet);
     ProgressDisplay progress(options.common.quiet);
-    progress.message(fmt::format("{}: {} labelled, {} unlabelled, {} test clips", split.name, split.labelled.size(),
-                                 split.unlabelled.size(), split.test.size()));
     const GracefulStop stop;
     const RunResult result = train_system(*backend, store, split, config, options.run, {progress, stop.flag()});
     if (options.common.json)
         fmt::print("{}\n", to_json(result).text());
     else
-        print(result, options.run);
+        print(result, split, options.run);
     return 0;
 }
 

@@ -89,6 +89,8 @@ TEST(Bench, MeasuresInItsOwnProcessAndReportsEveryFigure) {
     EXPECT_LT(entry.at("peak_bytes").get<double>(), 500e6);
     EXPECT_GT(entry.at("share_of_peak").get<double>(), 0);
     EXPECT_GT(entry.at("share_of_copy").get<double>(), 0);
+    // The peak lies between a fifth of two full-width multiply-adds per cycle and 1.1 times that.
+    EXPECT_TRUE(entry.at("calibration_plausible").get<bool>()) << entry.at("peak_gflops") << entry.at("clock_ghz");
 }
 
 TEST(Bench, ListsOpsOfAStep) {

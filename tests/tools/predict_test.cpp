@@ -67,7 +67,7 @@ TEST(Predict, AnswersDoNotDependOnTheOtherFilesOfTheCall) {
     const Files f = files();
     const json alone = json::parse(scene_command({"predict", f.checkpoint, f.first, "--json"}).out).at(0);
     const json folder = json::parse(scene_command({"predict", f.checkpoint, small_run().audio, "--json"}).out);
-    EXPECT_EQ(folder.size(), 100u);
+    EXPECT_EQ(folder.size(), SmallRun::clips);
     const auto found =
         std::find_if(folder.begin(), folder.end(), [&](const json& one) { return one.at("file") == f.first; });
     ASSERT_NE(found, folder.end());

@@ -33,7 +33,7 @@ TEST(Synth, WritesTheClipsAndSaysSo) {
     size_t clips = 0;
     for (const fs::directory_entry& entry : fs::recursive_directory_iterator(small.audio))
         clips += entry.path().extension() == ".wav";
-    EXPECT_EQ(clips, 100u);
+    EXPECT_EQ(clips, SmallRun::clips);
 }
 
 TEST(Synth, ImpossibleRequestsAreErrors) {
@@ -50,7 +50,7 @@ TEST(Prepare, ReportsTheStoreAsJson) {
     const Outcome outcome = scene_command({"prepare", small.audio, folder / "s", "--json"});
     ASSERT_EQ(outcome.status, 0) << outcome.err;
     const json report = json::parse(outcome.out);
-    EXPECT_EQ(report.at("clips"), 100);
+    EXPECT_EQ(report.at("clips"), SmallRun::clips);
     EXPECT_TRUE(report.at("bad").empty());
     EXPECT_EQ(read_text(folder / "s"), read_text(small.store));
 }

@@ -29,7 +29,7 @@ TEST(Train, ACompleteRunIsNotRunAgain) {
     EXPECT_TRUE(result.at("was_complete").get<bool>());
     EXPECT_GE(result.at("train_score").get<double>(), 0);
     EXPECT_LE(result.at("pseudo_score").get<double>(), 1);
-    EXPECT_EQ(result.at("test_clips"), 25);
+    EXPECT_EQ(result.at("test_clips"), small.test_clips());
     EXPECT_EQ(read_text(fs::path(small.run) / "best_model_2.safetensors"), before);
 }
 
@@ -82,7 +82,7 @@ TEST(Evaluate, ARunIsScoredOnItsTestClips) {
     const json result = evaluate({small.run, small.store});
     const size_t classes = result.at("classes").size();
     ASSERT_EQ(classes, 10u);
-    EXPECT_EQ(result.at("clips"), 25);
+    EXPECT_EQ(result.at("clips"), small.test_clips());
     EXPECT_EQ(result.at("per_class").size(), classes);
     ASSERT_EQ(result.at("confusion").size(), classes);
     // The scores must follow from the matrix.
@@ -105,8 +105,8 @@ TEST(Evaluate, ACheckpointFileAndOtherClipsAreAccepted) {
     const SmallRun& small = small_run();
     const std::string checkpoint = fs::path(small.run) / "best_model_2.safetensors";
     EXPECT_EQ(evaluate({checkpoint, small.store}), evaluate({small.run, small.store}));
-    EXPECT_EQ(evaluate({checkpoint, small.store, "--clips", "labelled"}).at("clips"), 50);
-    EXPECT_EQ(evaluate({checkpoint, small.store, "--split", "simulation"}).at("clips"), 25);
+    EXPECT_EQ(evaluate({checkpoint, small.store, "--clips", "labelled"}).at("clips"), SmallRun::labelled);
+    EXPECT_EQ(evaluate({checkpoint, small.store, "--split", "simulation"}).at("clips"), small.test_clips());
 }
 
 TEST(Evaluate, AnUntrainedNetworkIsAtChance) {
