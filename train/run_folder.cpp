@@ -1,6 +1,11 @@
 #include "train/run_folder.h"
 
+#include <cerrno>
 #include <fstream>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
@@ -91,11 +96,26 @@ std::string store_fingerprint(const FeatureStore& store) {
     return fingerprint.text();
 }
 
-void open_run_folder(const RunFolder& run, const RunConfig& config, const FeatureStore& store, const Split& split) {
+RunLock::RunLock(const RunFolder& run) {
     std::error_code error;
     std::filesystem::create_directories(run.folder, error);
     if (error) fail("{}: cannot create the run folder: {}", run.folder.string(), error.message());
+    const std::filesystem::path lock = run.folder / ".lock";
+    descriptor_ = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (descriptor_ < 0) fail_write(lock, errno);
+    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+        ::close(descriptor_);
+        fail("{}: another process is training in this folder; wait for it or give another run folder",
+             run.folder.string());
+    }
+    for (const auto& entry : std::filesystem::directory_iterator(run.folder, error))
+        if (entry.path().filename().string().find(".tmp-") != std::string::npos)
+            std::filesystem::remove(entry.path(), error);
+}
 
+RunLock::~RunLock() { ::close(descriptor_); }
+
+void open_run_folder(const RunFolder& run, const RunConfig& config, const FeatureStore& store, const Split& split) {
     if (std::filesystem::exists(run.config()))
         check_config(run, config);
     else

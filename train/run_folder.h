@@ -35,7 +35,20 @@ struct RunFolder {
 /// of every clip), as 16 hexadecimal digits.
 std::string store_fingerprint(const FeatureStore& store);
 
-/// Creates the folder with config.toml, split.json and store.json, or checks that those there are of this very run:
+/// Keeps a second process out of a run folder as long as it lives; a kill lets go of it too. Creates the folder, and
+/// removes the half-written files that a killed process left.
+class RunLock {
+public:
+    explicit RunLock(const RunFolder& run);
+    ~RunLock();
+    RunLock(const RunLock&) = delete;
+    RunLock& operator=(const RunLock&) = delete;
+
+private:
+    int descriptor_ = -1;
+};
+
+/// Writes config.toml, split.json and store.json to the folder, or checks that those there are of this very run:
 /// fails with what differs.
 void open_run_folder(const RunFolder& run, const RunConfig& config, const FeatureStore& store, const Split& split);
 

@@ -291,10 +291,12 @@ ModelConfig model_for(const ModelSettings& settings, const FeatureStore& store) 
     model.cities = std::max<int64_t>(1, static_cast<int64_t>(columns.cities.size()));
     model.conv_dropout = static_cast<float>(settings.conv_dropout);
     model.encoder_dropout = static_cast<float>(settings.encoder_dropout);
-    const int64_t smallest = model.architecture == Architecture::Fcnn ? 16 : 4;
-    if (model.frames < smallest || model.bands < smallest)
-        fail("{}: {} frames x {} bands are too few for this network, which halves them until {} would be 1",
-             store.path().string(), model.frames, model.bands, smallest);
+    // After all pooling the FCNN's last batch norm must still see two positions of a single clip.
+    const bool fcnn = model.architecture == Architecture::Fcnn;
+    const int64_t shorter = std::min(model.frames, model.bands), longer = std::max(model.frames, model.bands);
+    if (shorter < (fcnn ? 16 : 4) || longer < (fcnn ? 32 : 4))
+        fail("{}: {} frames x {} bands are too few for this network, which needs {}", store.path().string(),
+             model.frames, model.bands, fcnn ? "32 of one and 16 of the other" : "4 of each");
     if (model.deltas && model.frames < 9)
         fail("{}: model.deltas needs 9 frames or more, the store has {}", store.path().string(), model.frames);
     return model;
@@ -303,6 +305,7 @@ ModelConfig model_for(const ModelSettings& settings, const FeatureStore& store) 
 RunResult train_system(Backend& backend, const FeatureStore& store, const Split& split, const RunConfig& config,
                        const std::filesystem::path& run, const Session& session) {
     const RunFolder folder{run};
+    const RunLock lock(folder);
     open_run_folder(folder, config, store, split);
     if (std::optional<RunResult> result = load_result(folder)) {
         session.progress.message(fmt::format("{} is complete", run.string()));

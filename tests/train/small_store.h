@@ -27,7 +27,7 @@ struct SmallStoreOptions {
     uint64_t seed = 7;
 };
 
-inline constexpr int small_frames = 20, small_bands = 16;
+inline constexpr int small_frames = 32, small_bands = 16;
 
 inline FeatureStore small_store(const std::filesystem::path& file, const SmallStoreOptions& options = {}) {
     StoreColumns columns;

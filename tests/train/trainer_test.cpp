@@ -285,6 +285,12 @@ TEST_F(Trainer, ARunFolderBelongsToOneRun) {
         {"another store", "clips or features differ"}));
 }
 
+TEST_F(Trainer, ASecondProcessIsKeptOut) {
+    const RunFolder run{folder_ / "run"};
+    const RunLock lock(run);
+    EXPECT_TRUE(fails_with([&] { train(small_config(2)); }, {run.folder.string(), "another process"}));
+}
+
 TEST_F(Trainer, AFolderThatCannotBeMadeIsNamed) {
     std::ofstream(folder_ / "file") << "x";
     EXPECT_TRUE(fails_with([&] { train(small_config(2), "file/run"); }, {"file/run", "run folder"}));

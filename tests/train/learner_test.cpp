@@ -1,0 +1,138 @@
+#include "train/learner.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/temporary_folder.h"
+#include "tests/train/small_store.h"
+#include "train/stages.h"
+#include "train/trainer.h"
+
+namespace scene::test {
+namespace {
+
+class LearnerTest : public testing::Test {
+protected:
+    LearnerTest() : store_(small_store(folder_ / "store", {.clips = 30, .labelled_of_ten = 10})) {
+        step_.model = model_for(small_config(2).model, store_);
+        step_.batch = 8;
+        clips_.resize(30);
+        std::iota(clips_.begin(), clips_.end(), 0);
+        split_.labelled = clips_;
+    }
+    std::unique_ptr<Learner> ready(const std::vector<int64_t>& batches = {8, 6}) {
+        auto learner = std::make_unique<Learner>(*backend_, store_, step_, batches, store_.columns().city);
+        learner->initialize(1);
+        if (!batches.empty()) learner->restart_optimizer(1);
+        learner->set_targets(stage_targets(store_, split_, {}));
+        return learner;
+    }
+    static void silent(int64_t) {}
+
+    TemporaryFolder folder_;
+    FeatureStore store_;
+    std::unique_ptr<Backend> backend_ = make_cpu_backend(1);
+    StepConfig step_;
+    Split split_;
+    std::vector<int32_t> clips_;
+};
+
+TEST_F(LearnerTest, MetricsStartFromZeroInEveryPass) {
+    const auto learner = ready();
+    for (int pass = 0; pass < 3; ++pass) {
+        const PassResult trained = learner->train(clips_, 0, silent);
+        EXPECT_EQ(trained.confusion.total(), 30);
+        EXPECT_LT(trained.loss_sum / 30, 10);
+        learner->prepare_inference();
+        const PassResult first = learner->infer(clips_, silent), second = learner->infer(clips_, silent);
+        EXPECT_EQ(second.confusion.total(), 30);
+        EXPECT_EQ(second.loss_sum, first.loss_sum);
+        EXPECT_EQ(second.confusion, first.confusion);
+    }
+}
+
+TEST_F(LearnerTest, EveryClipTrainsOnceAndTheRemainderIsASmallerBatch) {
+    const auto learner = ready();
+    std::vector<int64_t> done;
+    const PassResult result = learner->train(clips_, 1e-3, [&](int64_t clips) { done.push_back(clips); });
+    EXPECT_EQ(done, (std::vector<int64_t>{8, 16, 24, 30}));
+    for (int64_t truth = 0; truth < 3; ++truth) EXPECT_EQ(result.confusion.clips(truth), 10);
+    StepControl control;
+    learner->executor().download(Segment::State, "control", &control, sizeof control);
+    EXPECT_EQ(control.step, 4u);
+    EXPECT_EQ(control.cursor, 30u);
+}
+
+TEST_F(LearnerTest, PaddedInferenceGivesEveryClipItsOwnAnswer) {
+    const auto learner = ready({});
+    learner->prepare_inference();
+    const PassResult all = learner->infer(clips_, silent);
+    EXPECT_EQ(all.confusion.total(), 30);
+    const std::vector<float> together = learner->probabilities();
+    const std::vector<int32_t> some{29, 3, 4};
+    EXPECT_EQ(learner->infer(some, silent).confusion.total(), 3);
+    const std::vector<float> apart = learner->probabilities();
+    for (int32_t clip : some) {
+        for (int64_t k = 0; k < 3; ++k) {
+            const auto at = static_cast<size_t>(clip * 3 + k);
+            EXPECT_NEAR(apart[at], together[at], 1e-6);
+        }
+    }
+    EXPECT_EQ(learner->infer({}, silent).confusion.total(), 0);
+}
+
+TEST_F(LearnerTest, ClipsWithoutTargetsAreNotCounted) {
+    split_.labelled = {0, 1, 2, 3};
+    const auto learner = ready({});
+    learner->prepare_inference();
+    EXPECT_EQ(learner->infer(clips_, silent).confusion.total(), 4);
+}
+
+TEST_F(LearnerTest, WeightsScaleTheLoss) {
+    const auto learner = ready({});
+    learner->prepare_inference();
+    const double once = learner->infer(clips_, silent).loss_sum;
+    learner->set_weights(std::vector<float>(30, 2.5f));
+    EXPECT_NEAR(learner->infer(clips_, silent).loss_sum, 2.5 * once, 1e-4 * once);
+}
+
+TEST_F(LearnerTest, HardWeightsKnownAnswer) {
+    const auto learner = ready({});
+    std::vector<float> probabilities(90, 0.0f);
+    const std::vector<int32_t> members{4, 7};
+    probabilities[4 * 3 + 1] = 0.5f;
+    probabilities[7 * 3 + 2] = 1.0f;
+    learner->set_hard_weights(probabilities, members);
+    const std::vector<float> weights = learner->weights();
+    EXPECT_NEAR(weights[4], 4.0 / 3, 1e-6);
+    EXPECT_NEAR(weights[7], 2.0 / 3, 1e-6);
+    EXPECT_EQ(weights[0], 1.0f);
+}
+
+TEST_F(LearnerTest, ABrokenLossIsReported) {
+    const auto learner = ready();
+    EXPECT_TRUE(learner->train(clips_, 1e-3, silent).finite);
+    EXPECT_FALSE(learner->train(clips_, 1e30, silent).finite);
+}
+
+TEST_F(LearnerTest, ABrokenGradientIsReportedEvenIfTheLossIsFinite) {
+    const auto learner = ready();
+    std::vector<float> weights(30, 1.0f);
+    weights[5] = 1e38f; // the loss is finite, its gradient overflows on the way back
+    learner->set_weights(weights);
+    const PassResult result = learner->train(clips_, 1e-3, silent);
+    EXPECT_TRUE(std::isfinite(result.loss_sum));
+    EXPECT_FALSE(result.finite);
+}
+
+TEST_F(LearnerTest, StopsWhenProgressThrows) {
+    const auto learner = ready();
+    EXPECT_THROW(learner->train(clips_, 1e-3, [](int64_t) { throw std::runtime_error("stop"); }), std::runtime_error);
+    EXPECT_EQ(learner->train(clips_, 1e-3, silent).confusion.total(), 30) << "and starts anew";
+}
+
+} // namespace
+} // namespace scene::test

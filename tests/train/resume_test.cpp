@@ -1,0 +1,164 @@
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <thread>
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "model/checkpoint.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/train/small_store.h"
+#include "train/trainer.h"
+
+namespace scene::test {
+namespace {
+
+const char* const exact_files[] = {
+    "best_model_1.safetensors", "best_model_2.safetensors", "last.safetensors", "pseudo_labels.csv",
+    "hard_samples.csv",         "predictions.csv",          "result.json"};
+
+std::string content(const std::filesystem::path& file) {
+    std::ifstream stream(file, std::ios::binary);
+    EXPECT_TRUE(stream) << file;
+    return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+}
+
+/// metrics.jsonl without the two timings.
+std::string epochs_of(const std::filesystem::path& run) {
+    std::ifstream stream(run / "metrics.jsonl");
+    std::string out;
+    for (std::string line; std::getline(stream, line);) {
+        auto json = nlohmann::ordered_json::parse(line);
+        json.erase("seconds");
+        json.erase("clips_per_second");
+        out += json.dump() + "\n";
+    }
+    return out;
+}
+
+/// Dies by SIGKILL at the n-th thing it is told.
+class DeadlyProgress final : public Progress {
+public:
+    explicit DeadlyProgress(int last_call) : left_(last_call) {}
+    void begin(const std::string&, int64_t) override { count(); }
+    void advance(int64_t) override { count(); }
+    void end() override { count(); }
+    void epoch(const EpochRecord&) override { count(); }
+    void message(const std::string&) override { count(); }
+    int calls() const { return calls_; }
+
+private:
+    void count() {
+        ++calls_;
+        if (--left_ == 0) ::kill(::getpid(), SIGKILL);
+    }
+    int left_, calls_ = 0;
+};
+
+class Resume : public testing::Test {
+protected:
+    Resume() : store_(small_store(folder_ / "store")) {
+        config_.training.epochs = 2;
+        config_.training.batch = 7; // a remainder in both stages
+    }
+
+    int train(const std::filesystem::path& run, int deadly_call) {
+        DeadlyProgress progress(deadly_call);
+        const std::atomic<bool> stop{false};
+        const auto backend = make_cpu_backend(1);
+        train_system(*backend, store_, split_of(store_, config_), config_, run, {progress, stop});
+        return progress.calls();
+    }
+    /// The training in a process of its own, killed at a call, or after a delay; true if it was killed.
+    bool train_and_die(const std::filesystem::path& run, int deadly_call, std::chrono::microseconds delay) {
+        const pid_t child = ::fork();
+        if (child == 0) {
+            int status = 0;
+            try {
+                train(run, deadly_call);
+            } catch (const std::exception& error) {
+                fprintf(stderr, "%s\n", error.what());
+                status = 1;
+            }
+            ::_exit(status);
+        }
+        if (delay.count() > 0) {
+            std::this_thread::sleep_for(delay);
+            ::kill(child, SIGKILL);
+        }
+        int status = 0;
+        ::waitpid(child, &status, 0);
+        EXPECT_TRUE(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
+        return WIFSIGNALED(status);
+    }
+    void expect_same_run(const std::filesystem::path& run, const std::filesystem::path& whole) {
+        for (const char* name : exact_files) EXPECT_TRUE(content(run / name) == content(whole / name)) << name;
+        EXPECT_EQ(epochs_of(run), epochs_of(whole));
+        for (const auto& entry : std::filesystem::directory_iterator(run))
+            EXPECT_EQ(entry.path().string().find(".tmp-"), std::string::npos) << entry.path();
+    }
+
+    TemporaryFolder folder_;
+    FeatureStore store_;
+    RunConfig config_ = small_config(4);
+};
+
+TEST_F(Resume, KilledAtAnyStepOfTheRunEndsWithTheSameBits) {
+    const int calls = train(folder_ / "whole", -1);
+    ASSERT_GT(calls, 60);
+    int kills = 0;
+    for (int part = 1; part <= 9; ++part) { // one run, killed again and again
+        kills += train_and_die(folder_ / "run", calls / 10 + part, {});
+    }
+    EXPECT_GE(kills, 4);
+    train(folder_ / "run", -1);
+    expect_same_run(folder_ / "run", folder_ / "whole");
+}
+
+TEST_F(Resume, KilledAtAnyMomentEndsWithTheSameBits) {
+    const auto start = std::chrono::steady_clock::now();
+    train(folder_ / "whole", -1);
+    const auto whole = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start);
+    RandomSequence random(11, 1);
+    for (int trial = 0; trial < 3; ++trial) {
+        const auto run = folder_ / ("run" + std::to_string(trial));
+        for (int attempt = 0; attempt < 3; ++attempt) {
+            const double share = 0.1 + 0.5 * static_cast<double>(random.uniform());
+            train_and_die(run, -1,
+                          std::chrono::microseconds(static_cast<int64_t>(share * static_cast<double>(whole.count()))));
+        }
+        train(run, -1);
+        expect_same_run(run, folder_ / "whole");
+    }
+}
+
+/// The moment between a better model, its line in the log and the file to resume from.
+TEST_F(Resume, KilledBetweenTheBestModelAndTheLast) {
+    config_ = small_config(2);
+    train(folder_ / "whole", -1);
+    Recorder recorder;
+    const auto last = folder_ / "run" / "last.safetensors";
+    recorder.after_epoch = [&](const EpochRecord& record) {
+        if (record.stage == 1 && record.epoch == 1) std::filesystem::copy_file(last, folder_ / "first");
+        if (record.stage == 1 && record.epoch == 2) throw std::runtime_error("dies");
+    };
+    const std::atomic<bool> stop{false};
+    const auto backend = make_cpu_backend(1);
+    EXPECT_THROW(train_system(*backend, store_, split_of(store_, config_), config_, folder_ / "run", {recorder, stop}),
+                 std::runtime_error);
+    std::filesystem::rename(folder_ / "first", last);
+    std::ofstream(folder_ / "run" / "metrics.jsonl", std::ios::app) << "{\"stage\":1,\"ep"; // and a line cut short
+    train(folder_ / "run", -1);
+    for (const char* name : exact_files) {
+        if (std::string(name) == "hard_samples.csv") continue; // System #2 has none
+        EXPECT_TRUE(content(folder_ / "run" / name) == content(folder_ / "whole" / name)) << name;
+    }
+    EXPECT_EQ(epochs_of(folder_ / "run"), epochs_of(folder_ / "whole"));
+}
+
+} // namespace
+} // namespace scene::test

@@ -1,0 +1,113 @@
+#include "train/stages.h"
+
+#include <algorithm>
+#include <numeric>
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/expect_error.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/train/small_store.h"
+
+namespace scene::test {
+namespace {
+
+class Stages : public testing::Test {
+protected:
+    Stages() : store_(small_store(folder_ / "store", {.clips = 300})) {}
+
+    TemporaryFolder folder_;
+    FeatureStore store_;
+    TrainingSettings settings_ = small_config(2).training;
+    Split split_ = split_of(store_, small_config(2));
+};
+
+TEST_F(Stages, EveryTrainingClipHasOnePlaceAndTestClipsHaveNone) {
+    const TrainingClips clips = divide_training_clips(store_, split_, settings_);
+    std::multiset<int32_t> placed;
+    for (const auto* part :
+         {&clips.labelled.train, &clips.labelled.validation, &clips.unlabelled.train, &clips.unlabelled.validation})
+        placed.insert(part->begin(), part->end());
+    std::multiset<int32_t> expected(split_.labelled.begin(), split_.labelled.end());
+    expected.insert(split_.unlabelled.begin(), split_.unlabelled.end());
+    EXPECT_EQ(placed, expected);
+    EXPECT_EQ(clips.labelled.validation.size(), split_.labelled.size() / 5);
+    EXPECT_EQ(clips.unlabelled.validation.size(), split_.unlabelled.size() / 5);
+    std::vector<int> per_class(3);
+    for (int32_t clip : clips.labelled.validation)
+        ++per_class[static_cast<size_t>(store_.columns().label[static_cast<size_t>(clip)])];
+    EXPECT_EQ(per_class, (std::vector<int>{5, 5, 5})) << "stratified";
+
+    EXPECT_EQ(clips.train(1), clips.labelled.train);
+    EXPECT_EQ(clips.train(2).size(), clips.labelled.train.size() + clips.unlabelled.train.size());
+    EXPECT_EQ(divide_training_clips(store_, split_, settings_).labelled.train, clips.labelled.train);
+    settings_.seed = 5;
+    EXPECT_NE(divide_training_clips(store_, split_, settings_).labelled.train, clips.labelled.train);
+}
+
+TEST_F(Stages, TheDivisionDoesNotSeeHiddenLabels) {
+    Split hidden = split_; // as a fold split does: labelled in the store, unlabelled in the split
+    hidden.unlabelled.insert(hidden.unlabelled.end(), hidden.test.begin(), hidden.test.end());
+    std::sort(hidden.unlabelled.begin(), hidden.unlabelled.end());
+    hidden.test.clear();
+    const TrainingClips clips = divide_training_clips(store_, hidden, settings_);
+    EXPECT_EQ(clips.labelled.train, divide_training_clips(store_, split_, settings_).labelled.train);
+    EXPECT_EQ(clips.unlabelled.validation.size(), hidden.unlabelled.size() / 5);
+    const std::vector<float> targets = stage_targets(store_, hidden, {});
+    for (int32_t clip : hidden.unlabelled)
+        for (size_t k = 0; k < 3; ++k) EXPECT_EQ(targets[static_cast<size_t>(clip) * 3 + k], 0);
+}
+
+TEST_F(Stages, BatchSizesAreTheFullOneAndTheRemainders) {
+    TrainingClips clips;
+    clips.labelled.train.resize(13);
+    clips.unlabelled.train.resize(20);
+    settings_.batch = 8;
+    EXPECT_EQ(clips.batches(settings_), (std::vector<int64_t>{1, 5, 8}));
+    settings_.stages = 1;
+    EXPECT_EQ(clips.batches(settings_), (std::vector<int64_t>{5, 8}));
+    settings_.batch = 13;
+    EXPECT_EQ(clips.batches(settings_), (std::vector<int64_t>{13}));
+    settings_.batch = 64;
+    EXPECT_EQ(clips.batches(settings_), (std::vector<int64_t>{13}));
+}
+
+TEST_F(Stages, OrdersArePermutationsThatDependOnSeedStageAndEpoch) {
+    std::vector<int32_t> clips(50);
+    std::iota(clips.begin(), clips.end(), 10);
+    const auto order = epoch_order(clips, 1, 1, 1);
+    EXPECT_TRUE(std::is_permutation(order.begin(), order.end(), clips.begin()));
+    EXPECT_EQ(epoch_order(clips, 1, 1, 1), order);
+    EXPECT_NE(epoch_order(clips, 2, 1, 1), order);
+    EXPECT_NE(epoch_order(clips, 1, 2, 1), order);
+    EXPECT_NE(epoch_order(clips, 1, 1, 2), order);
+    EXPECT_NE(stage_seed(1, 1), stage_seed(1, 2));
+    EXPECT_NE(stage_seed(1, 1), stage_seed(2, 1));
+}
+
+TEST_F(Stages, TargetsAreOneHotForLabelledAndPseudoLabelledClips) {
+    const std::vector<Prediction> pseudo{{split_.unlabelled[0], 2, 0.4f}};
+    const std::vector<float> targets = stage_targets(store_, split_, pseudo);
+    const auto row = [&](int32_t clip) {
+        const auto begin = targets.begin() + clip * 3;
+        return std::vector<float>(begin, begin + 3);
+    };
+    EXPECT_EQ(row(split_.unlabelled[0]), (std::vector<float>{0, 0, 1}));
+    EXPECT_EQ(row(split_.unlabelled[1]), (std::vector<float>{0, 0, 0}));
+    for (int32_t clip : split_.test) EXPECT_EQ(row(clip), (std::vector<float>{0, 0, 0})) << "test labels stay away";
+    for (int32_t clip : split_.labelled) {
+        std::vector<float> expected(3);
+        expected[static_cast<size_t>(store_.columns().label[static_cast<size_t>(clip)])] = 1;
+        EXPECT_EQ(row(clip), expected);
+    }
+}
+
+TEST_F(Stages, TooFewLabelledClipsAreReported) {
+    split_.labelled.resize(1);
+    EXPECT_TRUE(fails_with([&] { divide_training_clips(store_, split_, settings_); },
+                           {"simulation", "1 labelled clips are too few", "validation_share"}));
+}
+
+} // namespace
+} // namespace scene::test
