@@ -92,7 +92,9 @@ int64_t sum_pieces(const Conv2dShape& shape) { return shape.batch * divide_up(sh
 
 } // namespace
 
-bool patches_suit(const Conv2dShape& shape) { return patch_size(shape) <= max_patch; }
+bool patches_suit(const Conv2dShape& shape) {
+    return shape.in_channels <= most_input_channels && patch_size(shape) <= max_patch;
+}
 
 size_t patches_scratch_bytes(int threads, const Conv2dShape& shape, ConvPass pass) {
     const int64_t patch = patch_size(shape), out = shape.out_channels, padded = round_up(out, lanes);
@@ -205,9 +207,10 @@ void patches_weight_grad(int threads, float* dw, const float* dy, const float* x
                 for (int64_t panel = 0; panel < panels.count; ++panel) {
                     const int64_t first = panels.first_column(panel);
                     const int panel_width = panels.width_of(panel);
-                    pack_panel(gradients, panel_width, {from, out, 1}, first, out - first, count);
-                    multiply_panel(sums + first, padded, {patches, 1, patch}, gradients, panel_width, patch,
-                                   panels.vectors_of(panel), count, true);
+                    const bool whole = first + panel_width <= out; // then dy itself is the panel
+                    if (!whole) pack_panel(gradients, panel_width, {from, out, 1}, first, out - first, count);
+                    multiply_panel(sums + first, padded, {patches, 1, patch}, whole ? from + first : gradients,
+                                   whole ? out : panel_width, patch, panels.vectors_of(panel), count, true);
                 }
             }
         }

@@ -2,7 +2,8 @@
 
 // Convolutions of few input channels (the first layers) as matrix products with the patches of the input,
 // [pixels, R*S*C], which are gathered block by block and never stored: the work is writing y, so whole vectors of
-// output channels are what matters, and a library's kernels, which want whole vectors of input channels, lose there.
+// output channels are what matters, and a library's kernels, which want whole vectors of input channels, lose there
+// (1 channel, 5x5: data gradient 9 times, forward twice as fast as PyTorch's; at 9 channels oneDNN is twice as fast).
 
 #include <cstddef>
 
@@ -11,8 +12,8 @@
 
 namespace scene::cpu {
 
-/// Patches of at most this many values.
-constexpr int64_t max_patch = 96;
+/// Patches of at most this many values, of at most this many channels.
+constexpr int64_t max_patch = 96, most_input_channels = 4;
 
 bool patches_suit(const Conv2dShape& shape);
 size_t patches_scratch_bytes(int threads, const Conv2dShape& shape, ConvPass pass);

@@ -8,9 +8,11 @@
 namespace scene::cpu {
 namespace {
 
-template <int rows, int vectors> void multiply_tile(float* __restrict c, int64_t c_stride, MatrixView a,
-                                                    const float* __restrict b, int64_t b_stride, int64_t depth,
-                                                    bool accumulate) {
+// Inlined: an operand struct passed through memory costs as much as a short depth.
+template <int rows, int vectors>
+inline __attribute__((always_inline)) void multiply_tile(float* __restrict c, int64_t c_stride, MatrixView a,
+                                                         const float* __restrict b, int64_t b_stride, int64_t depth,
+                                                         bool accumulate) {
     Vec sum[rows][vectors] = {};
     const float* __restrict left = a.data;
     const int64_t row_stride = a.row_stride;
@@ -78,7 +80,11 @@ void pack_panel(float* packed, int width, MatrixView b, int64_t first, int64_t c
     for (int64_t p = 0; p < depth; ++p) {
         const float* from = b.data + p * b.row_stride + first * b.column_stride;
         float* to = packed + p * width;
-        for (int64_t j = 0; j < taken; ++j) to[j] = from[j * b.column_stride];
+        if (b.column_stride == 1) {
+            std::copy_n(from, taken, to);
+        } else {
+            for (int64_t j = 0; j < taken; ++j) to[j] = from[j * b.column_stride];
+        }
         std::fill(to + taken, to + width, 0.0f);
     }
 }
