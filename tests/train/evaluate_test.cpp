@@ -1,0 +1,148 @@
+#include "train/evaluate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <numeric>
+
+#include <gtest/gtest.h>
+
+#include "data/record_time.h"
+#include "model/checkpoint.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/train/small_store.h"
+#include "train/predictor.h"
+#include "train/trainer.h"
+
+namespace scene::test {
+namespace {
+
+/// A store with cities and times, and a System #2 trained on it for one epoch of one stage.
+class TrainedModel : public testing::Test {
+protected:
+    TrainedModel() : store_(small_store(folder_ / "store", {.places = true})) {
+        RunConfig config = small_config(2);
+        config.training.epochs = 1;
+        config.training.stages = 1;
+        checkpoint_ =
+            train_system(*backend_, store_, split_of(store_, config), config, folder_ / "run", session_).checkpoint;
+        rows_.resize(static_cast<size_t>(store_.clips()));
+        std::iota(rows_.begin(), rows_.end(), 0);
+    }
+
+    TemporaryFolder folder_;
+    FeatureStore store_;
+    std::unique_ptr<Backend> backend_ = make_cpu_backend(1);
+    Recorder recorder_;
+    std::atomic<bool> stop_{false};
+    Session session_{recorder_, stop_};
+    std::filesystem::path checkpoint_;
+    std::vector<int32_t> rows_;
+};
+
+TEST_F(TrainedModel, EvaluatesWhatIsLabelledAndGivesProbabilitiesOfAll) {
+    const Evaluation all = evaluate(*backend_, folder_ / "run", store_, rows_, session_);
+    const auto labelled = std::count_if(store_.columns().label.begin(), store_.columns().label.end(),
+                                        [](int32_t label) { return label >= 0; });
+    EXPECT_EQ(all.confusion.total(), labelled);
+    EXPECT_EQ(all.classes, store_.columns().classes);
+    ASSERT_EQ(all.probabilities.size(), rows_.size() * 3);
+    for (size_t row = 0; row < rows_.size(); ++row) {
+        const float* p = all.probabilities.data() + 3 * row;
+        EXPECT_NEAR(p[0] + p[1] + p[2], 1, 1e-5);
+    }
+    const std::vector<int32_t> some{7, 3, 58};
+    const Evaluation part = evaluate(*backend_, checkpoint_, store_, some, session_, 2);
+    for (size_t i = 0; i < some.size(); ++i)
+        for (size_t k = 0; k < 3; ++k)
+            EXPECT_NEAR(part.probabilities[3 * i + k], all.probabilities[3 * static_cast<size_t>(some[i]) + k], 1e-6);
+    stop_ = true;
+    EXPECT_THROW(evaluate(*backend_, checkpoint_, store_, rows_, session_), Interrupted);
+}
+
+TEST_F(TrainedModel, StoresOfAnotherKindAreRefused) {
+    const FeatureStore classes = small_store(folder_ / "classes", {.classes = 4, .places = true});
+    EXPECT_TRUE(fails_with([&] { evaluate(*backend_, checkpoint_, classes, rows_, session_); },
+                           {checkpoint_.string(), "class 3", "classes"}));
+    StoreColumns columns = store_.columns();
+    columns.spec.low_hz = 10;
+    write_feature_store(folder_ / "features", columns, store_.logmel());
+    const FeatureStore features = FeatureStore::open(folder_ / "features");
+    EXPECT_TRUE(fails_with([&] { evaluate(*backend_, checkpoint_, features, rows_, session_); },
+                           {checkpoint_.string(), "features", "prepare the store anew"}));
+    EXPECT_TRUE(fails_with([&] { evaluate(*backend_, folder_.path(), store_, rows_, session_); }, {"train first"}));
+    EXPECT_TRUE(fails_with([&] { evaluate(*backend_, folder_ / "no", store_, rows_, session_); }, {"no such"}));
+}
+
+TEST_F(TrainedModel, CitiesAreMatchedByNameAndUnknownOnesAreUnknown) {
+    const Evaluation before = evaluate(*backend_, checkpoint_, store_, rows_, session_);
+    StoreColumns columns = store_.columns();
+    columns.cities = {"Nowhere", "Jinan", "Xi'an"}; // the same cities in another order, and a new one
+    for (int32_t& city : columns.city) city = city < 0 ? -1 : 2 - city;
+    columns.city[0] = 0; // was unknown, is a city that the model does not know
+    ASSERT_EQ(store_.columns().city[0], -1);
+    write_feature_store(folder_ / "reordered", columns, store_.logmel());
+    const FeatureStore reordered = FeatureStore::open(folder_ / "reordered");
+    EXPECT_EQ(evaluate(*backend_, checkpoint_, reordered, rows_, session_).probabilities, before.probabilities);
+}
+
+TEST_F(TrainedModel, ThePredictorNeedsOnlyTheCheckpoint) {
+    const CheckpointInfo info = read_checkpoint_info(SafetensorsFile(checkpoint_));
+    RandomSequence random(3, 1);
+    std::vector<PredictorClip> clips(3);
+    for (PredictorClip& clip : clips)
+        for (int i = 0; i < info.features.samples; ++i) clip.wave.push_back(random.uniform(-0.3f, 0.3f));
+    clips[0].city = "Jinan";
+    clips[0].time = "2023-06-18 18:44:34";
+    clips[1].city = "Atlantis";
+
+    // The same clips by way of a store.
+    StoreColumns columns = store_.columns();
+    columns.names = {"a", "b", "c"};
+    columns.sessions = columns.devices = {"", "", ""};
+    columns.label = columns.fold = {-1, -1, -1};
+    columns.city = {1, -1, -1};
+    columns.has_time = {1, 0, 0};
+    const auto time = time_features(parse_record_time(clips[0].time));
+    columns.time.assign(24, 0.0f);
+    std::copy(time.begin(), time.end(), columns.time.begin());
+    std::vector<float> logmel(static_cast<size_t>(3 * small_frames * small_bands));
+    for (size_t i = 0; i < 3; ++i)
+        backend_->log_mel({logmel.data() + i * small_frames * small_bands, DType::F32, {1, small_frames, small_bands}},
+                          {clips[i].wave.data(), DType::F32, {1, info.features.samples}}, info.features);
+    write_feature_store(folder_ / "waves", columns, logmel);
+    const FeatureStore waves = FeatureStore::open(folder_ / "waves");
+    const std::vector<int32_t> rows{0, 1, 2};
+    const std::vector<float> expected = evaluate(*backend_, checkpoint_, waves, rows, session_).probabilities;
+
+    Predictor predictor(*backend_, checkpoint_, 2);
+    EXPECT_EQ(predictor.info(), info);
+    std::vector<float> actual = predictor.predict(std::span(clips).first(2));
+    ASSERT_EQ(actual.size(), 6u);
+    const std::vector<float> last = predictor.predict(std::span(clips).last(1)); // a partial batch
+    ASSERT_EQ(last.size(), 3u);
+    actual.insert(actual.end(), last.begin(), last.end());
+    for (size_t i = 0; i < 9; ++i) EXPECT_NEAR(actual[i], expected[i], 1e-6) << i;
+    EXPECT_GT(
+        std::abs(actual[0] -
+                 Predictor(*backend_, checkpoint_).predict(std::vector<PredictorClip>{{clips[0].wave, "", ""}})[0]),
+        1e-7)
+        << "city and time are read";
+
+    clips[2].time = "yesterday";
+    EXPECT_TRUE(fails_with([&] { predictor.predict(std::span(clips).last(1)); }, {"yesterday", "YYYY-MM-DD"}));
+}
+
+TEST_F(TrainedModel, ShortClipsAreFittedByTheRuleOfTheCheckpoint) {
+    Predictor predictor(*backend_, checkpoint_);
+    const auto samples = static_cast<size_t>(predictor.info().features.samples);
+    std::vector<float> half, whole;
+    for (size_t i = 0; i < samples / 2; ++i) half.push_back(0.2f * std::sin(0.05f * static_cast<float>(i)));
+    for (size_t i = 0; i < samples; ++i) whole.push_back(half[i % half.size()]);
+    EXPECT_EQ(predictor.predict(std::vector<PredictorClip>{{half, "", ""}}),
+              predictor.predict(std::vector<PredictorClip>{{whole, "", ""}}));
+}
+
+} // namespace
+} // namespace scene::test
