@@ -69,8 +69,8 @@ protected:
     }
     std::vector<double> zeros(const Shape& of) { return std::vector<double>(static_cast<size_t>(of.elements())); }
 
-    /// The error of one chain of `terms` rounded multiply-adds of unit variance against the largest of many sums is
-    /// about eps*sqrt(terms)/4; Winograd's transforms with the points 0, +-a, +-1/a multiply it by less than 8.
+    /// What one convolution may add, of the largest value, for a whole model to stay within 1e-4 of PyTorch. Measured
+    /// at the models' full shapes: at most 3.4e-6 by Winograd, 1.8e-6 by direct sums (kernels/cpu/conv2d.cpp).
     static constexpr double tolerance = 5e-6;
 
 private:
