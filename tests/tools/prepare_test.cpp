@@ -14,17 +14,17 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-/// A folder per class with two copies of real clips each, as a user's own data may lie.
-void copy_as_folders(const SmallRun& small, const TemporaryFolder& target) {
+/// A folder per class with real clips, as a user's own data may lie: clip0 to clip<count - 1>, in turns.
+void link_as_folders(const SmallRun& small, const TemporaryFolder& target, size_t count) {
     std::vector<fs::path> clips;
     for (const fs::directory_entry& entry : fs::recursive_directory_iterator(small.audio))
         if (entry.path().extension() == ".wav") clips.push_back(entry.path());
     std::sort(clips.begin(), clips.end());
-    ASSERT_GE(clips.size(), 4u);
-    for (size_t i = 0; i < 4; ++i) {
+    ASSERT_FALSE(clips.empty());
+    for (size_t i = 0; i < count; ++i) {
         const fs::path folder = target / (i % 2 ? "rain" : "street");
         fs::create_directories(folder);
-        fs::copy_file(clips[i], folder / fmt::format("clip{}.wav", i));
+        fs::create_hard_link(clips[i % clips.size()], folder / fmt::format("clip{}.wav", i));
     }
 }
 
@@ -57,7 +57,7 @@ TEST(Prepare, ReportsTheStoreAsJson) {
 
 TEST(Prepare, BadClipsAreListedAndStopItUnlessSkipped) {
     const TemporaryFolder data, out;
-    copy_as_folders(small_run(), data);
+    link_as_folders(small_run(), data, 4);
     write_text(data / "rain" / "broken.wav", "this is not audio");
     write_text(data / "street" / "empty.wav", "");
     const Outcome strict = scene_command({"prepare", data.path(), out / "s", "--quiet"});
@@ -76,7 +76,7 @@ TEST(Prepare, BadClipsAreListedAndStopItUnlessSkipped) {
 
 TEST(Prepare, ReadsAUsersOwnTableWithNamedColumns) {
     const TemporaryFolder data, out;
-    copy_as_folders(small_run(), data);
+    link_as_folders(small_run(), data, 4);
     write_text(data / "mine.csv", "path,scene\nstreet/clip0.wav,street\nrain/clip1.wav,rain\nstreet/clip2.wav,\n");
     const std::vector<std::string> arguments = {"prepare",     data / "mine.csv", out / "s",   "--format",
                                                 "csv",         "--column",        "file=path", "--column",
@@ -94,20 +94,23 @@ TEST(Prepare, AnUnwritablePlaceIsOneLine) {
 }
 
 TEST(Prepare, CtrlCThenTheSameCommandGivesTheSameBytes) {
-    const SmallRun& small = small_run();
-    const TemporaryFolder out;
-    const std::string store = out / "s";
-    Command interrupted({"prepare", small.audio, store, "--threads", "1", "--quiet"});
-    while (interrupted.running() && read_text(store + ".partial.journal").find('\n') == std::string::npos)
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    const TemporaryFolder data, out;
+    link_as_folders(small_run(), data, 224); // seven chunks
+    const std::string whole = out / "whole", store = out / "interrupted";
+    ASSERT_EQ(scene_command({"prepare", data.path(), whole, "--quiet"}).status, 0);
+    const auto first_chunk_is_noted = [&] { // one line for the settings, one for every chunk
+        const std::string journal = read_text(store + ".partial.journal");
+        return std::count(journal.begin(), journal.end(), '\n') >= 2;
+    };
+    Command interrupted({"prepare", data.path(), store, "--threads", "1", "--quiet"});
+    while (interrupted.running() && !first_chunk_is_noted()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     interrupted.signal(SIGINT);
-    const Outcome stopped = interrupted.wait();
-    EXPECT_TRUE(fails_with(stopped, 130, "same command"));
+    EXPECT_TRUE(fails_with(interrupted.wait(), 130, "same command"));
     EXPECT_FALSE(fs::exists(store));
-    const Outcome resumed = scene_command({"prepare", small.audio, store, "--json", "--quiet"});
+    const Outcome resumed = scene_command({"prepare", data.path(), store, "--json", "--quiet"});
     ASSERT_EQ(resumed.status, 0) << resumed.err;
     EXPECT_GT(json::parse(resumed.out).at("resumed").get<int>(), 0);
-    EXPECT_EQ(read_text(store), read_text(small.store));
+    EXPECT_EQ(read_text(store), read_text(whole));
 }
 
 } // namespace
