@@ -17,7 +17,7 @@ endif
 # -O3 where the time of a step is spent, less where compiling would cost more than it gives.
 OPTIMIZE_kernels := -O3
 OPTIMIZE_model   := -O2
-OPTIMIZE_data    := -O2
+OPTIMIZE_data    := -O3
 OPTIMIZE_train   := -O2
 OPTIMIZE_tools   := -O2
 OPTIMIZE_tests   := -O1

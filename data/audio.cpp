@@ -106,34 +106,6 @@ void put_little_endian(std::string& bytes, uint32_t value, int count) {
     for (int i = 0; i < count; ++i) bytes.push_back(static_cast<char>(value >> (8 * i) & 0xff));
 }
 
-/// A complete RIFF/WAVE file in memory.
-std::string wav_bytes(std::span<const float> wave, int sample_rate) {
-    constexpr uint32_t header_bytes = 44, pcm = 1, channels = 1, sample_bytes = 2;
-    const auto rate = static_cast<uint32_t>(sample_rate);
-    SCENE_CHECK(wave.size() < (UINT32_MAX - header_bytes) / sample_bytes, "a WAV file holds less than 4 GiB");
-    const auto data_bytes = static_cast<uint32_t>(wave.size() * sample_bytes);
-    std::string bytes;
-    bytes.reserve(header_bytes + data_bytes);
-    bytes += "RIFF";
-    put_little_endian(bytes, header_bytes - 8 + data_bytes, 4);
-    bytes += "WAVEfmt ";
-    put_little_endian(bytes, 16, 4);
-    put_little_endian(bytes, pcm, 2);
-    put_little_endian(bytes, channels, 2);
-    put_little_endian(bytes, rate, 4);
-    put_little_endian(bytes, rate * channels * sample_bytes, 4);
-    put_little_endian(bytes, channels * sample_bytes, 2);
-    put_little_endian(bytes, 8 * sample_bytes, 2);
-    bytes += "data";
-    put_little_endian(bytes, data_bytes, 4);
-    for (float sample : wave) {
-        SCENE_CHECK(std::isfinite(sample), "write_wav takes finite samples");
-        const float scaled = std::clamp(std::round(sample * 32768.0f), -32768.0f, 32767.0f);
-        put_little_endian(bytes, static_cast<uint32_t>(static_cast<int32_t>(scaled)), 2);
-    }
-    return bytes;
-}
-
 } // namespace
 
 AudioInfo audio_info(const fs::path& file) { return open_audio(file).info; }
@@ -167,6 +139,37 @@ std::vector<float> fit_length(std::vector<float> wave, int64_t samples, FitRule 
 bool is_silent(std::span<const float> wave) {
     constexpr float half_step_of_16_bits = 0x1p-16f;
     return std::all_of(wave.begin(), wave.end(), [](float x) { return std::abs(x) < half_step_of_16_bits; });
+}
+
+std::string wav_bytes(std::span<const float> wave, int sample_rate) {
+    constexpr uint32_t header_bytes = 44, pcm = 1, channels = 1, sample_bytes = 2;
+    const auto rate = static_cast<uint32_t>(sample_rate);
+    SCENE_CHECK(wave.size() < (UINT32_MAX - header_bytes) / sample_bytes, "a WAV file holds less than 4 GiB");
+    const auto data_bytes = static_cast<uint32_t>(wave.size() * sample_bytes);
+    std::string bytes;
+    bytes.reserve(header_bytes + data_bytes);
+    bytes += "RIFF";
+    put_little_endian(bytes, header_bytes - 8 + data_bytes, 4);
+    bytes += "WAVEfmt ";
+    put_little_endian(bytes, 16, 4);
+    put_little_endian(bytes, pcm, 2);
+    put_little_endian(bytes, channels, 2);
+    put_little_endian(bytes, rate, 4);
+    put_little_endian(bytes, rate * channels * sample_bytes, 4);
+    put_little_endian(bytes, channels * sample_bytes, 2);
+    put_little_endian(bytes, 8 * sample_bytes, 2);
+    bytes += "data";
+    put_little_endian(bytes, data_bytes, 4);
+    bytes.resize(header_bytes + data_bytes);
+    char* next = bytes.data() + header_bytes;
+    for (float sample : wave) {
+        SCENE_CHECK(std::isfinite(sample), "a WAV takes finite samples");
+        const float scaled = std::clamp(std::round(sample * 32768.0f), -32768.0f, 32767.0f);
+        const auto value = static_cast<uint16_t>(static_cast<int16_t>(scaled));
+        *next++ = static_cast<char>(value & 0xff);
+        *next++ = static_cast<char>(value >> 8);
+    }
+    return bytes;
 }
 
 void write_wav(const fs::path& file, std::span<const float> wave, int sample_rate) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -47,8 +48,10 @@ std::vector<float> fit_length(std::vector<float> wave, int64_t samples, FitRule 
 /// True when no sample reaches half a step of 16-bit audio (2^-16). Silence is valid input; callers report it.
 bool is_silent(std::span<const float> wave);
 
-/// Writes a mono 16-bit PCM WAV: round(32768 * sample), clipped to 16 bits; samples are finite. The file appears
-/// under its name only when it is complete; its folder must exist.
+/// A mono 16-bit PCM WAV in memory: round(32768 * sample), clipped to 16 bits; samples are finite.
+std::string wav_bytes(std::span<const float> wave, int sample_rate);
+
+/// Writes wav_bytes. The file appears under its name only when it is complete; its folder must exist.
 void write_wav(const std::filesystem::path& file, std::span<const float> wave, int sample_rate);
 
 } // namespace scene

@@ -1,0 +1,181 @@
+#include "data/synth.h"
+
+#include <algorithm>
+#include <cmath>
+#include <csignal>
+#include <map>
+#include <set>
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "data/audio.h"
+#include "data/csv.h"
+#include "data/dataset.h"
+#include "data/synth_ingredients.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/temporary_folder.h"
+
+namespace scene {
+namespace {
+
+using test::fails_with;
+using test::read_text;
+
+size_t entries(const std::filesystem::path& folder) {
+    return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(folder), {}));
+}
+
+TEST(SynthScene, EveryIngredientSoundsAndStaysFinite) {
+    for (size_t k = 0; k < ingredient_count; ++k) {
+        int heard = 0;
+        for (uint32_t take = 0; take < 6; ++take)
+            for (const size_t samples : {size_t{44100}, size_t{30001}}) {
+                RandomSequence character(1, static_cast<uint32_t>(k), take), random(2, static_cast<uint32_t>(k), take);
+                std::vector<float> wave(samples);
+                render_ingredient(static_cast<Ingredient>(k), wave, {character, random, 1, 1.5f});
+                ASSERT_TRUE(std::all_of(wave.begin(), wave.end(), [](float x) { return std::abs(x) < 60; })) << k;
+                if (!is_silent(wave)) ++heard;
+            }
+        EXPECT_GE(heard, 4) << "ingredient " << k; // sparse events may miss a second
+    }
+}
+
+TEST(SynthScene, AClipDependsOnItsNumbersOnly) {
+    const SceneClip clip = {5, 2, 3, 1};
+    const std::vector<float> wave = render_scene(clip, 9, 44100, {});
+    EXPECT_EQ(wave, render_scene(clip, 9, 44100, {}));
+    EXPECT_NE(wave, render_scene(clip, 10, 44100, {}));
+    EXPECT_NE(wave, render_scene({6, 2, 3, 1}, 9, 44100, {}));
+    EXPECT_NE(wave, render_scene({5, 3, 3, 1}, 9, 44100, {}));
+    EXPECT_NE(wave, render_scene({5, 2, 4, 1}, 9, 44100, {}));
+    EXPECT_FALSE(is_silent(wave));
+    EXPECT_TRUE(std::all_of(wave.begin(), wave.end(), [](float x) { return std::abs(x) <= 1; }));
+}
+
+class SynthTest : public testing::Test {
+protected:
+    SynthTest() {
+        options_.clips = 63;
+        options_.seconds = 0.5;
+        options_.clips_per_session = 3;
+        options_.threads = 2;
+    }
+    test::TemporaryFolder folder_;
+    SynthOptions options_;
+};
+
+TEST_F(SynthTest, IsReadAsCas2023) {
+    const SynthReport report = synthesize(folder_ / "scenes/", options_);
+    EXPECT_TRUE(report.complete);
+    EXPECT_EQ(report.clips, 63);
+    EXPECT_EQ(report.sessions, 23); // two slots of ten and three of the third
+    EXPECT_EQ(entries(folder_.path()), 1u);
+    EXPECT_TRUE(read_text(folder_ / "scenes/metadata.csv")
+                    .starts_with("\xEF\xBB\xBF"
+                                 "filename,location,record_time,scene_label\n"));
+    const Dataset dataset = read_dataset(folder_ / "scenes");
+    EXPECT_EQ(dataset.format, "cas2023");
+    EXPECT_EQ(dataset.classes, synth_class_names);
+    ASSERT_EQ(dataset.clips.size(), 63u);
+
+    std::map<std::string, std::string> truth;
+    for (const CsvRow& row : read_csv(folder_ / "scenes/truth.csv").rows) truth[row.fields[0]] = row.fields[1];
+    std::map<int, int> labelled;
+    std::map<std::string, std::set<std::string>> labels_of_session, sessions_of_minute, labels_of_minute;
+    for (const Clip& clip : dataset.clips) {
+        ASSERT_TRUE(truth.contains(clip.name));
+        if (clip.label >= 0) {
+            EXPECT_EQ(dataset.classes[static_cast<size_t>(clip.label)], truth[clip.name]);
+            ++labelled[clip.label];
+        }
+        EXPECT_GE(dataset.city_index(clip.city), 0);
+        labels_of_session[clip.session].insert(truth[clip.name]);
+        const std::string minute = clip.session.substr(0, clip.session.size() - 3);
+        labels_of_minute[minute].insert(truth[clip.name]);
+    }
+    for (const auto& [label, count] : labelled) EXPECT_EQ(count, 1); // 20 % of 6 or 7
+    EXPECT_EQ(report.labelled, 10);
+    EXPECT_EQ(labels_of_session.size(), 23u);
+    for (const auto& [session, labels] : labels_of_session) EXPECT_EQ(labels.size(), 1u) << session;
+    int complete_minutes = 0; // place and minute do not tell the scene
+    for (const auto& [minute, labels] : labels_of_minute) complete_minutes += labels.size() == 10 ? 1 : 0;
+    EXPECT_EQ(complete_minutes, 2);
+
+    const AudioInfo info = audio_info(dataset.clips[0].file);
+    EXPECT_EQ(info.sample_rate, 44100);
+    EXPECT_EQ(info.channels, 1);
+    EXPECT_EQ(info.frames, 22050);
+}
+
+TEST_F(SynthTest, TheBytesDoNotDependOnTheThreads) {
+    synthesize(folder_ / "a", options_);
+    options_.threads = 1;
+    synthesize(folder_ / "b", options_);
+    options_.seed = 4;
+    synthesize(folder_ / "c", options_);
+    for (const char* table : {"metadata.csv", "truth.csv"})
+        EXPECT_EQ(read_text(folder_ / "a" / table), read_text(folder_ / "b" / table));
+    EXPECT_NE(read_text(folder_ / "a/metadata.csv"), read_text(folder_ / "c/metadata.csv"));
+    size_t same = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_ / "a/audio"))
+        same += read_text(entry.path()) == read_text(folder_ / "b/audio" / entry.path().filename()) ? 1 : 0;
+    EXPECT_EQ(same, 63u);
+}
+
+TEST_F(SynthTest, StoppingLeavesNothing) {
+    std::atomic<bool> stop = false;
+    options_.stop = &stop;
+    options_.progress = [&](int64_t done, int64_t total) {
+        EXPECT_EQ(total, 63);
+        if (done == 5) stop = true;
+    };
+    EXPECT_FALSE(synthesize(folder_ / "a", options_).complete);
+    EXPECT_EQ(entries(folder_.path()), 0u);
+}
+
+TEST_F(SynthTest, ImpossibleOptionsAreNamed) {
+    const auto rejects = [&](auto change, const std::vector<std::string>& parts) {
+        SynthOptions options = options_;
+        change(options);
+        return fails_with([&] { synthesize(folder_ / "a", options); }, parts);
+    };
+    EXPECT_TRUE(rejects([](SynthOptions& o) { o.clips = 9; }, {"--clips 9", "at least 10"}));
+    EXPECT_TRUE(rejects([](SynthOptions& o) { o.labelled = 1.5; }, {"--labelled 1.5", "from 0 to 1"}));
+    EXPECT_TRUE(rejects([](SynthOptions& o) { o.labelled = NAN; }, {"--labelled nan"}));
+    EXPECT_TRUE(rejects([](SynthOptions& o) { o.seconds = 0; }, {"--seconds 0"}));
+    EXPECT_TRUE(rejects([](SynthOptions& o) { o.clips_per_session = 0; }, {"--clips-per-session 0"}));
+    EXPECT_EQ(entries(folder_.path()), 0u);
+}
+
+TEST_F(SynthTest, PlacesThatCannotBeWritten) {
+    test::write_text(folder_ / "full/file", "x");
+    EXPECT_TRUE(fails_with([&] { synthesize(folder_ / "full", options_); }, {"full", "exists already", "new folder"}));
+    EXPECT_TRUE(fails_with([&] { synthesize(folder_ / "full/file", options_); }, {"full/file", "exists already"}));
+    EXPECT_TRUE(fails_with([&] { synthesize(folder_ / "none/a", options_); }, {"none/a", "there is no folder"}));
+    EXPECT_TRUE(fails_with([&] { synthesize(folder_ / "full/file/a", options_); }, {"full/file/a", "not a folder"}));
+    std::filesystem::create_directory(folder_ / "empty");
+    options_.clips = 10;
+    EXPECT_TRUE(synthesize(folder_ / "empty", options_).complete);
+}
+
+TEST_F(SynthTest, AFullDiskLeavesNothing) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::signal(SIGXFSZ, SIG_IGN);
+        const rlimit limit{20000, 20000};
+        ::setrlimit(RLIMIT_FSIZE, &limit);
+        options_.threads = 1;
+        const bool right = fails_with([&] { synthesize(folder_ / "a", options_); }, {"size limit", "ulimit -f"});
+        ::_exit(right ? 0 : 1);
+    }
+    int status = -1;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+    EXPECT_EQ(entries(folder_.path()), 0u);
+}
+
+} // namespace
+} // namespace scene
