@@ -32,9 +32,11 @@ Layout layout_of(const StoreColumns& columns) {
     const auto size = static_cast<size_t>(clips);
     SCENE_CHECK(columns.sessions.size() == size && columns.devices.size() == size && columns.label.size() == size &&
                     columns.city.size() == size && columns.fold.size() == size && columns.has_time.size() == size &&
-                    columns.time.size() == size * time_feature_count,
+                    columns.time.size() == size * time_feature_count &&
+                    (columns.recorded.empty() || columns.recorded.size() == size),
                 "the columns of a store have one entry per clip");
     const std::string names = dump(columns.names), sessions = dump(columns.sessions), devices = dump(columns.devices);
+    const std::string recorded = dump(columns.recorded.empty() ? std::vector<std::string>(size) : columns.recorded);
     const auto blob = [](const std::string& text) { return std::vector<int64_t>{static_cast<int64_t>(text.size())}; };
     Layout layout;
     layout.metadata = {{"format", std::string(store_format)},
@@ -53,13 +55,14 @@ Layout layout_of(const StoreColumns& columns) {
                       {"has_time", "U8", {clips}},
                       {"names", "U8", blob(names)},
                       {"sessions", "U8", blob(sessions)},
-                      {"devices", "U8", blob(devices)}};
+                      {"devices", "U8", blob(devices)},
+                      {"recorded", "U8", blob(recorded)}};
     append_bytes(layout.tail, columns.time);
     append_bytes(layout.tail, columns.label);
     append_bytes(layout.tail, columns.city);
     append_bytes(layout.tail, columns.fold);
     append_bytes(layout.tail, columns.has_time);
-    layout.tail += names + sessions + devices;
+    layout.tail += names + sessions + devices + recorded;
     return layout;
 }
 
@@ -129,6 +132,7 @@ StoreColumns read_columns(const SafetensorsFile& file) {
     columns.names = reader.string_column("names", clips);
     columns.sessions = reader.string_column("sessions", clips);
     columns.devices = reader.string_column("devices", clips);
+    if (file.contains("recorded")) columns.recorded = reader.string_column("recorded", clips);
     columns.label = reader.indices("label", clips, columns.classes.size());
     columns.city = reader.indices("city", clips, columns.cities.size());
     columns.fold = reader.indices("fold", clips, INT32_MAX);
@@ -159,6 +163,7 @@ void append_clip(StoreColumns& columns, const Dataset& dataset, const Clip& clip
     columns.city.push_back(dataset.city_index(clip.city));
     columns.fold.push_back(clip.fold);
     columns.has_time.push_back(clip.time ? 1 : 0);
+    columns.recorded.push_back(clip.time ? text_of(*clip.time) : "");
     const auto features = time_features(clip.time);
     columns.time.insert(columns.time.end(), features.begin(), features.end());
 }

@@ -7,6 +7,7 @@
 //   label    I32 [clips]  -1: unlabelled              city     I32 [clips]      index into cities, -1: unknown
 //   fold     I32 [clips]  -1: none                    has_time U8  [clips]
 //   names, sessions, devices   U8   JSON lists of strings, one per clip
+//   recorded                   U8   the same: "YYYY-MM-DD HH:MM:SS" or "" (the first stores have none)
 //   metadata: format, version, dataset, source, fit, and log_mel, classes, cities as JSON
 
 #include <cstdint>
@@ -34,8 +35,12 @@ struct StoreColumns {
     std::vector<int32_t> label, city, fold;            ///< [clips]
     std::vector<uint8_t> has_time;                     ///< [clips]
     std::vector<float> time;                           ///< [clips, 8]
+    /// [clips] "YYYY-MM-DD HH:MM:SS", "": unknown. May be left empty, which means unknown for every clip.
+    std::vector<std::string> recorded;
 
     int64_t clips() const { return static_cast<int64_t>(names.size()); }
+    /// Views that live as long as the columns.
+    ClipColumns clip_columns() const { return {label, fold, classes, sessions, city, cities, names}; }
 };
 
 /// The columns of a dataset, without its clips.
@@ -68,7 +73,7 @@ public:
     std::span<const float> logmel() const { return logmel_; } ///< [clips, frames, bands]
     std::span<const float> logmel(int64_t clip) const;        ///< [frames, bands]
 
-    ClipColumns clip_columns() const { return {columns_.label, columns_.fold, columns_.classes}; }
+    ClipColumns clip_columns() const { return columns_.clip_columns(); }
 
 private:
     FeatureStore(SafetensorsFile file, StoreColumns columns);

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numbers>
 
+#include <fmt/core.h>
+
 namespace scene {
 namespace {
 
@@ -53,6 +55,11 @@ std::optional<RecordTime> parse_record_time(std::string_view text) {
     const bool valid = time.hour >= 0 && time.hour < 24 && time.minute >= 0 && time.minute < 60 && time.second >= 0 &&
                        time.second < 61;
     return valid && text.empty() ? std::optional(time) : std::nullopt;
+}
+
+std::string text_of(const RecordTime& time) {
+    return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02}", time.year, time.month, time.day, time.hour, time.minute,
+                       time.second);
 }
 
 std::array<float, time_feature_count> time_features(const std::optional<RecordTime>& time) {

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace scene {
@@ -19,6 +20,9 @@ struct RecordTime {
 /// "YYYY-MM-DD HH:MM:SS" (also with T in the middle, without seconds, or without a time). Nothing if it is not a valid
 /// date and time in that form.
 std::optional<RecordTime> parse_record_time(std::string_view text);
+
+/// "YYYY-MM-DD HH:MM:SS"
+std::string text_of(const RecordTime& time);
 
 inline constexpr int time_feature_count = 8;
 

@@ -10,6 +10,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "data/grouped_splits.h"
+#include "data/official_split.h"
 #include "data/random_sequence.h"
 #include "kernels/atomic_file.h"
 #include "kernels/error.h"
@@ -151,11 +153,15 @@ Split make_split(const ClipColumns& clips, const SplitOptions& options) {
         (clips.label[i] < 0 ? unlabelled : labelled).push_back(static_cast<int32_t>(i));
     if (options.name == "simulation") return simulation(clips, labelled, unlabelled, options);
     if (options.name == "experiment") return experiment(clips, labelled, unlabelled, options);
+    if (options.name == "session") return session_split(clips, labelled, unlabelled, options);
+    if (options.name == "city") return city_split(clips, labelled, unlabelled, options);
+    if (options.name == "official") return official_split(clips, options);
     if (const int fold = fold_of(options.name); fold >= 0) {
         SCENE_CHECK(clips.fold.size() == clips.label.size(), "a fold split needs the folds");
         return held_out_fold(clips, labelled, unlabelled, fold, options);
     }
-    fail("split '{}' is not known; choose simulation, experiment or fold:K (as in fold:4)", options.name);
+    fail("split '{}' is not known; choose simulation, experiment, session, city, official or fold:K (as in fold:4)",
+         options.name);
 }
 
 ValidationSplit validation_split(std::span<const int32_t> indices, std::span<const int32_t> label, double share,

@@ -22,6 +22,10 @@ struct ClipColumns {
     std::span<const int32_t> label; ///< -1: unlabelled
     std::span<const int32_t> fold;  ///< -1: none
     std::vector<std::string> classes;
+    std::span<const std::string> session = {}; ///< empty text: unknown
+    std::span<const int32_t> city = {};        ///< index into `cities`, -1: unknown
+    std::vector<std::string> cities = {};
+    std::span<const std::string> name = {};
 };
 
 struct SplitOptions {
@@ -29,15 +33,26 @@ struct SplitOptions {
     ///               unlabelled (paper, section III-A: 870 / 6,960 / 870).
     /// "experiment": every labelled clip trains, all others unlabelled, no test (1,740 / 6,960).
     /// "fold:K":     the labelled clips of fold K test; of the other folds, `labelled_share` of every class trains with
-    /// its
-    ///               label and the rest without. Unlabelled clips of fold K are left out.
+    ///               its label and the rest without. Unlabelled clips of fold K are left out.
+    /// "session":    all clips of a recording session are on one side; about `test_share` of every class tests, as
+    ///               near as whole sessions come to it. Unlabelled clips of a session that tests are left out, because
+    ///               pseudo labels would carry it into the training; so are those whose session is unknown.
+    /// "city":       all clips of a city are on one side: `cities` test, or, if there are none, cities drawn so that
+    ///               about `test_share` of every class tests. Unlabelled clips of these or of unknown cities are left
+    ///               out.
+    /// "official":   the clips named in `test_list` test, those in `train_list` train; all others are left out.
     std::string name = "simulation";
     uint64_t seed = 1234;
     double labelled_share = 0.2;
+    double test_share = 0.5;
+    std::vector<std::string> cities = {};
+    /// CSV or TSV files with a column `filename` (as TAU's fold1_train.csv), or one file name per line. A name stands
+    /// for the clip of that name, or else for the only one whose last path component is the same.
+    std::filesystem::path train_list = {}, test_list = {};
 };
 
-/// The same options give the same split on every machine. Error: an unknown name, or a class that would have no clip to
-/// train on or to test.
+/// The same options give the same split on every machine. Error: an unknown name, a class that would have no clip to
+/// train on or to test, a labelled clip whose fold, session or city is needed and unknown, lists that do not fit.
 Split make_split(const ClipColumns& clips, const SplitOptions& options);
 
 /// A part of some clips held out to choose epochs by.

@@ -1,0 +1,265 @@
+// The splits "session", "city" and "official".
+
+#include <map>
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "data/feature_store.h"
+#include "data/splits.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/shared_data.h"
+#include "tests/support/temporary_folder.h"
+
+namespace scene {
+namespace {
+
+using test::fails_with;
+using Indices = std::vector<int32_t>;
+
+/// Clips with all that a split may ask for.
+struct Clips {
+    std::vector<int32_t> label, city;
+    std::vector<std::string> session, names, classes = {"a", "b"}, cities = {"Xi'an", "Hefei", "Jinan", "Sanya"};
+
+    void add(int32_t of_class, const std::string& of_session, int32_t of_city = -1, int count = 1) {
+        for (int i = 0; i < count; ++i) {
+            names.push_back("audio/clip" + std::to_string(label.size()) + ".wav");
+            label.push_back(of_class);
+            session.push_back(of_session);
+            city.push_back(of_city);
+        }
+    }
+    ClipColumns columns() const { return {label, {}, classes, session, city, cities, names}; }
+    Split split(const SplitOptions& options) const { return make_split(columns(), options); }
+    auto split_by(const SplitOptions& options) const {
+        return [=, this] { split(options); };
+    }
+};
+
+/// 20 sessions of each class with 1 to 7 labelled and some unlabelled clips in four cities; five sessions without
+/// labels; three clips of unknown session and city.
+Clips many_sessions() {
+    Clips clips;
+    for (int s = 0; s < 40; ++s) {
+        const std::string session = "s" + std::to_string(s);
+        clips.add(s % 2, session, s / 2 % 4, 1 + s * 5 % 7);
+        clips.add(-1, session, s / 2 % 4, s % 3);
+    }
+    for (int s = 0; s < 5; ++s) clips.add(-1, "u" + std::to_string(s), s % 4, 2);
+    clips.add(-1, "", -1, 3);
+    return clips;
+}
+
+std::set<std::string> sessions_of(const Clips& clips, const Indices& part) {
+    std::set<std::string> sessions;
+    for (int32_t clip : part) sessions.insert(clips.session[static_cast<size_t>(clip)]);
+    return sessions;
+}
+
+std::set<int32_t> cities_of(const Clips& clips, const Indices& part) {
+    std::set<int32_t> cities;
+    for (int32_t clip : part) cities.insert(clips.city[static_cast<size_t>(clip)]);
+    return cities;
+}
+
+template <typename T> std::set<T> common(const std::set<T>& a, const std::set<T>& b) {
+    std::set<T> out;
+    std::set_intersection(a.begin(), a.end(), b.begin(), b.end(), std::inserter(out, out.end()));
+    return out;
+}
+
+std::map<int, double> test_shares(const std::vector<int32_t>& label, const Split& split) {
+    std::map<int, double> tested, all;
+    for (int32_t clip : split.test) ++tested[label[static_cast<size_t>(clip)]];
+    for (int32_t c : label) ++all[c];
+    all.erase(-1);
+    for (auto& [c, count] : all) count = tested[c] / count;
+    return all;
+}
+
+TEST(SessionSplit, NoSessionIsOnBothSides) {
+    const Clips clips = many_sessions();
+    for (uint64_t seed : {1, 2, 3}) {
+        const Split split = clips.split({.name = "session", .seed = seed});
+        EXPECT_EQ(common(sessions_of(clips, split.labelled), sessions_of(clips, split.test)).size(), 0u);
+        EXPECT_EQ(common(sessions_of(clips, split.unlabelled), sessions_of(clips, split.test)).size(), 0u);
+        for (const Indices* part : {&split.labelled, &split.unlabelled, &split.test})
+            EXPECT_TRUE(std::is_sorted(part->begin(), part->end()));
+    }
+}
+
+TEST(SessionSplit, EveryLabelledClipIsUsedAndUnlabelledOnesOnlyWhereTheyCannotLeak) {
+    const Clips clips = many_sessions();
+    const Split split = clips.split({.name = "session"});
+    const std::set<std::string> tested = sessions_of(clips, split.test);
+    Indices labelled = split.labelled, unlabelled;
+    labelled.insert(labelled.end(), split.test.begin(), split.test.end());
+    std::sort(labelled.begin(), labelled.end());
+    Indices all_labelled;
+    for (size_t i = 0; i < clips.label.size(); ++i) {
+        if (clips.label[i] >= 0)
+            all_labelled.push_back(static_cast<int32_t>(i));
+        else if (!clips.session[i].empty() && !tested.contains(clips.session[i]))
+            unlabelled.push_back(static_cast<int32_t>(i));
+    }
+    EXPECT_EQ(labelled, all_labelled);
+    EXPECT_EQ(split.unlabelled, unlabelled);
+    EXPECT_TRUE(sessions_of(clips, split.unlabelled).contains("u0"));
+}
+
+TEST(SessionSplit, SharesAreMetAsCloselyAsSessionsAllow) {
+    const Clips clips = many_sessions(); // 80 clips of each class in sessions of at most 7
+    for (double share : {0.2, 0.5, 0.8})
+        for (const auto& [c, tested] : test_shares(clips.label, clips.split({.name = "session", .test_share = share})))
+            EXPECT_NEAR(tested, share, 0.05) << "class " << c;
+}
+
+TEST(SessionSplit, TheSeedDecidesAndNothingElse) {
+    const Clips clips = many_sessions();
+    EXPECT_EQ(clips.split({.name = "session", .seed = 5}), clips.split({.name = "session", .seed = 5}));
+    EXPECT_NE(clips.split({.name = "session", .seed = 5}).test, clips.split({.name = "session", .seed = 6}).test);
+    Clips four; // known draws, so that a change of the generator does not pass unseen
+    for (int s = 0; s < 8; ++s) four.add(s / 4, "s" + std::to_string(s));
+    EXPECT_EQ(four.split({.name = "session", .seed = 1234}).test, (Indices{1, 3, 4, 6}));
+}
+
+TEST(SessionSplit, ExtremeSharesLeaveEveryClassOnBothSides) {
+    Clips clips;
+    clips.add(0, "big", 0, 60);
+    clips.add(0, "other", 0, 60);
+    clips.add(1, "third", 0, 5);
+    clips.add(1, "both classes", 0, 5);
+    clips.add(0, "both classes", 0, 1);
+    for (double share : {0.01, 0.1, 0.9, 0.99})
+        for (const auto& [c, tested] : test_shares(clips.label, clips.split({.name = "session", .test_share = share})))
+            EXPECT_TRUE(tested > 0 && tested < 1) << "class " << c << ", share " << share;
+}
+
+TEST(SessionSplit, ImpossibleOnesSayWhich) {
+    Clips clips;
+    clips.add(0, "s1", 0, 4);
+    clips.add(0, "s2", 0, 4);
+    clips.add(1, "s3", 0, 4);
+    EXPECT_TRUE(fails_with(clips.split_by({.name = "session"}),
+                           {"split session", "class 'b'", "one session only, s3", "another split"}));
+    Clips unknown = clips;
+    unknown.add(1, "");
+    EXPECT_TRUE(fails_with(unknown.split_by({.name = "session"}), {"'audio/clip12.wav'", "label but no session"}));
+    for (std::string& session : unknown.session) session.clear();
+    EXPECT_TRUE(fails_with(unknown.split_by({.name = "session"}), {"no labelled clip has a session"}));
+    Clips absent = clips;
+    absent.classes.push_back("c");
+    absent.add(1, "s4");
+    EXPECT_TRUE(fails_with(absent.split_by({.name = "session"}), {"class 'c' has no labelled clips"}));
+    EXPECT_TRUE(fails_with(clips.split_by({.name = "session", .test_share = 0}), {"test share of 0"}));
+    EXPECT_TRUE(fails_with(clips.split_by({.name = "session", .test_share = 1}), {"test share of 1"}));
+    Clips chained; // three classes, each pair of which shares a session: two sides cannot hold them apart
+    chained.classes = {"a", "b", "c"};
+    for (int s = 0; s < 3; ++s) {
+        chained.add(s, "s" + std::to_string(s));
+        chained.add((s + 1) % 3, "s" + std::to_string(s));
+    }
+    EXPECT_TRUE(fails_with(chained.split_by({.name = "session"}), {"3 sessions", "every class on both sides"}));
+}
+
+TEST(CitySplit, HoldsOutTheCitiesNamed) {
+    const Clips clips = many_sessions();
+    const Split split = clips.split({.name = "city", .cities = {"hefei", "Xi'an"}});
+    EXPECT_EQ(cities_of(clips, split.test), (std::set<int32_t>{0, 1}));
+    EXPECT_EQ(cities_of(clips, split.labelled), (std::set<int32_t>{2, 3}));
+    EXPECT_EQ(cities_of(clips, split.unlabelled), (std::set<int32_t>{2, 3})); // and none of an unknown city
+}
+
+TEST(CitySplit, DrawsCitiesForTheShare) {
+    const Clips clips = many_sessions();
+    std::set<std::set<int32_t>> drawn;
+    for (uint64_t seed = 0; seed < 8; ++seed) {
+        const Split split = clips.split({.name = "city", .seed = seed});
+        EXPECT_EQ(cities_of(clips, split.test).size(), 2u);
+        EXPECT_EQ(common(cities_of(clips, split.test), cities_of(clips, split.labelled)).size(), 0u);
+        EXPECT_EQ(common(cities_of(clips, split.test), cities_of(clips, split.unlabelled)).size(), 0u);
+        drawn.insert(cities_of(clips, split.test));
+    }
+    EXPECT_GT(drawn.size(), 2u);
+}
+
+TEST(CitySplit, ImpossibleOnesNameClassAndCity) {
+    Clips clips;
+    clips.add(0, "s1", 0, 4);
+    clips.add(0, "s2", 1, 4);
+    clips.add(1, "s3", 2, 4);
+    clips.add(1, "s4", 2, 4);
+    EXPECT_TRUE(fails_with(clips.split_by({.name = "city"}), {"class 'b'", "one city only, Jinan"}));
+    EXPECT_TRUE(fails_with(clips.split_by({.name = "city", .cities = {"Jinan"}}),
+                           {"class 'a'", "to test on in Jinan", "one of Xi'an, Hefei"}));
+    EXPECT_TRUE(fails_with(clips.split_by({.name = "city", .cities = {"Jinan", "Hefei"}}),
+                           {"class 'b'", "in Jinan only", "none is left to train"}));
+    EXPECT_TRUE(fails_with(clips.split_by({.name = "city", .cities = {"Sanya"}}),
+                           {"recorded in 'Sanya'", "Xi'an, Hefei, Jinan"}));
+    clips.add(1, "s5");
+    EXPECT_TRUE(fails_with(clips.split_by({.name = "city"}), {"'audio/clip16.wav'", "no city"}));
+}
+
+class OfficialSplit : public testing::Test {
+protected:
+    OfficialSplit() {
+        for (int i = 0; i < 8; ++i) clips_.add(i % 2, "");
+        clips_.add(-1, "", -1, 2);
+    }
+    /// Writes the two lists and names them.
+    SplitOptions lists(const std::string& train, const std::string& test) const {
+        test::write_text(folder_ / "train.csv", train);
+        test::write_text(folder_ / "test.csv", test);
+        return {.name = "official", .train_list = folder_ / "train.csv", .test_list = folder_ / "test.csv"};
+    }
+
+    test::TemporaryFolder folder_;
+    Clips clips_;
+};
+
+TEST_F(OfficialSplit, TakesTausLists) {
+    const Split split = clips_.split(lists("filename\tscene_label\naudio/clip3.wav\tb\naudio/clip0.wav\ta\n"
+                                           "audio/clip8.wav\t\n",
+                                           "filename\r\nclip5.wav\r\nelsewhere/clip4.wav\r\n"));
+    EXPECT_EQ(split.labelled, (Indices{0, 3}));
+    EXPECT_EQ(split.unlabelled, (Indices{8}));
+    EXPECT_EQ(split.test, (Indices{4, 5}));
+}
+
+TEST_F(OfficialSplit, TakesPlainLists) {
+    const Split split = clips_.split(lists("clip0.wav\nclip1.wav\n", "clip6.wav\nclip7.wav\n"));
+    EXPECT_EQ(split.labelled, (Indices{0, 1}));
+    EXPECT_EQ(split.test, (Indices{6, 7}));
+}
+
+TEST_F(OfficialSplit, BadListsNameTheRow) {
+    const std::string train = "filename\nclip0.wav\nclip1.wav\n", test = "filename\nclip2.wav\nclip3.wav\n";
+    EXPECT_TRUE(fails_with(clips_.split_by({.name = "official"}), {"two lists", "--train-list"}));
+    EXPECT_TRUE(fails_with(clips_.split_by(lists(train, test + "nowhere.wav\n")), {"test.csv:4", "'nowhere.wav'"}));
+    EXPECT_TRUE(fails_with(clips_.split_by(lists(train, test + "clip1.wav\n")), {"test.csv:4", "train.csv:3", "once"}));
+    EXPECT_TRUE(fails_with(clips_.split_by(lists(train, test + "clip8.wav\n")), {"'clip8.wav'", "no label"}));
+    EXPECT_TRUE(fails_with(clips_.split_by(lists(train, "filename\nclip2.wav\n")), {"class 'b'", "test.csv"}));
+    EXPECT_TRUE(fails_with(clips_.split_by(lists("filename\nclip0.wav\n", test)), {"class 'b'", "train.csv"}));
+    EXPECT_TRUE(fails_with(clips_.split_by(lists("name,x\nclip0.wav,1\n", test)), {"wrong header", "name, x"}));
+    clips_.add(0, "");
+    clips_.names.back() = "more/clip0.wav";
+    EXPECT_TRUE(fails_with(clips_.split_by(lists(train, test)), {"train.csv:2", "several clips", "clip0.wav"}));
+}
+
+TEST(GroupedSplits, OnTheRealMetadata) {
+    const std::filesystem::path real = test::shared_data() / "cas2023/dev_metadata.csv";
+    if (!std::filesystem::exists(real)) GTEST_SKIP() << real << " is not there";
+    const Dataset dataset = read_dataset(real, {.require_audio = false});
+    StoreColumns columns = store_columns(dataset, {}, "loop");
+    for (const Clip& clip : dataset.clips) append_clip(columns, dataset, clip);
+    const Split split = make_split(columns.clip_columns(), {.name = "session"});
+    EXPECT_EQ(split.labelled.size() + split.test.size(), 1740u);
+    for (const auto& [c, tested] : test_shares(columns.label, split)) EXPECT_NEAR(tested, 0.5, 0.03);
+    // Two scenes were recorded in one city only.
+    EXPECT_TRUE(fails_with([&] { make_split(columns.clip_columns(), {.name = "city"}); },
+                           {"class 'Public square'", "one city only, Xi'an"}));
+}
+
+} // namespace
+} // namespace scene
