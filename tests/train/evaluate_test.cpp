@@ -100,6 +100,7 @@ TEST_F(TrainedModel, ThePredictorNeedsOnlyTheCheckpoint) {
     // The same clips by way of a store.
     StoreColumns columns = store_.columns();
     columns.names = {"a", "b", "c"};
+    columns.recorded.clear();
     columns.sessions = columns.devices = {"", "", ""};
     columns.label = columns.fold = {-1, -1, -1};
     columns.city = {1, -1, -1};
