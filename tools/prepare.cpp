@@ -1,12 +1,13 @@
 // scene prepare: a dataset's audio to one feature store.
 
-#include <map>
+#include <cmath>
 #include <memory>
 
 #include "data/audio.h"
 #include "data/dataset.h"
 #include "data/prepare.h"
 #include "tools/command.h"
+#include "tools/dataset_options.h"
 #include "tools/json_value.h"
 #include "tools/options.h"
 #include "tools/progress_display.h"
@@ -17,35 +18,11 @@ namespace {
 
 struct PrepareOptionsGiven {
     CommonOptions common;
-    std::string dataset, out, format = "auto", audio, fit = "loop", classes;
-    std::vector<std::string> columns;
+    DatasetFlags layout;
+    std::string dataset, out, fit = "loop";
+    double seconds = 10;
     bool skip_bad = false;
 };
-
-std::vector<std::string> split_at_commas(const std::string& text) {
-    std::vector<std::string> parts;
-    for (size_t begin = 0; !text.empty() && begin <= text.size();) {
-        const size_t comma = std::min(text.find(',', begin), text.size());
-        parts.push_back(text.substr(begin, comma - begin));
-        begin = comma + 1;
-    }
-    return parts;
-}
-
-DatasetOptions dataset_options(const PrepareOptionsGiven& given) {
-    DatasetOptions options;
-    options.format = given.format == "csv" ? "table" : given.format;
-    options.audio = given.audio;
-    options.classes = split_at_commas(given.classes);
-    for (const std::string& column : given.columns) {
-        const size_t equals = column.find('=');
-        const std::string meaning = column.substr(0, equals);
-        if (equals == std::string::npos || equals + 1 == column.size())
-            throw UsageError(fmt::format("--column {}: expected MEANING=HEADER, such as file=path", column));
-        options.columns[meaning] = column.substr(equals + 1);
-    }
-    return options;
-}
 
 JsonValue to_json(const PrepareReport& report, const std::string& out) {
     const auto list = [](const std::vector<ClipProblem>& problems) {
@@ -64,13 +41,22 @@ JsonValue to_json(const PrepareReport& report, const std::string& out) {
         .set("list", report.list.string());
 }
 
+/// The paper's features for clips of another length: as many whole hops as fit.
+LogMelSpec features_of(double seconds) {
+    LogMelSpec spec;
+    spec.samples = static_cast<int32_t>(std::llround(seconds * spec.sample_rate));
+    spec.frames = spec.samples / spec.hop;
+    return spec;
+}
+
 int run(const PrepareOptionsGiven& given) {
     const RuntimeSettings runtime = given.common.runtime();
-    const Dataset dataset = read_dataset(given.dataset, dataset_options(given));
+    const Dataset dataset = read_dataset(given.dataset, given.layout.options());
     const auto backend = open_backend(runtime, given.common.quiet);
     ProgressDisplay progress(given.common.quiet);
     const GracefulStop stop;
     PrepareOptions options;
+    options.spec = features_of(given.seconds);
     options.fit = fit_rule_from_name(given.fit);
     options.threads = static_cast<int>(runtime.threads);
     options.skip_bad = given.skip_bad;
@@ -108,17 +94,13 @@ void add_prepare_command(CommandLine& line) {
         "  scene prepare ESC-50/meta/esc50.csv esc50.store --audio ESC-50/audio\n"
         "  scene prepare clips.csv own.store --format csv --column file=path --column label=scene\n"
         "  scene prepare folder_per_class own.store\n"
-        "Shorter clips repeat until they are 10 s long (--fit zero: zeros follow), longer ones are cut there.",
+        "Shorter clips repeat until they are --seconds long (--fit zero: zeros follow), longer ones are cut there.",
         [given] { return run(*given); });
     arguments.add("dataset", given->dataset, "metadata file, or a folder with one or with one folder per class")
         .required();
     arguments.add("out", given->out, "the store to write").required();
-    arguments.add("--format", given->format, "layout of the dataset")
-        .choices({"auto", "cas2023", "esc50", "tau", "csv", "folder"});
-    arguments.add("--audio", given->audio, "folder of the audio files (default: beside the metadata)");
-    arguments.add_list("--column", given->columns,
-                       "csv: MEANING=HEADER for file, label, city, time, fold, session, device; may be repeated");
-    arguments.add("--classes", given->classes, "csv, folder: class names in order, A,B,C (default: all, sorted)");
+    add_dataset_options(arguments, given->layout);
+    arguments.add("--seconds", given->seconds, "length of every clip (default: 10)").range(1, 3600);
     arguments.add("--fit", given->fit, "how a short clip is filled").choices({"loop", "zero"});
     arguments.add_flag("--skip-bad", given->skip_bad, "leave out clips that cannot be read, in place of exit 1");
     add_common_options(arguments, given->common);
