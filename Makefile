@@ -50,6 +50,9 @@ help:
 	@echo "make test          install what is missing, build, run every test"
 	@echo "make demo          install what is missing, build, train System #4 on synthetic scenes"
 	@echo "make test-ROOM     the tests of one room: $(TESTED)"
+	@echo "make test-cuda_on_cpu   the CUDA kernels, run on the CPU: races, bounds, results"
+	@echo "make mutation-test plants faults in the CUDA kernels and requires that their tests find them"
+	@echo "make cuda-objects  compiles the CUDA kernels, where there is an nvcc"
 	@echo "make fuzz          the parsers on damaged files, under AddressSanitizer"
 	@echo "make format        clang-format on all sources; make check-format only looks"
 	@echo "make install       scene and its configs to PREFIX ($(PREFIX))"
@@ -103,9 +106,11 @@ fuzz: $(FUZZERS)
 dependencies:
 	@tools/install_dependencies.sh
 
--include tests/cuda_on_cpu.mk
+-include kernels/cuda/cuda.mk
+include tests/cuda_on_cpu.mk
 
 .PHONY: programs
+programs: $(CUDA_OBJECTS) $(EMULATED)
 programs: $(BUILD)/scene $(TESTED:%=$(BUILD)/tests/%_tests) $(FUZZERS)
 
 test: dependencies

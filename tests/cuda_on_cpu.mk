@@ -7,14 +7,14 @@ emulated_tests   := $(wildcard tests/cuda_on_cpu/*_test.cpp) tests/main.cpp
 emulator         := $(filter-out $(emulated_tests),$(wildcard tests/cuda_on_cpu/*.cpp))
 tests_of_races   := $(emulated_tests)
 tests_of_address := $(filter-out %/access_checker_test.cpp,$(emulated_tests))
-emulated_flags   := -std=c++20 -march=$(ARCH) -O1 -Wall -Wextra -Werror -Wno-unknown-pragmas -I. \
-                    -Itests/cuda_on_cpu/stand_ins -MMD -MP $(CXXFLAGS)
+emulated_flags   := -std=c++20 -march=$(ARCH) -O1 -Wall -Wextra -Werror -Wno-unknown-pragmas -Wno-attributes \
+                    -I. -Itests/cuda_on_cpu/stand_ins -MMD -MP $(CXXFLAGS)
 emulated_libs    := -ldnnl -lfmt -fopenmp -lgtest
 emulated_objects := $(BUILD)/cuda_on_cpu
 
 $(emulated_objects)/%.o: %.cpp
 	@mkdir -p $(@D)
-	$(CXX) $(emulated_flags) -c $< -o $@
+	$(CXX) $(emulated_flags) -O0 -c $< -o $@
 
 # $(1): name, $(2): flags of kernels, $(3): flags of the emulator and of the link
 define emulated_program
@@ -24,8 +24,9 @@ $(emulated_objects)/$(1)/%.cu.o: %.cu
 $(emulated_objects)/$(1)/%.o: %.cpp
 	@mkdir -p $$(@D)
 	$$(CXX) $$(emulated_flags) $(3) -c $$< -o $$@
-$(BUILD)/tests/cuda_on_cpu_$(1)_tests: $(emulated_kernels:%=$(emulated_objects)/$(1)/%.o) \
-        $(emulator:%.cpp=$(emulated_objects)/$(1)/%.o) $(tests_of_$(1):%.cpp=$(emulated_objects)/%.o) $(BUILD)/libkernels.a
+objects_of_$(1) := $(emulated_kernels:%=$(emulated_objects)/$(1)/%.o) $(emulator:%.cpp=$(emulated_objects)/$(1)/%.o) \
+        $(tests_of_$(1):%.cpp=$(emulated_objects)/%.o) $(BUILD)/libkernels.a
+$(BUILD)/tests/cuda_on_cpu_$(1)_tests: $$(objects_of_$(1))
 	@mkdir -p $$(@D)
 	$$(CXX) $(3) $$^ $$(emulated_libs) -o $$@
 endef
@@ -33,8 +34,12 @@ $(eval $(call emulated_program,races,-fsanitize=thread,))
 $(eval $(call emulated_program,address,-fsanitize=address,-fsanitize=address))
 
 EMULATED := $(if $(SANITIZE),,$(BUILD)/tests/cuda_on_cpu_races_tests $(BUILD)/tests/cuda_on_cpu_address_tests)
-programs: $(EMULATED)
 
-.PHONY: test-cuda_on_cpu
+.PHONY: test-cuda_on_cpu mutation-test
 test-cuda_on_cpu: $(EMULATED)
 	@tests/run_tests.sh $^
+
+# Plants faults in the kernels and requires that the tests find them: minutes, so not a part of `make test`.
+mutation-test: $(BUILD)/tests/cuda_on_cpu_races_tests
+	@CXX="$(CXX)" FLAGS="$(emulated_flags) -fsanitize=thread" LIBS="$(emulated_libs)" OBJECTS="$(objects_of_races)" \
+	    OUT=$(BUILD)/mutants tests/cuda_on_cpu/mutate.sh

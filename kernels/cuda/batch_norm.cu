@@ -119,7 +119,7 @@ __global__ void __launch_bounds__(block_threads)
     finalize(float* scale, float* shift, float* inv_std, float* running_mean, float* running_variance,
              const float* mean, const float* variance, const float* gamma, const float* beta, int channels,
              float unbiased, float momentum, float epsilon) {
-    const int c = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+    const int c = static_cast<int>(thread_in_grid());
     if (c >= channels) return;
     const float inverse = 1.0f / sqrtf(variance[c] + epsilon);
     const float a = gamma[c] * inverse;
@@ -133,19 +133,16 @@ __global__ void __launch_bounds__(block_threads)
 __global__ void __launch_bounds__(block_threads)
     fold(float* scale, float* shift, const float* mean, const float* variance, const float* gamma, const float* beta,
          int channels, float epsilon) {
-    const int c = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+    const int c = static_cast<int>(thread_in_grid());
     if (c >= channels) return;
     const float a = gamma[c] / sqrtf(variance[c] + epsilon);
     scale[c] = a;
     shift[c] = beta[c] - mean[c] * a;
 }
 
-dim3 blocks_over(int64_t count) { return dim3(static_cast<unsigned>(divide_up(count, block_threads))); }
-
 // ---- forward ------------------------------------------------------------------------------------------------------
 
-/// relu that lets NaN pass.
-__device__ float rectified(float z, bool relu) { return relu && 0.0f > z ? 0.0f : z; }
+__device__ float after_relu(float z, bool relu) { return relu ? rectified(z) : z; }
 
 template <typename T, int V> __global__ void __launch_bounds__(block_threads)
     normalize_rows(T* y, const T* x, const float* scale, const float* shift, int64_t rows, int64_t rows_per_piece,
@@ -164,7 +161,7 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
         load(value, x + at);
         mask.factors(factor, at);
 #pragma unroll
-        for (int v = 0; v < V; ++v) value[v] = rectified(fmaf(a[v], value[v], b[v]), relu) * factor[v];
+        for (int v = 0; v < V; ++v) value[v] = after_relu(fmaf(a[v], value[v], b[v]), relu) * factor[v];
         store(y + at, value);
     }
 }
@@ -199,7 +196,7 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
             }
         }
 #pragma unroll
-        for (int v = 0; v < V; ++v) value[v] = rectified(largest[v], relu);
+        for (int v = 0; v < V; ++v) value[v] = after_relu(largest[v], relu);
         store(y + row * channels + channel, value);
     }
 }

@@ -85,6 +85,14 @@ template <int S, typename Finish> __global__ void __launch_bounds__(finish_chann
     finish(static_cast<int>(blockIdx.y), channel, sum);
 }
 
+template <int S, typename Finish> void launch_add_pieces(const Finish& finish, const float* partial, int64_t groups,
+                                                         int64_t pieces, int64_t channels, cudaStream_t stream) {
+    const dim3 grid(static_cast<unsigned>(divide_up(channels, finish_channels)), static_cast<unsigned>(groups));
+    launch(add_pieces<S, Finish>, grid, dim3(finish_channels, finish_rows),
+           finish_channels * finish_rows * S * sizeof(double), stream, finish, partial, static_cast<int>(pieces),
+           static_cast<int>(channels));
+}
+
 template <int V, int S, typename Terms, typename Finish>
 void launch_column_sums(const Finish& finish, const Terms& terms, float* partial, int64_t groups, int64_t rows,
                         int64_t channels, cudaStream_t stream) {
@@ -92,10 +100,7 @@ void launch_column_sums(const Finish& finish, const Terms& terms, float* partial
     const size_t shared = size_t{blocks.block.x} * blocks.block.y * S * V * sizeof(float);
     launch(sum_pieces<V, S, Terms>, blocks.grid, blocks.block, shared, stream, partial, terms, rows,
            blocks.rows_per_piece, static_cast<int>(channels));
-    const dim3 grid(static_cast<unsigned>(divide_up(channels, finish_channels)), static_cast<unsigned>(groups));
-    launch(add_pieces<S, Finish>, grid, dim3(finish_channels, finish_rows),
-           finish_channels * finish_rows * S * sizeof(double), stream, finish, partial,
-           static_cast<int>(blocks.pieces()), static_cast<int>(channels));
+    launch_add_pieces<S>(finish, partial, groups, blocks.pieces(), channels, stream);
 }
 
 } // namespace scene::cuda

@@ -104,6 +104,12 @@ __device__ inline float block_max(float value, float* shared) {
     return largest;
 }
 
+/// This thread's number in a grid of one-dimensional blocks.
+__device__ inline int64_t thread_in_grid() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
+
+/// relu that lets NaN pass.
+__device__ inline float rectified(float z) { return 0.0f > z ? 0.0f : z; }
+
 // ---- dropout ----------------------------------------------------------------------------------------------------
 
 /// What a thread needs to draw masks; made on the host, completed by `read_control` on the device.

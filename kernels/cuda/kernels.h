@@ -12,11 +12,46 @@
 // they do.
 // - Reductions have a fixed order that depends on shapes and element types alone.
 
+#include <cstddef>
+#include <vector>
+
 #include <cuda_runtime.h>
 
 #include "kernels/backend.h"
 
 namespace scene::cuda {
+
+// ---- features -----------------------------------------------------------------------------------------------------
+/// Window, twiddle factors and filter bank of a spec, to be copied to device memory, 16-byte aligned, once.
+std::vector<std::byte> log_mel_table(const LogMelSpec& spec);
+size_t log_mel_scratch_bytes(int64_t clips, const LogMelSpec& spec);
+/// out [N, frames, bands] f32, wave [N, samples] f32; table U8: log_mel_table(spec).
+void log_mel(Tensor out, Tensor wave, Tensor table, Tensor scratch, const LogMelSpec& spec, cudaStream_t stream);
+/// All f32.
+void deltas(Tensor out, Tensor x, cudaStream_t stream);
+
+// ---- batches ------------------------------------------------------------------------------------------------------
+void gather_rows(Tensor rows, Tensor table, Tensor order, Tensor control, cudaStream_t stream);
+void scatter_rows(Tensor table, Tensor rows, Tensor order, Tensor control, cudaStream_t stream);
+void advance(Tensor control, uint32_t batch, uint32_t steps, cudaStream_t stream);
+void fill_zero(Tensor x, cudaStream_t stream);
+
+// ---- convolution of few input channels ----------------------------------------------------------------------------
+/// Whether these kernels can: at most 4 input channels, 256 output channels, stride 2, and weights that fit into shared
+/// memory.
+bool conv2d_thin_suits(const Conv2dShape& shape);
+/// y = conv(x, w), with bias (f32 [K], may be absent) and then the relu; w is of x's type.
+void conv2d_thin_forward(Tensor y, Tensor x, Tensor w, Tensor bias, bool relu, const Conv2dShape& shape,
+                         cudaStream_t stream);
+void conv2d_thin_data_grad(Tensor dx, Tensor dy, Tensor w, const Conv2dShape& shape, cudaStream_t stream);
+size_t conv2d_thin_weight_grad_scratch_bytes(const Conv2dShape& shape);
+/// dw [K, R, S, C] f32.
+void conv2d_thin_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scratch, const Conv2dShape& shape,
+                             cudaStream_t stream);
+/// folded_w, F32 or F16, = w * scale[k]; w F32 or F16.
+void fold_conv_weights(Tensor folded_w, Tensor w, Tensor scale, cudaStream_t stream);
+/// to = from between F32 and F16, of one shape.
+void convert(Tensor to, Tensor from, cudaStream_t stream);
 
 // ---- batch norm ---------------------------------------------------------------------------------------------------
 size_t batch_norm_statistics_scratch_bytes(const Shape& x);
@@ -34,10 +69,62 @@ void batch_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dy, Tens
                          Tensor scale, Tensor shift, Tensor scratch, const NormEpilogue& epilogue, Tensor control,
                          cudaStream_t stream);
 
-// ---- loss ---------------------------------------------------------------------------------------------------------
+// ---- squeeze and excitation ---------------------------------------------------------------------------------------
+/// For se_squeeze and se_excite_backward_gate of x [N, H, W, C].
+size_t se_scratch_bytes(const Shape& x);
+void se_squeeze(Tensor pooled, Tensor x, Tensor scale, Tensor shift, Tensor scratch, cudaStream_t stream);
+void se_excite_forward(Tensor y, Tensor x, Tensor scale, Tensor shift, Tensor gate, bool avg_pool, cudaStream_t stream);
+void se_excite_backward_gate(Tensor dgate, Tensor dy, Tensor x, Tensor scale, Tensor shift, Tensor gate, bool avg_pool,
+                             Tensor scratch, cudaStream_t stream);
+void se_excite_backward(Tensor dz, Tensor dy, Tensor x, Tensor scale, Tensor shift, Tensor gate, Tensor dpooled,
+                        bool avg_pool, cudaStream_t stream);
+
+// ---- pooling: y and dy may be F32 where x and dx are F16 ----------------------------------------------------------
+void token_pool_forward(Tensor y, Tensor x, cudaStream_t stream);
+void token_pool_backward(Tensor dx, Tensor dy, cudaStream_t stream);
+void token_max_forward(Tensor y, Tensor argmax, Tensor x, cudaStream_t stream);
+void token_max_backward(Tensor dx, Tensor dy, Tensor argmax, cudaStream_t stream);
+
+// ---- linear, besides the matrix products --------------------------------------------------------------------------
+/// y [M, O] = dropout(activation(y + bias)), in place; bias f32 [O] may be absent.
+void linear_epilogue(Tensor y, Tensor bias, Activation activation, Dropout dropout, Tensor control,
+                     cudaStream_t stream);
+void linear_activation_backward(Tensor dpre, Tensor dy, Tensor y, Activation activation, Dropout dropout,
+                                Tensor control, cudaStream_t stream);
+/// dbias [O] f32 = column sums of dpre [M, O].
+size_t linear_bias_grad_scratch_bytes(const Shape& dpre);
+void linear_bias_grad(Tensor dbias, Tensor dpre, Tensor scratch, cudaStream_t stream);
+
+// ---- transformer encoder ------------------------------------------------------------------------------------------
+/// One head's q, k, v and T x T probabilities must fit into a block's 227 KB of shared memory.
+void attention_forward(Tensor out, Tensor qkv, int heads, Dropout dropout, Tensor control, cudaStream_t stream);
+void attention_backward(Tensor dqkv, Tensor dout, Tensor qkv, int heads, Dropout dropout, Tensor control,
+                        cudaStream_t stream);
+void layer_norm_forward(Tensor y, Tensor moments, Tensor x, Tensor branch, Tensor gamma, Tensor beta, float epsilon,
+                        Dropout dropout, Tensor control, cudaStream_t stream);
+size_t layer_norm_backward_scratch_bytes(const Shape& x);
+void layer_norm_backward(Tensor dx, Tensor dbranch, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor moments, Tensor x,
+                         Tensor branch, Tensor gamma, Dropout dropout, Tensor control, Tensor scratch,
+                         cudaStream_t stream);
+
+// ---- fusion head --------------------------------------------------------------------------------------------------
+/// The table is f32, y an activation. An index beyond the table gives NaN: a device cannot throw.
+void embedding_forward(Tensor y, Tensor table, Tensor index, cudaStream_t stream);
+void embedding_backward(Tensor dtable, Tensor dy, Tensor index, cudaStream_t stream);
+/// At most 8 parts.
+void concat_columns(Tensor y, const std::vector<Tensor>& parts, cudaStream_t stream);
+void split_columns(const std::vector<Tensor>& parts, Tensor y, cudaStream_t stream);
+
+// ---- loss, metrics, optimiser -------------------------------------------------------------------------------------
 /// logits and dlogits are activations.
 void softmax_loss(Tensor dlogits, Tensor loss, Tensor probabilities, Tensor logits, Tensor target, Tensor weight,
                   float smoothing, Tensor control, cudaStream_t stream);
 void softmax(Tensor probabilities, Tensor logits, cudaStream_t stream);
+void accumulate_metrics(Tensor loss_sum, Tensor confusion, Tensor loss, Tensor probabilities, Tensor target,
+                        cudaStream_t stream);
+void hard_sample_weights(Tensor weight, Tensor probabilities, Tensor member, cudaStream_t stream);
+size_t adam_scratch_bytes();
+void adam(Tensor parameters, Tensor first_moment, Tensor second_moment, Tensor parameters_half, Tensor gradients,
+          Tensor control, const AdamSettings& settings, Tensor scratch, cudaStream_t stream);
 
 } // namespace scene::cuda

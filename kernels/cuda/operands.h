@@ -4,6 +4,8 @@
 // layout of blocks over rows x channels.
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <string>
 
 #include "kernels/cuda/device.h"
@@ -132,8 +134,15 @@ struct RowBlocks {
 };
 
 /// Elementwise passes: many short blocks.
-inline RowBlocks elementwise_blocks(int64_t rows, int64_t channels, int width) {
-    return {1, rows, channels, width, 32, 4};
+inline RowBlocks elementwise_blocks(int64_t rows, int64_t channels, int width, int64_t groups = 1) {
+    return {groups, rows, channels, width, 32, 4};
+}
+
+/// A grid of blocks of `block_threads` threads, one thread for each of `count` items.
+inline dim3 blocks_over(int64_t count) {
+    const int64_t blocks = divide_up(count, block_threads);
+    SCENE_CHECK(count > 0 && blocks <= 0x7FFFFFFF, "a grid over " + std::to_string(count) + " items");
+    return dim3(static_cast<unsigned>(blocks));
 }
 
 } // namespace scene::cuda

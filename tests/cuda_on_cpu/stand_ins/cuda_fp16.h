@@ -13,7 +13,7 @@ struct alignas(4) __half2 {
 using half = __half;
 using half2 = __half2;
 
-inline float __half2float(__half h) { return static_cast<float>(h.value); }
-inline __half __float2half_rn(float f) { return {static_cast<_Float16>(f)}; }
-inline float2 __half22float2(__half2 h) { return {__half2float(h.x), __half2float(h.y)}; }
-inline __half2 __floats2half2_rn(float x, float y) { return {__float2half_rn(x), __float2half_rn(y)}; }
+__forceinline__ float __half2float(__half h) { return static_cast<float>(h.value); }
+__forceinline__ __half __float2half_rn(float f) { return {static_cast<_Float16>(f)}; }
+__forceinline__ float2 __half22float2(__half2 h) { return {__half2float(h.x), __half2float(h.y)}; }
+__forceinline__ __half2 __floats2half2_rn(float x, float y) { return {__float2half_rn(x), __float2half_rn(y)}; }

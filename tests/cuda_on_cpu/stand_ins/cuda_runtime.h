@@ -14,8 +14,10 @@
 #include "tests/cuda_on_cpu/emulator.h"
 
 #define __global__
-#define __device__
+// Inlined for the checker of accesses: what a call returns or takes by value is copied behind its back.
+#define __device__ __attribute__((always_inline))
 #define __host__
+#define __grid_constant__
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
 #define __align__(bytes) alignas(bytes)
@@ -44,8 +46,8 @@ struct alignas(16) uint4 {
 struct alignas(16) double2 {
     double x, y;
 };
-inline float2 make_float2(float x, float y) { return {x, y}; }
-inline double2 make_double2(double x, double y) { return {x, y}; }
+__forceinline__ float2 make_float2(float x, float y) { return {x, y}; }
+__forceinline__ double2 make_double2(double x, double y) { return {x, y}; }
 
 static constexpr const emulator::Index3& threadIdx = emulator::thread_index;
 static constexpr const emulator::Index3& blockIdx = emulator::block_index;
@@ -223,7 +225,7 @@ template <typename T> T atomicMax(T* at, T value) {
     return emulator::change_atomically(at, [&](T before) { return before > value ? before : value; });
 }
 
-template <typename T> T __ldg(const T* at) { return *at; }
+template <typename T> __forceinline__ T __ldg(const T* at) { return *at; }
 inline void __threadfence() {}
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 inline float __uint_as_float(unsigned bits) {

@@ -1,0 +1,189 @@
+#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/operands.h"
+
+namespace scene::cuda {
+namespace {
+
+/// One block computes one head of one clip; its queries, keys and values and all its T x T probabilities are in shared
+/// memory. Rows there have an odd number of floats, so that a column is spread over the banks.
+struct Head {
+    int tokens, size, features; ///< T, D/heads, D
+    float scale;                ///< 1/sqrt(D/heads)
+
+    __host__ __device__ int vector_stride() const { return size | 1; }
+    __host__ __device__ int score_stride() const { return tokens | 1; }
+    __host__ __device__ int vectors() const { return tokens * vector_stride(); }
+    __host__ __device__ int scores() const { return tokens * score_stride(); }
+};
+
+/// to [T, vector_stride] = the head's part of rows of `stride` elements.
+template <typename T> __device__ void load_rows(float* to, const T* from, const Head& head, int stride) {
+    for (int i = static_cast<int>(threadIdx.x); i < head.tokens * head.size; i += static_cast<int>(blockDim.x)) {
+        const int t = i / head.size, d = i % head.size;
+        to[t * head.vector_stride() + d] = to_float(from[static_cast<int64_t>(t) * stride + d]);
+    }
+}
+
+__device__ float dot(const float* a, const float* b, int count) {
+    float sum = 0;
+    for (int i = 0; i < count; ++i) sum = fmaf(a[i], b[i], sum);
+    return sum;
+}
+
+/// p [T, score_stride] = softmax over j of q_i k_j*scale; q and k are there after a barrier of the caller's. Ends with
+/// a barrier.
+__device__ void probabilities(float* p, const float* q, const float* k, const Head& head) {
+    const int tokens = head.tokens, stride = head.vector_stride();
+    for (int i = static_cast<int>(threadIdx.x); i < tokens * tokens; i += static_cast<int>(blockDim.x)) {
+        const int row = i / tokens, column = i % tokens;
+        p[row * head.score_stride() + column] = dot(q + row * stride, k + column * stride, head.size) * head.scale;
+    }
+    __syncthreads();
+    for (int row = static_cast<int>(threadIdx.x); row < tokens; row += static_cast<int>(blockDim.x)) {
+        float* scores = p + row * head.score_stride();
+        float largest = scores[0], sum = 0;
+        for (int j = 1; j < tokens; ++j) largest = larger(largest, scores[j]);
+        for (int j = 0; j < tokens; ++j) sum += scores[j] = expf(scores[j] - largest);
+        const float reciprocal = 1.0f / sum;
+        for (int j = 0; j < tokens; ++j) scores[j] *= reciprocal;
+    }
+    __syncthreads();
+}
+
+template <typename T> __global__ void __launch_bounds__(block_threads)
+    attend(T* out, const T* qkv, Head head, DropoutMask mask) {
+    float* q = dynamic_shared<float>();
+    float* k = q + head.vectors();
+    float* v = k + head.vectors();
+    float* p = v + head.vectors();
+    const int heads = static_cast<int>(gridDim.x), h = static_cast<int>(blockIdx.x), n = static_cast<int>(blockIdx.y);
+    const int tokens = head.tokens, stride = head.vector_stride();
+    const T* from = qkv + static_cast<int64_t>(n) * tokens * 3 * head.features + h * head.size;
+    mask.read_control();
+    load_rows(q, from, head, 3 * head.features);
+    load_rows(k, from + head.features, head, 3 * head.features);
+    load_rows(v, from + 2 * head.features, head, 3 * head.features);
+    __syncthreads();
+    probabilities(p, q, k, head);
+    const int64_t first_element = (static_cast<int64_t>(n) * heads + h) * tokens * tokens;
+    for (int i = static_cast<int>(threadIdx.x); i < tokens * tokens; i += static_cast<int>(blockDim.x))
+        p[i / tokens * head.score_stride() + i % tokens] *= mask.factor(first_element + i);
+    __syncthreads();
+    for (int i = static_cast<int>(threadIdx.x); i < tokens * head.size; i += static_cast<int>(blockDim.x)) {
+        const int t = i / head.size, d = i % head.size;
+        float sum = 0;
+        for (int j = 0; j < tokens; ++j) sum = fmaf(p[t * head.score_stride() + j], v[j * stride + d], sum);
+        out[(static_cast<int64_t>(n) * tokens + t) * head.features + h * head.size + d] = from_float<T>(sum);
+    }
+}
+
+template <typename T> __global__ void __launch_bounds__(block_threads)
+    attend_backward(T* dqkv, const T* dout, const T* qkv, Head head, DropoutMask mask) {
+    float* q = dynamic_shared<float>();
+    float* k = q + head.vectors();
+    float* v = k + head.vectors();
+    float* dy = v + head.vectors();
+    float* p = dy + head.vectors();
+    float* dscore = p + head.scores();
+    const int heads = static_cast<int>(gridDim.x), h = static_cast<int>(blockIdx.x), n = static_cast<int>(blockIdx.y);
+    const int tokens = head.tokens, stride = head.vector_stride(), score_stride = head.score_stride();
+    const int64_t start = static_cast<int64_t>(n) * tokens * 3 * head.features + h * head.size;
+    mask.read_control();
+    load_rows(q, qkv + start, head, 3 * head.features);
+    load_rows(k, qkv + start + head.features, head, 3 * head.features);
+    load_rows(v, qkv + start + 2 * head.features, head, 3 * head.features);
+    load_rows(dy, dout + static_cast<int64_t>(n) * tokens * head.features + h * head.size, head, head.features);
+    __syncthreads();
+    probabilities(p, q, k, head);
+
+    // dscore = the gradient of the probabilities after dropout, for now.
+    const int64_t first_element = (static_cast<int64_t>(n) * heads + h) * tokens * tokens;
+    for (int i = static_cast<int>(threadIdx.x); i < tokens * tokens; i += static_cast<int>(blockDim.x)) {
+        const int row = i / tokens, column = i % tokens;
+        dscore[row * score_stride + column] =
+            dot(dy + row * stride, v + column * stride, head.size) * mask.factor(first_element + i);
+    }
+    __syncthreads();
+    // dscore = p*(dp - sum_j p_j dp_j)*scale, and p the probabilities after dropout.
+    for (int row = static_cast<int>(threadIdx.x); row < tokens; row += static_cast<int>(blockDim.x)) {
+        float* of_row = dscore + row * score_stride;
+        float* p_row = p + row * score_stride;
+        const float inner = dot(p_row, of_row, tokens);
+        for (int j = 0; j < tokens; ++j) {
+            of_row[j] = p_row[j] * (of_row[j] - inner) * head.scale;
+            p_row[j] *= mask.factor(first_element + static_cast<int64_t>(row) * tokens + j);
+        }
+    }
+    __syncthreads();
+    for (int i = static_cast<int>(threadIdx.x); i < tokens * head.size; i += static_cast<int>(blockDim.x)) {
+        const int t = i / head.size, d = i % head.size;
+        float dquery = 0, dkey = 0, dvalue = 0;
+        for (int j = 0; j < tokens; ++j) {
+            dquery = fmaf(dscore[t * score_stride + j], k[j * stride + d], dquery);
+            dkey = fmaf(dscore[j * score_stride + t], q[j * stride + d], dkey);
+            dvalue = fmaf(p[j * score_stride + t], dy[j * stride + d], dvalue);
+        }
+        T* to = dqkv + start + static_cast<int64_t>(t) * 3 * head.features + d;
+        to[0] = from_float<T>(dquery);
+        to[head.features] = from_float<T>(dkey);
+        to[2 * head.features] = from_float<T>(dvalue);
+    }
+}
+
+/// The most shared memory of a block on compute capability 9.0.
+constexpr size_t most_shared_bytes = 227 * 1024;
+
+struct Problem {
+    Head head;
+    dim3 grid;
+    int64_t clips, tokens, features;
+
+    Problem(const Tensor& qkv, int heads) {
+        check_rank(qkv, 3, "qkv");
+        clips = qkv.shape[0], tokens = qkv.shape[1], features = qkv.shape[2] / 3;
+        SCENE_CHECK(heads > 0 && qkv.shape[2] % (3 * heads) == 0,
+                    "qkv " + qkv.shape.text() + " does not split into q, k, v of " + std::to_string(heads) + " heads");
+        SCENE_CHECK(clips > 0 && clips <= 65535, "attention over " + std::to_string(clips) + " clips");
+        const auto size = static_cast<int>(features / heads);
+        head = {static_cast<int>(tokens), size, static_cast<int>(features), 1.0f / std::sqrt(static_cast<float>(size))};
+        grid = dim3(static_cast<unsigned>(heads), static_cast<unsigned>(clips));
+    }
+    size_t shared_bytes(int vectors, int scores) const {
+        const size_t bytes = (static_cast<size_t>(vectors * head.vectors()) +
+                              static_cast<size_t>(scores) * static_cast<size_t>(head.scores())) *
+                             sizeof(float);
+        SCENE_CHECK(bytes <= most_shared_bytes,
+                    "attention over " + std::to_string(tokens) + " tokens needs more shared memory than a block has");
+        return bytes;
+    }
+};
+
+} // namespace
+
+void attention_forward(Tensor out, Tensor qkv, int heads, Dropout dropout, Tensor control, cudaStream_t stream) {
+    const Problem problem(qkv, heads);
+    check_tensor(out, qkv.dtype, {problem.clips, problem.tokens, problem.features}, "out");
+    const DropoutMask mask = mask_of(dropout, control);
+    with_activation_type(qkv, [&](auto type) {
+        using T = decltype(type);
+        launch(attend<T>, problem.grid, dim3(block_threads), problem.shared_bytes(3, 1), stream,
+               static_cast<T*>(out.data), static_cast<const T*>(qkv.data), problem.head, mask);
+    });
+}
+
+void attention_backward(Tensor dqkv, Tensor dout, Tensor qkv, int heads, Dropout dropout, Tensor control,
+                        cudaStream_t stream) {
+    const Problem problem(qkv, heads);
+    check_tensor(dqkv, qkv.dtype, qkv.shape, "dqkv");
+    check_tensor(dout, qkv.dtype, {problem.clips, problem.tokens, problem.features}, "dout");
+    const DropoutMask mask = mask_of(dropout, control);
+    with_activation_type(qkv, [&](auto type) {
+        using T = decltype(type);
+        launch(attend_backward<T>, problem.grid, dim3(block_threads), problem.shared_bytes(4, 2), stream,
+               static_cast<T*>(dqkv.data), static_cast<const T*>(dout.data), static_cast<const T*>(qkv.data),
+               problem.head, mask);
+    });
+}
+
+} // namespace scene::cuda

@@ -1,0 +1,339 @@
+// Convolutions of few input channels (the first layers). A tensor core's tile would be almost empty; here every block
+// keeps all weights in shared memory, walks over strips of the input and writes whole packs of output channels.
+
+#include "kernels/cuda/column_sums.h"
+#include "kernels/cuda/kernels.h"
+
+namespace scene::cuda {
+namespace {
+
+constexpr int quad = 4; ///< output channels, and output positions, that a thread computes at once
+
+/// Sizes as the kernels use them.
+struct Sizes {
+    int height, width, channels, out_height, out_width, out_channels, kernel, stride, padding;
+    int64_t out_lines; ///< clips*out_height
+
+    __host__ __device__ int taps() const { return kernel * kernel * channels; }
+    /// Output channels rounded up to whole quads: the pitch of the weights in shared memory.
+    __host__ __device__ int padded_channels() const { return (out_channels + quad - 1) / quad * quad; }
+    __host__ __device__ int quads_across() const { return (out_width + quad - 1) / quad; }
+    /// Values of one line of the input strip, padding included: all that the last quad of positions reads.
+    __host__ __device__ int strip_pitch() const { return ((quads_across() * quad - 1) * stride + kernel) * channels; }
+};
+
+/// to [taps, padded_channels] = w [K, taps], zeros in the padding.
+template <typename T> __device__ void load_weights(float* to, const T* w, const Sizes& size) {
+    const int pitch = size.padded_channels(), taps = size.taps();
+    for (int i = static_cast<int>(threadIdx.x); i < taps * pitch; i += block_threads) {
+        const int tap = i / pitch, k = i % pitch;
+        to[i] = k < size.out_channels ? to_float(w[k * taps + tap]) : 0.0f;
+    }
+}
+
+/// strip [lines, strip_pitch] = the input lines under output line p and those after it, zeros outside the input.
+template <typename T>
+__device__ void load_strip(float* strip, const T* x, const Sizes& size, int64_t clip, int p, int lines) {
+    const int pitch = size.strip_pitch(), first_value = -size.padding * size.channels;
+    const int line_values = size.width * size.channels;
+    for (int i = static_cast<int>(threadIdx.x); i < lines * pitch; i += block_threads) {
+        const int h = p * size.stride - size.padding + i / pitch, value = first_value + i % pitch;
+        const bool inside = h >= 0 && h < size.height && value >= 0 && value < line_values;
+        strip[i] = inside ? to_float(x[(clip * size.height + h) * line_values + value]) : 0.0f;
+    }
+}
+
+// ---- forward ------------------------------------------------------------------------------------------------------
+
+constexpr int strip_lines_out = 4; ///< output lines of one strip
+
+template <typename T> __global__ void __launch_bounds__(block_threads)
+    convolve(T* y, const T* x, const T* w, const float* bias, bool relu, Sizes size, int strips_per_clip,
+             int64_t strips) {
+    float* weights = dynamic_shared<float>();
+    float* strip = weights + size.taps() * size.padded_channels();
+    const int pitch = size.strip_pitch(), k_quads = size.padded_channels() / quad, q_quads = size.quads_across();
+    const int step = size.stride * size.channels, tap_line = size.kernel * size.channels;
+    load_weights(weights, w, size);
+    for (int64_t s = blockIdx.x; s < strips; s += gridDim.x) {
+        const int64_t clip = s / strips_per_clip;
+        const int p = static_cast<int>(s % strips_per_clip) * strip_lines_out;
+        const int lines = p + strip_lines_out < size.out_height ? strip_lines_out : size.out_height - p;
+        __syncthreads(); // the strip before has been read
+        load_strip(strip, x, size, clip, p, (lines - 1) * size.stride + size.kernel);
+        __syncthreads();
+        for (int i = static_cast<int>(threadIdx.x); i < lines * q_quads * k_quads; i += block_threads) {
+            const int k = i % k_quads * quad, q = i / k_quads % q_quads * quad, line = i / k_quads / q_quads;
+            float sum[quad][quad] = {}; // [position][channel]
+            const float* tap_weights = weights + k;
+            for (int r = 0; r < size.kernel; ++r) {
+                const float* from = strip + (line * size.stride + r) * pitch + q * step;
+                for (int t = 0; t < tap_line; ++t, tap_weights += size.padded_channels()) {
+                    float factor[quad];
+                    load(factor, tap_weights);
+#pragma unroll
+                    for (int position = 0; position < quad; ++position) {
+                        const float value = from[position * step + t];
+#pragma unroll
+                        for (int channel = 0; channel < quad; ++channel)
+                            sum[position][channel] = fmaf(value, factor[channel], sum[position][channel]);
+                    }
+                }
+            }
+            for (int position = 0; position < quad && q + position < size.out_width; ++position) {
+                T* to =
+                    y + (((clip * size.out_height + p + line) * size.out_width) + q + position) * size.out_channels + k;
+#pragma unroll
+                for (int channel = 0; channel < quad; ++channel) {
+                    if (bias && k + channel < size.out_channels) sum[position][channel] += bias[k + channel];
+                    if (relu) sum[position][channel] = rectified(sum[position][channel]);
+                }
+                if (size.out_channels % quad == 0) {
+                    store(to, sum[position]);
+                } else {
+                    for (int channel = 0; channel < quad && k + channel < size.out_channels; ++channel)
+                        to[channel] = from_float<T>(sum[position][channel]);
+                }
+            }
+        }
+    }
+}
+
+// ---- gradient of the data -----------------------------------------------------------------------------------------
+
+constexpr int most_channels = 4;
+
+/// A warp for each input position; lanes share the output channels.
+template <typename T> __global__ void __launch_bounds__(block_threads)
+    data_gradient(T* dx, const T* dy, const T* w, Sizes size, int64_t positions) {
+    float* weights = dynamic_shared<float>();
+    const int pitch = size.padded_channels(), lane = static_cast<int>(threadIdx.x) % warp_lanes;
+    load_weights(weights, w, size);
+    __syncthreads();
+    constexpr int warps = block_threads / warp_lanes;
+    for (int64_t at = static_cast<int64_t>(blockIdx.x) * warps + threadIdx.x / warp_lanes; at < positions;
+         at += static_cast<int64_t>(gridDim.x) * warps) {
+        const int64_t clip = at / (static_cast<int64_t>(size.height) * size.width);
+        const int h = static_cast<int>(at / size.width % size.height), column = static_cast<int>(at % size.width);
+        float sum[most_channels] = {};
+        for (int r = 0; r < size.kernel; ++r) {
+            const int p = (h + size.padding - r) / size.stride;
+            if (h + size.padding < r || p * size.stride + r != h + size.padding || p >= size.out_height) continue;
+            for (int s = 0; s < size.kernel; ++s) {
+                const int q = (column + size.padding - s) / size.stride;
+                if (column + size.padding < s || q * size.stride + s != column + size.padding || q >= size.out_width)
+                    continue;
+                const T* gradient = dy + ((clip * size.out_height + p) * size.out_width + q) * size.out_channels;
+                const float* tap = weights + (r * size.kernel + s) * size.channels * pitch;
+                for (int k = lane; k < size.out_channels; k += warp_lanes) {
+                    const float value = to_float(gradient[k]);
+#pragma unroll
+                    for (int c = 0; c < most_channels; ++c)
+                        if (c < size.channels) sum[c] = fmaf(value, tap[c * pitch + k], sum[c]);
+                }
+            }
+        }
+#pragma unroll
+        for (int c = 0; c < most_channels; ++c) {
+            if (c >= size.channels) continue;
+            const float total = warp_sum(sum[c]);
+            if (lane == c) dx[at * size.channels + c] = from_float<T>(total);
+        }
+    }
+}
+
+// ---- gradient of the weights --------------------------------------------------------------------------------------
+
+constexpr int tap_group = 5; ///< taps that a thread sums at once, for a quad of output channels
+
+/// Threads that share the sums of one item (quad of channels, group of taps): each takes every `slices`-th position.
+struct Items {
+    int count, per_block, slices;
+
+    __host__ __device__ explicit Items(const Sizes& size) {
+        count = size.padded_channels() / quad * ((size.taps() + tap_group - 1) / tap_group);
+        per_block = count < block_threads ? count : block_threads;
+        slices = block_threads / per_block;
+    }
+};
+
+/// partial [pieces, K*taps]: the sums over this block's output lines.
+template <typename T> __global__ void __launch_bounds__(block_threads)
+    weight_gradient(float* partial, const T* dy, const T* x, Sizes size) {
+    const Items items(size);
+    const int pitch = size.strip_pitch(), k_pitch = size.padded_channels(), taps = size.taps();
+    float* strip = dynamic_shared<float>();                      // [kernel][strip_pitch], a multiple of 4 floats
+    float* gradient = strip + (size.kernel * pitch + 3) / 4 * 4; // [Q][k_pitch]
+    const int slice = static_cast<int>(threadIdx.x) / items.per_block;
+    const int item = static_cast<int>(blockIdx.y) * items.per_block + static_cast<int>(threadIdx.x) % items.per_block;
+    const int k_quads = k_pitch / quad, k = item % k_quads * quad, first_tap = item / k_quads * tap_group;
+    const bool works = slice < items.slices && item < items.count;
+    const int step = size.stride * size.channels, tap_line = size.kernel * size.channels;
+    int offset[tap_group]; // of each tap in the strip
+#pragma unroll
+    for (int t = 0; t < tap_group; ++t) {
+        const int tap = first_tap + t < taps ? first_tap + t : taps - 1;
+        offset[t] = tap / tap_line * pitch + tap % tap_line;
+    }
+
+    float sum[tap_group][quad] = {};
+    for (int64_t line = blockIdx.x; line < size.out_lines; line += gridDim.x) {
+        __syncthreads(); // the line before has been read
+        load_strip(strip, x, size, line / size.out_height, static_cast<int>(line % size.out_height), size.kernel);
+        const T* from = dy + line * size.out_width * size.out_channels;
+        for (int i = static_cast<int>(threadIdx.x); i < size.out_width * k_pitch; i += block_threads) {
+            const int of_k = i % k_pitch;
+            gradient[i] = of_k < size.out_channels ? to_float(from[i / k_pitch * size.out_channels + of_k]) : 0.0f;
+        }
+        __syncthreads();
+        if (!works) continue;
+        for (int q = slice; q < size.out_width; q += items.slices) {
+            float dz[quad];
+            load(dz, gradient + q * k_pitch + k);
+#pragma unroll
+            for (int t = 0; t < tap_group; ++t) {
+                const float value = strip[offset[t] + q * step];
+#pragma unroll
+                for (int channel = 0; channel < quad; ++channel)
+                    sum[t][channel] = fmaf(value, dz[channel], sum[t][channel]);
+            }
+        }
+    }
+
+    // The slices of an item are added in order.
+    float* slices = dynamic_shared<float>(); // [slices][tap_group][quad][items]
+    __syncthreads();
+    const int width = tap_group * quad * items.per_block;
+    if (slice < items.slices) {
+        float* of_slice = slices + slice * width + static_cast<int>(threadIdx.x) % items.per_block;
+#pragma unroll
+        for (int t = 0; t < tap_group; ++t) {
+#pragma unroll
+            for (int channel = 0; channel < quad; ++channel)
+                of_slice[(t * quad + channel) * items.per_block] = sum[t][channel];
+        }
+    }
+    __syncthreads();
+    float* piece = partial + static_cast<int64_t>(blockIdx.x) * size.out_channels * taps;
+    if (slice != 0 || !works) return;
+    for (int t = 0; t < tap_group && first_tap + t < taps; ++t) {
+        for (int channel = 0; channel < quad && k + channel < size.out_channels; ++channel) {
+            float total = 0;
+            for (int other = 0; other < items.slices; ++other)
+                total += slices[other * width + (t * quad + channel) * items.per_block + static_cast<int>(threadIdx.x)];
+            piece[(k + channel) * taps + first_tap + t] = total;
+        }
+    }
+}
+
+struct FinishWeights {
+    float* dw;
+    __device__ void operator()(int, int i, const double (&sum)[1]) const { dw[i] = static_cast<float>(sum[0]); }
+};
+
+// ---- host ---------------------------------------------------------------------------------------------------------
+
+Sizes sizes_of(const Conv2dShape& shape) {
+    SCENE_CHECK(conv2d_thin_suits(shape),
+                "x " + shape.x().text() + " with w " + shape.w().text() + " is no convolution of few input channels");
+    const auto number = [](int64_t value) { return static_cast<int>(value); };
+    return {.height = number(shape.height),
+            .width = number(shape.width),
+            .channels = number(shape.in_channels),
+            .out_height = number(shape.out_height()),
+            .out_width = number(shape.out_width()),
+            .out_channels = number(shape.out_channels),
+            .kernel = number(shape.kernel),
+            .stride = number(shape.stride),
+            .padding = number(shape.padding),
+            .out_lines = shape.batch * shape.out_height()};
+}
+
+size_t weight_bytes(const Sizes& size) {
+    return static_cast<size_t>(size.taps() * size.padded_channels()) * sizeof(float);
+}
+
+size_t weight_gradient_shared_bytes(const Sizes& size) {
+    const int strip = (size.kernel * size.strip_pitch() + 3) / 4 * 4;
+    const int lines = strip + size.out_width * size.padded_channels();
+    const Items items(size);
+    const int slices = items.slices * tap_group * quad * items.per_block;
+    return static_cast<size_t>(std::max(lines, slices)) * sizeof(float);
+}
+
+size_t forward_shared_bytes(const Sizes& size) {
+    const int strip_lines = (strip_lines_out - 1) * size.stride + size.kernel;
+    return weight_bytes(size) + static_cast<size_t>(strip_lines * size.strip_pitch()) * sizeof(float);
+}
+
+int64_t weight_gradient_pieces(const Conv2dShape& shape) {
+    return std::min(shape.batch * shape.out_height(), 2 * multiprocessors);
+}
+
+} // namespace
+
+bool conv2d_thin_suits(const Conv2dShape& shape) {
+    return shape.batch > 0 && shape.in_channels >= 1 && shape.in_channels <= most_channels && shape.kernel >= 1 &&
+           shape.kernel <= 7 && shape.stride >= 1 && shape.stride <= 2 && shape.padding >= 0 && shape.width <= 256 &&
+           shape.out_channels >= 1 && shape.out_channels <= 256 && shape.out_height() > 0 && shape.out_width() > 0 &&
+           shape.kernel * shape.kernel * shape.in_channels * shape.out_channels <= 16384 &&
+           shape.out_width() * shape.out_channels <= 16384;
+}
+
+void conv2d_thin_forward(Tensor y, Tensor x, Tensor w, Tensor bias, bool relu, const Conv2dShape& shape,
+                         cudaStream_t stream) {
+    const Sizes size = sizes_of(shape);
+    check_tensor(y, x.dtype, shape.y(), "y");
+    check_tensor(x, x.dtype, shape.x(), "x");
+    check_tensor(w, x.dtype, shape.w(), "w");
+    const float* add = optional_floats(bias, {shape.out_channels}, "bias");
+    SCENE_CHECK(!relu || add, "relu without bias");
+    SCENE_CHECK(reinterpret_cast<uintptr_t>(y.data) % 16 == 0, "y is not aligned to 16 bytes");
+    const int64_t strips_per_clip = divide_up(size.out_height, strip_lines_out), strips = shape.batch * strips_per_clip;
+    with_activation_type(x, [&](auto type) {
+        using T = decltype(type);
+        launch(convolve<T>, dim3(static_cast<unsigned>(std::min(strips, 4 * multiprocessors))), dim3(block_threads),
+               forward_shared_bytes(size), stream, static_cast<T*>(y.data), static_cast<const T*>(x.data),
+               static_cast<const T*>(w.data), add, relu, size, static_cast<int>(strips_per_clip), strips);
+    });
+}
+
+void conv2d_thin_data_grad(Tensor dx, Tensor dy, Tensor w, const Conv2dShape& shape, cudaStream_t stream) {
+    const Sizes size = sizes_of(shape);
+    check_tensor(dx, dy.dtype, shape.x(), "dx");
+    check_tensor(dy, dy.dtype, shape.y(), "dy");
+    check_tensor(w, dy.dtype, shape.w(), "w");
+    const int64_t positions = shape.batch * shape.height * shape.width;
+    const int64_t blocks = std::min(divide_up(positions, block_threads / warp_lanes), 8 * multiprocessors);
+    with_activation_type(dy, [&](auto type) {
+        using T = decltype(type);
+        launch(data_gradient<T>, dim3(static_cast<unsigned>(blocks)), dim3(block_threads), weight_bytes(size), stream,
+               static_cast<T*>(dx.data), static_cast<const T*>(dy.data), static_cast<const T*>(w.data), size,
+               positions);
+    });
+}
+
+size_t conv2d_thin_weight_grad_scratch_bytes(const Conv2dShape& shape) {
+    return static_cast<size_t>(weight_gradient_pieces(shape) * shape.w().elements()) * sizeof(float);
+}
+
+void conv2d_thin_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scratch, const Conv2dShape& shape,
+                             cudaStream_t stream) {
+    const Sizes size = sizes_of(shape);
+    check_tensor(dy, x.dtype, shape.y(), "dy");
+    check_tensor(x, x.dtype, shape.x(), "x");
+    const FinishWeights finish{floats(dw, shape.w(), "dw")};
+    auto* partial = scratch_of<float>(scratch, conv2d_thin_weight_grad_scratch_bytes(shape));
+    const int64_t pieces = weight_gradient_pieces(shape);
+    const Items items(size);
+    with_activation_type(x, [&](auto type) {
+        using T = decltype(type);
+        launch(weight_gradient<T>,
+               dim3(static_cast<unsigned>(pieces), static_cast<unsigned>(divide_up(items.count, items.per_block))),
+               dim3(block_threads), weight_gradient_shared_bytes(size), stream, partial, static_cast<const T*>(dy.data),
+               static_cast<const T*>(x.data), size);
+    });
+    launch_add_pieces<1>(finish, partial, 1, pieces, shape.w().elements(), stream);
+}
+
+} // namespace scene::cuda

@@ -1,0 +1,45 @@
+#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/operands.h"
+
+namespace scene::cuda {
+namespace {
+
+// Least-squares polynomials through 9 frames (Savitzky and Golay 1964): the slope of the line, sum i x[i] / 60 for
+// i = -4 .. 4, and the second derivative of the parabola, sum c[|i|] x[i] / 462.
+constexpr int reach = 4;
+
+/// A thread for each frame and band.
+__global__ void __launch_bounds__(block_threads)
+    differentiate(float* out, const float* x, int64_t count, int frames, int bands) {
+    const float curvature[reach + 1] = {-20, -17, -8, 7, 28};
+    const int64_t at = thread_in_grid();
+    if (at >= count) return;
+    // Both derivatives are constant over the frames of a fit, so the ends repeat the nearest full window's.
+    const int64_t frame = at / bands % frames;
+    const int64_t inner = frame < reach ? reach : frame > frames - 1 - reach ? frames - 1 - reach : frame;
+    const float* window = x + at + (inner - frame) * bands;
+    float slope = 0, bend = curvature[0] * window[0];
+#pragma unroll
+    for (int i = 1; i <= reach; ++i) {
+        const float before = window[-static_cast<int64_t>(i) * bands], after = window[static_cast<int64_t>(i) * bands];
+        slope += static_cast<float>(i) * (after - before);
+        bend += curvature[i] * (after + before);
+    }
+    out[3 * at] = x[at];
+    out[3 * at + 1] = slope / 60;
+    out[3 * at + 2] = bend / 462;
+}
+
+} // namespace
+
+void deltas(Tensor out, Tensor x, cudaStream_t stream) {
+    check_rank(x, 3, "x");
+    SCENE_CHECK(x.shape[1] > 2 * reach, "deltas takes [N, T, F] with T >= 9, got " + x.shape.text());
+    const float* from = floats(x, x.shape, "x");
+    float* to = floats(out, {x.shape[0], x.shape[1], x.shape[2], 3}, "out");
+    launch(differentiate, blocks_over(x.elements()), dim3(block_threads), 0, stream, to, from, x.elements(),
+           static_cast<int>(x.shape[1]), static_cast<int>(x.shape[2]));
+}
+
+} // namespace scene::cuda

@@ -1,0 +1,123 @@
+#include "tests/cuda_on_cpu/support.h"
+
+namespace scene::test {
+namespace {
+
+/// The first convolutions of both models at odd extents, one and three input channels, channels that are no whole
+/// quads, and no padding.
+const std::vector<Conv2dShape> shapes = {
+    {.batch = 2,
+     .height = 11,
+     .width = 9,
+     .in_channels = 1,
+     .out_channels = 64,
+     .kernel = 3,
+     .stride = 1,
+     .padding = 1},
+    {.batch = 2,
+     .height = 13,
+     .width = 12,
+     .in_channels = 1,
+     .out_channels = 144,
+     .kernel = 5,
+     .stride = 2,
+     .padding = 2},
+    {.batch = 1,
+     .height = 10,
+     .width = 11,
+     .in_channels = 3,
+     .out_channels = 72,
+     .kernel = 5,
+     .stride = 2,
+     .padding = 2},
+    {.batch = 3, .height = 6, .width = 5, .in_channels = 2, .out_channels = 10, .kernel = 3, .stride = 1, .padding = 0},
+    {.batch = 1, .height = 1, .width = 1, .in_channels = 1, .out_channels = 1, .kernel = 1, .stride = 1, .padding = 0},
+};
+
+std::string describe(const Conv2dShape& shape) { return shape.x().text() + " * " + shape.w().text(); }
+
+Guarded cpu_scratch(const Conv2dShape& shape, ConvPass pass) {
+    return Guarded({static_cast<int64_t>(std::max<size_t>(cpu().conv2d_scratch_bytes(shape, pass), 1))}, DType::U8);
+}
+
+/// Terms of one output's sum.
+double forward_terms(const Conv2dShape& shape) {
+    return static_cast<double>(shape.kernel * shape.kernel * shape.in_channels);
+}
+
+TEST(CudaThinConvolution, Forward) {
+    for (const Conv2dShape& shape : shapes) {
+        ASSERT_TRUE(cuda::conv2d_thin_suits(shape));
+        const Guarded bias = uniform({shape.out_channels}, 3);
+        for_each_setting([&](DType dtype) {
+            const Guarded x = stored_as(dtype, uniform(shape.x(), 1)), w = stored_as(dtype, uniform(shape.w(), 2));
+            const Guarded y(shape.y());
+            const OnDevice d_y(shape.y(), dtype), d_x(x, dtype), d_w(w, dtype), d_bias(bias);
+            for (const bool with_bias : {false, true}) {
+                const ConvExtras extras{.input_scale = {},
+                                        .input_shift = {},
+                                        .mean = {},
+                                        .variance = {},
+                                        .bias = with_bias ? Tensor(bias) : Tensor(),
+                                        .relu = with_bias};
+                cpu().conv2d_forward(y, x, w, cpu_scratch(shape, ConvPass::Forward), shape, extras);
+                cuda::conv2d_thin_forward(d_y, d_x, d_w, with_bias ? Tensor(d_bias) : Tensor(), with_bias, shape,
+                                          nullptr);
+                EXPECT_TRUE(close(d_y, y, rounding(dtype, forward_terms(shape)), describe(shape)));
+            }
+        });
+    }
+}
+
+TEST(CudaThinConvolution, DataGradient) {
+    for (const Conv2dShape& shape : shapes) {
+        for_each_setting([&](DType dtype) {
+            const Guarded dy = stored_as(dtype, uniform(shape.y(), 1)), w = stored_as(dtype, uniform(shape.w(), 2));
+            const Guarded dx(shape.x());
+            cpu().conv2d_data_grad(dx, dy, w, cpu_scratch(shape, ConvPass::DataGrad), shape);
+            const OnDevice d_dx(shape.x(), dtype), d_dy(dy, dtype), d_w(w, dtype);
+            cuda::conv2d_thin_data_grad(d_dx, d_dy, d_w, shape, nullptr);
+            const double terms = static_cast<double>(shape.kernel * shape.kernel * shape.out_channels);
+            EXPECT_TRUE(close(d_dx, dx, rounding(dtype, terms), describe(shape)));
+        });
+    }
+}
+
+void expect_weight_gradient(const Conv2dShape& shape, DType dtype) {
+    const Guarded dy = stored_as(dtype, uniform(shape.y(), 1)), x = stored_as(dtype, uniform(shape.x(), 2));
+    const Guarded dw(shape.w());
+    cpu().conv2d_weight_grad(dw, dy, x, cpu_scratch(shape, ConvPass::WeightGrad), shape, {}, {});
+    const OnDevice d_dw(shape.w()), d_dy(dy, dtype), d_x(x, dtype);
+    const OnDevice scratch = scratch_on_device(cuda::conv2d_thin_weight_grad_scratch_bytes(shape));
+    cuda::conv2d_thin_weight_grad(d_dw, d_dy, d_x, scratch, shape, nullptr);
+    const double terms = static_cast<double>(shape.batch * shape.out_height() * shape.out_width());
+    EXPECT_TRUE(close(d_dw, dw, rounding(DType::F32, terms), describe(shape)));
+}
+
+TEST(CudaThinConvolution, WeightGradient) {
+    for (const Conv2dShape& shape : shapes)
+        for_each_setting([&](DType dtype) { expect_weight_gradient(shape, dtype); });
+}
+
+TEST(CudaThinConvolution, MoreLinesThanBlocks) {
+    emulator::shuffle(5);
+    const Conv2dShape shape{.batch = 3,
+                            .height = 97,
+                            .width = 4,
+                            .in_channels = 1,
+                            .out_channels = 8,
+                            .kernel = 3,
+                            .stride = 1,
+                            .padding = 1};
+    expect_weight_gradient(shape, DType::F32);
+}
+
+TEST(CudaThinConvolution, RefusesWhatDoesNotSuit) {
+    const Conv2dShape wide{.batch = 1, .height = 8, .width = 8, .in_channels = 16, .out_channels = 16};
+    EXPECT_FALSE(cuda::conv2d_thin_suits(wide));
+    const OnDevice x(wide.x()), y(wide.y()), w(wide.w());
+    EXPECT_THROW(cuda::conv2d_thin_forward(y, x, w, {}, false, wide, nullptr), std::logic_error);
+}
+
+} // namespace
+} // namespace scene::test
