@@ -1,6 +1,6 @@
 #!/bin/bash
 # make demo: System #4 on synthetic scenes, from audio files to a held-out score. Every command is one to type.
-set -eu
+set -euo pipefail
 
 SCENE=${SCENE:-build/scene}
 DEMO_DIR=${DEMO_DIR:-build/demo}
@@ -18,7 +18,7 @@ step() {
     "$@"
 }
 # The balanced accuracy that `scene evaluate` finds on the test clips of the run.
-score() { "$SCENE" evaluate "$@" "$store" --quiet --json | sed -n 's/^  "balanced_accuracy": \([0-9.e-]*\),*$/\1/p'; }
+score() { "$SCENE" evaluate "$@" "$store" --quiet --json | grep -o '"balanced_accuracy": [0-9.]*' | grep -o '[0-9.]*$'; }
 
 mkdir -p "$DEMO_DIR"
 rm -rf "$audio" "$store" "$store".* "$run"

@@ -99,7 +99,7 @@ TEST(Predict, PlaceAndTimeAreCheckedAgainstTheModel) {
 
 TEST(Predict, AWrongCheckpointIsOneLine) {
     const Files f = files();
-    EXPECT_TRUE(fails_with(scene_command({"predict", f.first, f.second, "--quiet"}), 1, f.first));
+    EXPECT_TRUE(fails_with(scene_command({"predict", f.first, f.second}), 1, f.first));
     EXPECT_TRUE(fails_with(scene_command({"predict", small_run().store, f.second, "--quiet"}), 1, "store.safetensors"));
 }
 
