@@ -62,6 +62,7 @@ TEST_F(FeatureStoreTest, KeepsEverything) {
     EXPECT_EQ(read.city, (std::vector<int32_t>{1, -1}));
     EXPECT_EQ(read.fold, (std::vector<int32_t>{2, -1}));
     EXPECT_EQ(read.has_time, (std::vector<uint8_t>{1, 0}));
+    EXPECT_EQ(read.recorded, (std::vector<std::string>{"2023-06-18 18:44:34", ""}));
     const auto known = time_features(small_dataset().clips[0].time);
     EXPECT_TRUE(std::equal(known.begin(), known.end(), read.time.begin()));
     EXPECT_EQ(std::vector<float>(read.time.begin() + 8, read.time.end()), std::vector<float>(8, 0.0f));
