@@ -27,96 +27,102 @@ struct Share {
 };
 using I = Ingredient;
 
-/// In the order of synth_class_names.
+/// In the order of synth_class_names. The first two ingredients of a recipe are its signature.
 const std::array<std::vector<Share>, synth_classes> recipes = {{
-    {{I::Rumble, 0.95f, 0, 1},
-     {I::Engine, 0.95f, -3, 1},
-     {I::Rattle, 0.5f, -12, 0.7f},
-     {I::Talk, 0.35f, -10, 1},
-     {I::Beeps, 0.25f, -14, 0.6f},
-     {I::Air, 0.6f, -10, 1},
-     {I::PassBys, 0.3f, -10, 0.7f}},
-    {{I::Air, 0.9f, -3, 1},
-     {I::Babble, 0.7f, -6, 0.7f},
-     {I::Beeps, 0.45f, -9, 0.6f},
-     {I::Rattle, 0.55f, -8, 1.1f},
-     {I::Steps, 0.5f, -11, 0.8f},
-     {I::Rumble, 0.6f, -5, 1},
-     {I::Talk, 0.3f, -9, 1}},
-    {{I::Rumble, 0.9f, -2, 1},
-     {I::Whine, 0.85f, -7, 1},
-     {I::Rattle, 0.8f, -5, 1.4f},
-     {I::Air, 0.5f, -8, 1},
-     {I::Beeps, 0.3f, -12, 1},
-     {I::Babble, 0.35f, -11, 0.6f},
-     {I::Talk, 0.3f, -11, 1}},
-    {{I::Babble, 0.95f, -1, 1.1f},
-     {I::Clinks, 0.9f, -9, 1.6f},
-     {I::Air, 0.6f, -8, 1},
-     {I::Music, 0.3f, -12, 0.4f},
-     {I::Steps, 0.35f, -14, 0.7f},
-     {I::Talk, 0.4f, -6, 1},
-     {I::Rumble, 0.3f, -9, 1}},
-    {{I::Babble, 0.85f, -3, 0.9f},
-     {I::Music, 0.6f, -8, 0.25f},
-     {I::Steps, 0.7f, -9, 1.2f},
-     {I::Air, 0.8f, -5, 1},
-     {I::Beeps, 0.3f, -13, 1.3f},
-     {I::Rattle, 0.3f, -12, 0.9f},
-     {I::Clinks, 0.15f, -14, 0.5f}},
-    {{I::Babble, 0.6f, -6, 0.6f},
-     {I::Steps, 0.65f, -9, 1},
-     {I::PassBys, 0.45f, -8, 0.6f},
-     {I::Water, 0.4f, -7, 1},
-     {I::Birds, 0.3f, -13, 0.6f},
-     {I::Leaves, 0.4f, -7, 1},
-     {I::Talk, 0.4f, -7, 1},
-     {I::Rumble, 0.4f, -8, 1}},
-    {{I::Birds, 0.85f, -9, 1.3f},
-     {I::Leaves, 0.85f, -3, 1},
-     {I::Water, 0.3f, -9, 0.8f},
-     {I::PassBys, 0.3f, -12, 0.5f},
-     {I::Steps, 0.3f, -12, 0.8f},
+    {{I::Engine, 0.97f, -2, 1},
+     {I::Rumble, 0.95f, -2, 1},
+     {I::Rattle, 0.4f, -12, 0.7f},
      {I::Talk, 0.3f, -10, 1},
+     {I::Beeps, 0.2f, -14, 0.6f},
+     {I::Air, 0.5f, -10, 1},
+     {I::PassBys, 0.2f, -10, 0.7f}},
+    {{I::Air, 0.97f, -3, 1},
+     {I::Rattle, 0.9f, -7, 0.6f},
+     {I::Babble, 0.5f, -9, 0.7f},
+     {I::Beeps, 0.4f, -9, 0.6f},
+     {I::Steps, 0.35f, -13, 0.8f},
+     {I::Rumble, 0.5f, -7, 1},
+     {I::Talk, 0.25f, -11, 1}},
+    {{I::Whine, 0.97f, -6, 1},
+     {I::Rattle, 0.95f, -5, 1.7f},
+     {I::Rumble, 0.8f, -4, 1},
+     {I::Air, 0.4f, -9, 1},
+     {I::Beeps, 0.25f, -12, 1},
+     {I::Babble, 0.3f, -12, 0.6f},
+     {I::Talk, 0.25f, -11, 1}},
+    {{I::Clinks, 0.97f, -8, 1.8f},
+     {I::Babble, 0.97f, -3, 1.1f},
+     {I::Air, 0.5f, -9, 1},
+     {I::Music, 0.2f, -14, 0.3f},
+     {I::Steps, 0.3f, -15, 0.7f},
+     {I::Talk, 0.35f, -7, 1},
+     {I::Rumble, 0.25f, -9, 1}},
+    {{I::Steps, 0.97f, -9, 1.5f},
+     {I::Music, 0.9f, -8, 0.15f},
+     {I::Babble, 0.8f, -6, 0.8f},
+     {I::Air, 0.7f, -7, 1},
+     {I::Beeps, 0.25f, -13, 1.3f},
+     {I::Rattle, 0.2f, -13, 0.9f},
+     {I::Clinks, 0.1f, -14, 0.5f}},
+    {{I::Water, 0.95f, -6, 1},
+     {I::Talk, 0.95f, -6, 1},
+     {I::Steps, 0.45f, -11, 1},
+     {I::PassBys, 0.3f, -11, 0.6f},
+     {I::Birds, 0.2f, -14, 0.6f},
+     {I::Leaves, 0.3f, -9, 1},
+     {I::Rumble, 0.4f, -8, 1}},
+    {{I::Birds, 0.97f, -8, 1.4f},
+     {I::Leaves, 0.95f, -4, 1},
+     {I::Water, 0.2f, -11, 0.8f},
+     {I::PassBys, 0.2f, -13, 0.5f},
+     {I::Steps, 0.25f, -13, 0.8f},
+     {I::Talk, 0.25f, -11, 1},
      {I::Rumble, 0.4f, -10, 1}},
-    {{I::PassBys, 0.95f, 0, 1.3f},
-     {I::Engine, 0.5f, -9, 1.3f},
-     {I::Rumble, 0.7f, -6, 1},
+    {{I::PassBys, 0.98f, -1, 1.4f},
+     {I::Rumble, 0.8f, -6, 1},
+     {I::Engine, 0.3f, -11, 1.3f},
      {I::Beeps, 0.3f, -9, 0.8f},
-     {I::Leaves, 0.25f, -10, 1},
-     {I::Steps, 0.25f, -13, 1},
-     {I::Birds, 0.15f, -14, 0.5f}},
-    {{I::Impacts, 0.9f, -3, 1},
-     {I::Engine, 0.65f, -5, 0.6f},
+     {I::Leaves, 0.2f, -12, 1},
+     {I::Steps, 0.2f, -14, 1},
+     {I::Birds, 0.1f, -15, 0.5f}},
+    {{I::Impacts, 0.98f, -2, 1.2f},
+     {I::Engine, 0.6f, -8, 0.6f},
      {I::Beeps, 0.35f, -9, 1.2f},
-     {I::Rattle, 0.4f, -8, 1.2f},
-     {I::Rumble, 0.6f, -5, 1},
-     {I::PassBys, 0.3f, -9, 0.8f},
-     {I::Talk, 0.25f, -9, 1}},
-    {{I::Babble, 0.9f, -2, 1.4f},
-     {I::Music, 0.85f, -3, 1.1f},
-     {I::Clinks, 0.55f, -11, 0.8f},
-     {I::Talk, 0.45f, -5, 1},
-     {I::Air, 0.4f, -10, 1},
+     {I::Rattle, 0.25f, -11, 1.2f},
+     {I::Rumble, 0.6f, -6, 1},
+     {I::PassBys, 0.2f, -11, 0.8f},
+     {I::Talk, 0.2f, -10, 1}},
+    {{I::Music, 0.98f, -3, 1.2f},
+     {I::Babble, 0.95f, -3, 1.3f},
+     {I::Clinks, 0.25f, -13, 0.8f},
+     {I::Talk, 0.4f, -7, 1},
+     {I::Air, 0.35f, -10, 1},
      {I::Rumble, 0.3f, -8, 1},
-     {I::Steps, 0.2f, -14, 0.8f}},
+     {I::Steps, 0.15f, -15, 0.8f}},
 }};
+constexpr size_t signature = 2;
 
+/// How a distractor sounds; its kind and probability come from elsewhere.
 constexpr Share unmentioned = {I::Rumble, 0, -12, 1};
 
-Share share_of(int label, Ingredient kind) {
-    for (const Share& share : recipes[static_cast<size_t>(label)])
-        if (share.kind == kind) return share;
-    return {kind, unmentioned.probability, unmentioned.level_db, unmentioned.rate};
+Share share_of(int label, Ingredient kind, const SceneDifficulty& difficulty) {
+    const std::vector<Share>& recipe = recipes[static_cast<size_t>(label)];
+    for (size_t i = 0; i < recipe.size(); ++i) {
+        if (recipe[i].kind != kind) continue;
+        Share share = recipe[i];
+        if (i < signature) share.level_db += difficulty.prominence_db;
+        return share;
+    }
+    return {kind, difficulty.distractors, unmentioned.level_db, unmentioned.rate};
 }
 
 /// The recipe's entry, moved towards the mean of all recipes.
 Share blended(int label, Ingredient kind, const SceneDifficulty& difficulty) {
-    Share own = share_of(label, kind), mean = {kind, 0, 0, 0};
-    own.probability = std::max(own.probability, difficulty.distractors);
+    const Share own = share_of(label, kind, difficulty);
+    Share mean = {kind, 0, 0, 0};
     for (int other = 0; other < synth_classes; ++other) {
-        const Share share = share_of(other, kind);
-        mean.probability += std::max(share.probability, difficulty.distractors) / synth_classes;
+        const Share share = share_of(other, kind, difficulty);
+        mean.probability += share.probability / synth_classes;
         mean.level_db += share.level_db / synth_classes;
         mean.rate += share.rate / synth_classes;
     }

@@ -15,8 +15,9 @@ inline constexpr int synth_classes = 10, synth_cities = 8;
 extern const std::vector<std::string> synth_class_names; ///< as in CAS2023, in its index order
 extern const std::vector<std::string> synth_city_names;  ///< the cities of CAS2023's development set
 
-/// What makes the task hard; larger is harder.
+/// What makes the task hard: a smaller prominence, and larger values of the others.
 struct SceneDifficulty {
+    float prominence_db = 6;    ///< extra level of the two ingredients that are a recipe's signature
     float overlap = 0.3f;       ///< 0: recipes as written, 1: all scenes have the same mean recipe
     float level_spread_db = 5;  ///< deviation of every ingredient's level from clip to clip
     float coloration_db = 7;    ///< deviation of the gains in a session's room and microphone filters

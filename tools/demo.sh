@@ -5,9 +5,9 @@ set -euo pipefail
 SCENE=${SCENE:-build/scene}
 DEMO_DIR=${DEMO_DIR:-build/demo}
 CONFIG=${CONFIG:-configs/demo.toml}
-CLIPS=${CLIPS:-600}
-LABELLED=${LABELLED:-0.2}
-SECONDS_PER_CLIP=${SECONDS_PER_CLIP:-10}
+CLIPS=${CLIPS:-1400}
+LABELLED=${LABELLED:-0.4}
+SECONDS_PER_CLIP=${SECONDS_PER_CLIP:-4}
 
 audio=$DEMO_DIR/audio store=$DEMO_DIR/store.safetensors run=$DEMO_DIR/run
 start=$SECONDS
@@ -23,8 +23,9 @@ score() { "$SCENE" evaluate "$@" "$store" --quiet --json | grep -o '"balanced_ac
 mkdir -p "$DEMO_DIR"
 rm -rf "$audio" "$store" "$store".* "$run"
 
-step "$SCENE" synth "$audio" --clips "$CLIPS" --labelled "$LABELLED" --seconds "$SECONDS_PER_CLIP"
-step "$SCENE" prepare "$audio" "$store" --device cpu
+step "$SCENE" synth "$audio" --clips "$CLIPS" --labelled "$LABELLED" --seconds "$SECONDS_PER_CLIP" \
+    --clips-per-session 4 --difficulty 0
+step "$SCENE" prepare "$audio" "$store" --seconds "$SECONDS_PER_CLIP" --device cpu
 step "$SCENE" train "$store" --config "$CONFIG" --split simulation --run "$run" --device cpu
 step "$SCENE" evaluate "$run" "$store" --device cpu
 

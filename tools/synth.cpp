@@ -17,7 +17,20 @@ struct SynthGiven {
     CommonOptions common;
     SynthOptions synth;
     std::string out;
+    double difficulty = 1;
 };
+
+/// Everything that makes the task hard, scaled together.
+SceneDifficulty scaled_difficulty(double factor) {
+    SceneDifficulty difficulty;
+    const auto scale = static_cast<float>(factor);
+    difficulty.prominence_db += 14 * (1 - scale);
+    difficulty.overlap *= scale;
+    difficulty.level_spread_db *= scale;
+    difficulty.coloration_db *= scale;
+    difficulty.distractors *= scale;
+    return difficulty;
+}
 
 int run(const SynthGiven& given) {
     ProgressDisplay progress(given.common.quiet);
@@ -25,6 +38,7 @@ int run(const SynthGiven& given) {
     SynthOptions options = given.synth;
     options.seed = given.common.seed.value_or(options.seed);
     options.threads = static_cast<int>(given.common.runtime().threads);
+    options.difficulty = scaled_difficulty(given.difficulty);
     options.stop = &stop.flag();
     progress.begin("synth", options.clips);
     options.progress = [&](int64_t done, int64_t) { progress.advance(done); };
@@ -58,6 +72,9 @@ void add_synth_command(CommandLine& line) {
     arguments.add("--seconds", given->synth.seconds, "length of a clip (default: 10)").range(0.5, 3600);
     arguments.add("--clips-per-session", given->synth.clips_per_session, "clips cut from one recording (default: 10)")
         .range(1, 1e6);
+    arguments
+        .add("--difficulty", given->difficulty, "0: scenes as written, alike in every session; 1 (default); 2: hard")
+        .range(0, 3);
     add_common_options(arguments, given->common);
 }
 
