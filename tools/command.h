@@ -7,6 +7,7 @@ namespace scene {
 // Each adds one subcommand, in tools/<name>.cpp.
 void add_synth_command(CommandLine& line);
 void add_prepare_command(CommandLine& line);
+void add_audit_command(CommandLine& line);
 void add_train_command(CommandLine& line);
 void add_table1_command(CommandLine& line);
 void add_evaluate_command(CommandLine& line);

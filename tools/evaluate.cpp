@@ -62,7 +62,7 @@ Selection test_clips_of_run(const fs::path& checkpoint, const FeatureStore& stor
 
 Selection select_clips(const EvaluateOptions& options, const fs::path& checkpoint, const FeatureStore& store) {
     if (options.split.any()) {
-        const Split split = split_of(store, options.split.apply({}));
+        const Split split = split_of(store.columns(), options.split.apply({}));
         return {split.test, fmt::format("the {} test clips of split {}", split.test.size(), split.name)};
     }
     if (options.clips == "labelled") return labelled_clips(store);

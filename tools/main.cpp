@@ -67,6 +67,7 @@ int main(int argc, char** argv) {
                             fmt::format("scene {}", scene::version));
     scene::add_synth_command(line);
     scene::add_prepare_command(line);
+    scene::add_audit_command(line);
     scene::add_train_command(line);
     scene::add_table1_command(line);
     scene::add_evaluate_command(line);

@@ -18,19 +18,38 @@ SplitSettings SplitFlags::apply(SplitSettings settings) const {
             throw UsageError("--labelled-share goes with --split fold; the other splits define what is labelled");
         settings.labelled_share = *labelled_share;
     }
+    if (test_share) {
+        if (settings.name != "session" && settings.name != "city")
+            throw UsageError("--test-share goes with --split session or city; the other splits define what tests");
+        settings.test_share = *test_share;
+    }
+    if (cities) {
+        if (settings.name != "city") throw UsageError("--cities goes with --split city");
+        settings.cities = *cities;
+    }
+    if ((train_list || test_list) && settings.name != "official")
+        throw UsageError("--train-list and --test-list go with --split official");
+    if (train_list) settings.train_list = *train_list;
+    if (test_list) settings.test_list = *test_list;
     return settings;
 }
 
 void add_split_options(Arguments& arguments, SplitFlags& flags) {
-    arguments.add("--split", flags.name, "simulation, experiment, fold (with --fold), or a split's JSON file");
+    arguments.add("--split", flags.name,
+                  "simulation, experiment, session, city, official, fold (with --fold), or a split's JSON file");
     arguments.add("--fold", flags.fold, "the fold that tests; the others train").range(0, 1e6);
     arguments.add("--labelled-share", flags.labelled_share, "of the other folds' clips: share that keeps its label")
         .range(0, 1);
+    arguments.add("--test-share", flags.test_share, "session, city: share of the labelled clips that tests")
+        .range(0, 1);
+    arguments.add("--cities", flags.cities, "city: those that test, A,B,C; without it they are drawn");
+    arguments.add("--train-list", flags.train_list, "official: file with the names of the clips that train");
+    arguments.add("--test-list", flags.test_list, "official: file with the names of the clips that test");
 }
 
-Split split_of(const FeatureStore& store, const SplitSettings& settings) {
-    if (settings.name.ends_with(".json")) return load_split(settings.name, store.clips());
-    return make_split(store.clip_columns(), {settings.name, settings.seed, settings.labelled_share});
+Split split_of(const StoreColumns& columns, const SplitSettings& settings) {
+    if (settings.name.ends_with(".json")) return load_split(settings.name, columns.clips());
+    return make_split(columns.clip_columns(), split_options(settings));
 }
 
 } // namespace scene

@@ -9,22 +9,22 @@
 
 namespace scene {
 
-class FeatureStore;
+struct StoreColumns;
 
-/// --split, --fold and --labelled-share: settings of [split] under shorter names.
+/// --split and what belongs to it: settings of [split] under shorter names.
 struct SplitFlags {
-    std::optional<std::string> name;
+    std::optional<std::string> name, cities, train_list, test_list;
     std::optional<int64_t> fold;
-    std::optional<double> labelled_share;
+    std::optional<double> labelled_share, test_share;
 
-    bool any() const { return name || fold || labelled_share; }
+    bool any() const { return name || fold || labelled_share || test_share || cities || train_list || test_list; }
     /// `settings` with the flags applied; "fold" and --fold 4 become "fold:4". Throws UsageError when they contradict.
     SplitSettings apply(SplitSettings settings) const;
 };
 
 void add_split_options(Arguments& arguments, SplitFlags& flags);
 
-/// The split that `settings` asks for: made from the store, or read from a file when the name ends in .json.
-Split split_of(const FeatureStore& store, const SplitSettings& settings);
+/// The split that `settings` asks for: made from the clips, or read from a file when the name ends in .json.
+Split split_of(const StoreColumns& columns, const SplitSettings& settings);
 
 } // namespace scene

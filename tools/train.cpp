@@ -53,7 +53,7 @@ int run(const TrainOptions& options) {
     RunConfig config = load_config(options.config, options.common);
     config.split = options.split.apply(config.split);
     const FeatureStore store = FeatureStore::open(options.store);
-    const Split split = split_of(store, config.split);
+    const Split split = split_of(store.columns(), config.split);
     const auto backend = open_backend(config.runtime, options.common.quiet);
     ProgressDisplay progress(options.common.quiet);
     const GracefulStop stop;

@@ -8,6 +8,7 @@
 
 #include <toml++/toml.h>
 
+#include "data/splits.h"
 #include "kernels/error.h"
 
 namespace scene {
@@ -127,6 +128,8 @@ bool is_printable(const std::string& text) {
     return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) { return c >= 32 && c != 127; });
 }
 
+bool is_printable_or_empty(const std::string& text) { return text.empty() || is_printable(text); }
+
 #define FIELD(path)                                                                                                    \
     [](auto& config) -> auto& { return config.path; }
 
@@ -159,10 +162,16 @@ const std::vector<Setting>& settings() {
         number("training.validation_share", share, FIELD(training.validation_share)),
         integer("training.stages", 1, 2, FIELD(training.stages)),
         integer("training.seed", 0, any, FIELD(training.seed)),
-        text("split.name", "the name of a split, such as \"simulation\", \"experiment\" or \"fold:4\"", is_printable,
-             FIELD(split.name)),
+        text("split.name",
+             "the name of a split: \"simulation\", \"experiment\", \"session\", \"city\", \"official\" or one such as "
+             "\"fold:4\"",
+             is_printable, FIELD(split.name)),
         integer("split.seed", 0, any, FIELD(split.seed)),
         number("split.labelled_share", {0, 1, false, true}, FIELD(split.labelled_share)),
+        number("split.test_share", share, FIELD(split.test_share)),
+        text("split.cities", "names of cities with commas between them", is_printable_or_empty, FIELD(split.cities)),
+        text("split.train_list", "the path of a list of clips", is_printable_or_empty, FIELD(split.train_list)),
+        text("split.test_list", "the path of a list of clips", is_printable_or_empty, FIELD(split.test_list)),
         choice<std::string>("runtime.device", {{"auto", "auto"}, {"cpu", "cpu"}, {"cuda", "cuda"}},
                             FIELD(runtime.device)),
         choice<std::string>("runtime.precision", {{"fp32", "fp32"}, {"tf32", "tf32"}, {"fp16", "fp16"}},
@@ -173,6 +182,12 @@ const std::vector<Setting>& settings() {
 }
 
 #undef FIELD
+
+std::string trimmed(std::string text) {
+    text.erase(0, std::min(text.find_first_not_of(' '), text.size()));
+    text.erase(text.find_last_not_of(' ') + 1);
+    return text;
+}
 
 /// Fit for a message: control characters become spaces.
 std::string one_line(std::string text) {
@@ -274,11 +289,6 @@ Assignment read_override(const std::string& given) {
     const size_t equals = text.find('=');
     if (equals == std::string::npos || equals == 0)
         fail("{}: write it as section.key=value, such as training.epochs=3", place);
-    const auto trimmed = [](std::string part) {
-        part.erase(0, std::min(part.find_first_not_of(' '), part.size()));
-        part.erase(part.find_last_not_of(' ') + 1);
-        return part;
-    };
     const std::string value = trimmed(text.substr(equals + 1));
     const Setting& setting = find_setting(trimmed(text.substr(0, equals)), place);
     const bool bare = value.empty() || (value.front() != '"' && value.front() != '\'');
@@ -323,6 +333,19 @@ RunConfig as_system(RunConfig config, int number) {
     config.training.hard_samples = number >= 3;
     config.training.label_smoothing = number < 4 ? 0 : smoothed ? config.training.label_smoothing : 0.1;
     return config;
+}
+
+SplitOptions split_options(const SplitSettings& settings) {
+    SplitOptions options{settings.name, settings.seed, settings.labelled_share, settings.test_share};
+    for (size_t begin = 0; begin < settings.cities.size();) {
+        const size_t end = std::min(settings.cities.find(',', begin), settings.cities.size());
+        std::string city = trimmed(settings.cities.substr(begin, end - begin));
+        if (!city.empty()) options.cities.push_back(std::move(city));
+        begin = end + 1;
+    }
+    options.train_list = settings.train_list;
+    options.test_list = settings.test_list;
+    return options;
 }
 
 RunConfig system_config(int number) { return as_system({}, number); }

@@ -9,6 +9,8 @@
 
 namespace scene {
 
+struct SplitOptions;
+
 /// Whether city and time join the audio: Auto means "where the store knows a city or a time".
 enum class Multimodal : uint8_t { Auto, On, Off };
 
@@ -49,9 +51,15 @@ struct SplitSettings {
     std::string name = "simulation";
     uint64_t seed = 1234;
     double labelled_share = 0.2; ///< (0, 1]: share of the training clips that keep their label, where the split says so
+    double test_share = 0.5;     ///< (0, 1): share of the labelled clips that test, where whole sessions or cities do
+    std::string cities;          ///< split "city": those that test, "Hefei, Jinan"; empty: drawn
+    std::string train_list, test_list; ///< split "official": files with the names of the clips
 
     bool operator==(const SplitSettings&) const = default;
 };
+
+/// As make_split (data/splits.h) takes them.
+SplitOptions split_options(const SplitSettings& settings);
 
 /// [runtime] in the file: where and how it runs. None of it is part of what a run is, except the precision.
 struct RuntimeSettings {

@@ -9,8 +9,8 @@ namespace {
 
 using nlohmann::json;
 
-const std::vector<std::string> commands = {"synth",   "prepare", "train", "table1", "evaluate",
-                                           "predict", "plan",    "bench", "info"};
+const std::vector<std::string> commands = {"synth",    "prepare", "audit", "train", "table1",
+                                           "evaluate", "predict", "plan",  "bench", "info"};
 
 TEST(Usage, EveryCommandHasHelpWithAnExampleAndTheCommonOptions) {
     for (const std::string& command : commands) {

@@ -1,0 +1,35 @@
+#pragma once
+
+// What `scene audit` prints.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/audio_audit.h"
+#include "data/audit.h"
+
+namespace scene {
+
+struct AuditReport {
+    std::string source;
+    std::vector<std::string> names; ///< [clips]
+    std::vector<uint64_t> seeds;    ///< of the splits
+    std::vector<Split> splits;      ///< [seeds]; counts and duplicates are told of the first
+    std::vector<Audit> audits;      ///< [seeds]
+    std::optional<AudioAudit> audio;
+};
+
+/// Mean and sample standard deviation (n - 1) of the values that are numbers; NaN where there are too few.
+struct Statistic {
+    double mean, deviation;
+};
+Statistic statistic(const std::vector<double>& values);
+
+/// Tables for a terminal.
+std::string audit_text(const AuditReport& report);
+/// One object: source, sessions, labelled_sessions, pure_sessions, split, leaked_share, leaked, metadata_only, counts,
+/// audio. docs/audit.md explains the members.
+std::string audit_json(const AuditReport& report);
+
+} // namespace scene
