@@ -61,8 +61,7 @@ std::vector<Table1Row> run_table1(Backend& backend, const FeatureStore& store, c
     for (const char* split_name : {"simulation", "experiment"}) {
         RunConfig shared = base;
         shared.split.name = split_name;
-        const Split split =
-            make_split(store.clip_columns(), {shared.split.name, shared.split.seed, shared.split.labelled_share});
+        const Split split = make_split(store.clip_columns(), split_options(shared.split));
         std::filesystem::path teacher;
         for (int system = 1; system <= 4; ++system) {
             RunConfig config = as_system(shared, system);

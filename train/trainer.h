@@ -31,10 +31,11 @@ struct RunResult {
 ModelConfig model_for(const ModelSettings& settings, const FeatureStore& store);
 
 /// Trains one system in the paper's stages and predicts the test clips (paper, section II-E), leaving in `run`:
-/// config.toml, split.json, metrics.jsonl, best_model_1.safetensors, pseudo_labels.csv, best_model_2.safetensors,
-/// last.safetensors, hard_samples.csv, predictions.csv, result.json, report.html and a TensorBoard event file. A run
-/// that was stopped or killed at any moment goes on after its last complete epoch, to the same bits. Fails when `run`
-/// holds another configuration, split or store, and when a loss or gradient is no longer finite.
+/// config.toml, split.json, store.json, metrics.jsonl, best_model_1.safetensors, pseudo_labels.csv,
+/// best_model_2.safetensors, last.safetensors, hard_samples.csv, predictions.csv, result.json, report.html and a
+/// TensorBoard event file. A run that was stopped or killed at any moment goes on after its last complete epoch, to the
+/// same bits. Fails when `run` holds another configuration, split or store, and when a loss or gradient is no longer
+/// finite.
 RunResult train_system(Backend& backend, const FeatureStore& store, const Split& split, const RunConfig& config,
                        const std::filesystem::path& run, const Session& session);
 

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "data/splits.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 
@@ -63,7 +64,7 @@ TEST(Config, ReadsBackWhatItWrites) {
     config.system = "my-run.2";
     config.model = {Architecture::SeTrans, 0.37, true, Multimodal::Off, 0.123456789012345, 0.0};
     config.training = {7, 3, 1.0 / 3, 0.5, 3, 0, 1e-5, 0.25, false, 1.0, "C:\\\"x\".safetensors", 0.1, 1, 99};
-    config.split = {"fold:4", 17, 1.0};
+    config.split = {"fold:4", 17, 1.0, 0.25, "Hefei, Xi'an", "train list.csv", "test.csv"};
     config.runtime = {"cpu", "fp16", 3};
     const ConfigFile file(to_toml(config));
     EXPECT_EQ(load_config(file.path()), config);
@@ -112,6 +113,8 @@ TEST(Config, WrongValuesInTheFileNameFileLineKeyAndWhatIsAllowed) {
         {"[model]\nmultimodal = true", "model.multimodal", "true", "\"auto\", \"on\", \"off\""},
         {"[model]\ndeltas = \"yes\"", "model.deltas", "yes", "true or false"},
         {"[split]\nlabelled_share = 0", "split.labelled_share", "0", "above 0"},
+        {"[split]\ntest_share = 1", "split.test_share", "1", "below 1"},
+        {"[split]\ncities = [\"Hefei\"]", "split.cities", "Hefei", "commas"},
         {"[split]\nname = 4", "split.name", "4", "simulation"},
         {"[runtime]\ndevice = \"tpu\"", "runtime.device", "tpu", "cpu"},
         {"[runtime]\nprecision = \"bf16\"", "runtime.precision", "bf16", "fp32"},
@@ -171,6 +174,21 @@ TEST(Config, ASystemIsWhatItsNumberSays) {
     EXPECT_EQ(as_system(base, 3).training.label_smoothing, 0);
     EXPECT_EQ(as_system(as_system(base, 1), 4).training.label_smoothing, 0.1);
     EXPECT_EQ(as_system(base, 1).training.batch, 5);
+}
+
+TEST(Config, SplitSettingsReachTheSplit) {
+    const RunConfig config =
+        load_config("", {"split.name=city", "split.seed=3", "split.labelled_share=0.5", "split.test_share=0.25",
+                         "split.cities= Hefei,, Xi'an ", "split.train_list=a.csv", "split.test_list=b.csv"});
+    const SplitOptions options = split_options(config.split);
+    EXPECT_EQ(options.name, "city");
+    EXPECT_EQ(options.seed, 3u);
+    EXPECT_EQ(options.labelled_share, 0.5);
+    EXPECT_EQ(options.test_share, 0.25);
+    EXPECT_EQ(options.cities, (std::vector<std::string>{"Hefei", "Xi'an"}));
+    EXPECT_EQ(options.train_list, "a.csv");
+    EXPECT_EQ(options.test_list, "b.csv");
+    EXPECT_TRUE(split_options({}).cities.empty());
 }
 
 TEST(Config, DifferencesNameWhatChanged) {

@@ -112,6 +112,24 @@ TEST_F(LearnerTest, HardWeightsKnownAnswer) {
     EXPECT_EQ(weights[0], 1.0f);
 }
 
+/// Several threads share the reductions; their order must not depend on which is first.
+TEST_F(LearnerTest, TheSameBitsTwiceOnTwoThreads) {
+    backend_ = make_cpu_backend(2);
+    const std::vector<int32_t> batch(clips_.begin(), clips_.begin() + 8);
+    std::vector<float> parameters[2];
+    for (auto& values : parameters) {
+        const auto learner = ready();
+        learner->train(batch, 1e-2, silent);
+        for (const Variable* one : learner->executor().variables().all(Segment::Parameters)) {
+            std::vector<float> part(static_cast<size_t>(one->shape.elements()));
+            learner->executor().download(Segment::Parameters, one->name, part.data(), part.size() * sizeof(float));
+            values.insert(values.end(), part.begin(), part.end());
+        }
+    }
+    EXPECT_TRUE(parameters[0] == parameters[1]);
+    backend_ = make_cpu_backend(1); // the number of threads outlives the backend
+}
+
 TEST_F(LearnerTest, ABrokenLossIsReported) {
     const auto learner = ready();
     EXPECT_TRUE(learner->train(clips_, 1e-3, silent).finite);

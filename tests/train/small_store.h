@@ -90,7 +90,7 @@ public:
 };
 
 inline Split split_of(const FeatureStore& store, const RunConfig& config) {
-    return make_split(store.clip_columns(), {config.split.name, config.split.seed, config.split.labelled_share});
+    return make_split(store.clip_columns(), split_options(config.split));
 }
 
 } // namespace scene::test
