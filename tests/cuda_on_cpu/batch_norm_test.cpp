@@ -132,6 +132,13 @@ TEST(CudaBatchNorm, BackwardWithEveryEpilogue) {
             for_each_setting([&](DType dtype) { expect_backward(uniform(shape, 19), epilogue, dtype); });
 }
 
+/// Wide rows make small blocks, so that the sums come from more pieces than are added side by side.
+TEST(CudaBatchNorm, BackwardOfManyPieces) {
+    emulator::shuffle(7);
+    for (const NormEpilogue& epilogue : {epilogues[1], epilogues[3]})
+        expect_backward(uniform({5, 20, 9, 264}, 22), epilogue, DType::F32);
+}
+
 TEST(CudaBatchNorm, TheFirstOfEqualMaximaTakesTheGradient) {
     for_each_setting([&](DType dtype) {
         for (const NormEpilogue& epilogue : {epilogues[3], epilogues[4]}) {

@@ -40,47 +40,28 @@ Guarded cpu_scratch(const Conv2dShape& shape, ConvPass pass) {
     return Guarded({static_cast<int64_t>(std::max<size_t>(cpu().conv2d_scratch_bytes(shape, pass), 1))}, DType::U8);
 }
 
-/// Terms of one output's sum.
-double forward_terms(const Conv2dShape& shape) {
-    return static_cast<double>(shape.kernel * shape.kernel * shape.in_channels);
-}
-
-TEST(CudaThinConvolution, Forward) {
-    for (const Conv2dShape& shape : shapes) {
-        ASSERT_TRUE(cuda::conv2d_thin_suits(shape));
-        const Guarded bias = uniform({shape.out_channels}, 3);
-        for_each_setting([&](DType dtype) {
-            const Guarded x = stored_as(dtype, uniform(shape.x(), 1)), w = stored_as(dtype, uniform(shape.w(), 2));
-            const Guarded y(shape.y());
-            const OnDevice d_y(shape.y(), dtype), d_x(x, dtype), d_w(w, dtype), d_bias(bias);
-            for (const bool with_bias : {false, true}) {
-                const ConvExtras extras{.input_scale = {},
-                                        .input_shift = {},
-                                        .mean = {},
-                                        .variance = {},
-                                        .bias = with_bias ? Tensor(bias) : Tensor(),
-                                        .relu = with_bias};
-                cpu().conv2d_forward(y, x, w, cpu_scratch(shape, ConvPass::Forward), shape, extras);
-                cuda::conv2d_thin_forward(d_y, d_x, d_w, with_bias ? Tensor(d_bias) : Tensor(), with_bias, shape,
-                                          nullptr);
-                EXPECT_TRUE(close(d_y, y, rounding(dtype, forward_terms(shape)), describe(shape)));
-            }
-        });
+void expect_forward(const Conv2dShape& shape, DType dtype) {
+    const Guarded bias = uniform({shape.out_channels}, 3), y(shape.y());
+    const Guarded x = stored_as(dtype, uniform(shape.x(), 1)), w = stored_as(dtype, uniform(shape.w(), 2));
+    const OnDevice d_y(shape.y(), dtype), d_x(x, dtype), d_w(w, dtype), d_bias(bias);
+    for (const bool with_bias : {false, true}) {
+        ConvExtras extras;
+        if (with_bias) extras.bias = bias, extras.relu = true;
+        cpu().conv2d_forward(y, x, w, cpu_scratch(shape, ConvPass::Forward), shape, extras);
+        cuda::conv2d_thin_forward(d_y, d_x, d_w, with_bias ? Tensor(d_bias) : Tensor(), with_bias, shape, nullptr);
+        const double terms = static_cast<double>(shape.kernel * shape.kernel * shape.in_channels);
+        EXPECT_TRUE(close(d_y, y, rounding(dtype, terms), describe(shape)));
     }
 }
 
-TEST(CudaThinConvolution, DataGradient) {
-    for (const Conv2dShape& shape : shapes) {
-        for_each_setting([&](DType dtype) {
-            const Guarded dy = stored_as(dtype, uniform(shape.y(), 1)), w = stored_as(dtype, uniform(shape.w(), 2));
-            const Guarded dx(shape.x());
-            cpu().conv2d_data_grad(dx, dy, w, cpu_scratch(shape, ConvPass::DataGrad), shape);
-            const OnDevice d_dx(shape.x(), dtype), d_dy(dy, dtype), d_w(w, dtype);
-            cuda::conv2d_thin_data_grad(d_dx, d_dy, d_w, shape, nullptr);
-            const double terms = static_cast<double>(shape.kernel * shape.kernel * shape.out_channels);
-            EXPECT_TRUE(close(d_dx, dx, rounding(dtype, terms), describe(shape)));
-        });
-    }
+void expect_data_gradient(const Conv2dShape& shape, DType dtype) {
+    const Guarded dy = stored_as(dtype, uniform(shape.y(), 1)), w = stored_as(dtype, uniform(shape.w(), 2));
+    const Guarded dx(shape.x());
+    cpu().conv2d_data_grad(dx, dy, w, cpu_scratch(shape, ConvPass::DataGrad), shape);
+    const OnDevice d_dx(shape.x(), dtype), d_dy(dy, dtype), d_w(w, dtype);
+    cuda::conv2d_thin_data_grad(d_dx, d_dy, d_w, shape, nullptr);
+    const double terms = static_cast<double>(shape.kernel * shape.kernel * shape.out_channels);
+    EXPECT_TRUE(close(d_dx, dx, rounding(dtype, terms), describe(shape)));
 }
 
 void expect_weight_gradient(const Conv2dShape& shape, DType dtype) {
@@ -94,21 +75,30 @@ void expect_weight_gradient(const Conv2dShape& shape, DType dtype) {
     EXPECT_TRUE(close(d_dw, dw, rounding(DType::F32, terms), describe(shape)));
 }
 
-TEST(CudaThinConvolution, WeightGradient) {
-    for (const Conv2dShape& shape : shapes)
-        for_each_setting([&](DType dtype) { expect_weight_gradient(shape, dtype); });
+TEST(CudaThinConvolution, EveryPass) {
+    for (const Conv2dShape& shape : shapes) {
+        ASSERT_TRUE(cuda::conv2d_thin_suits(shape));
+        for_each_setting([&](DType dtype) {
+            expect_forward(shape, dtype);
+            expect_data_gradient(shape, dtype);
+            expect_weight_gradient(shape, dtype);
+        });
+    }
 }
 
-TEST(CudaThinConvolution, MoreLinesThanBlocks) {
+/// More strips, positions and lines than blocks take at once.
+TEST(CudaThinConvolution, MoreWorkThanBlocks) {
     emulator::shuffle(5);
-    const Conv2dShape shape{.batch = 3,
-                            .height = 97,
+    const Conv2dShape shape{.batch = 8,
+                            .height = 300,
                             .width = 4,
                             .in_channels = 1,
                             .out_channels = 8,
                             .kernel = 3,
                             .stride = 1,
                             .padding = 1};
+    expect_forward(shape, DType::F32);
+    expect_data_gradient(shape, DType::F32);
     expect_weight_gradient(shape, DType::F32);
 }
 

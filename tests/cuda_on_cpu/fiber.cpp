@@ -12,7 +12,7 @@ extern "C" const char* __asan_default_options() { return "detect_leaks=0"; }
 
 namespace emulator {
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(EMULATOR_USES_UCONTEXT)
 
 // Saves what a call must preserve on the stack that is left, and takes it from the other one.
 asm(R"(
@@ -69,7 +69,7 @@ void Fiber::prepare(void* stack, void (*entry)()) {
     stack_ = stack;
     sanitizer_state_ = nullptr;
     clean(stack);
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(EMULATOR_USES_UCONTEXT)
     // As a call would leave it: six saved registers, the address to return to, and 8 modulo 16 behind it.
     auto** top = reinterpret_cast<void**>(static_cast<char*>(stack) + stack_bytes - 64);
     *--top = nullptr;
@@ -87,7 +87,7 @@ void Fiber::prepare(void* stack, void (*entry)()) {
 
 void Fiber::resume_from(Fiber& from) {
     leave(&from.sanitizer_state_, stack_ ? stack_ : main_bottom, stack_ ? stack_bytes : main_bytes);
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(EMULATOR_USES_UCONTEXT)
     emulator_switch_stack(&from.stack_pointer_, stack_pointer_);
 #else
     swapcontext(&from.context_, &context_);

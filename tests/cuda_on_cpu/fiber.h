@@ -5,7 +5,7 @@
 
 #include <cstddef>
 
-#if !defined(__x86_64__)
+#if !defined(__x86_64__) || defined(EMULATOR_USES_UCONTEXT)
 #include <ucontext.h>
 #endif
 
@@ -30,7 +30,7 @@ public:
 private:
     void* stack_ = nullptr;
     void* sanitizer_state_ = nullptr;
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(EMULATOR_USES_UCONTEXT)
     void* stack_pointer_ = nullptr;
 #else
     ucontext_t context_;

@@ -10,14 +10,12 @@ planted=0 missed=0
 
 # What the output of a failed test says, in a word.
 kind_of() {
-    case $1 in
-        *"nothing orders them"*) echo "race" ;;
-        *"nobody wrote"*) echo "uninitialised read" ;;
-        *"out of bounds"*) echo "access out of bounds" ;;
-        *"barrier"* | *"warp operation"* | *"mask at"*) echo "divergent barrier" ;;
-        *"worst at"* | *"Failure"*) echo "wrong result" ;;
-        *) echo "crash" ;;
-    esac
+    if grep -q "nothing orders them" "$1"; then echo "race"
+    elif grep -q "nobody wrote" "$1"; then echo "uninitialised read"
+    elif grep -q "out of bounds" "$1"; then echo "access out of bounds"
+    elif grep -qE "at the barrier|warp operation|in the mask" "$1"; then echo "divergent barrier"
+    elif grep -q ": Failure" "$1"; then echo "wrong result"
+    else echo "crash"; fi
 }
 
 echo "| kernel | fault | found as |"
@@ -38,10 +36,10 @@ while IFS='|' read -r file unit filter fault edit; do
     elif ! $CXX "$tree/mutant.o" $(tr ' ' '\n' <<< "$OBJECTS" | grep -v "/kernels/cuda/$unit\.cu\.o$") $LIBS \
             -o "$tree/tests" >> "$tree/log" 2>&1; then
         found="NOT PLANTED: does not link"
-    elif timeout 300 "$tree/tests" --gtest_brief=1 --gtest_filter="$filter" > "$tree/log" 2>&1; then
+    elif timeout 300 "$tree/tests" --gtest_brief=1 --gtest_fail_fast --gtest_filter="$filter" > "$tree/log" 2>&1; then
         found="NOT FOUND"
     else
-        found=$(kind_of "$(grep -m1 -E 'CUDA device|worst at|Failure' "$tree/log")")
+        found=$(kind_of "$tree/log")
     fi
     case $found in NOT*) missed=$((missed + 1)) ;; esac
     echo "| \`$(basename "$file")\`$([ "$(basename "$file")" = "$unit.cu" ] || echo " in \`$unit.cu\`") | $fault | $found |"

@@ -66,15 +66,20 @@ TEST(CudaSqueezeExcite, ExciteBackward) {
     });
 }
 
-TEST(CudaSqueezeExcite, ManyPositions) {
+/// Wide rows make small blocks, so that the sums of a clip come from more pieces than are added side by side.
+TEST(CudaSqueezeExcite, ManyPieces) {
     emulator::shuffle(4);
-    const Case c({2, 61, 33, 8}, true);
-    const Guarded dy = uniform(c.out(), 5), dgate(c.per_clip());
+    const Case c({1, 60, 20, 264}, true);
+    const Guarded dy = uniform(c.out(), 5), dgate(c.per_clip()), pooled(c.per_clip());
     cpu().se_excite_backward_gate(dgate, dy, c.x, c.scale, c.shift, c.gate, true);
-    const OnDevice d_dgate(c.per_clip()), d_dy(dy), x(c.x), scale(c.scale), shift(c.shift), gate(c.gate);
+    cpu().se_squeeze(pooled, c.x, c.scale, c.shift);
+    const OnDevice d_dgate(c.per_clip()), d_pooled(c.per_clip()), d_dy(dy), x(c.x);
+    const OnDevice scale(c.scale), shift(c.shift), gate(c.gate);
     const OnDevice scratch = scratch_on_device(cuda::se_scratch_bytes(c.x.shape()));
     cuda::se_excite_backward_gate(d_dgate, d_dy, x, scale, shift, gate, true, scratch, nullptr);
-    EXPECT_TRUE(close(d_dgate, dgate, rounding(DType::F32, c.positions()), c.label()));
+    cuda::se_squeeze(d_pooled, x, scale, shift, scratch, nullptr);
+    EXPECT_TRUE(close(d_dgate, dgate, rounding(DType::F32, c.positions()), "dgate"));
+    EXPECT_TRUE(close(d_pooled, pooled, rounding(DType::F32, c.positions()), "pooled"));
 }
 
 } // namespace

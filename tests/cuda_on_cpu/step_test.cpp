@@ -139,9 +139,11 @@ TEST(CudaAdam, UpdatesAsTheCpu) {
     }
 }
 
+/// The largest count is more than the blocks that search for such gradients see at once.
 TEST(CudaAdam, ANonfiniteGradientChangesNothingButTheFlag) {
-    for (const int64_t count : {1003, 4096}) {
-        for (const float bad : {NAN, INFINITY, -INFINITY}) {
+    for (const int64_t count : {1003, 4096, 70001}) {
+        for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+                                -std::numeric_limits<float>::infinity()}) {
             for (const int64_t at : {int64_t{0}, count - 1, count / 2}) {
                 emulator::shuffle(static_cast<uint64_t>(at));
                 AdamCase c(count);
