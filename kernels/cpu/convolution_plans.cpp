@@ -1,13 +1,41 @@
 #include "kernels/cpu/convolution_plans.h"
 
 #include <algorithm>
+#include <unordered_map>
 
 #include <dnnl.hpp>
+#include <omp.h>
+
+#include "kernels/cpu/parallel.h"
 
 namespace scene::cpu {
 namespace {
 
 using dnnl::memory;
+
+/// oneDNN divides a primitive among the threads OpenMP has when it is made and when it is run: one, while this lives.
+class OneThread {
+public:
+    OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
+    ~OneThread() { omp_set_num_threads(before_); }
+    OneThread(const OneThread&) = delete;
+    OneThread& operator=(const OneThread&) = delete;
+
+private:
+    int before_;
+};
+
+/// Clips per piece: the most that divide the batch into 16 equal pieces or more.
+int64_t piece_clips(int64_t batch) {
+    for (int64_t clips = batch / 16; clips > 1; --clips)
+        if (batch % clips == 0) return clips;
+    return 1;
+}
+
+Conv2dShape piece_of(Conv2dShape shape) {
+    shape.batch = piece_clips(shape.batch);
+    return shape;
+}
 
 memory::desc activation(const Shape& nhwc) {
     return {{nhwc[0], nhwc[3], nhwc[1], nhwc[2]}, memory::data_type::f32, memory::format_tag::nhwc};
@@ -19,98 +47,185 @@ memory::dims weight_extents(const Conv2dShape& shape) {
 
 size_t aligned(size_t bytes) { return (bytes + 255) / 256 * 256; }
 
+/// The operands of a convolution as oneDNN sees them; it chooses the layout of the weights.
+struct Descriptors {
+    memory::desc x, weights, bias, y;
+    memory::dims strides, padding;
+
+    explicit Descriptors(const Conv2dShape& shape)
+        : x(activation(shape.x())), weights(weight_extents(shape), memory::data_type::f32, memory::format_tag::any),
+          bias({shape.out_channels}, memory::data_type::f32, memory::format_tag::a),
+          y(activation(shape.y())), strides{shape.stride, shape.stride}, padding{shape.padding, shape.padding} {}
+};
+
+constexpr auto direct = dnnl::algorithm::convolution_direct;
+
+// Version 3 of oneDNN took the operation descriptors between an operation and its primitive descriptor away.
+#if DNNL_VERSION_MAJOR >= 3
+void append_relu(dnnl::post_ops& after) { after.append_eltwise(dnnl::algorithm::eltwise_relu, 0, 0); }
+
+dnnl::convolution_forward::primitive_desc plan_forward(const dnnl::engine& engine, const Descriptors& d, bool bias,
+                                                       const dnnl::primitive_attr& attributes) {
+    if (bias)
+        return {engine,    dnnl::prop_kind::forward_inference,
+                direct,    d.x,
+                d.weights, d.bias,
+                d.y,       d.strides,
+                d.padding, d.padding,
+                attributes};
+    return {engine,    dnnl::prop_kind::forward_training, direct, d.x, d.weights, d.y, d.strides, d.padding, d.padding,
+            attributes};
+}
+
+dnnl::convolution_backward_data::primitive_desc
+plan_data_grad(const dnnl::engine& engine, const Descriptors& d, const dnnl::primitive_attr& attributes,
+               const dnnl::convolution_forward::primitive_desc& forward) {
+    return {engine, direct, d.x, d.weights, d.y, d.strides, d.padding, d.padding, forward, attributes};
+}
+
+dnnl::convolution_backward_weights::primitive_desc
+plan_weight_grad(const dnnl::engine& engine, const Descriptors& d, const dnnl::primitive_attr& attributes,
+                 const dnnl::convolution_forward::primitive_desc& forward) {
+    return {engine, direct, d.x, d.weights, d.y, d.strides, d.padding, d.padding, forward, attributes};
+}
+#else
+void append_relu(dnnl::post_ops& after) { after.append_eltwise(1, dnnl::algorithm::eltwise_relu, 0, 0); }
+
+dnnl::convolution_forward::primitive_desc plan_forward(const dnnl::engine& engine, const Descriptors& d, bool bias,
+                                                       const dnnl::primitive_attr& attributes) {
+    using Operation = dnnl::convolution_forward::desc;
+    return {bias ? Operation(dnnl::prop_kind::forward_inference, direct, d.x, d.weights, d.bias, d.y, d.strides,
+                             d.padding, d.padding)
+                 : Operation(dnnl::prop_kind::forward_training, direct, d.x, d.weights, d.y, d.strides, d.padding,
+                             d.padding),
+            attributes, engine};
+}
+
+dnnl::convolution_backward_data::primitive_desc
+plan_data_grad(const dnnl::engine& engine, const Descriptors& d, const dnnl::primitive_attr& attributes,
+               const dnnl::convolution_forward::primitive_desc& forward) {
+    return {{direct, d.x, d.weights, d.y, d.strides, d.padding, d.padding}, attributes, engine, forward};
+}
+
+dnnl::convolution_backward_weights::primitive_desc
+plan_weight_grad(const dnnl::engine& engine, const Descriptors& d, const dnnl::primitive_attr& attributes,
+                 const dnnl::convolution_forward::primitive_desc& forward) {
+    return {{direct, d.x, d.weights, d.y, d.strides, d.padding, d.padding}, attributes, engine, forward};
+}
+#endif
+
 } // namespace
 
 struct ConvolutionPlans::Library {
     dnnl::engine engine{dnnl::engine::kind::cpu, 0};
-    dnnl::stream stream{engine};
 };
 
-/// The primitive, with a reorder between our dense [K, R, S, C] weights and the library's layout where they differ.
-/// Scratch holds the reordered weights, then the primitive's scratchpad.
+/// The primitive for one piece, with a reorder between our dense [K, R, S, C] weights and the library's layout where
+/// they differ. Scratch holds the reordered weights, then each thread's scratchpad, then (weight gradient) each piece's
+/// gradient in the library's layout.
 struct ConvolutionPlans::Plan {
     Key key;
-    dnnl::convolution_forward forward;
-    dnnl::convolution_backward_data data_grad;
-    dnnl::convolution_backward_weights weight_grad;
+    int64_t pieces;
+    dnnl::primitive primitive;
     dnnl::reorder reorder;
-    memory weights, dense_weights, scratchpad, x, y, bias;
+    memory::desc x, y, bias, weights, dense_weights, scratchpad;
     bool reordered = false;
 
-    size_t weights_bytes() const { return reordered ? aligned(weights.get_desc().get_size()) : 0; }
-    size_t scratch_bytes() const { return weights_bytes() + scratchpad.get_desc().get_size(); }
-
-    Plan(const Key& new_key, const dnnl::engine& engine) : key(new_key) {
-        const Conv2dShape& shape = key.shape;
-        const memory::dims strides{shape.stride, shape.stride}, padding{shape.padding, shape.padding};
-        const auto direct = dnnl::algorithm::convolution_direct;
-        const memory::desc x_desc = activation(shape.x()), y_desc = activation(shape.y());
-        const memory::desc any_weights(weight_extents(shape), memory::data_type::f32, memory::format_tag::any);
-        const memory::desc dense(weight_extents(shape), memory::data_type::f32, memory::format_tag::ohwi);
-        const memory::desc bias_desc({shape.out_channels}, memory::data_type::f32, memory::format_tag::a);
+    Plan(const Key& new_key, const dnnl::engine& engine)
+        : key(new_key), pieces(key.shape.batch / piece_clips(key.shape.batch)) {
+        const OneThread one_thread;
+        const Descriptors operands(piece_of(key.shape));
         dnnl::primitive_attr attributes;
         attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
         if (key.relu) {
             dnnl::post_ops after;
-            after.append_eltwise(1, dnnl::algorithm::eltwise_relu, 0, 0);
+            append_relu(after);
             attributes.set_post_ops(after);
         }
-        const auto kind = key.pass == ConvPass::Forward && !key.bias ? dnnl::prop_kind::forward_training
-                                                                     : dnnl::prop_kind::forward_inference;
-        const auto forward_desc =
-            key.bias
-                ? dnnl::convolution_forward::desc(kind, direct, x_desc, any_weights, bias_desc, y_desc, strides,
-                                                  padding, padding)
-                : dnnl::convolution_forward::desc(kind, direct, x_desc, any_weights, y_desc, strides, padding, padding);
-        const dnnl::convolution_forward::primitive_desc forward_plan(forward_desc, attributes, engine);
-        memory::desc weights_desc, scratchpad_desc;
+        const auto forward = plan_forward(engine, operands, key.bias, attributes);
         switch (key.pass) {
         case ConvPass::Forward:
-            forward = dnnl::convolution_forward(forward_plan);
-            weights_desc = forward_plan.weights_desc();
-            scratchpad_desc = forward_plan.scratchpad_desc();
+            primitive = dnnl::convolution_forward(forward);
+            weights = forward.weights_desc();
+            scratchpad = forward.scratchpad_desc();
             break;
         case ConvPass::DataGrad: {
-            const dnnl::convolution_backward_data::primitive_desc backward_plan(
-                {direct, x_desc, any_weights, y_desc, strides, padding, padding}, attributes, engine, forward_plan);
-            data_grad = dnnl::convolution_backward_data(backward_plan);
-            weights_desc = backward_plan.weights_desc();
-            scratchpad_desc = backward_plan.scratchpad_desc();
+            const auto backward = plan_data_grad(engine, operands, attributes, forward);
+            primitive = dnnl::convolution_backward_data(backward);
+            weights = backward.weights_desc();
+            scratchpad = backward.scratchpad_desc();
             break;
         }
         case ConvPass::WeightGrad: {
-            const dnnl::convolution_backward_weights::primitive_desc backward_plan(
-                {direct, x_desc, any_weights, y_desc, strides, padding, padding}, attributes, engine, forward_plan);
-            weight_grad = dnnl::convolution_backward_weights(backward_plan);
-            weights_desc = backward_plan.diff_weights_desc();
-            scratchpad_desc = backward_plan.scratchpad_desc();
+            const auto backward = plan_weight_grad(engine, operands, attributes, forward);
+            primitive = dnnl::convolution_backward_weights(backward);
+            weights = backward.diff_weights_desc();
+            scratchpad = backward.scratchpad_desc();
             break;
         }
         }
-        reordered = weights_desc != dense;
-        x = memory(x_desc, engine, nullptr);
-        y = memory(y_desc, engine, nullptr);
-        bias = memory(bias_desc, engine, nullptr);
-        weights = memory(weights_desc, engine, nullptr);
-        dense_weights = memory(dense, engine, nullptr);
-        scratchpad = memory(scratchpad_desc, engine, nullptr);
+        x = operands.x;
+        y = operands.y;
+        bias = operands.bias;
+        dense_weights = memory::desc(weight_extents(key.shape), memory::data_type::f32, memory::format_tag::ohwi);
+        reordered = weights != dense_weights;
         if (reordered) {
-            using Plan = dnnl::reorder::primitive_desc;
-            reorder = dnnl::reorder(key.pass == ConvPass::WeightGrad ? Plan(weights, dense_weights)
-                                                                     : Plan(dense_weights, weights));
+            const memory ours(dense_weights, engine, nullptr), theirs(weights, engine, nullptr);
+            reorder = key.pass == ConvPass::WeightGrad ? dnnl::reorder(theirs, ours) : dnnl::reorder(ours, theirs);
         }
     }
 
-    void bind(const void* x_data, const void* y_data, const void* w_data, void* scratch) {
-        x.set_data_handle(const_cast<void*>(x_data));
-        y.set_data_handle(const_cast<void*>(y_data));
-        dense_weights.set_data_handle(const_cast<void*>(w_data));
-        weights.set_data_handle(reordered ? scratch : const_cast<void*>(w_data));
-        scratchpad.set_data_handle(static_cast<char*>(scratch) + weights_bytes());
+    size_t weights_bytes() const { return aligned(weights.get_size()); }
+    size_t scratchpad_bytes() const { return aligned(scratchpad.get_size()); }
+    size_t scratch_bytes(int threads) const {
+        return (reordered ? weights_bytes() : 0) + static_cast<size_t>(threads) * scratchpad_bytes() +
+               (key.pass == ConvPass::WeightGrad ? static_cast<size_t>(pieces) * weights_bytes() : 0);
+    }
+
+    /// The weights in the library's layout.
+    float* weights_in(void* scratch, const float* w) const {
+        return reordered ? static_cast<float*>(scratch) : const_cast<float*>(w);
+    }
+    char* scratchpad_in(void* scratch, int thread) const {
+        return static_cast<char*>(scratch) + (reordered ? weights_bytes() : 0) +
+               static_cast<size_t>(thread) * scratchpad_bytes();
+    }
+    float* piece_gradient_in(void* scratch, int threads, int64_t piece) const {
+        return reinterpret_cast<float*>(scratchpad_in(scratch, threads) + static_cast<size_t>(piece) * weights_bytes());
+    }
+
+    void reorder_weights(const dnnl::engine& engine, const float* from, float* to) const {
+        const OneThread one_thread;
+        const bool to_ours = key.pass == ConvPass::WeightGrad;
+        memory source(to_ours ? weights : dense_weights, engine, const_cast<float*>(from));
+        memory target(to_ours ? dense_weights : weights, engine, to);
+        dnnl::stream stream(engine);
+        reorder.execute(stream, source, target);
+        stream.wait();
+    }
+
+    /// One piece, on the calling thread: x and y are the whole batch's.
+    void run(const dnnl::engine& engine, int64_t piece, const float* x_batch, const float* y_batch, float* w,
+             const float* bias_data, void* pad) const {
+        const OneThread one_thread;
+        const Shape x_piece = piece_of(key.shape).x(), y_piece = piece_of(key.shape).y();
+        const memory x_memory(x, engine, const_cast<float*>(x_batch) + piece * x_piece.elements());
+        const memory y_memory(y, engine, const_cast<float*>(y_batch) + piece * y_piece.elements());
+        const memory w_memory(weights, engine, w), pad_memory(scratchpad, engine, pad);
+        const bool data_grad = key.pass == ConvPass::DataGrad, weight_grad = key.pass == ConvPass::WeightGrad;
+        std::unordered_map<int, memory> arguments{
+            {data_grad ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, x_memory},
+            {weight_grad ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, w_memory},
+            {key.pass == ConvPass::Forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, y_memory},
+            {DNNL_ARG_SCRATCHPAD, pad_memory}};
+        if (key.bias) arguments.emplace(DNNL_ARG_BIAS, memory(bias, engine, const_cast<float*>(bias_data)));
+        dnnl::stream stream(engine);
+        primitive.execute(stream, arguments);
+        stream.wait();
     }
 };
 
-ConvolutionPlans::ConvolutionPlans() : library_(std::make_unique<Library>()) {}
+ConvolutionPlans::ConvolutionPlans(int threads) : threads_(threads), library_(std::make_unique<Library>()) {}
 ConvolutionPlans::~ConvolutionPlans() = default;
 
 ConvolutionPlans::Plan& ConvolutionPlans::plan(const Key& key) {
@@ -120,47 +235,49 @@ ConvolutionPlans::Plan& ConvolutionPlans::plan(const Key& key) {
 }
 
 size_t ConvolutionPlans::scratch_bytes(const Conv2dShape& shape, ConvPass pass) {
-    size_t bytes = plan({shape, pass}).scratch_bytes();
+    size_t bytes = plan({shape, pass}).scratch_bytes(threads_);
     if (pass != ConvPass::Forward) return bytes;
-    bytes = std::max(bytes, plan({shape, pass, true, false}).scratch_bytes());
-    return std::max(bytes, plan({shape, pass, true, true}).scratch_bytes());
+    bytes = std::max(bytes, plan({shape, pass, true, false}).scratch_bytes(threads_));
+    return std::max(bytes, plan({shape, pass, true, true}).scratch_bytes(threads_));
 }
 
 void ConvolutionPlans::forward(float* y, const float* x, const float* w, const float* bias, bool relu, void* scratch,
                                const Conv2dShape& shape) {
-    Plan& use = plan({shape, ConvPass::Forward, bias != nullptr, relu});
-    use.bind(x, y, w, scratch);
-    use.bias.set_data_handle(const_cast<float*>(bias));
-    if (use.reordered) use.reorder.execute(library_->stream, use.dense_weights, use.weights);
-    use.forward.execute(library_->stream, {{DNNL_ARG_SRC, use.x},
-                                           {DNNL_ARG_WEIGHTS, use.weights},
-                                           {DNNL_ARG_BIAS, use.bias},
-                                           {DNNL_ARG_DST, use.y},
-                                           {DNNL_ARG_SCRATCHPAD, use.scratchpad}});
-    library_->stream.wait();
+    const Plan& use = plan({shape, ConvPass::Forward, bias != nullptr, relu});
+    float* weights = use.weights_in(scratch, w);
+    if (use.reordered) use.reorder_weights(library_->engine, w, weights);
+    for_pieces(threads_, use.pieces, 1, [&](int64_t piece, int64_t) {
+        use.run(library_->engine, piece, x, y, weights, bias, use.scratchpad_in(scratch, omp_get_thread_num()));
+    });
 }
 
 void ConvolutionPlans::data_grad(float* dx, const float* dy, const float* w, void* scratch, const Conv2dShape& shape) {
-    Plan& use = plan({shape, ConvPass::DataGrad});
-    use.bind(dx, dy, w, scratch);
-    if (use.reordered) use.reorder.execute(library_->stream, use.dense_weights, use.weights);
-    use.data_grad.execute(library_->stream, {{DNNL_ARG_DIFF_SRC, use.x},
-                                             {DNNL_ARG_WEIGHTS, use.weights},
-                                             {DNNL_ARG_DIFF_DST, use.y},
-                                             {DNNL_ARG_SCRATCHPAD, use.scratchpad}});
-    library_->stream.wait();
+    const Plan& use = plan({shape, ConvPass::DataGrad});
+    float* weights = use.weights_in(scratch, w);
+    if (use.reordered) use.reorder_weights(library_->engine, w, weights);
+    for_pieces(threads_, use.pieces, 1, [&](int64_t piece, int64_t) {
+        use.run(library_->engine, piece, dx, dy, weights, nullptr, use.scratchpad_in(scratch, omp_get_thread_num()));
+    });
 }
 
 void ConvolutionPlans::weight_grad(float* dw, const float* dy, const float* x, void* scratch,
                                    const Conv2dShape& shape) {
-    Plan& use = plan({shape, ConvPass::WeightGrad});
-    use.bind(x, dy, dw, scratch);
-    use.weight_grad.execute(library_->stream, {{DNNL_ARG_SRC, use.x},
-                                               {DNNL_ARG_DIFF_WEIGHTS, use.weights},
-                                               {DNNL_ARG_DIFF_DST, use.y},
-                                               {DNNL_ARG_SCRATCHPAD, use.scratchpad}});
-    if (use.reordered) use.reorder.execute(library_->stream, use.weights, use.dense_weights);
-    library_->stream.wait();
+    const Plan& use = plan({shape, ConvPass::WeightGrad});
+    for_pieces(threads_, use.pieces, 1, [&](int64_t piece, int64_t) {
+        use.run(library_->engine, piece, x, dy, use.piece_gradient_in(scratch, threads_, piece), nullptr,
+                use.scratchpad_in(scratch, omp_get_thread_num()));
+    });
+    float* sum = use.weights_in(scratch, dw);
+    const auto elements = static_cast<int64_t>(use.weights.get_size() / sizeof(float));
+    for_pieces(threads_, elements, grain_for(use.pieces), [&](int64_t first, int64_t last) {
+        for (int64_t i = first; i < last; ++i) {
+            double total = 0;
+            for (int64_t piece = 0; piece < use.pieces; ++piece)
+                total += static_cast<double>(use.piece_gradient_in(scratch, threads_, piece)[i]);
+            sum[i] = static_cast<float>(total);
+        }
+    });
+    if (use.reordered) use.reorder_weights(library_->engine, sum, dw);
 }
 
 } // namespace scene::cpu

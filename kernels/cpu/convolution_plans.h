@@ -1,6 +1,10 @@
 #pragma once
 
 // Convolutions by oneDNN: primitives built once per shape, pass and epilogue, and executed on the caller's buffers.
+//
+// A primitive convolves a piece of the batch on one thread, and the threads share the pieces. What a piece is depends
+// on the batch alone, so the bits of a result do not depend on the number of threads; the library's own division of a
+// weight gradient does.
 
 #include <cstddef>
 #include <memory>
@@ -12,7 +16,7 @@ namespace scene::cpu {
 
 class ConvolutionPlans {
 public:
-    ConvolutionPlans();
+    explicit ConvolutionPlans(int threads);
     ~ConvolutionPlans();
     ConvolutionPlans(const ConvolutionPlans&) = delete;
     ConvolutionPlans& operator=(const ConvolutionPlans&) = delete;
@@ -36,6 +40,7 @@ private:
 
     Plan& plan(const Key& key);
 
+    int threads_;
     std::unique_ptr<Library> library_;
     std::vector<std::unique_ptr<Plan>> plans_;
 };
