@@ -229,6 +229,7 @@ LogMelSpec parse_log_mel_spec(const std::string& text, const std::string& where)
         spec.frames = value.at("frames").get<int32_t>();
         spec.samples = value.at("samples").get<int32_t>();
     } catch (const json::exception&) { fail("{}: damaged feature settings; make the file again", where); }
+    if (!spec.is_possible()) fail("{}: impossible feature settings {}; make the file again", where, text);
     return spec;
 }
 

@@ -120,6 +120,17 @@ TEST(LogMelSpecJson, RoundTripAndDamage) {
     EXPECT_EQ(parse_log_mel_spec(log_mel_spec_json(spec), "x"), spec);
     EXPECT_TRUE(fails_with([] { parse_log_mel_spec("{}", "file.store"); }, {"file.store", "damaged feature settings"}));
     EXPECT_TRUE(fails_with([] { parse_log_mel_spec("{", "file.store"); }, {"file.store", "damaged feature settings"}));
+    const auto refused = [](auto change) {
+        LogMelSpec spec;
+        change(spec);
+        return fails_with([&] { parse_log_mel_spec(log_mel_spec_json(spec), "x"); }, {"x", "impossible"});
+    };
+    EXPECT_TRUE(refused([](LogMelSpec& spec) { spec.n_fft = 2000; }));
+    EXPECT_TRUE(refused([](LogMelSpec& spec) { spec.window = spec.n_fft + 1; }));
+    EXPECT_TRUE(refused([](LogMelSpec& spec) { spec.frames = 2 + spec.samples / spec.hop; }));
+    EXPECT_TRUE(refused([](LogMelSpec& spec) { spec.low_hz = 22050; }));
+    EXPECT_TRUE(refused([](LogMelSpec& spec) { spec.hop = 0; }));
+    EXPECT_TRUE(refused([](LogMelSpec& spec) { spec.bands = -1; }));
 }
 
 } // namespace
