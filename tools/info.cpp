@@ -4,11 +4,7 @@
 #include <utility>
 #include <vector>
 
-// Version macros only: the whole of these headers would cost seconds.
-#include <CLI/Version.hpp>
-#include <nlohmann/detail/abi_macros.hpp>
-#include <toml++/impl/version.h>
-
+#include <CLI/Version.hpp> // not the whole of CLI11, which would cost seconds
 #include <fmt/core.h>
 #include <sndfile.h>
 #include <soxr.h>
@@ -18,6 +14,7 @@
 #include "tools/options.h"
 #include "tools/text_table.h"
 #include "tools/version.h"
+#include "train/config.h"
 
 namespace scene {
 namespace {
@@ -36,9 +33,8 @@ Information collect(const CommonOptions& options) {
              {"libsndfile", sf_version_string()},
              {"soxr", soxr_version()},
              {"fmt", fmt::format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100)},
-             {"nlohmann-json", fmt::format("{}.{}.{}", NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR,
-                                           NLOHMANN_JSON_VERSION_PATCH)},
-             {"toml++", fmt::format("{}.{}.{}", TOML_LIB_MAJOR, TOML_LIB_MINOR, TOML_LIB_PATCH)},
+             {"nlohmann-json", json_library_version()},
+             {"toml++", toml_library_version()},
              {"CLI11", CLI11_VERSION}}};
 }
 

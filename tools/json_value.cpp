@@ -1,5 +1,6 @@
 #include "tools/json_value.h"
 
+#include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
 namespace scene {
@@ -49,6 +50,11 @@ std::string JsonValue::line() const {
 }
 std::string JsonValue::text() const {
     return state_->value.dump(2, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+std::string json_library_version() {
+    return fmt::format("{}.{}.{}", NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR,
+                       NLOHMANN_JSON_VERSION_PATCH);
 }
 
 } // namespace scene

@@ -46,4 +46,7 @@ private:
     std::unique_ptr<State> state_;
 };
 
+/// Of the library underneath, "3.11.2".
+std::string json_library_version();
+
 } // namespace scene

@@ -392,4 +392,6 @@ std::vector<std::string> config_keys() {
     return keys;
 }
 
+std::string toml_library_version() { return fmt::format("{}.{}.{}", TOML_LIB_MAJOR, TOML_LIB_MINOR, TOML_LIB_PATCH); }
+
 } // namespace scene

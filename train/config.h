@@ -103,4 +103,7 @@ std::vector<std::string> differences(const RunConfig& before, const RunConfig& n
 /// "section.key" of every setting, in the order of the file.
 std::vector<std::string> config_keys();
 
+/// Of the library that parses the files, "3.3.0".
+std::string toml_library_version();
+
 } // namespace scene
