@@ -290,7 +290,8 @@ Assignment read_override(const std::string& given) {
     if (equals == std::string::npos || equals == 0)
         fail("{}: write it as section.key=value, such as training.epochs=3", place);
     const std::string value = trimmed(text.substr(equals + 1));
-    const Setting& setting = find_setting(trimmed(text.substr(0, equals)), place);
+    const std::string key = trimmed(text.substr(0, equals));
+    const Setting& setting = find_setting(key, place);
     const bool bare = value.empty() || (value.front() != '"' && value.front() != '\'');
     if (setting.text && bare) return assignment(setting, place, toml::value<std::string>(value));
     try {
