@@ -1,6 +1,7 @@
 #include "data/grouped_splits.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <optional>
 #include <unordered_map>
@@ -24,7 +25,7 @@ struct Groups {
     std::vector<std::string> names;
     std::vector<int32_t> of_clip;              ///< [clips of the store]; -1: none, or no labelled clip in it
     std::vector<std::vector<size_t>> of_class; ///< [classes], groups that have labelled clips of the class
-    std::vector<std::vector<double>> counts;   ///< [groups][classes] labelled clips
+    std::vector<std::vector<int64_t>> counts;  ///< [groups][classes] labelled clips
 
     size_t size() const { return names.size(); }
 };
@@ -59,10 +60,12 @@ template <typename NameOf> Groups group_clips(const ClipColumns& clips, const In
     return groups;
 }
 
-/// Whole groups to the test, so that every class is on both sides and near its share.
+/// Whole groups to the test, so that every class is on both sides and near its share. All in integers: which of two
+/// moves is nearer is then a fact, and not a matter of how a compiler rounds.
 class Division {
 public:
-    Division(const Groups& groups, double share) : groups_(groups), share_(share), total_(groups.of_class.size()) {
+    Division(const Groups& groups, double share)
+        : groups_(groups), share_(std::llround(share * one)), total_(groups.of_class.size()) {
         for (const auto& counts : groups.counts)
             for (size_t c = 0; c < total_.size(); ++c) total_[c] += counts[c];
     }
@@ -92,16 +95,18 @@ public:
     }
 
 private:
+    static constexpr int64_t one = int64_t{1} << 24; ///< the share of all clips; squares of shares sum up in 64 bits
+
     /// Clips of class c in the test after `group`, if any, has changed sides.
-    double taken_after(size_t c, std::optional<size_t> group) const {
+    int64_t taken_after(size_t c, std::optional<size_t> group) const {
         if (!group) return taken_[c];
         return taken_[c] + (tests_[*group] ? -1 : 1) * groups_.counts[*group][c];
     }
     /// Sum over the classes of the squared distance between the share in the test and the wanted one.
-    double distance_after(std::optional<size_t> group) const {
-        double sum = 0;
+    int64_t distance_after(std::optional<size_t> group) const {
+        int64_t sum = 0;
         for (size_t c = 0; c < total_.size(); ++c) {
-            const double off = taken_after(c, group) / total_[c] - share_;
+            const int64_t off = (taken_after(c, group) * one - share_ * total_[c]) / total_[c];
             sum += off * off;
         }
         return sum;
@@ -110,7 +115,7 @@ private:
     bool may_move(size_t g) const {
         for (size_t c = 0; c < total_.size(); ++c) {
             const bool both = taken_[c] > 0 && taken_[c] < total_[c];
-            const double after = taken_after(c, g);
+            const int64_t after = taken_after(c, g);
             if (groups_.counts[g][c] > 0 && both && (after == 0 || after == total_[c])) return false;
         }
         return true;
@@ -121,9 +126,9 @@ private:
     }
 
     const Groups& groups_;
-    double share_;
-    std::vector<double> total_, taken_; ///< [classes] labelled clips: all, in the test
-    std::vector<bool> tests_;           ///< [groups]
+    int64_t share_;                      ///< of the test, in units of 1/one
+    std::vector<int64_t> total_, taken_; ///< [classes] labelled clips: all, in the test
+    std::vector<bool> tests_;            ///< [groups]
 };
 
 void require_two_groups_per_class(const ClipColumns& clips, const Groups& groups, const SplitOptions& options) {
