@@ -78,9 +78,12 @@ void ProgressDisplay::clear_bar() {
 void ProgressDisplay::end() { clear_bar(); }
 
 void ProgressDisplay::epoch(const EpochRecord& record) {
-    message(fmt::format("stage {} epoch {:2}  loss {:.4f}  train {:.3f}  validation {:.3f}{}  {:.1f} clips/s",
+    const std::string labelled =
+        record.stage < 2 ? "" : fmt::format(" (labelled only {:.3f})", record.validation_labelled);
+    message(fmt::format("stage {} epoch {:2}  loss {:.4f}  train {:.3f}  validation {:.3f}{}{}  {:.1f} clips/s",
                         record.stage, record.epoch, record.train_loss, record.train_balanced_accuracy,
-                        record.validation_balanced_accuracy, record.best ? " best" : "     ", record.clips_per_second));
+                        record.validation_balanced_accuracy, labelled, record.best ? " best" : "     ",
+                        record.clips_per_second));
 }
 
 void ProgressDisplay::message(const std::string& line) {

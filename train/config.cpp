@@ -162,6 +162,8 @@ const std::vector<Setting>& settings() {
         number("training.validation_share", share, FIELD(training.validation_share)),
         integer("training.stages", 1, 2, FIELD(training.stages)),
         integer("training.seed", 0, any, FIELD(training.seed)),
+        choice<ChooseBy>("training.choose_by", {{"labelled", ChooseBy::Labelled}, {"paper", ChooseBy::Paper}},
+                         FIELD(training.choose_by)),
         text("split.name",
              "the name of a split: \"simulation\", \"experiment\", \"session\", \"city\", \"official\" or one such as "
              "\"fold:4\"",

@@ -26,6 +26,13 @@ struct ModelSettings {
     bool operator==(const ModelSettings&) const = default;
 };
 
+/// Which balanced accuracy on the validation clips chooses the epoch, and stops early, from stage 2 on. Stage 1 has
+/// true labels only.
+enum class ChooseBy : uint8_t {
+    Labelled, ///< on truly labelled clips only
+    Paper,    ///< the paper's: on all clips, with pseudo labels as truth
+};
+
 /// [training] in the file.
 struct TrainingSettings {
     int64_t batch = 64;          ///< >= 1
@@ -42,6 +49,7 @@ struct TrainingSettings {
     double validation_share = 0.2; ///< of the training clips; (0, 1)
     int64_t stages = 2;            ///< 1: labelled clips only; 2: then pseudo labels
     uint64_t seed = 1234;
+    ChooseBy choose_by = ChooseBy::Labelled;
 
     bool operator==(const TrainingSettings&) const = default;
 };

@@ -16,7 +16,7 @@ struct EpochRecord {
     double train_loss = 0; ///< mean over the clips, weights and smoothing included
     double train_balanced_accuracy = 0;
     double validation_loss = 0;
-    double validation_balanced_accuracy = 0; ///< the score that decides: stage 2 against pseudo labels
+    double validation_balanced_accuracy = 0; ///< on all validation clips: stage 2 with pseudo labels as truth
     double validation_labelled = 0;          ///< on truly labelled clips only; equal to the former in stage 1
     bool best = false;                       ///< this epoch's weights were kept
     double seconds = 0;                      ///< of the training clips; not reproducible, like clips_per_second

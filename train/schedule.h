@@ -14,8 +14,9 @@ double learning_rate(const TrainingSettings& settings, int64_t epoch);
 struct StageState {
     int64_t epochs = 0;     ///< completed
     int64_t best_epoch = 0; ///< the latest among equals; 0: none yet
-    double best_score = -1; ///< validation balanced accuracy of the best epoch
-    double labelled = 0;    ///< and its score on truly labelled clips
+    double best_score = -1; ///< its score by TrainingSettings::choose_by
+    double all = 0;         ///< its validation balanced accuracy on all clips
+    double labelled = 0;    ///< and on truly labelled clips
     int64_t since_rise = 0; ///< epochs since the score last rose above every earlier one
     bool finished = false;  ///< all epochs done, or `early_stop` epochs without a better score
 };

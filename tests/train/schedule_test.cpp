@@ -43,6 +43,30 @@ TEST(Schedule, TheLatestAmongEqualsIsBest) {
     EXPECT_FALSE(state.finished);
 }
 
+/// All clips, with pseudo labels as truth, prefer epoch 3; the truly labelled ones epochs 1 and 2.
+TEST(Schedule, TheConfigSaysWhichClipsChooseInStageTwo) {
+    auto history = scores(1, {0.4, 0.6, 0.9, 0.8});
+    const double labelled[] = {0.7, 0.7, 0.2, 0.1};
+    for (size_t i = 0; i < history.size(); ++i) history[i].validation_labelled = labelled[i];
+    TrainingSettings settings;
+    ASSERT_EQ(settings.choose_by, ChooseBy::Labelled);
+    EXPECT_EQ(stage_state(history, 1, settings).best_epoch, 3) << "stage 1 has one score";
+    for (EpochRecord& record : history) record.stage = 2;
+    settings.early_stop = 3;
+    const StageState honest = stage_state(history, 2, settings);
+    EXPECT_EQ(honest.best_epoch, 2);
+    EXPECT_EQ(honest.best_score, 0.7);
+    EXPECT_EQ(honest.all, 0.6);
+    EXPECT_TRUE(honest.finished) << "epochs 2 to 4 are not better than epoch 1";
+    settings.choose_by = ChooseBy::Paper;
+    const StageState paper = stage_state(history, 2, settings);
+    EXPECT_EQ(paper.best_epoch, 3);
+    EXPECT_EQ(paper.best_score, 0.9);
+    EXPECT_EQ(paper.all, 0.9);
+    EXPECT_EQ(paper.labelled, 0.2);
+    EXPECT_FALSE(paper.finished);
+}
+
 TEST(Schedule, StopsAfterSoManyEpochsWithoutABetterScore) {
     TrainingSettings settings;
     settings.early_stop = 3;

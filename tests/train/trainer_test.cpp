@@ -121,6 +121,26 @@ TEST_F(Trainer, ScoresAreThoseOfTheSavedModels) {
     EXPECT_DOUBLE_EQ(confusion.balanced_accuracy(), *result.pseudo_score);
 }
 
+TEST_F(Trainer, TheScoreThatTheConfigNamesChoosesTheModelOfStageTwo) {
+    RunConfig config = small_config(2);
+    config.training.epochs = 4;
+    for (const ChooseBy choose_by : {ChooseBy::Labelled, ChooseBy::Paper}) {
+        config.training.choose_by = choose_by;
+        const RunResult result = train(config, choose_by == ChooseBy::Paper ? "paper" : "labelled");
+        const EpochRecord* best = nullptr;
+        const auto score = [&](const EpochRecord& record) {
+            return choose_by == ChooseBy::Paper ? record.validation_balanced_accuracy : record.validation_labelled;
+        };
+        for (const EpochRecord& record : recorder_.epochs)
+            if (record.stage == 2 && (!best || score(record) >= score(*best))) best = &record;
+        ASSERT_TRUE(best);
+        const CheckpointInfo info = read_checkpoint_info(SafetensorsFile(result.checkpoint));
+        EXPECT_EQ(info.training.at("epoch"), std::to_string(best->epoch));
+        EXPECT_EQ(result.pseudo_score, best->validation_balanced_accuracy);
+        EXPECT_EQ(result.labelled_score, best->validation_labelled);
+    }
+}
+
 /// Stage 2 again, step by step from the files of stage 1: it must start from the best model of stage 1 (not its last),
 /// with fresh moments and the first learning rate, and train on true and pseudo labels.
 TEST_F(LargerTrainer, StageTwoStartsFromTheBestModelWithAFreshOptimizer) {
