@@ -1,6 +1,7 @@
 #include "data/audit.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <limits>
 #include <map>
@@ -13,7 +14,7 @@
 namespace scene {
 namespace {
 
-constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+constexpr double unknown = LeakedShare::unknown;
 
 /// A text per clip that clips may share; empty: unknown.
 using Key = std::function<std::string(size_t clip)>;
@@ -102,7 +103,10 @@ LeakedShare leaked_share(const Split& split, const Key& key) {
         with_labelled += labelled.contains(group);
         with_any += any.contains(group);
     }
-    return known > 0 ? LeakedShare{with_labelled / known, with_any / known} : LeakedShare{unknown, unknown};
+    LeakedShare leak;
+    if (!split.test.empty()) leak.known = known / static_cast<double>(split.test.size());
+    if (known > 0) leak.labelled = with_labelled / known, leak.any = with_any / known;
+    return leak;
 }
 
 using Votes = std::vector<int64_t>; ///< [classes]
@@ -174,7 +178,7 @@ Audit audit(const StoreColumns& columns, const Split& split) {
         out.labelled_sessions += one.classes > 0;
         out.pure_sessions += one.classes == 1;
     }
-    out.session_leak = leaked_share(split, session);
+    out.session_leak = session_leak(columns, split);
     out.city_leak = leaked_share(split, city);
     constexpr size_t date = 10, date_and_hour = 13; // characters of "YYYY-MM-DD HH:MM:SS"
     out.metadata_only = {
@@ -185,6 +189,19 @@ Audit audit(const StoreColumns& columns, const Split& split) {
         metadata_score(columns, split, "city", city),
     };
     return out;
+}
+
+LeakedShare session_leak(const StoreColumns& columns, const Split& split) {
+    return leaked_share(split, [&](size_t clip) { return columns.sessions[clip]; });
+}
+
+std::string leak_text(const LeakedShare& leak) {
+    if (std::isnan(leak.known)) return "leaked: nothing to leak (no test clips)";
+    if (std::isnan(leak.labelled)) return "leaked: unknown (no sessions)";
+    std::string text = fmt::format("leaked {:.3f}", leak.labelled);
+    if (leak.any > leak.labelled) text += fmt::format(" ({:.3f} with unlabelled training clips)", leak.any);
+    if (leak.known < 1) text += fmt::format(" of the {:.1f} % whose session is known", 100 * leak.known);
+    return text;
 }
 
 StoreColumns columns_of(const Dataset& dataset) {

@@ -5,9 +5,11 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <set>
 
 #include <unistd.h>
 
+#include "data/audit.h"
 #include "data/feature_store.h"
 #include "model/checkpoint.h"
 #include "model/initialize.h"
@@ -36,6 +38,7 @@ struct EvaluateOptions {
 /// Which clips are evaluated, and in words.
 struct Selection {
     std::vector<int32_t> rows;
+    std::string split; ///< whose test clips they are; empty: all labelled clips
     std::string description;
 };
 
@@ -48,30 +51,50 @@ Selection labelled_clips(const FeatureStore& store) {
     return selection;
 }
 
-/// The test clips of the run that the checkpoint lies in, if it was trained on this store.
-Selection test_clips_of_run(const fs::path& checkpoint, const FeatureStore& store) {
+/// The split that the checkpoint's run trained on, if that run was on this store.
+std::optional<Split> split_of_run(const fs::path& checkpoint, const FeatureStore& store) {
     const RunFolder run{checkpoint.parent_path()};
     std::ifstream identity(run.store());
     const std::string text((std::istreambuf_iterator<char>(identity)), std::istreambuf_iterator<char>());
     if (text.find(store_fingerprint(store)) == std::string::npos || !fs::exists(run.split())) return {};
-    Selection selection;
-    selection.rows = load_split(run.split(), store.clips()).test;
-    selection.description = fmt::format("the {} test clips of {}", selection.rows.size(), run.split().string());
-    return selection;
+    return load_split(run.split(), store.clips());
 }
 
-Selection select_clips(const EvaluateOptions& options, const fs::path& checkpoint, const FeatureStore& store) {
+Selection select_clips(const EvaluateOptions& options, const fs::path& checkpoint, const std::optional<Split>& trained,
+                       const FeatureStore& store) {
     if (options.split.any()) {
         const Split split = split_of(store.columns(), options.split.apply({}));
-        return {split.test, fmt::format("the {} test clips of split {}", split.test.size(), split.name)};
+        return {split.test, split.name, fmt::format("the {} test clips of split {}", split.test.size(), split.name)};
     }
     if (options.clips == "labelled") return labelled_clips(store);
-    Selection selection = test_clips_of_run(checkpoint, store);
-    if (!selection.rows.empty()) return selection;
+    if (trained && !trained->test.empty())
+        return {trained->test, trained->name,
+                fmt::format("the {} test clips of {}", trained->test.size(),
+                            RunFolder{checkpoint.parent_path()}.split().string())};
     if (options.clips == "test")
         fail("{}: no run on this store with test clips beside it; name them with --split, or use --clips labelled",
              checkpoint.string());
     return labelled_clips(store);
+}
+
+/// What the model has heard of the evaluated clips and their sessions in its own training, whatever split they are of.
+struct Exposure {
+    LeakedShare leak;
+    std::optional<int64_t> trained; ///< evaluated clips that trained; nothing where the training is not known
+    std::string text;
+};
+
+Exposure exposure(const Selection& selection, const std::optional<Split>& trained, const FeatureStore& store) {
+    if (!trained) return {{}, {}, "leaked: unknown (the model's run is not on this store)"};
+    Split split = *trained;
+    split.test = selection.rows;
+    Exposure out{session_leak(store.columns(), split), 0, ""};
+    const std::set<int32_t> evaluated(selection.rows.begin(), selection.rows.end());
+    for (const auto* part : {&split.labelled, &split.unlabelled})
+        for (int32_t clip : *part) *out.trained += evaluated.contains(clip);
+    out.text = leak_text(out.leak);
+    if (*out.trained > 0) out.text += fmt::format("; {} of the clips trained themselves", *out.trained);
+    return out;
 }
 
 /// A checkpoint of the same network with the parameters it had before training; removed with the object.
@@ -102,7 +125,7 @@ private:
     fs::path path_;
 };
 
-JsonValue to_json(const Evaluation& evaluation, const std::string& description) {
+JsonValue to_json(const Evaluation& evaluation, const Selection& selection, const Exposure& exposure) {
     const Confusion& confusion = evaluation.confusion;
     JsonValue per_class = JsonValue::object(), classes = JsonValue::array(), matrix = JsonValue::array();
     for (int64_t truth = 0; truth < confusion.classes(); ++truth) {
@@ -121,7 +144,11 @@ JsonValue to_json(const Evaluation& evaluation, const std::string& description) 
         .set("balanced_accuracy", confusion.balanced_accuracy())
         .set("accuracy", confusion.accuracy())
         .set("clips", confusion.total())
-        .set("evaluated", description)
+        .set("evaluated", selection.description)
+        .set("split", selection.split.empty() ? JsonValue() : JsonValue(selection.split))
+        .set("leaked_share", exposure.leak.labelled)
+        .set("leaked_share_with_unlabelled", exposure.leak.any)
+        .set("evaluated_clips_that_trained", exposure.trained ? JsonValue(*exposure.trained) : JsonValue())
         .set("classes", classes)
         .set("per_class", per_class)
         .set("confusion", matrix);
@@ -130,7 +157,8 @@ JsonValue to_json(const Evaluation& evaluation, const std::string& description) 
 int run(const EvaluateOptions& options) {
     const fs::path checkpoint = find_checkpoint(options.model);
     const FeatureStore store = FeatureStore::open(options.store);
-    const Selection selection = select_clips(options, checkpoint, store);
+    const std::optional<Split> trained = split_of_run(checkpoint, store);
+    const Selection selection = select_clips(options, checkpoint, trained, store);
     if (selection.rows.empty()) fail("{}: no labelled clips to evaluate on", options.store);
     const auto backend = open_backend(options.common.runtime(), options.common.quiet);
     std::optional<UntrainedCheckpoint> untrained;
@@ -139,14 +167,16 @@ int run(const EvaluateOptions& options) {
     const GracefulStop stop;
     const Evaluation evaluation =
         evaluate(*backend, untrained ? untrained->path() : checkpoint, store, selection.rows, {progress, stop.flag()});
+    const Exposure known = exposure(selection, trained, store);
     if (options.common.json) {
-        fmt::print("{}\n", to_json(evaluation, selection.description).text());
+        fmt::print("{}\n", to_json(evaluation, selection, known).text());
         return 0;
     }
     fmt::print("{}{} on {}\n\n{}\n", checkpoint.string(), options.untrained ? ", untrained," : "",
                selection.description, confusion_table(evaluation.confusion, evaluation.classes));
-    fmt::print("balanced accuracy {:.4f}, accuracy {:.4f}\n", evaluation.confusion.balanced_accuracy(),
-               evaluation.confusion.accuracy());
+    fmt::print("balanced accuracy {:.4f}, accuracy {:.4f}; {}, {}\n", evaluation.confusion.balanced_accuracy(),
+               evaluation.confusion.accuracy(), selection.split.empty() ? "labelled clips" : "split " + selection.split,
+               known.text);
     return 0;
 }
 

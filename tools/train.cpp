@@ -23,7 +23,11 @@ struct TrainOptions {
 
 JsonValue to_json(const RunResult& result) {
     JsonValue json = JsonValue::object();
-    json.set("system", result.system).set("train_score", result.train_score);
+    json.set("system", result.system)
+        .set("split", result.split)
+        .set("leaked_share", result.leak.labelled)
+        .set("leaked_share_with_unlabelled", result.leak.any)
+        .set("train_score", result.train_score);
     if (result.pseudo_score) json.set("pseudo_score", *result.pseudo_score);
     if (result.labelled_score) json.set("labelled_score", *result.labelled_score);
     if (result.test)
@@ -41,10 +45,13 @@ void print(const RunResult& result, const Split& split, const std::string& run) 
                split.labelled.size(), split.unlabelled.size(), split.test.size());
     fmt::print("  stage 1 (labelled clips)    validation balanced accuracy {:.3f}\n", result.train_score);
     if (result.pseudo_score)
-        fmt::print("  stage 2 (and pseudo labels) validation balanced accuracy {:.3f}\n", *result.pseudo_score);
+        fmt::print(
+            "  stage 2 (and pseudo labels) validation balanced accuracy {:.3f} with pseudo labels as truth, {:.3f} "
+            "on labelled clips\n",
+            *result.pseudo_score, result.labelled_score.value_or(0));
     if (result.test)
-        fmt::print("  test                        balanced accuracy {:.3f} on {} clips\n",
-                   result.test->balanced_accuracy(), result.test->total());
+        fmt::print("  test                        balanced accuracy {:.3f} on {} clips of split {}, {}\n",
+                   result.test->balanced_accuracy(), result.test->total(), result.split, leak_text(result.leak));
     fmt::print("  best model                  {}\n", result.checkpoint.string());
     fmt::print("  report                      {}/report.html\n", run);
 }

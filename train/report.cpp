@@ -154,7 +154,14 @@ std::string report_html(const RunConfig& config, const RunResult& result, const 
     add_score("Pseudo (validation, stage 2)", score(result.pseudo_score.value_or(none)));
     add_score("Stage 2, labelled clips only", score(result.labelled_score.value_or(none)));
     add_score("Test", score(result.test ? result.test->balanced_accuracy() : none));
-    html += "</div>\n<p>All scores are balanced accuracies. The stage-2 score counts pseudo labels as true.";
+    html +=
+        fmt::format("</div>\n<p>Split {}; {}. \"Leaked\" is the share of the test clips whose recording session also "
+                    "trains.</p>\n",
+                    escaped(config.split.name), escaped(leak_text(result.leak)));
+    html += "<p>All scores are balanced accuracies. The stage-2 score counts pseudo labels as true; ";
+    html += config.training.choose_by == ChooseBy::Paper
+                ? "it chose the epoch, as in the paper (training.choose_by)."
+                : "the one on labelled clips only chose the epoch (training.choose_by).";
     if (config.training.hard_samples)
         html += fmt::format(" {} training clips are hard (teacher's confidence below {}).", result.hard_clips,
                             config.training.hard_threshold);

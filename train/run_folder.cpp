@@ -1,6 +1,7 @@
 #include "train/run_folder.h"
 
 #include <cerrno>
+#include <cmath>
 #include <fstream>
 
 #include <fcntl.h>
@@ -133,11 +134,17 @@ void open_run_folder(const RunFolder& run, const RunConfig& config, const Featur
 }
 
 void save_result(const RunFolder& run, const RunResult& result, const std::vector<std::string>& classes) {
-    const auto or_null = [](const std::optional<double>& value) { return value ? Json(*value) : Json(); };
+    const auto or_null = [](const std::optional<double>& value) {
+        return value && std::isfinite(*value) ? Json(*value) : Json();
+    };
     Json json = {
         {"format", "scene.cu result"},
         {"version", 1},
         {"system", result.system},
+        {"split", result.split},
+        {"leaked_share", or_null(result.leak.labelled)},
+        {"leaked_share_with_unlabelled", or_null(result.leak.any)},
+        {"session_known_share", or_null(result.leak.known)},
         {"train_balanced_accuracy", result.train_score},
         {"pseudo_balanced_accuracy", or_null(result.pseudo_score)},
         {"labelled_validation_balanced_accuracy", or_null(result.labelled_score)},

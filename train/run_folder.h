@@ -53,7 +53,7 @@ private:
 void open_run_folder(const RunFolder& run, const RunConfig& config, const FeatureStore& store, const Split& split);
 
 void save_result(const RunFolder& run, const RunResult& result, const std::vector<std::string>& classes);
-/// Nothing if the run is not complete.
+/// Nothing if the run is not complete. Split and leak are not read: they follow from the split itself.
 std::optional<RunResult> load_result(const RunFolder& run);
 
 } // namespace scene

@@ -160,7 +160,7 @@ private:
         keep(record, events);
     }
 
-    /// The labelled clips alone, then, in stage 2, all with their pseudo labels: the score that decides.
+    /// The labelled clips alone, then, in stage 2, all with their pseudo labels as truth.
     void validate(EpochRecord& record, const std::string& what) {
         learner_->prepare_inference();
         const auto pass = [&](const std::vector<int32_t>& clips) {
@@ -210,10 +210,12 @@ private:
         const StageState first = stage_state(history_, 1, config_.training);
         RunResult result;
         result.system = config_.system;
+        result.split = split_.name;
+        result.leak = session_leak(store_.columns(), split_);
         result.train_score = first.best_score;
         if (stages >= 2) {
             const StageState second = stage_state(history_, 2, config_.training);
-            result.pseudo_score = second.best_score;
+            result.pseudo_score = second.all;
             result.labelled_score = second.labelled;
         }
         result.hard_clips = count_hard_samples(run_.hard_samples(), stages);
@@ -308,6 +310,8 @@ RunResult train_system(Backend& backend, const FeatureStore& store, const Split&
     const RunLock lock(folder);
     open_run_folder(folder, config, store, split);
     if (std::optional<RunResult> result = load_result(folder)) {
+        result->split = split.name;
+        result->leak = session_leak(store.columns(), split);
         session.progress.message(fmt::format("{} is complete", run.string()));
         return *result;
     }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "data/audit.h"
 #include "kernels/backend.h"
 #include "train/config.h"
 #include "train/metrics.h"
@@ -18,9 +19,11 @@ struct Split;
 /// The end of a run, also in run/result.json.
 struct RunResult {
     std::string system;
+    std::string split;                    ///< its name
+    LeakedShare leak;                     ///< share of its test clips whose recording session trains
     double train_score = 0;               ///< best validation balanced accuracy of stage 1 (paper: "Train")
-    std::optional<double> pseudo_score;   ///< of stage 2, against pseudo labels (paper: "Pseudo")
-    std::optional<double> labelled_score; ///< of stage 2's best epoch on truly labelled validation clips
+    std::optional<double> pseudo_score;   ///< of stage 2's chosen epoch, with pseudo labels as truth (paper: "Pseudo")
+    std::optional<double> labelled_score; ///< of stage 2's chosen epoch on truly labelled validation clips
     std::optional<Confusion> test;        ///< when the split has labelled test clips
     int64_t hard_clips = 0;               ///< below the threshold, in the last stage that was weighted
     std::filesystem::path checkpoint;     ///< the best model of the last stage

@@ -81,6 +81,9 @@ TEST_F(KnownAnswers, LeakedShares) {
     const Audit found = audit(columns_, split_);
     EXPECT_DOUBLE_EQ(found.session_leak.labelled, 1.0 / 4); // of clips 1, 2, 4, 6: h1
     EXPECT_DOUBLE_EQ(found.session_leak.any, 2.0 / 4);      // and h2, by clip 8
+    EXPECT_DOUBLE_EQ(found.session_leak.known, 4.0 / 5);    // clip 7 has none
+    EXPECT_EQ(leak_text(found.session_leak),
+              "leaked 0.250 (0.500 with unlabelled training clips) of the 80.0 % whose session is known");
     EXPECT_DOUBLE_EQ(found.city_leak.labelled, 1);
     EXPECT_DOUBLE_EQ(found.city_leak.any, 1);
 }
@@ -118,11 +121,13 @@ TEST_F(KnownAnswers, Counts) {
 TEST_F(KnownAnswers, WhatCannotBeKnownIsNotANumber) {
     const Audit untested = audit(columns_, {"experiment", 0, {0, 3}, {}, {}});
     EXPECT_TRUE(std::isnan(untested.session_leak.labelled));
+    EXPECT_NE(leak_text(untested.session_leak).find("no test clips"), std::string::npos);
     EXPECT_TRUE(std::isnan(untested.metadata_only[0].balanced_accuracy));
     columns_.sessions.assign(10, "");
     columns_.recorded.clear();
     const Audit nameless = audit(columns_, split_);
     EXPECT_TRUE(std::isnan(nameless.session_leak.any));
+    EXPECT_EQ(leak_text(session_leak(columns_, split_)), "leaked: unknown (no sessions)");
     EXPECT_EQ(nameless.session_count, 0);
     EXPECT_EQ(nameless.metadata_only[0].coverage, 0);
     EXPECT_EQ(nameless.metadata_only[1].coverage, 0);

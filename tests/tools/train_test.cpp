@@ -4,6 +4,7 @@
 #include <set>
 #include <thread>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "tests/tools/small_run.h"
@@ -97,9 +98,15 @@ TEST(Evaluate, ARunIsScoredOnItsTestClips) {
     }
     EXPECT_NEAR(result.at("balanced_accuracy").get<double>(), recalls / present, 1e-9);
     EXPECT_NEAR(result.at("accuracy").get<double>(), right / total, 1e-9);
+    // The split is random over clips, and the synthetic sessions have ten each.
+    EXPECT_EQ(result.at("split"), "simulation");
+    EXPECT_GT(result.at("leaked_share").get<double>(), 0.5);
+    EXPECT_EQ(result.at("evaluated_clips_that_trained"), 0);
     // The same clips as the run's own test at its end.
     const json run = json::parse(scene_command(small.train(small.run, {"--json", "--quiet"})).out);
     EXPECT_NEAR(result.at("balanced_accuracy").get<double>(), run.at("test_balanced_accuracy").get<double>(), 1e-9);
+    EXPECT_EQ(result.at("leaked_share"), run.at("leaked_share"));
+    EXPECT_EQ(run.at("split"), "simulation");
 }
 
 TEST(Evaluate, ACheckpointFileAndOtherClipsAreAccepted) {
@@ -108,6 +115,30 @@ TEST(Evaluate, ACheckpointFileAndOtherClipsAreAccepted) {
     EXPECT_EQ(evaluate({checkpoint, small.store}), evaluate({small.run, small.store}));
     EXPECT_EQ(evaluate({checkpoint, small.store, "--clips", "labelled"}).at("clips"), SmallRun::labelled);
     EXPECT_EQ(evaluate({checkpoint, small.store, "--split", "simulation"}).at("clips"), small.test_clips());
+}
+
+TEST(Evaluate, EveryResultLineNamesSplitAndLeak) {
+    const SmallRun& small = small_run();
+    const json audit = json::parse(scene_command({"audit", small.store, "--json", "--quiet"}).out);
+    const json result = evaluate({small.run, small.store});
+    EXPECT_NEAR(result.at("leaked_share").get<double>(), audit.at("leaked_share").get<double>(), 1e-12);
+    const std::string leak = fmt::format("leaked {:.3f}", audit.at("leaked_share").get<double>());
+    for (const auto& command : {small.train(small.run, {"--quiet"}), {"evaluate", small.run, small.store, "--quiet"}}) {
+        const Outcome outcome = scene_command(command);
+        EXPECT_NE(outcome.out.find("split simulation, " + leak), std::string::npos) << outcome.out;
+    }
+    for (const char* file : {"report.html", "result.json"})
+        EXPECT_NE(read_text(fs::path(small.run) / file).find("leaked"), std::string::npos) << file;
+    // Another split's test clips are told as what they are to this model: some of them trained it.
+    const json other = evaluate({small.run, small.store, "--clips", "labelled"});
+    EXPECT_GT(other.at("evaluated_clips_that_trained").get<int>(), 0);
+    EXPECT_TRUE(other.at("split").is_null());
+    // A checkpoint away from its run: nobody knows what trained it.
+    const TemporaryFolder folder;
+    fs::copy_file(fs::path(small.run) / "best_model_2.safetensors", folder / "model.safetensors");
+    const json away = evaluate({folder / "model.safetensors", small.store});
+    EXPECT_TRUE(away.at("leaked_share").is_null());
+    EXPECT_TRUE(away.at("evaluated_clips_that_trained").is_null());
 }
 
 TEST(Evaluate, AnUntrainedNetworkKnowsNothing) {
