@@ -87,7 +87,7 @@ TEST(Schedule, StagesDoNotSeeEachOther) {
     EXPECT_FALSE(stage_state(history, 2, settings).finished);
     const auto second = scores(2, {0.3});
     history.insert(history.end(), second.begin(), second.end());
-    EXPECT_EQ(stage_state(history, 2, settings).best_score, 0.3);
+    EXPECT_EQ(stage_state(history, 2, settings).all, 0.3);
     EXPECT_TRUE(stage_state(history, 1, settings).finished);
 }
 
