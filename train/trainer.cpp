@@ -164,7 +164,9 @@ private:
     void validate(EpochRecord& record, const std::string& what) {
         learner_->prepare_inference();
         const auto pass = [&](const std::vector<int32_t>& clips) {
+            session_.progress.begin(what + ", validation", static_cast<int64_t>(clips.size()));
             const PassResult result = learner_->infer(clips, stoppable(what));
+            session_.progress.end();
             if (!result.finite) fail_nonfinite("validation loss", record.stage, record.epoch);
             return result;
         };
