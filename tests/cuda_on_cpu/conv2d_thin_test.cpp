@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "tests/cuda_on_cpu/support.h"
 
 namespace scene::test {

@@ -1,6 +1,7 @@
 // The emulator itself: that it computes what a device would, and that it finds what is wrong. A tool that checks others
 // is worth what it catches.
 
+#include <algorithm>
 #include <numeric>
 
 #include "tests/cuda_on_cpu/faults.h"

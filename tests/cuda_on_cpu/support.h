@@ -2,6 +2,7 @@
 
 // For tests that run an op of kernels/cuda on the emulator and compare it with CpuBackend.
 
+#include <algorithm>
 #include <initializer_list>
 #include <span>
 #include <string>

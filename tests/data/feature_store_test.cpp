@@ -1,5 +1,6 @@
 #include "data/feature_store.h"
 
+#include <algorithm>
 #include <numeric>
 
 #include <gtest/gtest.h>

@@ -1,5 +1,6 @@
 // The splits "session", "city" and "official".
 
+#include <algorithm>
 #include <map>
 #include <set>
 

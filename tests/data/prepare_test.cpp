@@ -1,5 +1,6 @@
 #include "data/prepare.h"
 
+#include <algorithm>
 #include <cmath>
 #include <csignal>
 #include <limits>

@@ -1,5 +1,6 @@
 #include "data/splits.h"
 
+#include <algorithm>
 #include <map>
 #include <numeric>
 #include <set>

@@ -1,5 +1,6 @@
 #include "data/synth_signal.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 

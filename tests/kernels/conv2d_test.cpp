@@ -1,6 +1,7 @@
 // The convolution ops against a naive reference in double: every algorithm of the backend, odd shapes, and what the
 // interface promises besides the values (scratch, repetition, epilogues).
 
+#include <algorithm>
 #include <cstring>
 #include <random>
 
@@ -250,9 +251,8 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Conv2d,
                                          Conv2dShape{3, 17, 9, 18, 40, 3, 1, 1}, Conv2dShape{1, 5, 3, 40, 9, 3, 1, 1},
                                          Conv2dShape{3, 31, 13, 24, 24, 3, 1, 1}, Conv2dShape{1, 1, 1, 24, 18, 3, 1, 1},
                                          Conv2dShape{3, 7, 5, 24, 18, 3, 2, 1}, Conv2dShape{1, 9, 9, 40, 40, 5, 1, 2},
-                                         Conv2dShape{3, 31, 4, 144, 128, 1, 1, 0},
-                                         Conv2dShape{1, 7, 3, 24, 9, 1, 1, 0}, Conv2dShape{5, 41, 16, 8, 8, 3, 1, 1},
-                                         Conv2dShape{34, 11, 6, 8, 16, 3, 1, 1}),
+                                         Conv2dShape{3, 31, 4, 144, 128, 1, 1, 0}, Conv2dShape{1, 7, 3, 24, 9, 1, 1, 0},
+                                         Conv2dShape{5, 41, 16, 8, 8, 3, 1, 1}, Conv2dShape{34, 11, 6, 8, 16, 3, 1, 1}),
                          name_of_case);
 
 TEST(Conv2dFold, ScalesEachOutputChannel) {

@@ -1,5 +1,6 @@
 // The linear ops against a naive reference in double.
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <random>

@@ -1,6 +1,7 @@
 // Log-mel against librosa's numbers on synthesised signals and against a DFT written out as a sum, in double.
 // Real clips are in tests/data/log_mel_clips_test.cpp.
 
+#include <algorithm>
 #include <cmath>
 #include <complex>
 #include <numbers>

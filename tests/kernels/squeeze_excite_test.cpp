@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <vector>
 
 #include "tests/support/gradients.h"

@@ -1,6 +1,7 @@
 // Whole networks against PyTorch in double precision. tools/reference/make_model_goldens.py has the recipe by which
 // both sides generate the same parameters and inputs, and the reasons for the tolerances.
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <sstream>

@@ -1,5 +1,6 @@
 #include "model/memory_plan.h"
 
+#include <algorithm>
 #include <random>
 
 #include <gtest/gtest.h>

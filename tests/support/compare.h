@@ -3,6 +3,7 @@
 // The one comparator of the tests. NaN and Inf are failures before anything else, and a failure is
 // !(error <= allowed), so that no comparison with NaN can pass.
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <span>

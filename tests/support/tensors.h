@@ -2,6 +2,7 @@
 
 // Tensors for op tests: memory that starts as NaN between sentinels, random fills, and the checks that go with it.
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <functional>

@@ -1,5 +1,6 @@
 #include "tests/tools/command.h"
 
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <thread>

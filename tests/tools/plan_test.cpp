@@ -1,5 +1,8 @@
 // scene plan and scene bench: the numbers that must hold.
 
+#include <map>
+#include <sstream>
+
 #include <nlohmann/json.hpp>
 
 #include "tests/tools/small_run.h"

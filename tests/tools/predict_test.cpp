@@ -1,5 +1,7 @@
 // scene predict on good and bad files, in every format.
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 

@@ -1,5 +1,7 @@
 // scene synth and scene prepare as a user meets them: bad clips, interruption, other layouts.
 
+#include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <thread>
 

@@ -1,5 +1,7 @@
 #include "tests/tools/small_run.h"
 
+#include <memory>
+
 #include <nlohmann/json.hpp>
 
 namespace scene::test {

@@ -1,5 +1,6 @@
 // scene train, table1 and evaluate as a user meets them.
 
+#include <chrono>
 #include <csignal>
 #include <set>
 #include <thread>
