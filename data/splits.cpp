@@ -7,9 +7,11 @@
 #include <iterator>
 #include <map>
 #include <numeric>
+#include <set>
 
 #include <nlohmann/json.hpp>
 
+#include "data/dataset_format.h"
 #include "data/grouped_splits.h"
 #include "data/official_split.h"
 #include "data/random_sequence.h"
@@ -117,11 +119,23 @@ Split held_out_fold(const ClipColumns& clips, const Indices& labelled, const Ind
              options.labelled_share);
     Split split{options.name, options.seed, {}, {}, {}};
     Indices rest;
+    std::set<int32_t> folds;
+    for (int32_t i : labelled) folds.insert(clips.fold[static_cast<size_t>(i)]);
+    folds.erase(-1);
+    if (folds.empty())
+        fail("split {}: no labelled clip has a fold; give every labelled clip one (a column 'fold') or choose another "
+             "split",
+             options.name);
+    if (!folds.contains(fold)) {
+        std::vector<std::string> names;
+        for (int32_t one : folds) names.push_back(std::to_string(one));
+        fail("split {}: no labelled clip is in fold {}; the folds are {}", options.name, fold, listed(names));
+    }
     for (int32_t i : labelled) {
         const int32_t of_clip = clips.fold[static_cast<size_t>(i)];
         if (of_clip < 0)
-            fail("split {}: clip {} has no fold; give every labelled clip one or choose another split", options.name,
-                 i);
+            fail("split {}: clip {} has a label but no fold; give every labelled clip one or choose another split",
+                 options.name, clips.name.empty() ? std::to_string(i) : "'" + clips.name[static_cast<size_t>(i)] + "'");
         (of_clip == fold ? split.test : rest).push_back(i);
     }
     require_classes(clips, split.test, 1, options.name, "in the fold to test on");

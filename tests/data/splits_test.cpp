@@ -117,12 +117,18 @@ TEST(Splits, ImpossibleOnesNameTheClass) {
         [&] {
             make_split({pairs, folds, two}, {.name = "fold:9"});
         },
-        {"fold:9", "class 'a' has 0"}));
+        {"fold:9", "no labelled clip is in fold 9", "the folds are 1, 2"}));
     EXPECT_TRUE(fails_with(
         [&] {
             make_split({pairs, gap, two}, {.name = "fold:1"});
         },
-        {"fold:1", "clip 2 has no fold"}));
+        {"fold:1", "clip 2 has a label but no fold"}));
+    const std::vector<int32_t> none = {-1, -1, -1, -1};
+    EXPECT_TRUE(fails_with(
+        [&] {
+            make_split({pairs, none, two}, {.name = "fold:1"});
+        },
+        {"fold:1", "no labelled clip has a fold", "column 'fold'", "another split"}));
     EXPECT_TRUE(fails_with(
         [&] {
             make_split({pairs, folds, two}, {.name = "fold:1", .labelled_share = 0});
