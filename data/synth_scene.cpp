@@ -138,20 +138,26 @@ struct Recorder {
 
     Recorder(uint64_t seed, int64_t session, const SceneDifficulty& difficulty) {
         RandomSequence random(seed, session_stream, static_cast<uint32_t>(session));
-        const float size = random.uniform(0.25f, 1), wetness = random.uniform(0.2f, 0.7f);
+        /// `value` drawn between `low` and `high`, as far from their middle as the effect says.
+        const float effect = difficulty.session_effect;
+        const auto draw = [&](float low, float high) {
+            const float value = random.uniform(low, high);
+            return std::max(0.2f * low, std::lerp(0.5f * (low + high), value, effect));
+        };
+        const float size = random.uniform(0.25f, 1), wetness = std::min(effect, 1.0f) * random.uniform(0.2f, 0.7f);
         for (int i = 0; i < 8; ++i) {
             const float seconds = size * random.uniform(0.002f, 0.06f);
             const float sign = random.below(2) ? 1.0f : -1.0f;
             room.push_back({static_cast<size_t>(seconds * synth_rate), sign * wetness * std::exp(-25 * seconds)});
         }
-        const auto gain = [&] { return difficulty.coloration_db * normal(random); };
-        response = {Biquad::high_pass(random.uniform(25, 110)),
+        const auto gain = [&] { return effect * difficulty.coloration_db * normal(random); };
+        response = {Biquad::high_pass(draw(25, 110)),
                     Biquad::low_shelf(random.uniform(120, 400), gain()),
                     Biquad::peak(random.uniform(400, 1200), 0.8f, gain()),
                     Biquad::peak(random.uniform(1200, 3500), 0.8f, gain()),
                     Biquad::high_shelf(random.uniform(3000, 7000), gain()),
-                    Biquad::low_pass(random.uniform(8000, 18000))};
-        level_db = random.uniform(-34, -18);
+                    Biquad::low_pass(std::min(draw(8000, 18000), 20000.0f))};
+        level_db = std::lerp(-26.0f, random.uniform(-34, -18), effect);
     }
 };
 

@@ -23,6 +23,7 @@ struct SceneDifficulty {
     float coloration_db = 7;    ///< deviation of the gains in a session's room and microphone filters
     float distractors = 0.08f;  ///< probability of an ingredient that a recipe does not mention
     float noise_floor_db = -30; ///< of the recorder, against the scene
+    float session_effect = 1;   ///< how far a session's room, microphone and gain are from the mean one; 0: not at all
 };
 
 struct SceneClip {

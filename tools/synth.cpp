@@ -17,7 +17,7 @@ struct SynthGiven {
     CommonOptions common;
     SynthOptions synth;
     std::string out;
-    double difficulty = 1;
+    double difficulty = 1, session_effect = 1;
 };
 
 /// Everything that makes the task hard, scaled together.
@@ -39,6 +39,7 @@ int run(const SynthGiven& given) {
     options.seed = given.common.seed.value_or(options.seed);
     options.threads = static_cast<int>(given.common.runtime().threads);
     options.difficulty = scaled_difficulty(given.difficulty);
+    options.difficulty.session_effect = static_cast<float>(given.session_effect);
     options.stop = &stop.flag();
     progress.begin("synth", options.clips);
     options.progress = [&](int64_t done, int64_t) { progress.advance(done); };
@@ -63,7 +64,10 @@ int run(const SynthGiven& given) {
 void add_synth_command(CommandLine& line) {
     const auto given = std::make_shared<SynthGiven>();
     Arguments arguments = line.add_command("synth", "Make a synthetic dataset: ten scenes in the layout of CAS2023.",
-                                           "Example:\n  scene synth scenes --clips 600 --labelled 0.2 --seconds 10",
+                                           "Examples:\n  scene synth scenes --clips 600 --labelled 0.2 --seconds 10\n"
+                                           "  scene synth leaky --clips 600 --clips-per-session 10 --difficulty 2 "
+                                           "--session-effect 2\n"
+                                           "In the second, a random split scores far above a session split.",
                                            [given] { return run(*given); });
     arguments.add("out", given->out, "folder to make").required();
     arguments.add("--clips", given->synth.clips, "how many").required().range(1, 1e7);
@@ -75,6 +79,10 @@ void add_synth_command(CommandLine& line) {
     arguments
         .add("--difficulty", given->difficulty, "0: scenes as written, alike in every session; 1 (default); 2: hard")
         .range(0, 3);
+    arguments
+        .add("--session-effect", given->session_effect,
+             "0: every session has the same room, microphone and gain; 1 (default); 4: very different ones")
+        .range(0, 4);
     add_common_options(arguments, given->common);
 }
 

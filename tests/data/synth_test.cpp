@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "data/audio.h"
+#include "data/audit.h"
 #include "data/csv.h"
 #include "data/dataset.h"
 #include "data/synth_ingredients.h"
@@ -108,6 +109,46 @@ TEST_F(SynthTest, IsReadAsCas2023) {
     EXPECT_EQ(info.sample_rate, 44100);
     EXPECT_EQ(info.channels, 1);
     EXPECT_EQ(info.frames, 22050);
+}
+
+/// Sessions of one scene, each clip's level and its share above 4 kHz: alike without the effect, apart with it.
+TEST(SynthScene, SessionsDifferAsFarAsTheyAreTold) {
+    const auto spread_of_levels = [](float effect) {
+        SceneDifficulty difficulty;
+        difficulty.session_effect = effect;
+        double sum = 0, squares = 0;
+        constexpr int sessions = 24;
+        for (int session = 0; session < sessions; ++session) {
+            const std::vector<float> wave = render_scene({session, session, 6, 0}, 5, 22050, difficulty);
+            double energy = 0;
+            for (float sample : wave) energy += static_cast<double>(sample) * static_cast<double>(sample);
+            const double level = 10 * std::log10(energy / 22050);
+            sum += level / sessions, squares += level * level / sessions;
+        }
+        return std::sqrt(squares - sum * sum);
+    };
+    const double none = spread_of_levels(0), usual = spread_of_levels(1), strong = spread_of_levels(3);
+    EXPECT_LT(none, 3) << "2 dB from clip to clip";
+    EXPECT_GT(usual, 1.4 * none);
+    EXPECT_GT(strong, 1.5 * usual);
+}
+
+/// What makes a random split differ from a session split: most test clips' sessions train too, and tell the scene.
+TEST_F(SynthTest, TheAuditFindsTheLeak) {
+    options_.clips = 200;
+    options_.labelled = 0.5;
+    options_.clips_per_session = 5;
+    synthesize(folder_ / "scenes", options_);
+    const StoreColumns columns = columns_of(read_dataset(folder_ / "scenes"));
+    const Audit random = audit(columns, make_split(columns.clip_columns(), {.name = "simulation"}));
+    const Audit grouped = audit(columns, make_split(columns.clip_columns(), {.name = "session"}));
+    EXPECT_EQ(random.session_count, 40);
+    EXPECT_EQ(random.pure_sessions, random.labelled_sessions);
+    EXPECT_GT(random.session_leak.labelled, 0.6);
+    EXPECT_GT(random.metadata_only[0].balanced_accuracy, 0.6) << "a table from session to label, no audio";
+    EXPECT_EQ(grouped.session_leak.any, 0);
+    EXPECT_EQ(grouped.metadata_only[0].balanced_accuracy, 0);
+    EXPECT_LT(random.metadata_only[1].balanced_accuracy, 0.3) << "place and hour do not tell the scene";
 }
 
 TEST_F(SynthTest, TheBytesDoNotDependOnTheThreads) {
