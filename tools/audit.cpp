@@ -14,6 +14,7 @@
 #include "tools/progress_display.h"
 #include "tools/split_options.h"
 #include "tools/stop.h"
+#include "train/stages.h"
 
 namespace scene {
 namespace {

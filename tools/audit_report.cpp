@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include <fmt/core.h>
 
 #include "tools/json_value.h"
 #include "tools/text_table.h"
+#include "train/statistic.h"
 
 namespace scene {
 namespace {
@@ -17,14 +17,6 @@ template <typename Value> std::vector<double> over_seeds(const AuditReport& repo
     std::vector<double> values;
     for (const Audit& one : report.audits) values.push_back(value(one));
     return values;
-}
-
-/// "0.930", "0.930 ± 0.004", or "-" if there is no number.
-std::string number_text(const std::vector<double>& values) {
-    const Statistic one = statistic(values);
-    if (std::isnan(one.mean)) return "-";
-    if (std::isnan(one.deviation)) return fmt::format("{:.3f}", one.mean);
-    return fmt::format("{:.3f} ± {:.3f}", one.mean, one.deviation);
 }
 
 std::string counts_table(const std::string& kind, const std::string& nameless, const std::vector<ClipCounts>& counts,
@@ -69,15 +61,15 @@ std::string key_text(const std::string& key) {
 std::string leaks_text(const AuditReport& report) {
     TextTable leaks({"share of the test clips whose ...", "trains with labels", "trains at all"});
     const auto add = [&](const std::string& name, LeakedShare Audit::*leak) {
-        leaks.add({name, number_text(over_seeds(report, [&](const Audit& one) { return (one.*leak).labelled; })),
-                   number_text(over_seeds(report, [&](const Audit& one) { return (one.*leak).any; }))});
+        leaks.add({name, statistic_text(over_seeds(report, [&](const Audit& one) { return (one.*leak).labelled; })),
+                   statistic_text(over_seeds(report, [&](const Audit& one) { return (one.*leak).any; }))});
     };
     add("session", &Audit::session_leak);
     add("city", &Audit::city_leak);
     TextTable scores({"label looked up by, no audio", "balanced accuracy", "else the majority", "test clips covered"});
     for (size_t k = 0; k < report.audits[0].metadata_only.size(); ++k) {
         const auto of_key = [&](double MetadataScore::*value) {
-            return number_text(over_seeds(report, [&](const Audit& one) { return one.metadata_only[k].*value; }));
+            return statistic_text(over_seeds(report, [&](const Audit& one) { return one.metadata_only[k].*value; }));
         };
         scores.add({key_text(report.audits[0].metadata_only[k].key), of_key(&MetadataScore::balanced_accuracy),
                     of_key(&MetadataScore::with_majority), of_key(&MetadataScore::coverage)});
@@ -191,18 +183,6 @@ JsonValue metadata_json(const AuditReport& report) {
 }
 
 } // namespace
-
-Statistic statistic(const std::vector<double>& values) {
-    constexpr double none = std::numeric_limits<double>::quiet_NaN();
-    double sum = 0, count = 0, squares = 0;
-    for (double value : values)
-        if (!std::isnan(value)) sum += value, ++count;
-    if (count == 0) return {none, none};
-    const double mean = sum / count;
-    for (double value : values)
-        if (!std::isnan(value)) squares += (value - mean) * (value - mean);
-    return {mean, count > 1 ? std::sqrt(squares / (count - 1)) : none};
-}
 
 std::string audit_text(const AuditReport& report) {
     const Audit& first = report.audits[0];

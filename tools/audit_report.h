@@ -20,12 +20,6 @@ struct AuditReport {
     std::optional<AudioAudit> audio;
 };
 
-/// Mean and sample standard deviation (n - 1) of the values that are numbers; NaN where there are too few.
-struct Statistic {
-    double mean, deviation;
-};
-Statistic statistic(const std::vector<double>& values);
-
 /// Tables for a terminal.
 std::string audit_text(const AuditReport& report);
 /// One object: source, sessions, labelled_sessions, pure_sessions, split, leaked_share, leaked, metadata_only, counts,

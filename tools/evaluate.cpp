@@ -20,8 +20,12 @@
 #include "tools/progress_display.h"
 #include "tools/split_options.h"
 #include "tools/stop.h"
+#include "tools/text_table.h"
+#include "train/confusion_files.h"
 #include "train/evaluate.h"
 #include "train/run_folder.h"
+#include "train/stages.h"
+#include "train/statistic.h"
 
 namespace scene {
 namespace {
@@ -32,6 +36,7 @@ struct EvaluateOptions {
     CommonOptions common;
     SplitFlags split;
     std::string model, store, clips = "auto";
+    std::optional<std::string> out;
     bool untrained = false;
 };
 
@@ -125,6 +130,42 @@ private:
     fs::path path_;
 };
 
+JsonValue parts_json(const std::vector<PartScore>& parts) {
+    JsonValue out = JsonValue::object();
+    for (const PartScore& part : parts)
+        out.set(part.name, JsonValue::object()
+                               .set("balanced_accuracy", part.confusion.balanced_accuracy())
+                               .set("accuracy", part.confusion.accuracy())
+                               .set("clips", part.confusion.total()));
+    return out;
+}
+
+std::string parts_text(const std::string& kind, const std::vector<PartScore>& parts) {
+    if (parts.empty()) return "";
+    TextTable table({kind, "clips", "balanced accuracy", "accuracy"});
+    for (const PartScore& part : parts)
+        table.add({part.name, std::to_string(part.confusion.total()),
+                   statistic_text({part.confusion.balanced_accuracy()}), statistic_text({part.confusion.accuracy()})});
+    return table.text() + "\n";
+}
+
+std::string classes_text(const Evaluation& evaluation) {
+    TextTable table({"class", "clips", "recall", "precision"});
+    for (int64_t truth = 0; truth < evaluation.confusion.classes(); ++truth)
+        table.add({evaluation.classes[static_cast<size_t>(truth)], std::to_string(evaluation.confusion.clips(truth)),
+                   statistic_text({evaluation.confusion.recall(truth)}),
+                   statistic_text({evaluation.confusion.precision(truth)})});
+    return table.text() + "\n";
+}
+
+/// The matrix as files in a folder, which is made if it is not there.
+void save_confusion(const fs::path& folder, const Evaluation& evaluation, const std::string& title) {
+    std::error_code error;
+    fs::create_directories(folder, error);
+    if (error) fail("--out {}: cannot create the folder: {}", folder.string(), error.message());
+    write_confusion(folder, evaluation.confusion, evaluation.classes, title);
+}
+
 JsonValue to_json(const Evaluation& evaluation, const Selection& selection, const Exposure& exposure) {
     const Confusion& confusion = evaluation.confusion;
     JsonValue per_class = JsonValue::object(), classes = JsonValue::array(), matrix = JsonValue::array();
@@ -151,6 +192,8 @@ JsonValue to_json(const Evaluation& evaluation, const Selection& selection, cons
         .set("evaluated_clips_that_trained", exposure.trained ? JsonValue(*exposure.trained) : JsonValue())
         .set("classes", classes)
         .set("per_class", per_class)
+        .set("per_city", parts_json(evaluation.cities))
+        .set("per_device", parts_json(evaluation.devices))
         .set("confusion", matrix);
 }
 
@@ -168,12 +211,16 @@ int run(const EvaluateOptions& options) {
     const Evaluation evaluation =
         evaluate(*backend, untrained ? untrained->path() : checkpoint, store, selection.rows, {progress, stop.flag()});
     const Exposure known = exposure(selection, trained, store);
+    const std::string title = fmt::format("{}{} on {}; {}", checkpoint.string(),
+                                          options.untrained ? ", untrained," : "", selection.description, known.text);
+    if (options.out) save_confusion(*options.out, evaluation, title);
     if (options.common.json) {
         fmt::print("{}\n", to_json(evaluation, selection, known).text());
         return 0;
     }
-    fmt::print("{}{} on {}\n\n{}\n", checkpoint.string(), options.untrained ? ", untrained," : "",
-               selection.description, confusion_table(evaluation.confusion, evaluation.classes));
+    fmt::print("{}\n\n{}\n{}{}{}", title, confusion_table(evaluation.confusion, evaluation.classes),
+               classes_text(evaluation), parts_text("city", evaluation.cities),
+               parts_text("device", evaluation.devices));
     fmt::print("balanced accuracy {:.4f}, accuracy {:.4f}; {}, {}\n", evaluation.confusion.balanced_accuracy(),
                evaluation.confusion.accuracy(), selection.split.empty() ? "labelled clips" : "split " + selection.split,
                known.text);
@@ -185,9 +232,10 @@ int run(const EvaluateOptions& options) {
 void add_evaluate_command(CommandLine& line) {
     const auto options = std::make_shared<EvaluateOptions>();
     Arguments arguments = line.add_command(
-        "evaluate", "Balanced accuracy, accuracy and confusion matrix of a run or a checkpoint.",
+        "evaluate", "Balanced accuracy of a run or a checkpoint, per class, city and device; confusion matrix.",
         "Examples:\n  scene evaluate runs/s4 cas.store\n"
         "  scene evaluate runs/s4/best_model_1.safetensors cas.store --json\n"
+        "  scene evaluate runs/s4 cas.store --out pictures\n"
         "Without --split or --clips: the test clips of the run that the checkpoint lies in; where there are none, all "
         "labelled clips of the store.",
         [options] { return run(*options); });
@@ -195,6 +243,7 @@ void add_evaluate_command(CommandLine& line) {
     arguments.add("store", options->store, "feature store made by scene prepare").required();
     arguments.add("--clips", options->clips, "test: of the checkpoint's run; labelled: all of the store")
         .choices({"auto", "test", "labelled"});
+    arguments.add("--out", options->out, "folder for the confusion matrix: confusion.txt, .csv and .svg");
     add_split_options(arguments, options->split);
     arguments.add_flag("--untrained", options->untrained, "the same network before training: the level of chance");
     add_common_options(arguments, options->common);

@@ -1,15 +1,28 @@
 #include "tools/split_options.h"
 
-#include "data/feature_store.h"
+#include <charconv>
+
+#include "kernels/error.h"
 
 namespace scene {
+namespace {
+
+void require_fold(const std::string& text) {
+    int32_t number = -1;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    const bool is_number = error == std::errc() && end == text.data() + text.size() && number >= 0;
+    if (!is_number && text != "all") throw UsageError(fmt::format("--fold {}: give a fold's number, or all", text));
+}
+
+} // namespace
 
 SplitSettings SplitFlags::apply(SplitSettings settings) const {
     if (name) settings.name = *name;
     if (fold) {
         if (name && *name != "fold")
             throw UsageError(fmt::format("--fold goes with --split fold, not with --split {}", *name));
-        settings.name = fmt::format("fold:{}", *fold);
+        require_fold(*fold);
+        settings.name = "fold:" + *fold;
     } else if (settings.name == "fold") {
         throw UsageError("--split fold needs --fold K, the fold to test on");
     }
@@ -37,7 +50,7 @@ SplitSettings SplitFlags::apply(SplitSettings settings) const {
 void add_split_options(Arguments& arguments, SplitFlags& flags) {
     arguments.add("--split", flags.name,
                   "simulation, experiment, session, city, official, fold (with --fold), or a split's JSON file");
-    arguments.add("--fold", flags.fold, "the fold that tests; the others train").range(0, 1e6);
+    arguments.add("--fold", flags.fold, "the fold that tests, the others train; scene train: all, one after the other");
     arguments.add("--labelled-share", flags.labelled_share, "of the other folds' clips: share that keeps its label")
         .range(0, 1);
     arguments.add("--test-share", flags.test_share, "session, city: share of the labelled clips that tests")
@@ -45,11 +58,6 @@ void add_split_options(Arguments& arguments, SplitFlags& flags) {
     arguments.add("--cities", flags.cities, "city: those that test, A,B,C; without it they are drawn");
     arguments.add("--train-list", flags.train_list, "official: file with the names of the clips that train");
     arguments.add("--test-list", flags.test_list, "official: file with the names of the clips that test");
-}
-
-Split split_of(const StoreColumns& columns, const SplitSettings& settings) {
-    if (settings.name.ends_with(".json")) return load_split(settings.name, columns.clips());
-    return make_split(columns.clip_columns(), split_options(settings));
 }
 
 } // namespace scene

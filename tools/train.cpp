@@ -9,6 +9,9 @@
 #include "tools/progress_display.h"
 #include "tools/split_options.h"
 #include "tools/stop.h"
+#include "tools/summary_text.h"
+#include "train/repeats.h"
+#include "train/stages.h"
 #include "train/trainer.h"
 
 namespace scene {
@@ -19,6 +22,7 @@ struct TrainOptions {
     ConfigOptions config;
     SplitFlags split;
     std::string store, run;
+    int64_t seeds = 0;
 };
 
 JsonValue to_json(const RunResult& result) {
@@ -60,15 +64,26 @@ int run(const TrainOptions& options) {
     RunConfig config = load_config(options.config, options.common);
     config.split = options.split.apply(config.split);
     const FeatureStore store = FeatureStore::open(options.store);
-    const Split split = split_of(store.columns(), config.split);
+    const bool repeated = options.seeds > 0 || config.split.name == "fold:all";
+    std::optional<Split> split;
+    if (!repeated) split = split_of(store.columns(), config.split);
     const auto backend = open_backend(config.runtime, options.common.quiet);
     ProgressDisplay progress(options.common.quiet);
     const GracefulStop stop;
-    const RunResult result = train_system(*backend, store, split, config, options.run, {progress, stop.flag()});
+    if (repeated) {
+        const Summary summary =
+            train_repeats(*backend, store, config, options.seeds, options.run, {progress, stop.flag()});
+        if (options.common.json)
+            fmt::print("{}", summary_json(summary));
+        else
+            fmt::print("{}\nsummary: {}/summary.json\n", summary_text(summary), options.run);
+        return 0;
+    }
+    const RunResult result = train_system(*backend, store, *split, config, options.run, {progress, stop.flag()});
     if (options.common.json)
         fmt::print("{}\n", to_json(result).text());
     else
-        print(result, split, options.run);
+        print(result, *split, options.run);
     return 0;
 }
 
@@ -81,10 +96,15 @@ void add_train_command(CommandLine& line) {
         "Examples:\n  scene train cas.store --config configs/system4.toml --split simulation --run runs/s4\n"
         "  scene train esc10.store --config configs/system4.toml --split fold --fold 4 --labelled-share 0.2 \\\n"
         "      --run runs/esc10 --set model.width=0.25 --seed 1\n"
+        "  scene train esc10.store --config configs/system4.toml --split fold --fold all --seeds 5 --run runs/folds\n"
+        "With --seeds or --fold all each run has a folder of its own inside --run; summary.json has mean and sample "
+        "standard deviation.\n"
         "After Ctrl-C or a crash the same command goes on. --seed is training.seed; the split has its own, split.seed.",
         [options] { return run(*options); });
     arguments.add("store", options->store, "feature store made by scene prepare").required();
     arguments.add("--run,-r", options->run, "run folder; new, or the one to resume").required();
+    arguments.add("--seeds", options->seeds, "so many runs, training.seed and (where drawn) split.seed counting up")
+        .range(1, 1000);
     add_config_options(arguments, options->config, true);
     add_split_options(arguments, options->split);
     add_common_options(arguments, options->common);

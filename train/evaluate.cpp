@@ -69,7 +69,12 @@ Evaluation evaluate(Backend& backend, const std::filesystem::path& checkpoint, c
     session.progress.end();
 
     const std::vector<float> table = learner.probabilities();
-    Evaluation out{info.classes, confusion_of(predictions_of(table, rows, info.model.classes), store), {}};
+    const std::vector<Prediction> predictions = predictions_of(table, rows, info.model.classes);
+    Evaluation out{info.classes,
+                   confusion_of(predictions, store),
+                   scores_by_city(predictions, store),
+                   scores_by_device(predictions, store),
+                   {}};
     for (int32_t row : rows) {
         const auto begin = table.begin() + row * info.model.classes;
         out.probabilities.insert(out.probabilities.end(), begin, begin + info.model.classes);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/backend.h"
+#include "train/breakdown.h"
 #include "train/metrics.h"
 #include "train/progress.h"
 
@@ -16,7 +17,8 @@ class FeatureStore;
 
 struct Evaluation {
     std::vector<std::string> classes;
-    Confusion confusion; ///< over the labelled clips among them
+    Confusion confusion;                    ///< over the labelled clips among them
+    std::vector<PartScore> cities, devices; ///< the same clips, where the store knows cities or devices
     /// One row of K class probabilities per clip asked for.
     std::vector<float> probabilities;
 };

@@ -6,23 +6,10 @@
 #include <limits>
 
 #include "kernels/error.h"
+#include "train/confusion_files.h"
 
 namespace scene {
 namespace {
-
-std::string escaped(const std::string& text) {
-    std::string out;
-    for (char c : text) {
-        switch (c) {
-        case '&': out += "&amp;"; break;
-        case '<': out += "&lt;"; break;
-        case '>': out += "&gt;"; break;
-        case '"': out += "&quot;"; break;
-        default: out += c;
-        }
-    }
-    return out;
-}
 
 std::string score(double value) { return std::isfinite(value) ? fmt::format("{:.3f}", value) : "–"; }
 
@@ -67,7 +54,7 @@ std::string chart(const std::vector<EpochRecord>& history, const std::vector<Cur
     const auto y = [&](double value) { return margin_top + plot_height * (high - value) / (high - low); };
 
     std::string svg = fmt::format(R"(<svg viewBox="0 0 {} {}" role="img" aria-label="{}" font-size="12">)", chart_width,
-                                  chart_height, escaped(label));
+                                  chart_height, escaped_markup(label));
     for (int tick = 0; tick <= 4; ++tick) {
         const double value = low + (high - low) * tick / 4;
         svg += fmt::format(R"(<path d="M{:.1f} {:.1f}H{:.1f}" stroke="#e3e8ee"/><text x="{}" y="{:.1f}" )"
@@ -92,7 +79,7 @@ std::string chart(const std::vector<EpochRecord>& history, const std::vector<Cur
         }
         svg += fmt::format(R"(<polyline points="{}" fill="none" stroke="{}" stroke-width="2"/>)", points, curve.colour);
         svg += fmt::format(R"(<text x="{:.0f}" y="{}" fill="{}">{}</text>)", legend, chart_height - 3, curve.colour,
-                           escaped(curve.name));
+                           escaped_markup(curve.name));
         legend += 9.0 * static_cast<double>(curve.name.size()) + 24;
     }
     return svg + "</svg>\n";
@@ -101,10 +88,11 @@ std::string chart(const std::vector<EpochRecord>& history, const std::vector<Cur
 std::string matrix_table(const Confusion& confusion, const std::vector<std::string>& classes) {
     std::string html = "<div class=\"matrix\"><table><tr><th>true \\ predicted</th>";
     for (int64_t predicted = 0; predicted < confusion.classes(); ++predicted)
-        html += fmt::format("<th title=\"{}\">{}</th>", escaped(classes[static_cast<size_t>(predicted)]), predicted);
+        html +=
+            fmt::format("<th title=\"{}\">{}</th>", escaped_markup(classes[static_cast<size_t>(predicted)]), predicted);
     html += "</tr>\n";
     for (int64_t truth = 0; truth < confusion.classes(); ++truth) {
-        html += fmt::format("<tr><th>{} {}</th>", truth, escaped(classes[static_cast<size_t>(truth)]));
+        html += fmt::format("<tr><th>{} {}</th>", truth, escaped_markup(classes[static_cast<size_t>(truth)]));
         const auto clips = static_cast<double>(std::max<int64_t>(1, confusion.clips(truth)));
         for (int64_t predicted = 0; predicted < confusion.classes(); ++predicted) {
             const int64_t count = confusion.count(truth, predicted);
@@ -121,8 +109,20 @@ std::string class_table(const Confusion& confusion, const std::vector<std::strin
     std::string html = "<table><tr><th>class</th><th>clips</th><th>recall</th><th>precision</th></tr>\n";
     for (int64_t truth = 0; truth < confusion.classes(); ++truth)
         html += fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
-                            escaped(classes[static_cast<size_t>(truth)]), confusion.clips(truth),
+                            escaped_markup(classes[static_cast<size_t>(truth)]), confusion.clips(truth),
                             score(confusion.recall(truth)), score(confusion.precision(truth)));
+    return html + "</table>\n";
+}
+
+std::string part_table(const char* kind, const std::vector<PartScore>& parts) {
+    if (parts.empty()) return "";
+    std::string html = fmt::format("<h2>Per {0}</h2>\n<table><tr><th>{0}</th><th>clips</th><th>balanced accuracy</th>"
+                                   "<th>accuracy</th></tr>\n",
+                                   kind);
+    for (const PartScore& part : parts)
+        html += fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n", escaped_markup(part.name),
+                            part.confusion.total(), score(part.confusion.balanced_accuracy()),
+                            score(part.confusion.accuracy()));
     return html + "</table>\n";
 }
 
@@ -142,7 +142,8 @@ std::string epoch_table(const std::vector<EpochRecord>& history) {
 
 std::string report_html(const RunConfig& config, const RunResult& result, const std::vector<EpochRecord>& history,
                         const std::vector<std::string>& classes) {
-    const std::string title = fmt::format("System {} on split {}", escaped(config.system), escaped(config.split.name));
+    const std::string title =
+        fmt::format("System {} on split {}", escaped_markup(config.system), escaped_markup(config.split.name));
     std::string html = fmt::format("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{}</title>"
                                    "<style>{}</style></head><body>\n<h1>{}</h1>\n<div class=\"scores\">",
                                    title, style, title);
@@ -157,7 +158,7 @@ std::string report_html(const RunConfig& config, const RunResult& result, const 
     html +=
         fmt::format("</div>\n<p>Split {}; {}. \"Leaked\" is the share of the test clips whose recording session also "
                     "trains.</p>\n",
-                    escaped(config.split.name), escaped(leak_text(result.leak)));
+                    escaped_markup(config.split.name), escaped_markup(leak_text(result.leak)));
     html += "<p>All scores are balanced accuracies. The stage-2 score counts pseudo labels as true; ";
     html += config.training.choose_by == ChooseBy::Paper
                 ? "it chose the epoch, as in the paper (training.choose_by)."
@@ -179,9 +180,10 @@ std::string report_html(const RunConfig& config, const RunResult& result, const 
     if (result.test) {
         html += "<h2>Test clips</h2>\n" + matrix_table(*result.test, classes);
         html += "<h2>Per class</h2>\n" + class_table(*result.test, classes);
+        html += part_table("city", result.cities) + part_table("device", result.devices);
     }
     html += "<h2>Epochs</h2>\n" + epoch_table(history);
-    html += "<h2>Settings</h2>\n<pre>" + escaped(to_toml(config)) + "</pre>\n</body></html>\n";
+    html += "<h2>Settings</h2>\n<pre>" + escaped_markup(to_toml(config)) + "</pre>\n</body></html>\n";
     return html;
 }
 

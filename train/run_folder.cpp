@@ -40,6 +40,41 @@ std::string read_text(const std::filesystem::path& file) {
     return text;
 }
 
+/// Rows of counts.
+Json confusion_json(const Confusion& confusion) {
+    Json rows = Json::array();
+    for (int64_t truth = 0; truth < confusion.classes(); ++truth) {
+        Json row = Json::array();
+        for (int64_t predicted = 0; predicted < confusion.classes(); ++predicted)
+            row.push_back(confusion.count(truth, predicted));
+        rows.push_back(row);
+    }
+    return rows;
+}
+
+Confusion parse_confusion(const Json& rows) {
+    std::vector<int64_t> counts;
+    for (const Json& row : rows)
+        for (const Json& count : row) counts.push_back(count.get<int64_t>());
+    return Confusion(static_cast<int64_t>(rows.size()), std::move(counts));
+}
+
+Json parts_json(const std::vector<PartScore>& parts) {
+    Json out = Json::object();
+    for (const PartScore& part : parts)
+        out[part.name] = {{"clips", part.confusion.total()},
+                          {"balanced_accuracy", part.confusion.balanced_accuracy()},
+                          {"accuracy", part.confusion.accuracy()},
+                          {"confusion", confusion_json(part.confusion)}};
+    return out;
+}
+
+std::vector<PartScore> parse_parts(const Json& parts) {
+    std::vector<PartScore> out;
+    for (const auto& [name, part] : parts.items()) out.push_back({name, parse_confusion(part.at("confusion"))});
+    return out;
+}
+
 Json store_identity(const FeatureStore& store) {
     return {{"format", "scene.cu store identity"},
             {"version", 1},
@@ -152,19 +187,12 @@ void save_result(const RunFolder& run, const RunResult& result, const std::vecto
         {"test_accuracy", result.test ? Json(result.test->accuracy()) : Json()},
         {"classes", classes},
         {"test_confusion", Json()},
+        {"cities", parts_json(result.cities)},
+        {"devices", parts_json(result.devices)},
         {"hard_clips", result.hard_clips},
         {"checkpoint", result.checkpoint.filename().string()},
     };
-    if (result.test) {
-        Json rows = Json::array();
-        for (int64_t truth = 0; truth < result.test->classes(); ++truth) {
-            Json row = Json::array();
-            for (int64_t predicted = 0; predicted < result.test->classes(); ++predicted)
-                row.push_back(result.test->count(truth, predicted));
-            rows.push_back(row);
-        }
-        json["test_confusion"] = rows;
-    }
+    if (result.test) json["test_confusion"] = confusion_json(*result.test);
     write_file(run.result(), json.dump(2) + "\n");
 }
 
@@ -183,12 +211,9 @@ std::optional<RunResult> load_result(const RunFolder& run) {
         result.hard_clips = json.at("hard_clips").get<int64_t>();
         result.checkpoint = run.folder / json.at("checkpoint").get<std::string>();
         result.was_complete = true;
-        if (!json.at("test_confusion").is_null()) {
-            std::vector<int64_t> counts;
-            for (const Json& row : json.at("test_confusion"))
-                for (const Json& count : row) counts.push_back(count.get<int64_t>());
-            result.test = Confusion(static_cast<int64_t>(json.at("classes").size()), counts);
-        }
+        if (!json.at("test_confusion").is_null()) result.test = parse_confusion(json.at("test_confusion"));
+        result.cities = parse_parts(json.value("cities", Json::object()));
+        result.devices = parse_parts(json.value("devices", Json::object()));
         return result;
     } catch (const std::exception&) {
         fail("{}: corrupted; delete it and run the same command again", run.result().string());

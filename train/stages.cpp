@@ -13,6 +13,11 @@ constexpr uint32_t order_stream = 0x4F524452, stage_stream = 0x53544147;
 
 } // namespace
 
+Split split_of(const StoreColumns& columns, const SplitSettings& settings) {
+    if (settings.name.ends_with(".json")) return load_split(settings.name, columns.clips());
+    return make_split(columns.clip_columns(), split_options(settings));
+}
+
 std::vector<int32_t> TrainingClips::train(int64_t stage) const {
     std::vector<int32_t> clips = labelled.train;
     if (stage >= 2) clips.insert(clips.end(), unlabelled.train.begin(), unlabelled.train.end());

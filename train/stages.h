@@ -11,6 +11,9 @@
 
 namespace scene {
 
+/// The split that `settings` asks for: made from the clips, or read from a file when the name ends in .json.
+Split split_of(const StoreColumns& columns, const SplitSettings& settings);
+
 /// The training clips of a split, divided once into what trains and what chooses the epoch, for both stages. Ascending.
 struct TrainingClips {
     ValidationSplit labelled, unlabelled;

@@ -1,5 +1,6 @@
 #include "train/table1.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -8,6 +9,9 @@
 #include "data/feature_store.h"
 #include "data/splits.h"
 #include "kernels/atomic_file.h"
+#include "train/repeats.h"
+#include "train/stages.h"
+#include "train/statistic.h"
 
 namespace scene {
 namespace {
@@ -31,82 +35,179 @@ constexpr std::array<PaperRow, 8> paper_table{{
     {"experiment", 4, 0.989, 0.991, std::nullopt},
 }};
 
-const PaperRow& paper_row(const Table1Row& row) {
+/// Nothing for a split that the paper does not have.
+const PaperRow* paper_row(const Table1Row& row) {
     for (const PaperRow& one : paper_table)
-        if (row.split == one.split && row.system == one.system) return one;
-    SCENE_CHECK(false, "Table I has no such row");
-    return paper_table.front();
+        if (row.split == one.split && row.system == one.system) return &one;
+    return nullptr;
 }
 
-std::optional<double> test_score(const RunResult& result) {
-    if (!result.test) return std::nullopt;
-    return result.test->balanced_accuracy();
+/// `value(result)` of every seed.
+template <typename Value> std::vector<double> over_seeds(const Table1Row& row, Value&& value) {
+    std::vector<double> values;
+    for (const RunResult& result : row.results) values.push_back(value(result));
+    return values;
 }
 
-std::string cell(const std::optional<double>& value) {
-    return value && std::isfinite(*value) ? fmt::format("{:.3f}", *value) : "-";
+std::vector<double> train_scores(const Table1Row& row) {
+    return over_seeds(row, [](const RunResult& result) { return result.train_score; });
+}
+std::vector<double> pseudo_scores(const Table1Row& row) {
+    return over_seeds(row, [](const RunResult& result) { return result.pseudo_score.value_or(LeakedShare::unknown); });
+}
+std::vector<double> labelled_scores(const Table1Row& row) {
+    return over_seeds(row,
+                      [](const RunResult& result) { return result.labelled_score.value_or(LeakedShare::unknown); });
+}
+std::vector<double> test_scores(const Table1Row& row) {
+    return over_seeds(row, [](const RunResult& result) {
+        return result.test ? result.test->balanced_accuracy() : LeakedShare::unknown;
+    });
+}
+std::vector<double> leaked_shares(const Table1Row& row) {
+    return over_seeds(row, [](const RunResult& result) { return result.leak.labelled; });
+}
+
+bool has_test(const Table1Row& row) { return !std::isnan(statistic(test_scores(row)).mean); }
+
+/// "0.912 (0.920)": ours, the paper's.
+std::string cell(const std::vector<double>& ours, const std::optional<double>& paper) {
+    return statistic_text(ours) + (paper ? fmt::format(" ({:.3f})", *paper) : "");
 }
 
 const char* mark(bool yes) { return yes ? "x" : ""; }
 
+std::string leaked_text(const Table1Row& row) {
+    if (!has_test(row)) return "no test";
+    const std::vector<double> shares = leaked_shares(row);
+    return std::isnan(statistic(shares).mean) ? "leaked: unknown (no sessions)" : "leaked " + statistic_text(shares);
+}
+
+struct NamedSplit {
+    SplitSettings settings;
+    std::vector<Split> splits; ///< [seeds]
+};
+
+NamedSplit draw(const FeatureStore& store, const RunConfig& base, const std::string& name, int64_t seeds) {
+    NamedSplit out{base.split, {}};
+    out.settings.name = name;
+    for (int64_t seed = 0; seed < seeds; ++seed)
+        out.splits.push_back(split_of(store.columns(), nth_draw(out.settings, static_cast<uint64_t>(seed))));
+    return out;
+}
+
+/// All draws before the first run, so that an impossible split is known at once.
+std::vector<NamedSplit> draw_all(const FeatureStore& store, const RunConfig& base, const Table1Options& options,
+                                 std::vector<std::string>& notes) {
+    std::vector<NamedSplit> out;
+    for (const std::string& name : options.splits) out.push_back(draw(store, base, name, options.seeds));
+    if (!options.splits.empty()) return out;
+    for (const char* name : {"simulation", "experiment"}) out.push_back(draw(store, base, name, options.seeds));
+    try {
+        out.push_back(draw(store, base, "session", options.seeds));
+    } catch (const Error& error) { notes.push_back(fmt::format("no session split: {}", error.what())); }
+    return out;
+}
+
+std::string folder_of(std::string split) {
+    std::replace_if(
+        split.begin(), split.end(), [](char c) { return c == ':' || c == '/'; }, '-');
+    return split;
+}
+
 } // namespace
 
-std::vector<Table1Row> run_table1(Backend& backend, const FeatureStore& store, const RunConfig& base,
-                                  const std::filesystem::path& run, const Session& session) {
+Table1 run_table1(Backend& backend, const FeatureStore& store, const RunConfig& base, const Table1Options& options,
+                  const std::filesystem::path& run, const Session& session) {
     std::error_code error;
     std::filesystem::create_directories(run, error);
     if (error) fail("{}: cannot create the run folder: {}", run.string(), error.message());
 
-    std::vector<Table1Row> rows;
-    for (const char* split_name : {"simulation", "experiment"}) {
-        RunConfig shared = base;
-        shared.split.name = split_name;
-        const Split split = make_split(store.clip_columns(), split_options(shared.split));
-        std::filesystem::path teacher;
+    Table1 table;
+    for (const NamedSplit& one : draw_all(store, base, options, table.notes)) {
+        std::vector<std::filesystem::path> teachers; // [seeds]
         for (int system = 1; system <= 4; ++system) {
-            RunConfig config = as_system(shared, system);
-            if (config.training.hard_samples && base.training.teacher == "train")
-                config.training.teacher = std::filesystem::absolute(teacher).string();
-            PrefixedProgress progress(session.progress, fmt::format("{} #{}: ", split_name, system));
-            const auto folder = run / split_name / fmt::format("system{}", system);
-            rows.push_back(
-                {split_name, system, train_system(backend, store, split, config, folder, {progress, session.stop})});
-            if (system == 1) teacher = rows.back().result.checkpoint;
+            Table1Row row{one.settings.name, system, {}};
+            for (size_t step = 0; step < one.splits.size(); ++step) {
+                RunConfig config = as_system(base, system);
+                config.split = nth_draw(one.settings, step);
+                config.training.seed += step;
+                if (config.training.hard_samples && base.training.teacher == "train")
+                    config.training.teacher = std::filesystem::absolute(teachers.at(step)).string();
+                const std::string seed = fmt::format("seed-{}", config.training.seed);
+                PrefixedProgress progress(session.progress, fmt::format("{} #{} {}: ", row.split, system, seed));
+                const auto folder = run / folder_of(row.split) / fmt::format("system{}", system) / seed;
+                row.results.push_back(
+                    train_system(backend, store, one.splits[step], config, folder, {progress, session.stop}));
+                if (system == 1) teachers.push_back(row.results.back().checkpoint);
+            }
+            table.rows.push_back(std::move(row));
         }
     }
-    write_file(run / "table1.md", table1_markdown(rows));
-    write_file(run / "table1.json", table1_json(rows));
-    return rows;
+    write_file(run / "table1.md", table1_markdown(table));
+    write_file(run / "table1.json", table1_json(table));
+    return table;
 }
 
-std::string table1_markdown(const std::vector<Table1Row>& rows) {
-    std::string out = "| data | system | smoothing | hard | FCNN | train | paper | pseudo | paper | test | paper |\n"
-                      "|---|---|---|---|---|---|---|---|---|---|---|\n";
-    for (const Table1Row& row : rows) {
-        const PaperRow& paper = paper_row(row);
-        out += fmt::format("| {} | #{} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", row.split, row.system,
-                           mark(row.system == 4), mark(row.system >= 3), mark(row.system >= 2),
-                           cell(row.result.train_score), cell(paper.train), cell(row.result.pseudo_score),
-                           cell(paper.pseudo), cell(test_score(row.result)), cell(paper.test));
+std::string table1_markdown(const Table1& table) {
+    std::vector<const Table1Row*> first_of_split;
+    for (const Table1Row& row : table.rows)
+        if (first_of_split.empty() || first_of_split.back()->split != row.split) first_of_split.push_back(&row);
+    std::string out = "| system | smoothing | hard | FCNN |", rule = "|---|---|---|---|";
+    for (const Table1Row* row : first_of_split) {
+        out += fmt::format(" {0} train | {0} pseudo |", row->split);
+        rule += "---|---|";
+        if (!has_test(*row)) continue;
+        out += fmt::format(" {} test, {} |", row->split, leaked_text(*row));
+        rule += "---|";
     }
+    out += "\n" + rule + "\n";
+    for (int system = 1; system <= 4; ++system) {
+        std::string line =
+            fmt::format("| #{} | {} | {} | {} |", system, mark(system == 4), mark(system >= 3), mark(system >= 2));
+        bool present = false;
+        for (const Table1Row& row : table.rows) {
+            if (row.system != system) continue;
+            present = true;
+            const PaperRow* paper = paper_row(row);
+            line +=
+                fmt::format(" {} | {} |", cell(train_scores(row), paper ? std::optional(paper->train) : std::nullopt),
+                            cell(pseudo_scores(row), paper ? std::optional(paper->pseudo) : std::nullopt));
+            if (has_test(row)) line += fmt::format(" {} |", cell(test_scores(row), paper ? paper->test : std::nullopt));
+        }
+        if (present) out += line + "\n";
+    }
+    out += "\nBalanced accuracy; the paper's in brackets. Train and pseudo are validation scores, pseudo with pseudo "
+           "labels "
+           "as truth. Leaked: share of the test clips whose recording session also trains with labels.\n";
+    if (!table.rows.empty() && table.rows[0].results.size() > 1)
+        out += fmt::format("Mean ± sample standard deviation (n - 1) over {} seeds.\n", table.rows[0].results.size());
+    for (const std::string& note : table.notes) out += note + "\n";
     return out;
 }
 
-std::string table1_json(const std::vector<Table1Row>& rows) {
+std::string table1_json(const Table1& table) {
     using Json = nlohmann::ordered_json;
-    const auto or_null = [](const std::optional<double>& value) { return value ? Json(*value) : Json(); };
+    const auto or_null = [](double value) { return std::isfinite(value) ? Json(value) : Json(); };
+    const auto paper_or_null = [](const std::optional<double>& value) { return value ? Json(*value) : Json(); };
     Json list = Json::array();
-    for (const Table1Row& row : rows) {
-        const PaperRow& paper = paper_row(row);
-        list.push_back({{"split", row.split},
-                        {"system", row.system},
-                        {"train", row.result.train_score},
-                        {"pseudo", or_null(row.result.pseudo_score)},
-                        {"labelled_validation", or_null(row.result.labelled_score)},
-                        {"test", or_null(test_score(row.result))},
-                        {"paper_train", paper.train},
-                        {"paper_pseudo", paper.pseudo},
-                        {"paper_test", or_null(paper.test)}});
+    for (const Table1Row& row : table.rows) {
+        const PaperRow* paper = paper_row(row);
+        const auto add = [&](Json& json, const char* name, const std::vector<double>& values) {
+            const Statistic one = statistic(values);
+            json[name] = or_null(one.mean);
+            json[fmt::format("{}_deviation", name)] = or_null(one.deviation);
+        };
+        Json json = {{"split", row.split}, {"system", row.system}, {"seeds", row.results.size()}};
+        add(json, "train", train_scores(row));
+        add(json, "pseudo", pseudo_scores(row));
+        add(json, "labelled_validation", labelled_scores(row));
+        add(json, "test", test_scores(row));
+        json["leaked_share"] = or_null(statistic(leaked_shares(row)).mean);
+        json["paper_train"] = paper ? Json(paper->train) : Json();
+        json["paper_pseudo"] = paper ? Json(paper->pseudo) : Json();
+        json["paper_test"] = paper ? paper_or_null(paper->test) : Json();
+        list.push_back(std::move(json));
     }
     return list.dump(2) + "\n";
 }

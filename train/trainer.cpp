@@ -7,6 +7,7 @@
 #include "data/splits.h"
 #include "kernels/atomic_file.h"
 #include "model/checkpoint.h"
+#include "train/confusion_files.h"
 #include "train/evaluate.h"
 #include "train/history.h"
 #include "train/learner.h"
@@ -228,7 +229,14 @@ private:
         const auto predictions = predict(has_test ? split_.test : split_.unlabelled, has_test ? "test" : "predictions");
         write_predictions(run_.predictions(), predictions, store_.columns());
         Confusion confusion = confusion_of(predictions, store_);
-        if (has_test && confusion.total() > 0) result.test = std::move(confusion);
+        if (has_test && confusion.total() > 0) {
+            result.test = std::move(confusion);
+            result.cities = scores_by_city(predictions, store_);
+            result.devices = scores_by_device(predictions, store_);
+            write_confusion(run_.folder, *result.test, store_.columns().classes,
+                            fmt::format("System {}, test clips of split {}, {}", config_.system, split_.name,
+                                        leak_text(result.leak)));
+        }
         write_file(run_.report(), report_html(config_, result, history_, store_.columns().classes));
         save_result(run_, result, store_.columns().classes);
         return result;

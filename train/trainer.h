@@ -7,6 +7,7 @@
 
 #include "data/audit.h"
 #include "kernels/backend.h"
+#include "train/breakdown.h"
 #include "train/config.h"
 #include "train/metrics.h"
 #include "train/progress.h"
@@ -25,6 +26,8 @@ struct RunResult {
     std::optional<double> pseudo_score;   ///< of stage 2's chosen epoch, with pseudo labels as truth (paper: "Pseudo")
     std::optional<double> labelled_score; ///< of stage 2's chosen epoch on truly labelled validation clips
     std::optional<Confusion> test;        ///< when the split has labelled test clips
+    std::vector<PartScore> cities;        ///< of the test, where the store knows cities
+    std::vector<PartScore> devices;       ///< of the test, where the store knows devices
     int64_t hard_clips = 0;               ///< below the threshold, in the last stage that was weighted
     std::filesystem::path checkpoint;     ///< the best model of the last stage
     bool was_complete = false;            ///< the run had ended before; nothing was computed
@@ -35,10 +38,10 @@ ModelConfig model_for(const ModelSettings& settings, const FeatureStore& store);
 
 /// Trains one system in the paper's stages and predicts the test clips (paper, section II-E), leaving in `run`:
 /// config.toml, split.json, store.json, metrics.jsonl, best_model_1.safetensors, pseudo_labels.csv,
-/// best_model_2.safetensors, last.safetensors, hard_samples.csv, predictions.csv, result.json, report.html and a
-/// TensorBoard event file. A run that was stopped or killed at any moment goes on after its last complete epoch, to the
-/// same bits. Fails when `run` holds another configuration, split or store, and when a loss or gradient is no longer
-/// finite.
+/// best_model_2.safetensors, last.safetensors, hard_samples.csv, predictions.csv, confusion.txt, .csv and .svg (where
+/// the test has labels), result.json, report.html and a TensorBoard event file. A run that was stopped or killed at any
+/// moment goes on after its last complete epoch, to the same bits. Fails when `run` holds another configuration, split
+/// or store, and when a loss or gradient is no longer finite.
 RunResult train_system(Backend& backend, const FeatureStore& store, const Split& split, const RunConfig& config,
                        const std::filesystem::path& run, const Session& session);
 

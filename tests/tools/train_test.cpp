@@ -36,6 +36,29 @@ TEST(Train, ACompleteRunIsNotRunAgain) {
     EXPECT_EQ(read_text(fs::path(small.run) / "best_model_2.safetensors"), before);
 }
 
+TEST(Train, SeveralSeedsGiveASummary) {
+    const SmallRun& small = small_run();
+    const TemporaryFolder folder;
+    std::vector<std::string> once = small.train(folder / "runs", {"--seeds", "2", "--quiet"});
+    const Outcome text = scene_command(once);
+    ASSERT_EQ(text.status, 0) << text.err;
+    for (const char* part : {"seed-1234", "seed-1235", "split simulation", "2 runs", "n - 1", "1.000", "Metro"})
+        EXPECT_NE(text.out.find(part), std::string::npos) << part << "\n" << text.out;
+    once.push_back("--json");
+    const Outcome again = scene_command(once);
+    EXPECT_EQ(again.out, read_text(folder / "runs" / "summary.json"));
+    const json summary = json::parse(again.out);
+    EXPECT_EQ(summary.at("scores").at("leaked_share").at("mean"), 1) << "one session per scene";
+    EXPECT_EQ(summary.at("scores").at("test_balanced_accuracy").at("values").size(), 2u);
+    EXPECT_TRUE(fails_with(scene_command(small.train(folder / "folds", {"--seeds", "0"})), 2, "--seeds"));
+    const Outcome foldless = scene_command({"train", small.store, "--config", small.config, "--split", "fold", "--fold",
+                                            "all", "--run", folder / "folds", "--quiet"});
+    EXPECT_TRUE(fails_with(foldless, 1, "has a fold"));
+    EXPECT_TRUE(fails_with(scene_command({"train", small.store, "--config", small.config, "--split", "fold", "--fold",
+                                          "some", "--run", folder / "folds"}),
+                           2, "--fold some"));
+}
+
 TEST(Train, OtherSettingsInTheSameRunFolderAreRefused) {
     const SmallRun& small = small_run();
     EXPECT_TRUE(fails_with(scene_command(small.train(small.run, {"--seed", "7", "--quiet"})), 1, "training.seed"));
@@ -140,6 +163,28 @@ TEST(Evaluate, EveryResultLineNamesSplitAndLeak) {
     const json away = evaluate({folder / "model.safetensors", small.store});
     EXPECT_TRUE(away.at("leaked_share").is_null());
     EXPECT_TRUE(away.at("evaluated_clips_that_trained").is_null());
+}
+
+TEST(Evaluate, TablesPerClassAndCityAndTheMatrixAsFiles) {
+    const SmallRun& small = small_run();
+    const TemporaryFolder folder;
+    const Outcome outcome = scene_command({"evaluate", small.run, small.store, "--out", folder / "a" / "b", "--quiet"});
+    ASSERT_EQ(outcome.status, 0) << outcome.err;
+    for (const char* part : {"precision", "city", "Metro"})
+        EXPECT_NE(outcome.out.find(part), std::string::npos) << part;
+    for (const char* name : {"confusion.csv", "confusion.svg", "confusion.txt"}) {
+        const std::string here = read_text(folder / "a" / "b" / name), trained = read_text(fs::path(small.run) / name);
+        EXPECT_FALSE(here.empty()) << name;
+        if (std::string(name) == "confusion.csv") { EXPECT_EQ(here, trained); }
+    }
+    const json result = evaluate({small.run, small.store});
+    int64_t clips = 0;
+    for (const auto& [city, score] : result.at("per_city").items()) clips += score.at("clips").get<int64_t>();
+    EXPECT_EQ(clips, result.at("clips"));
+    EXPECT_TRUE(result.at("per_device").empty());
+    write_text(folder / "file", "x");
+    EXPECT_TRUE(fails_with(scene_command({"evaluate", small.run, small.store, "--out", folder / "file", "--quiet"}), 1,
+                           "--out"));
 }
 
 TEST(Evaluate, AnUntrainedNetworkKnowsNothing) {

@@ -31,9 +31,12 @@ TEST(Report, HasScoresCurvesMatrixAndSettings) {
     result.train_score = 0.75;
     result.pseudo_score = 0.875;
     result.test = Confusion(2, {3, 1, 0, 17});
+    result.cities = {{"Xi'an", Confusion(2, {2, 1, 0, 13})}};
+    result.leak = {0.3125, 0.3125, 1};
     const std::string html = report_html(system_config(4), result, history(), {"Bus", "Metro"});
     EXPECT_EQ(html.rfind("<!DOCTYPE html>", 0), 0u);
-    for (const char* part : {"0.750", "0.875", ">17<", "Bus", "Metro", "<svg", "polyline", "learning_rate = 0.0001"})
+    for (const char* part : {"0.750", "0.875", ">17<", "Bus", "Metro", "<svg", "polyline", "learning_rate = 0.0001",
+                             "Per city", "Xi'an", "0.833", "Split simulation; leaked 0.312"})
         EXPECT_NE(html.find(part), std::string::npos) << part;
     EXPECT_EQ(occurrences(html, "<polyline"), 5u);
     EXPECT_EQ(occurrences(html, "stroke-dasharray"), 2u) << "the start of stage 2 in both charts";

@@ -24,6 +24,7 @@ struct SmallStoreOptions {
     int labelled_of_ten = 5; ///< so many of ten clips carry a label
     float noise = 6;         ///< dB
     bool places = false;     ///< cities and times
+    bool groups = false;     ///< three folds, sessions of one class, two devices
     uint64_t seed = 7;
 };
 
@@ -45,10 +46,12 @@ inline FeatureStore small_store(const std::filesystem::path& file, const SmallSt
     for (int clip = 0; clip < options.clips; ++clip) {
         const int truth = clip % options.classes;
         columns.names.push_back("clip" + std::to_string(clip));
-        columns.sessions.emplace_back();
-        columns.devices.emplace_back();
+        const int turn = clip / options.classes;
+        columns.sessions.push_back(options.groups ? "s" + std::to_string(truth) + "-" + std::to_string(turn % 7)
+                                                  : std::string());
+        columns.devices.push_back(!options.groups ? "" : turn % 2 ? "phone" : "recorder");
         columns.label.push_back((clip / options.classes) % 10 < options.labelled_of_ten ? truth : -1);
-        columns.fold.push_back(-1);
+        columns.fold.push_back(options.groups ? turn % 3 : -1);
         columns.city.push_back(options.places ? clip % 3 - 1 : -1);
         columns.has_time.push_back(options.places);
         for (int i = 0; i < time_feature_count; ++i)

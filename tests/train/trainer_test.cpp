@@ -74,7 +74,8 @@ TEST_F(LargerTrainer, LearnsInTwoStagesAndLeavesTheRunFolder) {
     EXPECT_EQ(predictions.header_text(), "filename, scene_label");
     ASSERT_EQ(predictions.rows.size(), split.test.size());
     EXPECT_EQ(predictions.rows[0].fields[0], store_.columns().names[static_cast<size_t>(split.test[0])]);
-    for (const char* name : {"best_model_1.safetensors", "last.safetensors", "report.html", "result.json"})
+    for (const char* name : {"best_model_1.safetensors", "last.safetensors", "report.html", "result.json",
+                             "confusion.txt", "confusion.csv", "confusion.svg"})
         EXPECT_TRUE(std::filesystem::exists(in_run(name))) << name;
     EXPECT_FALSE(std::filesystem::exists(in_run("hard_samples.csv")));
     int event_files = 0;
@@ -277,6 +278,7 @@ TEST_F(Trainer, ACompleteRunSaysSo) {
     EXPECT_EQ(again.pseudo_score, before.pseudo_score);
     EXPECT_EQ(again.labelled_score, before.labelled_score);
     EXPECT_EQ(again.checkpoint, before.checkpoint);
+    EXPECT_EQ(again.split, "simulation");
     EXPECT_TRUE(recorder_.epochs.empty());
     EXPECT_EQ(std::filesystem::last_write_time(in_run("last.safetensors")), time);
 }
