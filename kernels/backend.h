@@ -23,6 +23,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/confidence.h"
 #include "kernels/log_mel_spec.h"
 #include "kernels/tensor.h"
 
@@ -253,14 +254,23 @@ public:
     virtual void accumulate_metrics(Tensor loss_sum, Tensor confusion, Tensor loss, Tensor probabilities,
                                     Tensor target) = 0;
     /// weight[r] = 1/(confidence + 1e-8) over the rows with member[r] != 0, scaled to mean 1 over them; 1 elsewhere.
-    /// confidence = max of probabilities[r] [R, K]; member I32 [R]; weight f32 [R]. Paper, equation (1).
-    virtual void hard_sample_weights(Tensor weight, Tensor probabilities, Tensor member) = 0;
+    /// confidence = confidence_of(probabilities[r], measure), probabilities [R, K] f32; member I32 [R]; weight f32 [R].
+    /// Paper, equation (1).
+    virtual void hard_sample_weights(Tensor weight, Tensor probabilities, Tensor member, Confidence measure) = 0;
     /// Adam (Kingma and Ba, 2015) over flat f32 buffers, t = control.step + 1, gradient divided by
     /// control.loss_scale; parameters_half (F16, may be absent) gets the rounded copy. A non-finite gradient
     /// sets control.nonfinite and leaves everything else as it was.
     virtual void adam(Tensor parameters, Tensor first_moment, Tensor second_moment, Tensor parameters_half,
                       Tensor gradients, Tensor control, const AdamSettings& settings) = 0;
     virtual void fill_zero(Tensor x) = 0;
+
+    // ---- nearest neighbours ---------------------------------------------------------------------------------
+    /// votes[b, c] [B, K] f32 = sum over the `neighbours` members m with the largest similarity[b, m] (equal ones:
+    /// lowest m first) of softmax over them of similarity/temperature, where label[m] = c. similarity [B, M] f32; label
+    /// [M] I32 in 0 .. K - 1, or negative: an empty place, no member. All members vote where there are fewer; zeros
+    /// where there is none. AdaNPC (Zhang et al., ICML 2023, arXiv 2304.12566), equation of its prediction.
+    virtual void nearest_votes(Tensor votes, Tensor similarity, Tensor label, int64_t neighbours,
+                               float temperature) = 0;
 };
 
 /// The CPU backend: oneDNN, OpenMP and SIMD. `threads` 0 means all cores.

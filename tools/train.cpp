@@ -21,7 +21,7 @@ struct TrainOptions {
     CommonOptions common;
     ConfigOptions config;
     SplitFlags split;
-    std::string store, run;
+    std::string store, run, init;
     int64_t seeds = 0;
 };
 
@@ -63,6 +63,7 @@ void print(const RunResult& result, const Split& split, const std::string& run) 
 int run(const TrainOptions& options) {
     RunConfig config = load_config(options.config, options.common);
     config.split = options.split.apply(config.split);
+    if (!options.init.empty()) config.training.init = options.init;
     const FeatureStore store = FeatureStore::open(options.store);
     const bool repeated = options.seeds > 0 || config.split.name == "fold:all";
     std::optional<Split> split;
@@ -97,6 +98,7 @@ void add_train_command(CommandLine& line) {
         "  scene train esc10.store --config configs/system4.toml --split fold --fold 4 --labelled-share 0.2 \\\n"
         "      --run runs/esc10 --set model.width=0.25 --seed 1\n"
         "  scene train esc10.store --config configs/system4.toml --split fold --fold all --seeds 5 --run runs/folds\n"
+        "  scene train cas.store --config configs/system1.toml --run runs/tuned --init runs/tau\n"
         "With --seeds or --fold all each run has a folder of its own inside --run; summary.json has mean and sample "
         "standard deviation.\n"
         "After Ctrl-C or a crash the same command goes on. --seed is training.seed; the split has its own, split.seed.",
@@ -105,6 +107,8 @@ void add_train_command(CommandLine& line) {
     arguments.add("--run,-r", options->run, "run folder; new, or the one to resume").required();
     arguments.add("--seeds", options->seeds, "so many runs, training.seed and (where drawn) split.seed counting up")
         .range(1, 1000);
+    arguments.add("--init", options->init,
+                  "start from this checkpoint, run or PyTorch weights, without its classifier");
     add_config_options(arguments, options->config, true);
     add_split_options(arguments, options->split);
     add_common_options(arguments, options->common);

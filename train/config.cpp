@@ -159,13 +159,27 @@ const std::vector<Setting>& settings() {
         number("training.weight_decay", {0, infinite, true, false}, FIELD(training.weight_decay)),
         number("training.label_smoothing", from_0_below_1, FIELD(training.label_smoothing)),
         flag("training.hard_samples", FIELD(training.hard_samples)),
+        choice<Confidence>("training.hard_confidence",
+                           {{"max-softmax", Confidence::MaxSoftmax}, {"entropy", Confidence::Entropy}},
+                           FIELD(training.hard_confidence)),
         number("training.hard_threshold", {0, 1, true, true}, FIELD(training.hard_threshold)),
         text("training.teacher", R"("train" or the path of a checkpoint)", is_printable, FIELD(training.teacher)),
+        text("training.init", "the path of a checkpoint, of a run folder or of PyTorch weights (.safetensors)",
+             is_printable_or_empty, FIELD(training.init)),
         number("training.validation_share", share, FIELD(training.validation_share)),
-        integer("training.stages", 1, 2, FIELD(training.stages)),
+        integer("training.stages", 1, most_stages, FIELD(training.stages)),
         integer("training.seed", 0, any, FIELD(training.seed)),
         choice<ChooseBy>("training.choose_by", {{"labelled", ChooseBy::Labelled}, {"paper", ChooseBy::Paper}},
                          FIELD(training.choose_by)),
+        number("pseudo.threshold", from_0_below_1, FIELD(pseudo.threshold)),
+        integer("pseudo.class_cap", 0, any, FIELD(pseudo.class_cap)),
+        choice<PseudoSettings::Labels>("pseudo.labels",
+                                       {{"hard", PseudoSettings::Labels::Hard}, {"soft", PseudoSettings::Labels::Soft}},
+                                       FIELD(pseudo.labels)),
+        choice<PseudoSettings::Weights>(
+            "pseudo.weights",
+            {{"none", PseudoSettings::Weights::None}, {"confidence", PseudoSettings::Weights::Confidence}},
+            FIELD(pseudo.weights)),
         text("split.name",
              "the name of a split: \"simulation\", \"experiment\", \"session\", \"city\", \"official\" or one such as "
              "\"fold:4\"",
@@ -334,7 +348,9 @@ RunConfig as_system(RunConfig config, int number) {
     SCENE_CHECK(number >= 1 && number <= 4, "the paper has Systems #1 to #4");
     const bool smoothed = config.training.label_smoothing > 0;
     config.system = std::to_string(number);
-    config.model.architecture = number == 1 ? Architecture::SeTrans : Architecture::Fcnn;
+    const Architecture architecture = number == 1 ? Architecture::SeTrans : Architecture::Fcnn;
+    if (architecture != config.model.architecture) config.training.init.clear(); // another network's weights
+    config.model.architecture = architecture;
     config.training.hard_samples = number >= 3;
     config.training.label_smoothing = number < 4 ? 0 : smoothed ? config.training.label_smoothing : 0.1;
     return config;

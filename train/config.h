@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/confidence.h"
 #include "model/model_config.h"
 
 namespace scene {
@@ -33,6 +34,9 @@ enum class ChooseBy : uint8_t {
     Paper,    ///< the paper's: on all clips, with pseudo labels as truth
 };
 
+/// Stages a run can have: the first, and rounds of pseudo labels.
+constexpr int64_t most_stages = 9;
+
 /// [training] in the file.
 struct TrainingSettings {
     int64_t batch = 64;          ///< >= 1
@@ -44,14 +48,34 @@ struct TrainingSettings {
     double weight_decay = 0;     ///< Adam's L2, >= 0
     double label_smoothing = 0.1;
     bool hard_samples = true;
-    double hard_threshold = 0.7;   ///< clips below this confidence are listed as hard; [0, 1]
+    Confidence hard_confidence = Confidence::MaxSoftmax; ///< of the teacher, behind weights and list
+    double hard_threshold = 0.7;                         ///< clips below this confidence are listed as hard; [0, 1]
     std::string teacher = "train"; ///< of the hard-sample weights: "train" a System #1 first, or a checkpoint's path
+    std::string init;              ///< checkpoint, run or PyTorch weights to start stage 1 from; empty: first values
     double validation_share = 0.2; ///< of the training clips; (0, 1)
-    int64_t stages = 2;            ///< 1: labelled clips only; 2: then pseudo labels
+    int64_t stages = 2; ///< 1: labelled clips only; 2: then pseudo labels; up to most_stages: new ones for each
     uint64_t seed = 1234;
     ChooseBy choose_by = ChooseBy::Labelled;
 
     bool operator==(const TrainingSettings&) const = default;
+};
+
+/// [pseudo] in the file: which pseudo labels the stages after the first use, and how. The defaults are the paper's.
+struct PseudoSettings {
+    enum class Labels : uint8_t {
+        Hard, ///< the most probable class
+        Soft, ///< the whole distribution
+    };
+    enum class Weights : uint8_t {
+        None,
+        Confidence, ///< a clip's weight is multiplied by its label's confidence, then all are scaled to mean 1 again
+    };
+    double threshold = 0;  ///< less confident labels are not used; [0, 1)
+    int64_t class_cap = 0; ///< clips of each class that train, the most confident first; 0: all
+    Labels labels = Labels::Hard;
+    Weights weights = Weights::None;
+
+    bool operator==(const PseudoSettings&) const = default;
 };
 
 /// [split] in the file: which clips train and which test; data/splits.h explains the names.
@@ -85,6 +109,7 @@ struct RunConfig {
     std::string system = "4";
     ModelSettings model;
     TrainingSettings training;
+    PseudoSettings pseudo;
     SplitSettings split;
     RuntimeSettings runtime;
 
@@ -95,7 +120,8 @@ struct RunConfig {
 RunConfig system_config(int number);
 
 /// `config` with what makes it System `number`: name, architecture, hard samples, smoothing (its own, where the
-/// system smooths and `config` does too, else 0.1). Settings the systems share stay.
+/// system smooths and `config` does too, else 0.1). Settings the systems share stay; training.init goes where the
+/// architecture changes.
 RunConfig as_system(RunConfig config, int number);
 
 /// Defaults < the TOML file (may be empty: none) < `overrides`, each "section.key=value" with a TOML value (quotes

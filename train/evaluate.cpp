@@ -4,6 +4,7 @@
 
 #include "data/feature_store.h"
 #include "model/checkpoint.h"
+#include "train/config.h"
 #include "train/learner.h"
 #include "train/predictions.h"
 
@@ -44,8 +45,10 @@ std::filesystem::path find_checkpoint(const std::filesystem::path& path) {
         if (!std::filesystem::exists(path)) fail("{}: there is no such checkpoint or run folder", path.string());
         return path;
     }
-    for (const char* name : {"best_model_2.safetensors", "best_model_1.safetensors"})
-        if (std::filesystem::exists(path / name)) return path / name;
+    for (int64_t stage = most_stages; stage >= 1; --stage) {
+        const auto model = path / fmt::format("best_model_{}.safetensors", stage);
+        if (std::filesystem::exists(model)) return model;
+    }
     fail("{}: no best_model_2.safetensors or best_model_1.safetensors in it; train first", path.string());
 }
 

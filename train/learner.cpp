@@ -122,6 +122,10 @@ const Executor& Learner::executor() const { return *state_->executor; }
 int64_t Learner::rows() const { return state_->settings.rows; }
 int64_t Learner::classes() const { return state_->settings.model.classes; }
 
+bool Learner::trains(const std::vector<int64_t>& batches) const {
+    return std::all_of(batches.begin(), batches.end(), [&](int64_t batch) { return state_->training.contains(batch); });
+}
+
 void Learner::initialize(uint64_t seed) { initialize_parameters(*state_->executor, seed); }
 
 void Learner::restart_optimizer(uint64_t seed) {
@@ -138,7 +142,8 @@ void Learner::set_targets(std::span<const float> targets) { state_->upload("targ
 
 void Learner::set_weights(std::span<const float> weights) { state_->upload("weight", weights); }
 
-void Learner::set_hard_weights(std::span<const float> probabilities, std::span<const int32_t> members) {
+void Learner::set_hard_weights(std::span<const float> probabilities, std::span<const int32_t> members,
+                               Confidence measure) {
     SCENE_CHECK(static_cast<int64_t>(probabilities.size()) == rows() * classes(), "one row per clip");
     std::vector<int32_t> member(static_cast<size_t>(rows()));
     for (int32_t clip : members) member[static_cast<size_t>(clip)] = 1;
@@ -147,7 +152,7 @@ void Learner::set_hard_weights(std::span<const float> probabilities, std::span<c
     const DeviceBuffer device_probabilities(backend, probabilities.data(), probabilities.size_bytes());
     backend.hard_sample_weights(executor().tensor(Segment::State, "weight"),
                                 {device_probabilities.data(), DType::F32, {rows(), classes()}},
-                                {device_member.data(), DType::I32, {rows()}});
+                                {device_member.data(), DType::I32, {rows()}}, measure);
     backend.synchronize();
 }
 

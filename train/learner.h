@@ -39,6 +39,8 @@ public:
     const Executor& executor() const;
     int64_t rows() const;
     int64_t classes() const;
+    /// Whether there is a training program for each of these batch sizes.
+    bool trains(const std::vector<int64_t>& batches) const;
 
     /// First values for every parameter and statistic.
     void initialize(uint64_t seed);
@@ -48,7 +50,7 @@ public:
     void set_targets(std::span<const float> targets); ///< [R, K]; zeros: unlabelled
     void set_weights(std::span<const float> weights); ///< [R]
     /// Equation (1) on the device: weights from `probabilities` [R, K] over `members`, mean 1; 1 for all others.
-    void set_hard_weights(std::span<const float> probabilities, std::span<const int32_t> members);
+    void set_hard_weights(std::span<const float> probabilities, std::span<const int32_t> members, Confidence measure);
     std::vector<float> weights() const;
 
     /// One training step per batch of `order`, the last one smaller where the clips do not divide.

@@ -47,15 +47,6 @@ void write_predictions(const std::filesystem::path& file, std::span<const Predic
     write_file(file, text);
 }
 
-void write_pseudo_labels(const std::filesystem::path& file, std::span<const Prediction> predictions,
-                         const StoreColumns& columns) {
-    std::string text = "filename,scene_label,confidence\n";
-    for (const Prediction& one : predictions)
-        text += fmt::format("{},{},{:.6f}\n", csv_field(name_of(columns, one.clip)),
-                            csv_field(columns.classes.at(static_cast<size_t>(one.label))), one.confidence);
-    write_file(file, text);
-}
-
 void write_hard_samples(const std::filesystem::path& file, int64_t stage, std::span<const HardClip> clips,
                         const StoreColumns& columns) {
     std::string text = "stage,filename,confidence,weight\n";

@@ -28,9 +28,6 @@ Confusion confusion_of(std::span<const Prediction> predictions, const FeatureSto
 /// The challenges' submission: filename,scene_label.
 void write_predictions(const std::filesystem::path& file, std::span<const Prediction> predictions,
                        const StoreColumns& columns);
-/// filename,scene_label,confidence.
-void write_pseudo_labels(const std::filesystem::path& file, std::span<const Prediction> predictions,
-                         const StoreColumns& columns);
 
 /// A training clip the teacher is unsure of.
 struct HardClip {

@@ -10,7 +10,7 @@ namespace scene {
 
 /// What is known after an epoch; one line of metrics.jsonl.
 struct EpochRecord {
-    int64_t stage = 1; ///< 1 or 2
+    int64_t stage = 1; ///< from 1
     int64_t epoch = 1; ///< from 1
     double learning_rate = 0;
     double train_loss = 0; ///< mean over the clips, weights and smoothing included

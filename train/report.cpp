@@ -34,7 +34,7 @@ struct Curve {
 constexpr double chart_width = 900, chart_height = 260, margin_left = 56, margin_right = 12, margin_top = 12,
                  margin_bottom = 34;
 
-/// All epochs of both stages from left to right; a dashed line where stage 2 begins.
+/// All epochs of all stages from left to right; a dashed line where a stage begins.
 std::string chart(const std::vector<EpochRecord>& history, const std::vector<Curve>& curves, const std::string& label) {
     double low = std::numeric_limits<double>::infinity(), high = -low;
     for (const EpochRecord& record : history) {

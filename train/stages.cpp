@@ -65,7 +65,8 @@ uint64_t stage_seed(uint64_t seed, int64_t stage) {
     return static_cast<uint64_t>(block.word[0]) << 32 | block.word[1];
 }
 
-std::vector<float> stage_targets(const FeatureStore& store, const Split& split, std::span<const Prediction> pseudo) {
+std::vector<float> stage_targets(const FeatureStore& store, const Split& split, std::span<const Prediction> pseudo,
+                                 std::span<const float> distributions) {
     const auto classes = static_cast<size_t>(store.classes_count());
     std::vector<float> targets(static_cast<size_t>(store.clips()) * classes);
     for (int32_t clip : split.labelled) {
@@ -73,8 +74,14 @@ std::vector<float> stage_targets(const FeatureStore& store, const Split& split, 
         if (label < 0) fail("split '{}': clip {} trains with its label but has none", split.name, clip);
         targets[static_cast<size_t>(clip) * classes + static_cast<size_t>(label)] = 1;
     }
-    for (const Prediction& one : pseudo)
-        targets[static_cast<size_t>(one.clip) * classes + static_cast<size_t>(one.label)] = 1;
+    for (const Prediction& one : pseudo) {
+        const size_t row = static_cast<size_t>(one.clip) * classes;
+        if (distributions.empty())
+            targets[row + static_cast<size_t>(one.label)] = 1;
+        else
+            std::copy_n(distributions.begin() + static_cast<std::ptrdiff_t>(row), classes,
+                        targets.begin() + static_cast<std::ptrdiff_t>(row));
+    }
     return targets;
 }
 

@@ -14,13 +14,13 @@ namespace scene {
 /// The split that `settings` asks for: made from the clips, or read from a file when the name ends in .json.
 Split split_of(const StoreColumns& columns, const SplitSettings& settings);
 
-/// The training clips of a split, divided once into what trains and what chooses the epoch, for both stages. Ascending.
+/// The training clips of a split, divided once into what trains and what chooses the epoch, for all stages. Ascending.
 struct TrainingClips {
     ValidationSplit labelled, unlabelled;
 
     /// What the stage trains on: labelled clips, and from stage 2 on the pseudo-labelled ones behind them.
     std::vector<int32_t> train(int64_t stage) const;
-    /// Every batch size the stages need: full batches and both remainders.
+    /// Every batch size the stages need: full batches and the remainders.
     std::vector<int64_t> batches(const TrainingSettings& settings) const;
 };
 
@@ -33,8 +33,10 @@ std::vector<int32_t> epoch_order(std::span<const int32_t> clips, uint64_t seed, 
 /// Key of a stage's dropout masks.
 uint64_t stage_seed(uint64_t seed, int64_t stage);
 
-/// One-hot rows [R, K]: the split's labelled clips with the store's labels, and `pseudo`; zeros elsewhere, so that no
-/// test label is ever near the training.
-std::vector<float> stage_targets(const FeatureStore& store, const Split& split, std::span<const Prediction> pseudo);
+/// Rows [R, K]: one-hot for the split's labelled clips with the store's labels and for `pseudo`; zeros elsewhere, so
+/// that no test label is ever near the training. With `distributions` [R, K] the pseudo-labelled clips get their rows
+/// of it instead.
+std::vector<float> stage_targets(const FeatureStore& store, const Split& split, std::span<const Prediction> pseudo,
+                                 std::span<const float> distributions = {});
 
 } // namespace scene

@@ -6,11 +6,12 @@
 #include "data/feature_store.h"
 #include "data/splits.h"
 #include "kernels/atomic_file.h"
-#include "model/checkpoint.h"
+#include "model/import.h"
 #include "train/confusion_files.h"
 #include "train/evaluate.h"
 #include "train/history.h"
 #include "train/learner.h"
+#include "train/pseudo_labels.h"
 #include "train/report.h"
 #include "train/run_folder.h"
 #include "train/schedule.h"
@@ -26,14 +27,16 @@ public:
     SystemRun(Backend& backend, const FeatureStore& store, const Split& split, const RunConfig& config,
               const RunFolder& run, const Session& session)
         : backend_(backend), store_(store), split_(split), config_(config), run_(run), session_(session),
-          clips_(divide_training_clips(store, split, config.training)), model_(model_for(config.model, store)) {}
+          all_clips_(divide_training_clips(store, split, config.training)), clips_(all_clips_),
+          model_(model_for(config.model, store)) {}
 
     RunResult train() {
         read_history();
+        if (history_.empty() && !config_.training.init.empty()) check_init(); // before a teacher is trained for hours
         const int64_t last_stage = config_.training.stages;
         const bool weighs_ahead = stage_state(history_, last_stage, config_.training).epochs == 0;
         if (config_.training.hard_samples && weighs_ahead) ask_teacher(); // before our own model takes its memory
-        learner_.emplace(backend_, store_, step_config(), clips_.batches(config_.training), store_.columns().city);
+        make_learner();
         if (!history_.empty())
             load_checkpoint(SafetensorsFile(run_.last()), learner_->executor(), CheckpointContent::Training);
         TensorboardWriter events(run_.folder);
@@ -48,6 +51,24 @@ public:
     }
 
 private:
+    void check_init() const {
+        Variables variables;
+        StepConfig step = step_config();
+        step.batch = 1;
+        emit_inference_step(backend_, variables, step, step.batch);
+        check_import(SafetensorsFile(find_checkpoint(config_.training.init)), variables, checkpoint_info(1, 0));
+    }
+
+    void load_init() {
+        const SafetensorsFile file(find_checkpoint(config_.training.init));
+        const ImportReport report = import_weights(file, learner_->executor(), checkpoint_info(1, 0));
+        for (const std::string& line : describe(report, file.path().string())) session_.progress.message(line);
+    }
+
+    void make_learner() {
+        learner_.emplace(backend_, store_, step_config(), clips_.batches(config_.training), store_.columns().city);
+    }
+
     StepConfig step_config() const {
         StepConfig step;
         step.model = model_;
@@ -74,7 +95,7 @@ private:
                  {"seed", std::to_string(config_.training.seed)}}};
     }
 
-    /// What is complete already: the epochs that last.safetensors tells of.
+    /// What is complete already: the epochs that last.safetensors tells of, and the pseudo labels they used.
     void read_history() {
         if (std::filesystem::exists(run_.last())) {
             const CheckpointInfo info = read_checkpoint_info(SafetensorsFile(run_.last()));
@@ -84,6 +105,9 @@ private:
             history_ = parse_history_json(history->second, run_.last().string());
             if (history_.empty())
                 fail("{}: its training history is empty; start a new run folder", run_.last().string());
+            if (history_.back().stage >= 2)
+                clips_ = with_targets(all_clips_, SafetensorsFile(run_.last()).tensor("state/target").as<float>(),
+                                      model_.classes);
             session_.progress.message(
                 fmt::format("resuming after stage {} epoch {}", history_.back().stage, history_.back().epoch));
         }
@@ -92,30 +116,62 @@ private:
 
     void begin_stage(int64_t stage) {
         std::vector<Prediction> pseudo;
+        std::vector<float> distributions;
         if (stage == 1) {
             learner_->initialize(config_.training.seed);
+            if (!config_.training.init.empty()) load_init();
         } else {
-            load_checkpoint(SafetensorsFile(run_.best_model(1)), learner_->executor());
-            pseudo = predict(split_.unlabelled, "pseudo labels");
-            write_pseudo_labels(run_.pseudo_labels(), pseudo, store_.columns());
-            double confidence = 0;
-            for (const Prediction& one : pseudo) confidence += static_cast<double>(one.confidence);
-            session_.progress.message(fmt::format("pseudo labels: {} clips, mean confidence {:.3f}", pseudo.size(),
-                                                  confidence / static_cast<double>(pseudo.size())));
+            load_checkpoint(SafetensorsFile(run_.best_model(stage - 1)), learner_->executor());
+            pseudo = label_unlabelled_clips(stage);
+            if (config_.pseudo.labels == PseudoSettings::Labels::Soft) distributions = learner_->probabilities();
+        }
+        const std::vector<float> targets = stage_targets(store_, split_, pseudo, distributions);
+        if (stage >= 2) {
+            clips_ = with_targets(all_clips_, targets, model_.classes);
+            if (!learner_->trains(clips_.batches(config_.training))) { // another remainder: a program for it
+                make_learner();
+                load_checkpoint(SafetensorsFile(run_.best_model(stage - 1)), learner_->executor());
+            }
         }
         learner_->restart_optimizer(stage_seed(config_.training.seed, stage));
-        learner_->set_targets(stage_targets(store_, split_, pseudo));
-        if (config_.training.hard_samples) weigh_hard_samples(stage);
+        learner_->set_targets(targets);
+        weigh_clips(stage, pseudo);
     }
 
-    void weigh_hard_samples(int64_t stage) {
+    std::vector<Prediction> label_unlabelled_clips(int64_t stage) {
+        const PseudoLabels labels = choose_pseudo_labels(predict(split_.unlabelled, "pseudo labels"),
+                                                         all_clips_.unlabelled.train, config_.pseudo);
+        write_pseudo_labels(run_.pseudo_labels(), stage, labels, store_.columns());
+        double confidence = 0;
+        for (const Prediction& one : labels.predictions) confidence += static_cast<double>(one.confidence);
+        std::vector<Prediction> used = labels.used_predictions();
+        session_.progress.message(
+            fmt::format("pseudo labels: {} clips, mean confidence {:.3f}, {} used", labels.predictions.size(),
+                        confidence / static_cast<double>(labels.predictions.size()), used.size()));
+        return used;
+    }
+
+    void weigh_clips(int64_t stage, std::span<const Prediction> pseudo) {
         const std::vector<int32_t> members = clips_.train(stage);
-        learner_->set_hard_weights(teacher_probabilities_, members);
-        const std::vector<float> weights = learner_->weights();
+        std::vector<float> weights(static_cast<size_t>(store_.clips()), 1.0f);
+        if (config_.training.hard_samples) {
+            learner_->set_hard_weights(teacher_probabilities_, members, config_.training.hard_confidence);
+            weights = learner_->weights();
+        }
+        if (!pseudo.empty() && config_.pseudo.weights == PseudoSettings::Weights::Confidence)
+            weigh_by_confidence(weights, pseudo, members);
+        learner_->set_weights(weights);
+        if (config_.training.hard_samples) list_hard_samples(stage, members, weights);
+    }
+
+    void list_hard_samples(int64_t stage, const std::vector<int32_t>& members, std::span<const float> weights) {
         std::vector<HardClip> hard;
-        for (const Prediction& one : predictions_of(teacher_probabilities_, members, model_.classes))
-            if (static_cast<double>(one.confidence) < config_.training.hard_threshold)
-                hard.push_back({one.clip, one.confidence, weights[static_cast<size_t>(one.clip)]});
+        for (int32_t clip : members) {
+            const double confidence = confidence_of(teacher_probabilities_.data() + clip * model_.classes,
+                                                    model_.classes, config_.training.hard_confidence);
+            if (confidence < config_.training.hard_threshold)
+                hard.push_back({clip, static_cast<float>(confidence), weights[static_cast<size_t>(clip)]});
+        }
         write_hard_samples(run_.hard_samples(), stage, hard, store_.columns());
         session_.progress.message(
             fmt::format("stage {}: {} of {} training clips are hard (teacher's confidence below {})", stage,
@@ -130,7 +186,7 @@ private:
         if (config_.training.teacher == "train")
             checkpoint =
                 train_system(backend_, store_, split_, as_system(config_, 1), run_.teacher(), session).checkpoint;
-        const std::vector<int32_t> clips = clips_.train(config_.training.stages);
+        const std::vector<int32_t> clips = all_clips_.train(config_.training.stages);
         const Evaluation evaluation = evaluate(backend_, checkpoint, store_, clips, session, config_.training.batch);
         const auto classes = static_cast<size_t>(model_.classes);
         teacher_probabilities_.assign(static_cast<size_t>(store_.clips()) * classes, 0.0f);
@@ -161,7 +217,7 @@ private:
         keep(record, events);
     }
 
-    /// The labelled clips alone, then, in stage 2, all with their pseudo labels as truth.
+    /// The labelled clips alone, then, from stage 2 on, all with their pseudo labels as truth.
     void validate(EpochRecord& record, const std::string& what) {
         learner_->prepare_inference();
         const auto pass = [&](const std::vector<int32_t>& clips) {
@@ -217,9 +273,9 @@ private:
         result.leak = session_leak(store_.columns(), split_);
         result.train_score = first.best_score;
         if (stages >= 2) {
-            const StageState second = stage_state(history_, 2, config_.training);
-            result.pseudo_score = second.all;
-            result.labelled_score = second.labelled;
+            const StageState last = stage_state(history_, stages, config_.training);
+            result.pseudo_score = last.all;
+            result.labelled_score = last.labelled;
         }
         result.hard_clips = count_hard_samples(run_.hard_samples(), stages);
         result.checkpoint = run_.best_model(stages);
@@ -277,7 +333,8 @@ private:
     const RunConfig& config_;
     RunFolder run_;
     const Session& session_;
-    TrainingClips clips_;
+    TrainingClips all_clips_; ///< the division of the split
+    TrainingClips clips_;     ///< without the clips whose pseudo labels the stage does not use
     ModelConfig model_;
     std::optional<Learner> learner_;
     std::vector<EpochRecord> history_;

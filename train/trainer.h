@@ -20,11 +20,12 @@ struct Split;
 /// The end of a run, also in run/result.json.
 struct RunResult {
     std::string system;
-    std::string split;                    ///< its name
-    LeakedShare leak;                     ///< share of its test clips whose recording session trains
-    double train_score = 0;               ///< best validation balanced accuracy of stage 1 (paper: "Train")
-    std::optional<double> pseudo_score;   ///< of stage 2's chosen epoch, with pseudo labels as truth (paper: "Pseudo")
-    std::optional<double> labelled_score; ///< of stage 2's chosen epoch on truly labelled validation clips
+    std::string split;      ///< its name
+    LeakedShare leak;       ///< share of its test clips whose recording session trains
+    double train_score = 0; ///< best validation balanced accuracy of stage 1 (paper: "Train")
+    std::optional<double>
+        pseudo_score; ///< of the last stage's chosen epoch, with pseudo labels as truth (paper: "Pseudo")
+    std::optional<double> labelled_score; ///< of the last stage's chosen epoch on truly labelled validation clips
     std::optional<Confusion> test;        ///< when the split has labelled test clips
     std::vector<PartScore> cities;        ///< of the test, where the store knows cities
     std::vector<PartScore> devices;       ///< of the test, where the store knows devices

@@ -96,10 +96,12 @@ public:
     void softmax(Tensor probabilities, Tensor logits) override;
     void accumulate_metrics(Tensor loss_sum, Tensor confusion, Tensor loss, Tensor probabilities,
                             Tensor target) override;
-    void hard_sample_weights(Tensor weight, Tensor probabilities, Tensor member) override;
+    void hard_sample_weights(Tensor weight, Tensor probabilities, Tensor member, Confidence measure) override;
     void adam(Tensor parameters, Tensor first_moment, Tensor second_moment, Tensor parameters_half, Tensor gradients,
               Tensor control, const AdamSettings& settings) override;
     void fill_zero(Tensor x) override;
+
+    void nearest_votes(Tensor votes, Tensor similarity, Tensor label, int64_t neighbours, float temperature) override;
 
 private:
     int threads_;

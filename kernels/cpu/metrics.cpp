@@ -23,7 +23,7 @@ void CpuBackend::accumulate_metrics(Tensor loss_sum, Tensor confusion, Tensor lo
     }
 }
 
-void CpuBackend::hard_sample_weights(Tensor weight, Tensor probabilities, Tensor member) {
+void CpuBackend::hard_sample_weights(Tensor weight, Tensor probabilities, Tensor member, Confidence measure) {
     check_rank(probabilities, 2, "probabilities");
     const int64_t rows = probabilities.shape[0], classes = probabilities.shape[1];
     float* out = floats(weight, {rows}, "weight");
@@ -34,8 +34,7 @@ void CpuBackend::hard_sample_weights(Tensor weight, Tensor probabilities, Tensor
     for (int64_t r = 0; r < rows; ++r) {
         out[r] = 1;
         if (is_member[r] == 0) continue;
-        const float confidence = *std::max_element(p + r * classes, p + (r + 1) * classes);
-        out[r] = static_cast<float>(1.0 / (static_cast<double>(confidence) + 1e-8));
+        out[r] = static_cast<float>(1.0 / (confidence_of(p + r * classes, classes, measure) + 1e-8));
         sum += static_cast<double>(out[r]);
         ++members;
     }

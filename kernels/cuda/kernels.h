@@ -122,9 +122,13 @@ void softmax_loss(Tensor dlogits, Tensor loss, Tensor probabilities, Tensor logi
 void softmax(Tensor probabilities, Tensor logits, cudaStream_t stream);
 void accumulate_metrics(Tensor loss_sum, Tensor confusion, Tensor loss, Tensor probabilities, Tensor target,
                         cudaStream_t stream);
-void hard_sample_weights(Tensor weight, Tensor probabilities, Tensor member, cudaStream_t stream);
+void hard_sample_weights(Tensor weight, Tensor probabilities, Tensor member, Confidence measure, cudaStream_t stream);
 size_t adam_scratch_bytes();
 void adam(Tensor parameters, Tensor first_moment, Tensor second_moment, Tensor parameters_half, Tensor gradients,
           Tensor control, const AdamSettings& settings, Tensor scratch, cudaStream_t stream);
+
+// ---- nearest neighbours -------------------------------------------------------------------------------------------
+void nearest_votes(Tensor votes, Tensor similarity, Tensor label, int64_t neighbours, float temperature,
+                   cudaStream_t stream);
 
 } // namespace scene::cuda

@@ -35,15 +35,14 @@ constexpr int weight_threads = 1024;
 
 /// One block, twice over the rows: once per stage of training.
 __global__ void __launch_bounds__(weight_threads)
-    weigh(float* weight, const float* probabilities, const int32_t* member, int rows, int classes) {
+    weigh(float* weight, const float* probabilities, const int32_t* member, int rows, int classes, Confidence measure) {
     double* sums = dynamic_shared<double>(); // [2][warps]
     double sum = 0, members = 0;
     for (int r = static_cast<int>(threadIdx.x); r < rows; r += weight_threads) {
         float value = 1;
         if (member[r] != 0) {
             const float* p = probabilities + static_cast<int64_t>(r) * classes;
-            const float confidence = p[arg_max(p, classes)];
-            value = static_cast<float>(1.0 / (static_cast<double>(confidence) + 1e-8));
+            value = static_cast<float>(1.0 / (confidence_of(p, classes, measure) + 1e-8));
             sum += static_cast<double>(value);
             members += 1;
         }
@@ -68,12 +67,13 @@ void accumulate_metrics(Tensor loss_sum, Tensor confusion, Tensor loss, Tensor p
            floats(target, probabilities.shape, "target"), static_cast<int>(batch), static_cast<int>(classes));
 }
 
-void hard_sample_weights(Tensor weight, Tensor probabilities, Tensor member, cudaStream_t stream) {
+void hard_sample_weights(Tensor weight, Tensor probabilities, Tensor member, Confidence measure, cudaStream_t stream) {
     check_rank(probabilities, 2, "probabilities");
     const int64_t rows = probabilities.shape[0];
     launch(weigh, dim3(1), dim3(weight_threads), 2 * (weight_threads / warp_lanes) * sizeof(double), stream,
            floats(weight, {rows}, "weight"), floats(probabilities, probabilities.shape, "probabilities"),
-           indices(member, {rows}, "member"), static_cast<int>(rows), static_cast<int>(probabilities.shape[1]));
+           indices(member, {rows}, "member"), static_cast<int>(rows), static_cast<int>(probabilities.shape[1]),
+           measure);
 }
 
 } // namespace scene::cuda

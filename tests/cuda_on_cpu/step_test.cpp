@@ -94,15 +94,19 @@ TEST(CudaMetrics, LossAndConfusionAddUp) {
 }
 
 TEST(CudaMetrics, HardSampleWeights) {
-    for (const int64_t rows : {1, 50, 2100}) {
-        for (const uint64_t seed : {1, 2, 3}) {
-            emulator::shuffle(seed);
-            const Guarded probabilities = uniform({rows, 10}, 3, 0, 1), weight({rows}), member({rows}, DType::I32);
-            for (int64_t r = 0; r < rows; ++r) member.as<int32_t>()[static_cast<size_t>(r)] = r % 3 != 1;
-            cpu().hard_sample_weights(weight, probabilities, member);
-            const OnDevice d_weight(Shape{rows}), d_p(probabilities), d_member(member);
-            cuda::hard_sample_weights(d_weight, d_p, d_member, nullptr);
-            EXPECT_TRUE(close(d_weight, weight, rounding(DType::F32), "weight"));
+    for (const Confidence measure : {Confidence::MaxSoftmax, Confidence::Entropy}) {
+        for (const int64_t rows : {1, 50, 2100}) {
+            for (const uint64_t seed : {1, 2, 3}) {
+                emulator::shuffle(seed);
+                const Guarded logits = uniform({rows, 10}, 3, -4, 4), probabilities({rows, 10}), weight({rows});
+                const Guarded member({rows}, DType::I32);
+                for (int64_t r = 0; r < rows; ++r) member.as<int32_t>()[static_cast<size_t>(r)] = r % 3 != 1;
+                cpu().softmax(probabilities, logits);
+                cpu().hard_sample_weights(weight, probabilities, member, measure);
+                const OnDevice d_weight(Shape{rows}), d_p(probabilities), d_member(member);
+                cuda::hard_sample_weights(d_weight, d_p, d_member, measure, nullptr);
+                EXPECT_TRUE(close(d_weight, weight, rounding(DType::F32), "weight"));
+            }
         }
     }
 }

@@ -63,8 +63,24 @@ TEST(Config, ReadsBackWhatItWrites) {
     RunConfig config = system_config(3);
     config.system = "my-run.2";
     config.model = {Architecture::SeTrans, 0.37, true, Multimodal::Off, 0.123456789012345, 0.0};
-    config.training = {7, 3,  1.0 / 3,        0.5, 3, 0, 1e-5, 0.25, false, 1.0, "C:\\\"x\".safetensors", 0.1,
-                       1, 99, ChooseBy::Paper};
+    config.training = {7,
+                       3,
+                       1.0 / 3,
+                       0.5,
+                       3,
+                       0,
+                       1e-5,
+                       0.25,
+                       false,
+                       Confidence::Entropy,
+                       1.0,
+                       "C:\\\"x\".safetensors",
+                       "pre trained",
+                       0.1,
+                       1,
+                       99,
+                       ChooseBy::Paper};
+    config.pseudo = {0.5, 12, PseudoSettings::Labels::Soft, PseudoSettings::Weights::Confidence};
     config.split = {"fold:4", 17, 1.0, 0.25, "Hefei, Xi'an", "train list.csv", "test.csv"};
     config.runtime = {"cpu", "fp16", 3};
     const ConfigFile file(to_toml(config));
@@ -104,7 +120,12 @@ TEST(Config, WrongValuesInTheFileNameFileLineKeyAndWhatIsAllowed) {
         {"[training]\nteacher = \"\"", "training.teacher", "", "checkpoint"},
         {"[training]\nvalidation_share = 1", "training.validation_share", "1", "below 1"},
         {"[training]\nvalidation_share = 0", "training.validation_share", "0", "above 0"},
-        {"[training]\nstages = 3", "training.stages", "3", "from 1 to 2"},
+        {"[training]\nstages = 10", "training.stages", "10", "from 1 to 9"},
+        {"[training]\nhard_confidence = \"max\"", "training.hard_confidence", "max", "max-softmax"},
+        {"[pseudo]\nthreshold = 1.0", "pseudo.threshold", "1", "below 1"},
+        {"[pseudo]\nclass_cap = -1", "pseudo.class_cap", "-1", "from 0"},
+        {"[pseudo]\nlabels = \"firm\"", "pseudo.labels", "firm", "soft"},
+        {"[pseudo]\nweights = true", "pseudo.weights", "true", "confidence"},
         {"[training]\nchoose_by = \"pseudo\"", "training.choose_by", "pseudo", "\"labelled\", \"paper\""},
         {"[training]\nseed = -1", "training.seed", "-1", "from 0"},
         {"[model]\nwidth = 0", "model.width", "0", "above 0"},

@@ -105,7 +105,7 @@ TEST_F(LearnerTest, HardWeightsKnownAnswer) {
     const std::vector<int32_t> members{4, 7};
     probabilities[4 * 3 + 1] = 0.5f;
     probabilities[7 * 3 + 2] = 1.0f;
-    learner->set_hard_weights(probabilities, members);
+    learner->set_hard_weights(probabilities, members, Confidence::MaxSoftmax);
     const std::vector<float> weights = learner->weights();
     EXPECT_NEAR(weights[4], 4.0 / 3, 1e-6);
     EXPECT_NEAR(weights[7], 2.0 / 3, 1e-6);

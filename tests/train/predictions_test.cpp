@@ -39,9 +39,6 @@ TEST(Predictions, FilesQuoteWhatNeedsIt) {
     const std::vector<Prediction> predictions{{0, 1, 0.25f}, {1, 0, 1}};
     write_predictions(folder / "predictions.csv", predictions, columns());
     EXPECT_EQ(content(folder / "predictions.csv"), "filename,scene_label\na,\"Park, urban\"\n\"b, \"\"c\"\"\",Bus\n");
-    write_pseudo_labels(folder / "pseudo.csv", predictions, columns());
-    EXPECT_EQ(content(folder / "pseudo.csv"),
-              "filename,scene_label,confidence\na,\"Park, urban\",0.250000\n\"b, \"\"c\"\"\",Bus,1.000000\n");
 }
 
 TEST(Predictions, HardSamplesOfAStageReplaceItsOwnLinesOnly) {

@@ -136,6 +136,25 @@ TEST_F(Resume, KilledAtAnyMomentEndsWithTheSameBits) {
     }
 }
 
+/// The clips of the later stages, and the last batch's size, are known only when the stage before has ended.
+TEST_F(Resume, KilledInRoundsOfChosenPseudoLabels) {
+    config_.training.stages = 3;
+    config_.training.hard_confidence = Confidence::Entropy;
+    config_.pseudo.threshold = 0.4;
+    config_.pseudo.class_cap = 5;
+    config_.pseudo.labels = PseudoSettings::Labels::Soft;
+    config_.pseudo.weights = PseudoSettings::Weights::Confidence;
+    const int calls = train(folder_ / "whole", -1);
+    EXPECT_TRUE(std::filesystem::exists(folder_ / "whole" / "best_model_3.safetensors"));
+    int kills = 0;
+    for (int part = 1; part <= 9; ++part) kills += train_and_die(folder_ / "run", calls / 10 + part, {});
+    EXPECT_GE(kills, 4);
+    train(folder_ / "run", -1);
+    expect_same_run(folder_ / "run", folder_ / "whole");
+    EXPECT_TRUE(content(folder_ / "run" / "best_model_3.safetensors") ==
+                content(folder_ / "whole" / "best_model_3.safetensors"));
+}
+
 /// The moment between a better model, its line in the log and the file to resume from.
 TEST_F(Resume, KilledBetweenTheBestModelAndTheLast) {
     config_ = small_config(2);
