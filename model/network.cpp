@@ -122,25 +122,26 @@ TensorId concatenated(Emitter& e, TensorId a, TensorId b, TensorId c) {
     return y;
 }
 
-TensorId fusion_head(Emitter& e, const ModelConfig& config, TensorId audio, const NetworkInputs& inputs) {
-    if (!config.multimodal) return linear(e, audio, "head.classifier", config.classes, Activation::None);
+/// What the classifier reads.
+TensorId fusion(Emitter& e, const ModelConfig& config, TensorId audio, const NetworkInputs& inputs) {
+    if (!config.multimodal) return audio;
     e.stop_gradient(inputs.time);
     const TensorId city = city_vector(e, config, inputs.city);
     const TensorId time = linear(e, inputs.time, "head.time", time_embedding, Activation::Relu);
-    const TensorId fused = linear(e, concatenated(e, audio, city, time), "head.fuse", fusion_width, Activation::Relu);
-    return linear(e, fused, "head.classifier", config.classes, Activation::None);
+    return linear(e, concatenated(e, audio, city, time), "head.fuse", fusion_width, Activation::Relu);
 }
 
 } // namespace
 
-TensorId emit_network(Emitter& e, const ModelConfig& config, const NetworkInputs& inputs) {
+NetworkOutputs emit_network(Emitter& e, const ModelConfig& config, const NetworkInputs& inputs) {
     e.phase(Phase::Forward);
     const FeatureMap input = input_norm(e, input_map(e, config, inputs.features));
     const TensorId tokens =
         config.architecture == Architecture::Fcnn ? fcnn_tokens(e, config, input) : se_trans_tokens(e, config, input);
     const TensorId encoded =
         encoder_layer(e, tokens, "encoder", encoder_heads, encoder_feed_forward, config.encoder_dropout);
-    return fusion_head(e, config, token_max(e, encoded), inputs);
+    const TensorId embedding = fusion(e, config, token_max(e, encoded), inputs);
+    return {embedding, linear(e, embedding, "head.classifier", config.classes, Activation::None)};
 }
 
 } // namespace scene

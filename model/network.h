@@ -15,10 +15,15 @@ struct NetworkInputs {
     TensorId time;     ///< [N, 8] f32, all zeros = unknown
 };
 
-/// Emits the network `config` names (SE-Trans: baseline of the challenge; FCNN: paper, section II-D) and returns the
-/// logits [N, K]. In training the gradient of the logits must be set before `play_backward`. In inference, batch norms
-/// use running statistics and are folded into the convolutions by setup ops where the backend can add bias and relu.
-TensorId emit_network(Emitter& emitter, const ModelConfig& config, const NetworkInputs& inputs);
+struct NetworkOutputs {
+    TensorId embedding; ///< [N, D], what the classifier reads
+    TensorId logits;    ///< [N, K]
+};
+
+/// Emits the network `config` names (SE-Trans: baseline of the challenge; FCNN: paper, section II-D). In training the
+/// gradient of the logits must be set before `play_backward`. In inference, batch norms use running statistics and are
+/// folded into the convolutions by setup ops where the backend can add bias and relu.
+NetworkOutputs emit_network(Emitter& emitter, const ModelConfig& config, const NetworkInputs& inputs);
 
 /// Parameters and running statistics are named as PyTorch modules name them: "block1.conv1.weight",
 /// "block1.norm1.running_mean", "encoder.self_attn.in_proj_weight", "head.classifier.bias".

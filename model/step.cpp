@@ -70,6 +70,14 @@ void emit_metrics(Emitter& e, const StepConfig& config, const Batch& batch, cons
            });
 }
 
+/// Puts the rows of a batch into their clips' places of a table.
+void scatter(Emitter& e, const StepConfig& config, const std::string& name, TensorId rows, TensorId order) {
+    const TensorId table = e.variable(Segment::State, name, {config.rows, e.shape(rows)[1]});
+    const TensorId control = e.control();
+    e.emit("scatter." + name, "scatter_rows", {table}, {rows, order, control}, 0,
+           [=](Backend& b, const Frame& f) { b.scatter_rows(f[table], f[rows], f[order], f[control]); });
+}
+
 void emit_advance(Emitter& e, int64_t batch, uint32_t steps) {
     const TensorId control = e.control();
     e.emit("advance", "advance", {control}, {control}, 0,
@@ -96,7 +104,7 @@ std::string program_name(const StepConfig& config, const char* what) {
 Program emit_training_step(const Backend& backend, Variables& variables, const StepConfig& config, int64_t max_batch) {
     Emitter e(program_name(config, "training"), backend, variables, Mode::Training, config.batch);
     const Batch batch = gather_batch(e, config, max_batch);
-    const TensorId logits = emit_network(e, config.model, batch.inputs);
+    const TensorId logits = emit_network(e, config.model, batch.inputs).logits;
     const Loss loss = emit_loss(e, config, batch, logits);
     emit_metrics(e, config, batch, loss);
     e.set_gradient(logits, loss.dlogits);
@@ -110,13 +118,11 @@ Program emit_training_step(const Backend& backend, Variables& variables, const S
 Program emit_inference_step(const Backend& backend, Variables& variables, const StepConfig& config, int64_t max_batch) {
     Emitter e(program_name(config, "inference"), backend, variables, Mode::Inference, config.batch);
     const Batch batch = gather_batch(e, config, max_batch);
-    const TensorId logits = emit_network(e, config.model, batch.inputs);
-    const Loss loss = emit_loss(e, config, batch, logits);
+    const NetworkOutputs outputs = emit_network(e, config.model, batch.inputs);
+    const Loss loss = emit_loss(e, config, batch, outputs.logits);
     emit_metrics(e, config, batch, loss);
-    const TensorId table = e.variable(Segment::State, "probabilities", {config.rows, config.model.classes});
-    const TensorId control = e.control(), order = batch.order, rows = loss.probabilities;
-    e.emit("scatter.probabilities", "scatter_rows", {table}, {rows, order, control}, 0,
-           [=](Backend& b, const Frame& f) { b.scatter_rows(f[table], f[rows], f[order], f[control]); });
+    scatter(e, config, "probabilities", loss.probabilities, batch.order);
+    if (config.embeddings) scatter(e, config, "embedding", outputs.embedding, batch.order);
     emit_advance(e, config.batch, 0);
     return e.finish();
 }

@@ -11,6 +11,7 @@ struct StepConfig {
     int64_t rows = 1;   ///< R: clips in the feature store
     float label_smoothing = 0;
     AdamSettings adam;
+    bool embeddings = false; ///< the inference step also writes the table "embedding"
 };
 
 /// The tables a step gathers its batch from and writes its results to.
@@ -22,6 +23,7 @@ struct StepConfig {
 ///            "city"          [R] I32        multimodal models
 ///            "time"          [R, 8] f32     multimodal models
 ///            "probabilities" [R, K] f32     softmax outputs, written by the inference step
+///            "embedding"     [R, D] f32     what the classifier reads, where asked for
 ///            "loss_sum"      [1] F64        metrics since they were last set to zero
 ///            "confusion"     [K, K] I32     [true][predicted]
 ///            "control"       U8             StepControl

@@ -14,6 +14,7 @@
 #include "model/checkpoint.h"
 #include "model/initialize.h"
 #include "model/step.h"
+#include "tools/adaptation.h"
 #include "tools/command.h"
 #include "tools/json_value.h"
 #include "tools/options.h"
@@ -35,6 +36,7 @@ namespace fs = std::filesystem;
 struct EvaluateOptions {
     CommonOptions common;
     SplitFlags split;
+    AdaptationOptions adaptation;
     std::string model, store, clips = "auto";
     std::optional<std::string> out;
     bool untrained = false;
@@ -45,6 +47,7 @@ struct Selection {
     std::vector<int32_t> rows;
     std::string split; ///< whose test clips they are; empty: all labelled clips
     std::string description;
+    std::vector<int32_t> labelled = {}; ///< the labelled training clips that go with test clips
 };
 
 Selection labelled_clips(const FeatureStore& store) {
@@ -69,13 +72,15 @@ Selection select_clips(const EvaluateOptions& options, const fs::path& checkpoin
                        const FeatureStore& store) {
     if (options.split.any()) {
         const Split split = split_of(store.columns(), options.split.apply({}));
-        return {split.test, split.name, fmt::format("the {} test clips of split {}", split.test.size(), split.name)};
+        return {split.test, split.name, fmt::format("the {} test clips of split {}", split.test.size(), split.name),
+                split.labelled};
     }
     if (options.clips == "labelled") return labelled_clips(store);
     if (trained && !trained->test.empty())
         return {trained->test, trained->name,
                 fmt::format("the {} test clips of {}", trained->test.size(),
-                            RunFolder{checkpoint.parent_path()}.split().string())};
+                            RunFolder{checkpoint.parent_path()}.split().string()),
+                trained->labelled};
     if (options.clips == "test")
         fail("{}: no run on this store with test clips beside it; name them with --split, or use --clips labelled",
              checkpoint.string());
@@ -203,19 +208,33 @@ int run(const EvaluateOptions& options) {
     const std::optional<Split> trained = split_of_run(checkpoint, store);
     const Selection selection = select_clips(options, checkpoint, trained, store);
     if (selection.rows.empty()) fail("{}: no labelled clips to evaluate on", options.store);
+    const bool adapt = options.adaptation.adapt;
+    if (adapt) check_adaptation(options.adaptation.settings);
+    if (adapt && selection.labelled.empty())
+        fail("--adapt needs the labelled training clips that go with the test clips: give the store that the run was "
+             "trained on, or --split");
     const auto backend = open_backend(options.common.runtime(), options.common.quiet);
     std::optional<UntrainedCheckpoint> untrained;
     if (options.untrained) untrained.emplace(*backend, checkpoint, options.common.seed.value_or(1234));
     ProgressDisplay progress(options.common.quiet);
     const GracefulStop stop;
-    const Evaluation evaluation =
-        evaluate(*backend, untrained ? untrained->path() : checkpoint, store, selection.rows, {progress, stop.flag()});
+    const Session session{progress, stop.flag()};
+    const auto evaluated = [&](const std::vector<int32_t>& rows) {
+        return evaluate(*backend, untrained ? untrained->path() : checkpoint, store, rows, session, 64, adapt);
+    };
+    const Evaluation evaluation = evaluated(selection.rows);
     const Exposure known = exposure(selection, trained, store);
     const std::string title = fmt::format("{}{} on {}; {}", checkpoint.string(),
                                           options.untrained ? ", untrained," : "", selection.description, known.text);
     if (options.out) save_confusion(*options.out, evaluation, title);
+    std::optional<AdaptationResult> adaptation;
+    if (adapt)
+        adaptation = compare_adaptation(*backend, store, evaluation, selection.rows, evaluated(selection.labelled),
+                                        selection.labelled, options.adaptation.settings);
     if (options.common.json) {
-        fmt::print("{}\n", to_json(evaluation, selection, known).text());
+        JsonValue json = to_json(evaluation, selection, known);
+        if (adaptation) json.set("adaptation", adaptation_json(*adaptation));
+        fmt::print("{}\n", json.text());
         return 0;
     }
     fmt::print("{}\n\n{}\n{}{}{}", title, confusion_table(evaluation.confusion, evaluation.classes),
@@ -224,6 +243,7 @@ int run(const EvaluateOptions& options) {
     fmt::print("balanced accuracy {:.4f}, accuracy {:.4f}; {}, {}\n", evaluation.confusion.balanced_accuracy(),
                evaluation.confusion.accuracy(), selection.split.empty() ? "labelled clips" : "split " + selection.split,
                known.text);
+    if (adaptation) fmt::print("\n{}", adaptation_table(*adaptation));
     return 0;
 }
 
@@ -236,6 +256,7 @@ void add_evaluate_command(CommandLine& line) {
         "Examples:\n  scene evaluate runs/s4 cas.store\n"
         "  scene evaluate runs/s4/best_model_1.safetensors cas.store --json\n"
         "  scene evaluate runs/s4 cas.store --out pictures\n"
+        "  scene evaluate runs/s4 cas.store --adapt --adapt-neighbours 25\n"
         "Without --split or --clips: the test clips of the run that the checkpoint lies in; where there are none, all "
         "labelled clips of the store.",
         [options] { return run(*options); });
@@ -246,6 +267,7 @@ void add_evaluate_command(CommandLine& line) {
     arguments.add("--out", options->out, "folder for the confusion matrix: confusion.txt, .csv and .svg");
     add_split_options(arguments, options->split);
     arguments.add_flag("--untrained", options->untrained, "the same network before training: the level of chance");
+    add_adaptation_options(arguments, options->adaptation);
     add_common_options(arguments, options->common);
 }
 

@@ -38,6 +38,14 @@ std::vector<int32_t> cities_of(const CheckpointInfo& info, const StoreColumns& c
     return out;
 }
 
+/// The rows of these clips, of a table with one row for each of `clips`.
+std::vector<float> rows_of(const std::vector<float>& table, std::span<const int32_t> rows, int64_t clips) {
+    const auto width = static_cast<std::ptrdiff_t>(table.size()) / clips;
+    std::vector<float> out;
+    for (int32_t row : rows) out.insert(out.end(), table.begin() + row * width, table.begin() + (row + 1) * width);
+    return out;
+}
+
 } // namespace
 
 std::filesystem::path find_checkpoint(const std::filesystem::path& path) {
@@ -53,13 +61,14 @@ std::filesystem::path find_checkpoint(const std::filesystem::path& path) {
 }
 
 Evaluation evaluate(Backend& backend, const std::filesystem::path& checkpoint, const FeatureStore& store,
-                    std::span<const int32_t> rows, const Session& session, int64_t batch) {
+                    std::span<const int32_t> rows, const Session& session, int64_t batch, bool embeddings) {
     const SafetensorsFile file(find_checkpoint(checkpoint));
     const CheckpointInfo info = read_checkpoint_info(file);
     check_store(file.path(), info, store);
 
     StepConfig settings;
     settings.model = info.model;
+    settings.embeddings = embeddings;
     settings.batch = std::max<int64_t>(1, std::min(batch, static_cast<int64_t>(rows.size())));
     Learner learner(backend, store, settings, {}, cities_of(info, store.columns()));
     load_checkpoint(file, learner.executor());
@@ -77,11 +86,9 @@ Evaluation evaluate(Backend& backend, const std::filesystem::path& checkpoint, c
                    confusion_of(predictions, store),
                    scores_by_city(predictions, store),
                    scores_by_device(predictions, store),
+                   rows_of(table, rows, store.clips()),
                    {}};
-    for (int32_t row : rows) {
-        const auto begin = table.begin() + row * info.model.classes;
-        out.probabilities.insert(out.probabilities.end(), begin, begin + info.model.classes);
-    }
+    if (embeddings) out.embeddings = rows_of(learner.embeddings(), rows, store.clips());
     return out;
 }
 

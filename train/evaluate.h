@@ -21,6 +21,8 @@ struct Evaluation {
     std::vector<PartScore> cities, devices; ///< the same clips, where the store knows cities or devices
     /// One row of K class probabilities per clip asked for.
     std::vector<float> probabilities;
+    /// One row of the features that the classifier reads per clip asked for, where they were asked for.
+    std::vector<float> embeddings;
 };
 
 /// A run folder's best model of its last stage, or `path` itself when it is a file.
@@ -29,6 +31,6 @@ std::filesystem::path find_checkpoint(const std::filesystem::path& path);
 /// Predicts the clips `rows` of the store. Fails if the checkpoint's features or class names are not the store's.
 /// A city the model does not know is "unknown".
 Evaluation evaluate(Backend& backend, const std::filesystem::path& checkpoint, const FeatureStore& store,
-                    std::span<const int32_t> rows, const Session& session, int64_t batch = 64);
+                    std::span<const int32_t> rows, const Session& session, int64_t batch = 64, bool embeddings = false);
 
 } // namespace scene

@@ -196,4 +196,8 @@ std::vector<float> Learner::probabilities() const {
     return state_->download<float>("probabilities", rows() * classes());
 }
 
+std::vector<float> Learner::embeddings() const {
+    return state_->download<float>("embedding", executor().tensor(Segment::State, "embedding").elements());
+}
+
 } // namespace scene

@@ -61,6 +61,8 @@ public:
     PassResult infer(std::span<const int32_t> clips, const PassProgress& progress);
     void prepare_inference();
     std::vector<float> probabilities() const; ///< [R, K]
+    /// [R, D], likewise: what the classifier reads. Only with StepConfig::embeddings.
+    std::vector<float> embeddings() const;
 
 private:
     struct State;

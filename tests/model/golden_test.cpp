@@ -171,7 +171,7 @@ void keep(Emitter& e, TensorId transient, const std::string& name) {
 /// Forward and backward without an update, keeping what a golden has.
 Program emit_training(const Backend& backend, Variables& variables, const ModelConfig& config, int64_t batch) {
     Emitter e("golden training", backend, variables, Mode::Training, batch);
-    const TensorId logits = emit_network(e, config, declare_inputs(e, config));
+    const TensorId logits = emit_network(e, config, declare_inputs(e, config)).logits;
     keep(e, logits, "logits");
     const TensorId dlogits = e.transient("dlogits", e.shape(logits));
     const TensorId loss = e.variable(Segment::State, "loss", {batch});
@@ -190,7 +190,7 @@ Program emit_training(const Backend& backend, Variables& variables, const ModelC
 
 Program emit_inference(const Backend& backend, Variables& variables, const ModelConfig& config, int64_t batch) {
     Emitter e("golden inference", backend, variables, Mode::Inference, batch);
-    keep(e, emit_network(e, config, declare_inputs(e, config)), "eval_logits");
+    keep(e, emit_network(e, config, declare_inputs(e, config)).logits, "eval_logits");
     return e.finish();
 }
 

@@ -1,13 +1,9 @@
 // scene train --init as a user meets it.
 
-#include <nlohmann/json.hpp>
-
 #include "tests/tools/small_run.h"
 
 namespace scene::test {
 namespace {
-
-using nlohmann::json;
 
 TEST(Init, StartsFromARunWithoutItsClassifierAndSaysSo) {
     const SmallRun& small = small_run();

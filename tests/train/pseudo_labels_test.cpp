@@ -122,7 +122,7 @@ protected:
 TEST_F(PseudoRun, SoftTargetsOfEveryRoundAreTheBestModelsDistributions) {
     config_.training.stages = 3;
     config_.pseudo.labels = PseudoSettings::Labels::Soft;
-    config_.pseudo.threshold = 0.45;
+    config_.pseudo.threshold = 0.6;
     const RunResult result = train();
     EXPECT_EQ(result.checkpoint, folder_ / "run" / "best_model_3.safetensors");
     EXPECT_EQ(find_checkpoint(folder_ / "run"), result.checkpoint);
@@ -132,7 +132,7 @@ TEST_F(PseudoRun, SoftTargetsOfEveryRoundAreTheBestModelsDistributions) {
     size_t used = 0;
     for (size_t i = 0; i < split.unlabelled.size(); ++i) {
         const float* row = expected.data() + 3 * i;
-        const bool sure = std::max({row[0], row[1], row[2]}) >= 0.45f;
+        const bool sure = std::max({row[0], row[1], row[2]}) >= 0.6f;
         used += sure;
         for (size_t k = 0; k < 3; ++k)
             EXPECT_EQ(targets[static_cast<size_t>(split.unlabelled[i]) * 3 + k], sure ? row[k] : 0);

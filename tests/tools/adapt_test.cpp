@@ -1,0 +1,46 @@
+// scene evaluate --adapt as a user meets it.
+
+#include <nlohmann/json.hpp>
+
+#include "tests/tools/small_run.h"
+
+namespace scene::test {
+namespace {
+
+using nlohmann::json;
+
+TEST(Adapt, PrintsScoresWithAndWithoutAdaptation) {
+    const SmallRun& small = small_run();
+    const Outcome outcome =
+        scene_command({"evaluate", small.run, small.store, "--adapt", "--adapt-neighbours", "3", "--json", "--quiet"});
+    ASSERT_EQ(outcome.status, 0) << outcome.err;
+    const json result = json::parse(outcome.out);
+    const json& adaptation = result.at("adaptation");
+    EXPECT_EQ(adaptation.at("without").at("balanced_accuracy"), result.at("balanced_accuracy"));
+    EXPECT_EQ(adaptation.at("labelled_clips"), SmallRun::labelled - small.test_clips());
+    EXPECT_LE(adaptation.at("joined_clips").get<size_t>(), small.test_clips());
+    EXPECT_EQ(adaptation.at("neighbours"), 3);
+    for (const char* way : {"votes", "with"}) {
+        EXPECT_GE(adaptation.at(way).at("accuracy").get<double>(), 0);
+        EXPECT_LE(adaptation.at(way).at("accuracy").get<double>(), 1);
+    }
+    const Outcome text = scene_command({"evaluate", small.run, small.store, "--adapt", "--quiet"});
+    EXPECT_NE(text.out.find("without adaptation"), std::string::npos);
+    EXPECT_NE(text.out.find("with adaptation"), std::string::npos);
+}
+
+TEST(Adapt, NeedsLabelledTrainingClipsAndPossibleSettings) {
+    const SmallRun& small = small_run();
+    EXPECT_TRUE(
+        fails_with(scene_command({"evaluate", small.run, small.store, "--adapt", "--clips", "labelled", "--quiet"}), 1,
+                   "labelled training clips"));
+    for (const char* setting : {"--adapt-neighbours", "--adapt-temperature", "--adapt-batch"})
+        EXPECT_TRUE(fails_with(scene_command({"evaluate", small.run, small.store, "--adapt", setting, "0", "--quiet"}),
+                               1, setting));
+    EXPECT_TRUE(
+        fails_with(scene_command({"evaluate", small.run, small.store, "--adapt", "--adapt-growth", "-1", "--quiet"}), 1,
+                   "--adapt-growth"));
+}
+
+} // namespace
+} // namespace scene::test
