@@ -32,7 +32,6 @@ public:
 
     RunResult train() {
         read_history();
-        if (history_.empty() && !config_.training.init.empty()) check_init(); // before a teacher is trained for hours
         const int64_t last_stage = config_.training.stages;
         const bool weighs_ahead = stage_state(history_, last_stage, config_.training).epochs == 0;
         if (config_.training.hard_samples && weighs_ahead) ask_teacher(); // before our own model takes its memory
@@ -51,14 +50,6 @@ public:
     }
 
 private:
-    void check_init() const {
-        Variables variables;
-        StepConfig step = step_config();
-        step.batch = 1;
-        emit_inference_step(backend_, variables, step, step.batch);
-        check_import(SafetensorsFile(find_checkpoint(config_.training.init)), variables, checkpoint_info(1, 0));
-    }
-
     void load_init() {
         const SafetensorsFile file(find_checkpoint(config_.training.init));
         const ImportReport report = import_weights(file, learner_->executor(), checkpoint_info(1, 0));
@@ -341,6 +332,20 @@ private:
     std::vector<float> teacher_probabilities_; ///< [R, K]; empty until asked for
 };
 
+/// Fails when training.init does not fit: before the run folder has its settings, and a teacher is trained for hours.
+void check_init(const Backend& backend, const FeatureStore& store, const RunConfig& config) {
+    CheckpointInfo info;
+    info.model = model_for(config.model, store);
+    info.features = store.spec();
+    info.cities = store.columns().cities;
+    StepConfig step;
+    step.model = info.model;
+    step.batch = 1;
+    Variables variables;
+    emit_inference_step(backend, variables, step, step.batch);
+    check_import(SafetensorsFile(find_checkpoint(config.training.init)), variables, info);
+}
+
 } // namespace
 
 ModelConfig model_for(const ModelSettings& settings, const FeatureStore& store) {
@@ -375,6 +380,7 @@ RunResult train_system(Backend& backend, const FeatureStore& store, const Split&
                        const std::filesystem::path& run, const Session& session) {
     const RunFolder folder{run};
     const RunLock lock(folder);
+    if (!config.training.init.empty() && !std::filesystem::exists(folder.config())) check_init(backend, store, config);
     open_run_folder(folder, config, store, split);
     if (std::optional<RunResult> result = load_result(folder)) {
         result->split = split.name;
