@@ -1,6 +1,7 @@
 #include "model/import.h"
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <functional>
 #include <optional>
