@@ -23,6 +23,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/augmentation.h"
 #include "kernels/confidence.h"
 #include "kernels/log_mel_spec.h"
 #include "kernels/tensor.h"
@@ -142,6 +143,27 @@ public:
     virtual void scatter_rows(Tensor table, Tensor rows, Tensor order, Tensor control) = 0;
     /// control.cursor += batch; control.step += steps. control: U8 [sizeof(StepControl)].
     virtual void advance(Tensor control, uint32_t batch, uint32_t steps) = 0;
+
+    // ---- augmentation of a training batch: kernels/augmentation.h --------------------------------------------
+    /// draws U8 [N, sizeof(ClipDraw)] = draw_clip of every place in a batch of clips [T, F], by control.seed and
+    /// control.step.
+    virtual void draw_augmentation(Tensor draws, Tensor control, const AugmentationSampler& sampler, int64_t frames,
+                                   int64_t bands) = 0;
+    /// mean, deviation f32 [N, F] over T, clip_mean f32 [N] over T and F of x f32 [N, T, F]. The deviation is
+    /// sqrt(biased variance + 1e-6).
+    virtual void band_moments(Tensor mean, Tensor deviation, Tensor clip_mean, Tensor x) = 0;
+    /// y [N, T, F] = s v(n) + (1 - s) v(m), with clip n's mix_share s and mix_partner m; x and y f32 and apart.
+    /// v(n) is, with style_share r, style_partner p and m(n) = mean[n] + gain of n:
+    ///   outside of n's masks  (x[n, (t - roll) mod T, f] - mean[n]) (r dev[n] + (1 - r) dev[p])/dev[n]
+    ///                         + r m(n) + (1 - r) m(p); where r is 1, x + gain
+    ///   inside                the same clip's mean: the second line with clip_mean in place of mean.
+    /// The moments are those of x; absent where the draws neither mask nor mix statistics.
+    virtual void augment_features(Tensor y, Tensor x, Tensor draws, Tensor mean, Tensor deviation,
+                                  Tensor clip_mean) = 0;
+    /// mixed_weight [N] = s weight[n] + (1 - s) weight[m], mixed_target [N, K] = (s weight[n] target[n] +
+    /// (1 - s) weight[m] target[m])/mixed_weight (without the weights where that is 0), f32. So the loss of a mixed
+    /// clip, smoothed or not, is s times that of n and 1 - s times that of m, each with its own weight.
+    virtual void mix_targets(Tensor mixed_target, Tensor mixed_weight, Tensor target, Tensor weight, Tensor draws) = 0;
 
     // ---- convolution ----------------------------------------------------------------------------------------
     virtual ConvFusion conv2d_fusion(const Conv2dShape& shape) const = 0;

@@ -39,6 +39,45 @@ Batch gather_batch(Emitter& e, const StepConfig& config, int64_t max_batch) {
     return batch;
 }
 
+/// The batch as the network is trained on it.
+Batch augment_batch(Emitter& e, const StepConfig& config, Batch batch) {
+    const Augmentation& settings = config.augmentation;
+    if (!settings.any()) return batch;
+    const int64_t n = config.batch, frames = config.model.frames, bands = config.model.bands;
+    const TensorId control = e.control(), x = batch.inputs.features;
+    const TensorId draws = e.transient("augment.draws", {n, sizeof(ClipDraw)}, DType::U8);
+    e.emit("augment.draw", "draw_augmentation", {draws}, {control}, 0,
+           [=, sampler = AugmentationSampler(settings)](Backend& b, const Frame& f) {
+               b.draw_augmentation(f[draws], f[control], sampler, frames, bands);
+           });
+    TensorId mean, deviation, clip_mean;
+    if (settings.needs_moments()) {
+        mean = e.transient("augment.mean", {n, bands});
+        deviation = e.transient("augment.deviation", {n, bands});
+        clip_mean = e.transient("augment.clip_mean", {n});
+        e.emit("augment.moments", "band_moments", {mean, deviation, clip_mean}, {x}, 0,
+               [=](Backend& b, const Frame& f) { b.band_moments(f[mean], f[deviation], f[clip_mean], f[x]); });
+    }
+    const TensorId y = e.transient("augment.features", e.shape(x));
+    e.emit("augment.features", "augment_features", {y}, {x, draws, mean, deviation, clip_mean}, 0,
+           [=](Backend& b, const Frame& f) {
+               b.augment_features(f[y], f[x], f[draws], f[mean], f[deviation], f[clip_mean]);
+           });
+    batch.inputs.features = y;
+    if (settings.mixes()) {
+        const TensorId target = batch.target, weight = batch.weight;
+        const TensorId mixed_target = e.transient("augment.target", e.shape(target));
+        const TensorId mixed_weight = e.transient("augment.weight", e.shape(weight));
+        e.emit("augment.targets", "mix_targets", {mixed_target, mixed_weight}, {target, weight, draws}, 0,
+               [=](Backend& b, const Frame& f) {
+                   b.mix_targets(f[mixed_target], f[mixed_weight], f[target], f[weight], f[draws]);
+               });
+        batch.target = mixed_target;
+        batch.weight = mixed_weight;
+    }
+    return batch;
+}
+
 struct Loss {
     TensorId dlogits, per_clip, probabilities;
 };
@@ -103,7 +142,7 @@ std::string program_name(const StepConfig& config, const char* what) {
 
 Program emit_training_step(const Backend& backend, Variables& variables, const StepConfig& config, int64_t max_batch) {
     Emitter e(program_name(config, "training"), backend, variables, Mode::Training, config.batch);
-    const Batch batch = gather_batch(e, config, max_batch);
+    const Batch batch = augment_batch(e, config, gather_batch(e, config, max_batch));
     const TensorId logits = emit_network(e, config.model, batch.inputs).logits;
     const Loss loss = emit_loss(e, config, batch, logits);
     emit_metrics(e, config, batch, loss);

@@ -12,6 +12,7 @@ struct StepConfig {
     float label_smoothing = 0;
     AdamSettings adam;
     bool embeddings = false; ///< the inference step also writes the table "embedding"
+    Augmentation augmentation; ///< of training batches; inference never augments
 };
 
 /// The tables a step gathers its batch from and writes its results to.
@@ -29,7 +30,9 @@ struct StepConfig {
 ///            "control"       U8             StepControl
 /// N in "order" is the largest batch of the run: `max_batch` below.
 ///
-/// One training step: gather, forward, loss, backward, Adam, metrics; control.cursor += N, control.step += 1.
+/// One training step: gather, augmentation, forward, loss, backward, Adam, metrics; control.cursor += N,
+/// control.step += 1. Where nothing is augmented there are no ops for it. Under mixup a clip's city and time stay those
+/// of the clip with the larger share, and the confusion counts the largest entry of the mixed target.
 /// `max_batch` must be the same for all programs that share `variables`.
 Program emit_training_step(const Backend& backend, Variables& variables, const StepConfig& config, int64_t max_batch);
 

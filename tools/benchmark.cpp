@@ -22,15 +22,15 @@ std::vector<float> random_values(int64_t count, float low, float high, uint64_t 
 /// A training or inference step. Two batches take turns, so that no repetition finds its input in the cache.
 class StepBenchmark final : public Benchmark {
 public:
-    StepBenchmark(Backend& backend, Architecture architecture, Mode mode, int64_t batch, uint64_t seed)
-        : backend_(backend), seed_(seed), config_(configure(architecture, batch)),
-          program_(mode == Mode::Training ? emit_training_step(backend, variables_, config_, batch)
-                                          : emit_inference_step(backend, variables_, config_, batch)),
+    StepBenchmark(Backend& backend, const StepConfig& config, Mode mode, uint64_t seed)
+        : backend_(backend), seed_(seed), config_(config),
+          program_(mode == Mode::Training ? emit_training_step(backend, variables_, config_, config.batch)
+                                          : emit_inference_step(backend, variables_, config_, config.batch)),
           executor_(backend, variables_, {&program_}),
           features_(random_values(config_.rows * config_.model.frames * config_.model.bands, -70.0f, 0.0f, seed)) {
         executor_.bind_external("features", features_.data(), features_.size() * sizeof(float));
         initialize_parameters(executor_, seed);
-        std::vector<int32_t> order(static_cast<size_t>(config_.rows + batch), -1);
+        std::vector<int32_t> order(static_cast<size_t>(config_.rows + config.batch), -1);
         for (int64_t row = 0; row < config_.rows; ++row) order[static_cast<size_t>(row)] = static_cast<int32_t>(row);
         upload("order", order);
         std::vector<float> target(static_cast<size_t>(config_.rows * config_.model.classes), 0.0f);
@@ -72,14 +72,6 @@ public:
     }
 
 private:
-    static StepConfig configure(Architecture architecture, int64_t batch) {
-        StepConfig config;
-        config.model.architecture = architecture;
-        config.batch = batch;
-        config.rows = 2 * batch;
-        config.label_smoothing = 0.1f;
-        return config;
-    }
     template <typename T> void upload(const std::string& name, const std::vector<T>& values) {
         executor_.upload(Segment::State, name, values.data(), values.size() * sizeof(T));
     }
@@ -141,14 +133,38 @@ private:
     Tensor device_wave_, device_features_;
 };
 
+/// Every part of it, at values that are in use.
+constexpr Augmentation all_augmentation{.roll = 5,
+                                        .gain = 6,
+                                        .style_probability = 1,
+                                        .style_alpha = 0.3f,
+                                        .frequency_masks = 2,
+                                        .frequency_mask = 8,
+                                        .time_masks = 2,
+                                        .time_mask = 32,
+                                        .mixup_probability = 1,
+                                        .mixup_alpha = 0.3f};
+
 struct StepName {
     std::string_view name;
     Architecture architecture;
     Mode mode;
     int64_t batch;
+    Augmentation augmentation = {};
+
+    StepConfig config() const {
+        StepConfig config;
+        config.model.architecture = architecture;
+        config.batch = batch;
+        config.rows = 2 * batch;
+        config.label_smoothing = 0.1f;
+        config.augmentation = augmentation;
+        return config;
+    }
 };
 
 constexpr StepName steps[] = {{"fcnn_train_b16", Architecture::Fcnn, Mode::Training, 16},
+                              {"fcnn_train_augmented_b16", Architecture::Fcnn, Mode::Training, 16, all_augmentation},
                               {"se_trans_train_b16", Architecture::SeTrans, Mode::Training, 16},
                               {"se_trans_train_b64", Architecture::SeTrans, Mode::Training, 64},
                               {"fcnn_infer_b16", Architecture::Fcnn, Mode::Inference, 16},
@@ -170,8 +186,7 @@ const std::vector<std::string>& benchmark_names() {
 
 std::unique_ptr<Benchmark> make_benchmark(std::string_view name, Backend& backend, uint64_t seed) {
     for (const StepName& step : steps)
-        if (step.name == name)
-            return std::make_unique<StepBenchmark>(backend, step.architecture, step.mode, step.batch, seed);
+        if (step.name == name) return std::make_unique<StepBenchmark>(backend, step.config(), step.mode, seed);
     if (name == log_mel_name) return std::make_unique<LogMelBenchmark>(backend, seed);
     fail("there is no benchmark '{}'; the names are {}", name, fmt::join(benchmark_names(), ", "));
 }

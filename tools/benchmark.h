@@ -34,8 +34,9 @@ public:
     virtual std::vector<OpSamples> profile(int repetitions) = 0;
 };
 
-/// fcnn_train_b16, se_trans_train_b16, se_trans_train_b64, fcnn_infer_b16, fcnn_infer_b1, se_trans_infer_b16: a step of
-/// the audio-only network at the paper's full size, batch and features drawn at random. logmel: features of 16 clips.
+/// fcnn_train_b16, fcnn_train_augmented_b16, se_trans_train_b16, se_trans_train_b64, fcnn_infer_b16, fcnn_infer_b1,
+/// se_trans_infer_b16: a step of the audio-only network at the paper's full size, batch and features drawn at random.
+/// logmel: features of 16 clips.
 const std::vector<std::string>& benchmark_names();
 
 /// Seconds of one repetition.

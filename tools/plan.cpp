@@ -55,10 +55,12 @@ Plan make_plan(const PlanOptions& options) {
         step.model.conv_dropout = static_cast<float>(config.model.conv_dropout);
         step.model.encoder_dropout = static_cast<float>(config.model.encoder_dropout);
         step.rows = paper_clips;
+        step.augmentation = augmentation_for(config.augmentation, {});
     } else {
         const FeatureStore store = FeatureStore::open(options.store);
         step.model = model_for(config.model, store);
         step.rows = store.clips();
+        step.augmentation = augmentation_for(config.augmentation, store.spec());
     }
     step.batch = options.batch.value_or(config.training.batch);
     step.label_smoothing = static_cast<float>(config.training.label_smoothing);

@@ -132,13 +132,32 @@ bool is_printable(const std::string& text) {
 
 bool is_printable_or_empty(const std::string& text) { return text.empty() || is_printable(text); }
 
+constexpr const char* preset_key = "augmentation.preset";
+
 #define FIELD(path)                                                                                                    \
     [](auto& config) -> auto& { return config.path; }
+
+/// Sets the whole section.
+Setting preset_setting() {
+    const std::vector<AugmentationSettings>& presets = augmentation_presets();
+    std::vector<Choice<std::string>> names;
+    for (const AugmentationSettings& one : presets) names.push_back({one.preset, one.preset});
+    Setting setting = choice<std::string>(preset_key, names, FIELD(augmentation.preset));
+    setting.read = [&presets, read = setting.read](RunConfig& config, const toml::node& node) {
+        RunConfig named;
+        if (!read(named, node)) return false;
+        config.augmentation = *std::find_if(presets.begin(), presets.end(), [&](const AugmentationSettings& one) {
+            return one.preset == named.augmentation.preset;
+        });
+        return true;
+    };
+    return setting;
+}
 
 const std::vector<Setting>& settings() {
     constexpr double infinite = std::numeric_limits<double>::infinity();
     constexpr int64_t any = std::numeric_limits<int64_t>::max();
-    constexpr Interval share{0, 1, false, false}, from_0_below_1{0, 1, true, false};
+    constexpr Interval share{0, 1, false, false}, from_0_below_1{0, 1, true, false}, from_0_to_1{0, 1, true, true};
     static const std::vector<Setting> all = {
         text("system", R"("1" to "4", or a name of letters, digits, '.', '_' and '-')", is_system_name, FIELD(system)),
         choice<Architecture>("model.architecture", {{"se-trans", Architecture::SeTrans}, {"fcnn", Architecture::Fcnn}},
@@ -162,7 +181,7 @@ const std::vector<Setting>& settings() {
         choice<Confidence>("training.hard_confidence",
                            {{"max-softmax", Confidence::MaxSoftmax}, {"entropy", Confidence::Entropy}},
                            FIELD(training.hard_confidence)),
-        number("training.hard_threshold", {0, 1, true, true}, FIELD(training.hard_threshold)),
+        number("training.hard_threshold", from_0_to_1, FIELD(training.hard_threshold)),
         text("training.teacher", R"("train" or the path of a checkpoint)", is_printable, FIELD(training.teacher)),
         text("training.init", "the path of a checkpoint, of a run folder or of PyTorch weights (.safetensors)",
              is_printable_or_empty, FIELD(training.init)),
@@ -180,6 +199,17 @@ const std::vector<Setting>& settings() {
             "pseudo.weights",
             {{"none", PseudoSettings::Weights::None}, {"confidence", PseudoSettings::Weights::Confidence}},
             FIELD(pseudo.weights)),
+        preset_setting(),
+        number("augmentation.mixup_alpha", {0, 100, true, true}, FIELD(augmentation.mixup_alpha)),
+        number("augmentation.mixup_probability", from_0_to_1, FIELD(augmentation.mixup_probability)),
+        number("augmentation.mixstyle_alpha", {0, 100, true, true}, FIELD(augmentation.mixstyle_alpha)),
+        number("augmentation.mixstyle_probability", from_0_to_1, FIELD(augmentation.mixstyle_probability)),
+        integer("augmentation.frequency_masks", 0, max_masks, FIELD(augmentation.frequency_masks)),
+        number("augmentation.frequency_mask_share", from_0_to_1, FIELD(augmentation.frequency_mask_share)),
+        integer("augmentation.time_masks", 0, max_masks, FIELD(augmentation.time_masks)),
+        number("augmentation.time_mask_share", from_0_to_1, FIELD(augmentation.time_mask_share)),
+        number("augmentation.roll_seconds", {0, 3600, true, true}, FIELD(augmentation.roll_seconds)),
+        number("augmentation.gain_db", {0, 60, true, true}, FIELD(augmentation.gain_db)),
         text("split.name",
              "the name of a split: \"simulation\", \"experiment\", \"session\", \"city\", \"official\" or one such as "
              "\"fold:4\"",
@@ -374,7 +404,11 @@ RunConfig system_config(int number) { return as_system({}, number); }
 RunConfig load_config(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
     std::vector<Assignment> assignments;
     if (!file.empty()) assignments = read_file(file);
+    const auto given = static_cast<std::ptrdiff_t>(assignments.size());
     for (const std::string& text : overrides) assignments.push_back(read_override(text));
+    const auto is_preset = [](const Assignment& one) { return one.setting->key == preset_key; };
+    std::stable_partition(assignments.begin(), assignments.begin() + given, is_preset);
+    std::stable_partition(assignments.begin() + given, assignments.end(), is_preset);
 
     RunConfig named;
     for (const Assignment& one : assignments)

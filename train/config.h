@@ -7,6 +7,7 @@
 
 #include "kernels/confidence.h"
 #include "model/model_config.h"
+#include "train/augmentation.h"
 
 namespace scene {
 
@@ -110,6 +111,7 @@ struct RunConfig {
     ModelSettings model;
     TrainingSettings training;
     PseudoSettings pseudo;
+    AugmentationSettings augmentation;
     SplitSettings split;
     RuntimeSettings runtime;
 
@@ -125,7 +127,9 @@ RunConfig system_config(int number);
 RunConfig as_system(RunConfig config, int number);
 
 /// Defaults < the TOML file (may be empty: none) < `overrides`, each "section.key=value" with a TOML value (quotes
-/// around a plain word may be left out). Fails in one line that names file or override, key, value and what is allowed.
+/// around a plain word may be left out). augmentation.preset counts before the other keys of [augmentation] in the same
+/// place, and after all of them in a place before. Fails in one line that names file or override, key, value and what
+/// is allowed.
 RunConfig load_config(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
 
 /// The configuration as a TOML file that load_config reads back to an equal RunConfig.

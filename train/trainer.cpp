@@ -66,6 +66,7 @@ private:
         step.batch = config_.training.batch;
         step.label_smoothing = static_cast<float>(config_.training.label_smoothing);
         step.adam.weight_decay = static_cast<float>(config_.training.weight_decay);
+        step.augmentation = augmentation_for(config_.augmentation, store_.spec());
         return step;
     }
 

@@ -36,6 +36,16 @@ void scatter_rows(Tensor table, Tensor rows, Tensor order, Tensor control, cudaS
 void advance(Tensor control, uint32_t batch, uint32_t steps, cudaStream_t stream);
 void fill_zero(Tensor x, cudaStream_t stream);
 
+// ---- augmentation -------------------------------------------------------------------------------------------------
+void draw_augmentation(Tensor draws, Tensor control, const AugmentationSampler& sampler, int64_t frames, int64_t bands,
+                       cudaStream_t stream);
+void band_moments(Tensor mean, Tensor deviation, Tensor clip_mean, Tensor x, cudaStream_t stream);
+/// Absent moments that a draw needs are read at address 0: a device cannot throw.
+void augment_features(Tensor y, Tensor x, Tensor draws, Tensor mean, Tensor deviation, Tensor clip_mean,
+                      cudaStream_t stream);
+void mix_targets(Tensor mixed_target, Tensor mixed_weight, Tensor target, Tensor weight, Tensor draws,
+                 cudaStream_t stream);
+
 // ---- convolution of few input channels ----------------------------------------------------------------------------
 /// Whether these kernels can: at most 4 input channels, 256 output channels, stride 2, and weights that fit into shared
 /// memory.

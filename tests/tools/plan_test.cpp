@@ -70,6 +70,21 @@ TEST(Plan, OpsCarryShapesOffsetsAndCosts) {
     EXPECT_NEAR(flops / 3, program.at("totals").at("forward_flops_per_clip").get<double>(), 1.0);
 }
 
+TEST(Plan, ShowsAugmentationInTrainingOnly) {
+    const auto augmenting = [](const std::string& section, const std::vector<std::string>& more) {
+        std::vector<std::string> kinds;
+        for (const json& op : plan("system = \"1\"\n[augmentation]\n" + section, more).at("ops"))
+            if (op.at("name").get<std::string>().starts_with("augment.")) kinds.push_back(op.at("kind"));
+        return kinds;
+    };
+    using Kinds = std::vector<std::string>;
+    EXPECT_EQ(augmenting("preset = \"panns\"\n", {}),
+              (Kinds{"draw_augmentation", "band_moments", "augment_features", "mix_targets"}));
+    EXPECT_EQ(augmenting("gain_db = 3\n", {}), (Kinds{"draw_augmentation", "augment_features"}));
+    EXPECT_EQ(augmenting("preset = \"panns\"\n", {"--inference"}), Kinds{});
+    EXPECT_EQ(augmenting("preset = \"none\"\n", {}), Kinds{});
+}
+
 TEST(Plan, TheTableNamesTheTotals) {
     const Outcome outcome = scene_command({"plan", "--config", small_run().config, "--quiet"});
     ASSERT_EQ(outcome.status, 0);

@@ -44,6 +44,9 @@ TEST(Config, CommittedFilesAreTheSystems) {
         EXPECT_EQ(load_config(file), system_config(number)) << file;
     }
     EXPECT_EQ(load_config("configs/demo.toml").system, "4");
+    const RunConfig augmented = load_config("configs/augmented.toml"); // whose single keys repeat its preset's values
+    EXPECT_EQ(augmented.augmentation, load_config("", {"augmentation.preset=dcase2024"}).augmentation);
+    EXPECT_EQ(augmented.training, system_config(4).training);
 }
 
 TEST(Config, OverridesBeatTheFileAndTheFileBeatsDefaults) {
@@ -81,6 +84,7 @@ TEST(Config, ReadsBackWhatItWrites) {
                        99,
                        ChooseBy::Paper};
     config.pseudo = {0.5, 12, PseudoSettings::Labels::Soft, PseudoSettings::Weights::Confidence};
+    config.augmentation = {"panns", 0.1, 0.25, 2.0 / 3, 0.5, 0, 1.0, 4, 0.3, 0.75, 59.5};
     config.split = {"fold:4", 17, 1.0, 0.25, "Hefei, Xi'an", "train list.csv", "test.csv"};
     config.runtime = {"cpu", "fp16", 3};
     const ConfigFile file(to_toml(config));
@@ -135,6 +139,18 @@ TEST(Config, WrongValuesInTheFileNameFileLineKeyAndWhatIsAllowed) {
         {"[model]\narchitecture = \"resnet\"", "model.architecture", "resnet", "\"se-trans\", \"fcnn\""},
         {"[model]\nmultimodal = true", "model.multimodal", "true", "\"auto\", \"on\", \"off\""},
         {"[model]\ndeltas = \"yes\"", "model.deltas", "yes", "true or false"},
+        {"[augmentation]\npreset = \"strong\"", "augmentation.preset", "strong", "\"none\", \"dcase2024\""},
+        {"[augmentation]\npreset = 3", "augmentation.preset", "3", "\"none\""},
+        {"[augmentation]\nmixup_alpha = -0.3", "augmentation.mixup_alpha", "-0.3", "from 0"},
+        {"[augmentation]\nmixup_probability = 1.01", "augmentation.mixup_probability", "1.01", "at most 1"},
+        {"[augmentation]\nmixstyle_alpha = nan", "augmentation.mixstyle_alpha", "nan", "from 0"},
+        {"[augmentation]\nmixstyle_probability = -0.1", "augmentation.mixstyle_probability", "-0.1", "from 0"},
+        {"[augmentation]\nfrequency_masks = 5", "augmentation.frequency_masks", "5", "from 0 to 4"},
+        {"[augmentation]\nfrequency_mask_share = 1.5", "augmentation.frequency_mask_share", "1.5", "at most 1"},
+        {"[augmentation]\ntime_masks = -1", "augmentation.time_masks", "-1", "from 0 to 4"},
+        {"[augmentation]\ntime_mask_share = 200", "augmentation.time_mask_share", "200", "at most 1"},
+        {"[augmentation]\nroll_seconds = -1", "augmentation.roll_seconds", "-1", "from 0"},
+        {"[augmentation]\ngain_db = \"loud\"", "augmentation.gain_db", "loud", "at most 60"},
         {"[split]\nlabelled_share = 0", "split.labelled_share", "0", "above 0"},
         {"[split]\ntest_share = 1", "split.test_share", "1", "below 1"},
         {"[split]\ncities = [\"Hefei\"]", "split.cities", "Hefei", "commas"},

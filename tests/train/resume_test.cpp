@@ -155,6 +155,18 @@ TEST_F(Resume, KilledInRoundsOfChosenPseudoLabels) {
                 content(folder_ / "whole" / "best_model_3.safetensors"));
 }
 
+TEST_F(Resume, WithAugmentationToo) {
+    config_.augmentation = load_config("", {"augmentation.preset=panns", "augmentation.mixstyle_alpha=0.3",
+                                            "augmentation.roll_seconds=0.1", "augmentation.gain_db=6"})
+                               .augmentation;
+    const int calls = train(folder_ / "whole", -1);
+    int kills = 0;
+    for (int part = 1; part <= 5; ++part) kills += train_and_die(folder_ / "run", calls / 5 + part, {});
+    EXPECT_GE(kills, 2);
+    train(folder_ / "run", -1);
+    expect_same_run(folder_ / "run", folder_ / "whole");
+}
+
 /// The moment between a better model, its line in the log and the file to resume from.
 TEST_F(Resume, KilledBetweenTheBestModelAndTheLast) {
     config_ = small_config(2);
