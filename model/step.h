@@ -11,7 +11,7 @@ struct StepConfig {
     int64_t rows = 1;   ///< R: clips in the feature store
     float label_smoothing = 0;
     AdamSettings adam;
-    bool embeddings = false; ///< the inference step also writes the table "embedding"
+    bool embeddings = false;   ///< the inference step also writes the table "embedding"
     Augmentation augmentation; ///< of training batches; inference never augments
 };
 

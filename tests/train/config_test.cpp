@@ -141,7 +141,7 @@ TEST(Config, WrongValuesInTheFileNameFileLineKeyAndWhatIsAllowed) {
         {"[model]\ndeltas = \"yes\"", "model.deltas", "yes", "true or false"},
         {"[augmentation]\npreset = \"strong\"", "augmentation.preset", "strong", "\"none\", \"dcase2024\""},
         {"[augmentation]\npreset = 3", "augmentation.preset", "3", "\"none\""},
-        {"[augmentation]\nmixup_alpha = -0.3", "augmentation.mixup_alpha", "-0.3", "from 0"},
+        {"[augmentation]\nmixup_alpha = -0.5", "augmentation.mixup_alpha", "-0.5", "from 0"},
         {"[augmentation]\nmixup_probability = 1.01", "augmentation.mixup_probability", "1.01", "at most 1"},
         {"[augmentation]\nmixstyle_alpha = nan", "augmentation.mixstyle_alpha", "nan", "from 0"},
         {"[augmentation]\nmixstyle_probability = -0.1", "augmentation.mixstyle_probability", "-0.1", "from 0"},
