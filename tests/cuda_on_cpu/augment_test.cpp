@@ -1,5 +1,7 @@
 // Augmentation: the draws must be the CPU's to the bit, the values near its values.
 
+#include <vector>
+
 #include "tests/cuda_on_cpu/support.h"
 
 namespace scene::test {

@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <functional>
 #include <numbers>
-#include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "tests/support/tensors.h"
 

@@ -2,8 +2,13 @@
 
 #include "train/augmentation.h"
 
+#include <atomic>
+#include <cmath>
 #include <fstream>
+#include <memory>
 #include <numeric>
+#include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
