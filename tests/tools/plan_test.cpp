@@ -73,7 +73,8 @@ TEST(Plan, OpsCarryShapesOffsetsAndCosts) {
 TEST(Plan, ShowsAugmentationInTrainingOnly) {
     const auto augmenting = [](const std::string& section, const std::vector<std::string>& more) {
         std::vector<std::string> kinds;
-        for (const json& op : plan("system = \"1\"\n[augmentation]\n" + section, more).at("ops"))
+        const json program = plan("system = \"1\"\n[augmentation]\n" + section, more);
+        for (const json& op : program.at("ops"))
             if (op.at("name").get<std::string>().starts_with("augment.")) kinds.push_back(op.at("kind"));
         return kinds;
     };
