@@ -1,5 +1,6 @@
 # scene.cu. `make help` lists the targets.
-# Variables: BUILD (output folder), CXX, ARCH (-march value), SANITIZE=address,undefined, JOBS, PREFIX, DESTDIR.
+# Variables: BUILD (output folder), CXX, ARCH (-march value), SANITIZE=address,undefined, JOBS, PREFIX, DESTDIR,
+# CUDA=0 (no GPU support where it could be built), CUDA_ARCH (compute capability of the GPU, 90).
 
 ARCH     ?= native
 SANITIZE ?=
@@ -35,13 +36,18 @@ WIDE  := $(if $(filter x86_64,$(shell uname -m)),-mprefer-vector-width=512)
 # gcc 12 at -O3 warns, wrongly, of an overflow inside fmt 9's own header.
 FLAGS := -std=c++20 -march=$(ARCH) $(WIDE) -fopenmp -fno-math-errno -fno-trapping-math \
          -Wall -Wextra -Werror -Wno-stringop-overflow -I. -MMD -MP $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
-LIBS  := -ldnnl -lsndfile -lsoxr -lfmt
+LIBS   = -ldnnl -lsndfile -lsoxr -lfmt $(CUDA_LIBS)
 
 sources_of  = $(wildcard $(1)/*.cpp) $(if $(filter kernels,$(1)),$(wildcard kernels/cpu/*.cpp))
 objects_of  = $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out tools/main.cpp,$(call sources_of,$(1))))
-archives_of = $(patsubst %,$(BUILD)/lib%.a,$(1) $(below_$(1)))
+# Only tools, the top, links the CUDA backend: everything else knows kernels/backend.h.
+archives_of = $(patsubst %,$(BUILD)/lib%.a,$(filter-out kernels,$(1) $(below_$(1)))) \
+              $(if $(filter tools,$(1)),$(CUDA_ARCHIVE)) $(BUILD)/libkernels.a
 format_files = $(shell git ls-files '*.cpp' '*.h' '*.cu')
 
+include kernels/cuda/cuda.mk
+
+.DEFAULT_GOAL := all
 .PHONY: all help dependencies test demo fuzz format check-format install clean
 all: $(BUILD)/scene
 
@@ -106,11 +112,11 @@ fuzz: $(FUZZERS)
 dependencies:
 	@tools/install_dependencies.sh
 
--include kernels/cuda/cuda.mk
 include tests/cuda_on_cpu.mk
+include tests/gpu.mk
 
 .PHONY: programs
-programs: $(CUDA_OBJECTS) $(EMULATED)
+programs: $(CUDA_OBJECTS) $(EMULATED) $(GPU_TESTS)
 programs: $(BUILD)/scene $(TESTED:%=$(BUILD)/tests/%_tests) $(FUZZERS)
 
 test: dependencies

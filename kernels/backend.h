@@ -42,6 +42,15 @@ struct StepControl {
     uint32_t good_steps = 0; ///< steps since the loss scale last changed
 };
 
+/// Dynamic loss scaling (Micikevicius et al., ICLR 2018): gradients in half precision are computed of loss*scale, with
+/// the largest scale that does not overflow.
+struct LossScaling {
+    float first = 65536;      ///< of a new run
+    float least = 1;          ///< a gradient that overflows at this scale is broken
+    float most = 65536 * 256; ///< never above it
+    uint32_t patience = 2000; ///< steps without an overflow after which the scale doubles
+};
+
 /// A 2-d cross-correlation, square stride, zero padding on all sides.
 struct Conv2dShape {
     int64_t batch = 0, height = 0, width = 0, in_channels = 0, out_channels = 0;
@@ -103,6 +112,7 @@ struct DeviceInfo {
     std::string name;      ///< "AMD EPYC, 2 threads, AVX-512"
     std::string libraries; ///< "oneDNN 2.6.3"
     uint64_t memory_bytes = 0;
+    uint64_t allocated_bytes = 0; ///< what this backend holds now; 0 where that is the process's own memory
 };
 
 class Backend {
@@ -111,6 +121,8 @@ public:
 
     // ---- memory and execution -------------------------------------------------------------------------------
     virtual DeviceInfo info() const = 0;
+    /// Of the tensors that the convolutional part of a network works on.
+    virtual DType activation_type() const = 0;
     /// 256-byte aligned device memory, zeroed; throws Error naming the bytes asked for when there is too little.
     virtual void* allocate(size_t bytes) = 0;
     virtual void release(void* memory) = 0;
@@ -124,6 +136,9 @@ public:
     /// Turns a sequence of op calls into something that replays them with the same tensors: a CUDA graph on a
     /// GPU, `ops` itself on a CPU.
     virtual std::function<void()> record(std::function<void()> ops) = 0;
+
+    /// Seconds that the device spends on what `ops` queues; waits for it.
+    virtual double seconds_of(const std::function<void()>& ops) = 0;
 
     // ---- features -------------------------------------------------------------------------------------------
     /// out [N, frames, bands] f32 in dB; wave [N, samples] f32. librosa's magnitude mel spectrogram and
@@ -141,7 +156,8 @@ public:
     /// table[order[control.cursor + n], ...] = rows [N, ...]: the inverse, for predictions (f32). Negative entries
     /// are skipped.
     virtual void scatter_rows(Tensor table, Tensor rows, Tensor order, Tensor control) = 0;
-    /// control.cursor += batch; control.step += steps. control: U8 [sizeof(StepControl)].
+    /// control.cursor += batch; control.step += steps, unless `adam` skipped the step. control: U8
+    /// [sizeof(StepControl)].
     virtual void advance(Tensor control, uint32_t batch, uint32_t steps) = 0;
 
     // ---- augmentation of a training batch: kernels/augmentation.h --------------------------------------------
@@ -284,7 +300,12 @@ public:
     /// sets control.nonfinite and leaves everything else as it was.
     virtual void adam(Tensor parameters, Tensor first_moment, Tensor second_moment, Tensor parameters_half,
                       Tensor gradients, Tensor control, const AdamSettings& settings) = 0;
+    /// After `adam` and `advance`: a skipped step halves control.loss_scale and is forgotten (control.nonfinite = 0),
+    /// unless the scale is the least already; `patience` good steps in a row double it.
+    virtual void adjust_loss_scale(Tensor control, const LossScaling& scaling) = 0;
     virtual void fill_zero(Tensor x) = 0;
+    /// to = from, rounded to the nearest, between F32 and F16, of one shape.
+    virtual void convert(Tensor to, Tensor from) = 0;
 
     // ---- nearest neighbours ---------------------------------------------------------------------------------
     /// votes[b, c] [B, K] f32 = sum over the `neighbours` members m with the largest similarity[b, m] (equal ones:
@@ -293,6 +314,11 @@ public:
     /// where there is none. AdaNPC (Zhang et al., ICML 2023, arXiv 2304.12566), equation of its prediction.
     virtual void nearest_votes(Tensor votes, Tensor similarity, Tensor label, int64_t neighbours,
                                float temperature) = 0;
+
+    // ---- names for a profiler -------------------------------------------------------------------------------
+    /// What is called until `end_range` belongs to `name`: an NVTX range on a GPU, nothing on a CPU.
+    virtual void begin_range(const std::string& /*name*/) {}
+    virtual void end_range() {}
 };
 
 /// The CPU backend: oneDNN, OpenMP and SIMD. `threads` 0 means all cores.

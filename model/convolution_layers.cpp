@@ -94,7 +94,9 @@ struct Convolution {
     Conv2dShape shape;
     ConvFusion fusion;
     FeatureMap x;
-    TensorId w, y;
+    TensorId parameter; ///< the weights, f32
+    TensorId w;         ///< the same in the activation type
+    TensorId y;
 
     bool normalizes_on_load() const { return fusion.normalize_input && static_cast<bool>(x.raw); }
 };
@@ -110,8 +112,9 @@ Convolution declare_convolution(Emitter& e, const FeatureMap& x, const ConvNormS
     const Init init = spec.init == Init::Kind::HeNormal
                           ? Init::he_normal(x.shape[3] * window)
                           : Init::xavier_uniform(x.shape[3] * window, spec.channels * window);
-    conv.w = e.parameter(spec.conv + ".weight", conv.shape.w(), init);
-    conv.y = e.transient(spec.conv + ".out", conv.shape.y());
+    conv.parameter = e.parameter(spec.conv + ".weight", conv.shape.w(), init);
+    conv.w = e.activation_parameter(spec.conv + ".weight");
+    conv.y = e.activation(spec.conv + ".out", conv.shape.y());
     return conv;
 }
 
@@ -154,7 +157,7 @@ void emit_convolution_backward(Emitter& e, const Convolution& conv, TensorId dy)
                b.conv2d_weight_grad(f[dw], f[dy], f[x], f[w_scratch], shape, f[scale], f[shift]);
            });
     if (!e.needs_gradient(conv.x.key)) return;
-    const TensorId dx = e.transient(conv.name + ".dx", conv.shape.x());
+    const TensorId dx = e.activation(conv.name + ".dx", conv.shape.x());
     const TensorId w = conv.w;
     const TensorId x_scratch =
         e.scratch(conv.name + ".data_grad.scratch", e.backend().conv2d_scratch_bytes(conv.shape, ConvPass::DataGrad));
@@ -165,12 +168,21 @@ void emit_convolution_backward(Emitter& e, const Convolution& conv, TensorId dy)
     e.set_gradient(conv.x.key, dx);
 }
 
+/// x in another type; x itself where it has that type.
+TensorId converted(Emitter& e, TensorId x, const std::string& name, DType dtype) {
+    if (e.dtype(x) == dtype) return x;
+    const TensorId y = e.transient(name, e.shape(x), dtype);
+    e.emit(name, "convert", {y}, {x}, 0, [=](Backend& b, const Frame& f) { b.convert(f[y], f[x]); });
+    return y;
+}
+
 Shape pooled(const Shape& shape) { return {shape[0], shape[1] / 2, shape[2] / 2, shape[3]}; }
 
 /// Inference of convolution + batch norm + relu as one convolution with folded weights and a bias.
 FeatureMap folded_convolution(Emitter& e, const Convolution& conv, const Norm& norm) {
-    const TensorId folded = e.variable(Segment::State, conv.name + ".folded_weight", conv.shape.w());
-    const TensorId w = conv.w, scale = norm.scale;
+    const TensorId folded =
+        e.variable(Segment::State, conv.name + ".folded_weight", conv.shape.w(), e.backend().activation_type());
+    const TensorId w = conv.parameter, scale = norm.scale;
     e.phase(Phase::Setup);
     e.emit(conv.name + ".fold", "fold_conv_weights", {folded}, {w, scale}, 0,
            [=](Backend& b, const Frame& f) { b.fold_conv_weights(f[folded], f[w], f[scale]); });
@@ -228,9 +240,11 @@ FeatureMap input_norm(Emitter& e, TensorId x) {
     const NormEpilogue epilogue{.relu = false, .dropout = {}, .max_pool = false};
     const TensorId normed = e.transient("input_norm.out", {rows, columns});
     emit_norm_forward(e, norm, ".forward", normed, matrix, epilogue);
-    const TensorId y = e.alias(normed, "input_norm.map", shape);
+    const TensorId map = e.alias(normed, "input_norm.map", shape);
+    const TensorId y = converted(e, map, "input_norm.half", e.backend().activation_type());
     e.on_backward([=, &e] {
-        const TensorId dy = e.alias(e.gradient(y), "input_norm.dy", {rows, columns});
+        const TensorId dmap = converted(e, e.gradient(y), "input_norm.dmap", DType::F32);
+        const TensorId dy = e.alias(dmap, "input_norm.dy", {rows, columns});
         emit_norm_backward(e, norm, {}, dy, matrix, epilogue);
     });
     return stored_map(e, y);
@@ -255,7 +269,7 @@ FeatureMap conv_norm(Emitter& e, const FeatureMap& x, const ConvNormSpec& spec) 
     out.key = conv.y;
     out.shape = epilogue.max_pool ? pooled(conv.shape.y()) : conv.shape.y();
     out.write = [=, &e, shape = out.shape](const std::string& suffix) {
-        const TensorId y = e.transient(norm.name + ".out" + suffix, shape);
+        const TensorId y = e.activation(norm.name + ".out" + suffix, shape);
         emit_norm_forward(e, norm, ".forward" + suffix, y, conv.y, epilogue);
         return y;
     };
@@ -303,7 +317,7 @@ FeatureMap conv_norm_se(Emitter& e, const FeatureMap& x, const ConvNormSpec& spe
     out.key = raw;
     out.shape = avg_pool ? pooled(conv.shape.y()) : conv.shape.y();
     out.write = [=, &e, shape = out.shape](const std::string& suffix) {
-        const TensorId y = e.transient(se + ".out" + suffix, shape);
+        const TensorId y = e.activation(se + ".out" + suffix, shape);
         e.emit(se + ".excite" + suffix, "se_excite_forward", {y}, {raw, scale, shift, gate}, 0,
                [=](Backend& b, const Frame& f) {
                    b.se_excite_forward(f[y], f[raw], f[scale], f[shift], f[gate], avg_pool);
@@ -325,7 +339,7 @@ FeatureMap conv_norm_se(Emitter& e, const FeatureMap& x, const ConvNormSpec& spe
             emit_gate_backward(e, se + ".expand", dgate, gate, reduced, expand, Activation::Sigmoid);
         const TensorId dsqueezed =
             emit_gate_backward(e, se + ".reduce", dreduced, reduced, squeezed, reduce, Activation::Relu);
-        const TensorId dz = e.transient(se + ".dz", conv.shape.y());
+        const TensorId dz = e.activation(se + ".dz", conv.shape.y());
         e.emit(se + ".excite.backward", "se_excite_backward", {dz}, {dout, raw, scale, shift, gate, dsqueezed}, 0,
                [=](Backend& b, const Frame& f) {
                    b.se_excite_backward(f[dz], f[dout], f[raw], f[scale], f[shift], f[gate], f[dsqueezed], avg_pool);

@@ -51,6 +51,10 @@ TensorId Emitter::transient(const std::string& name, const Shape& shape, DType d
     return add({name, dtype, shape, Storage::Transient, {}, {}, 0});
 }
 
+TensorId Emitter::activation(const std::string& name, const Shape& shape) {
+    return transient(name, shape, backend_.activation_type());
+}
+
 TensorId Emitter::scratch(const std::string& name, size_t bytes) {
     if (bytes == 0) return {};
     return transient(name, {static_cast<int64_t>(bytes)}, DType::U8);
@@ -90,9 +94,17 @@ TensorId Emitter::parameter_gradient(const std::string& name) {
     return variable(Segment::Gradients, name, parameter->shape);
 }
 
+TensorId Emitter::activation_parameter(const std::string& name) {
+    const Variable* parameter = variables_.find(Segment::Parameters, name);
+    SCENE_CHECK(parameter != nullptr, "there is no parameter " + name);
+    if (!half_precision()) return variable(Segment::Parameters, name, parameter->shape);
+    return variable(Segment::HalfParameters, name, parameter->shape, DType::F16);
+}
+
 TensorId Emitter::flat(Segment segment) {
-    const auto elements = static_cast<int64_t>(variables_.bytes(segment) / sizeof(float));
-    return add({"flat", DType::F32, {elements}, Storage::Variable, {}, segment, 0});
+    const DType dtype = segment == Segment::HalfParameters ? DType::F16 : DType::F32;
+    const auto elements = static_cast<int64_t>(variables_.bytes(segment) / size_of(dtype));
+    return add({"flat", dtype, {elements}, Storage::Variable, {}, segment, 0});
 }
 
 TensorId Emitter::control() {

@@ -24,6 +24,8 @@ public:
 
     // ---- tensors --------------------------------------------------------------------------------------------
     TensorId transient(const std::string& name, const Shape& shape, DType dtype = DType::F32);
+    /// A transient of the backend's activation type.
+    TensorId activation(const std::string& name, const Shape& shape);
     /// Memory for one op; absent when `bytes` is 0.
     TensorId scratch(const std::string& name, size_t bytes);
     /// A tensor in the memory of `source` from now on: a reshaped view, or the output of an op that works in place.
@@ -34,11 +36,16 @@ public:
     /// A trained parameter. In training its gradient is `parameter_gradient(name)`.
     TensorId parameter(const std::string& name, const Shape& shape, Init init);
     TensorId parameter_gradient(const std::string& name);
-    /// The whole of a flat segment as one f32 vector; call when every parameter has been declared.
+    /// A declared parameter for ops that take it in the activation type: itself, or its F16 copy, which is made in
+    /// setup and kept up to date by `adam`.
+    TensorId activation_parameter(const std::string& name);
+    bool half_precision() const { return backend_.activation_type() == DType::F16; }
+    /// The whole of a flat segment as one vector; call when every parameter has been declared.
     TensorId flat(Segment segment);
     /// Step control block, U8 [sizeof(StepControl)].
     TensorId control();
     const Shape& shape(TensorId id) const { return program_.info(id).shape; }
+    DType dtype(TensorId id) const { return program_.info(id).dtype; }
 
     // ---- ops ------------------------------------------------------------------------------------------------
     void phase(Phase phase) { phase_ = phase; }

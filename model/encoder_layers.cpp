@@ -125,7 +125,7 @@ TensorId token_pool(Emitter& e, const FeatureMap& x, int64_t tokens) {
            [=](Backend& b, const Frame& f) { b.token_pool_forward(f[y], f[values]); });
     e.on_backward([=, &e] {
         const TensorId dy = e.gradient(y);
-        const TensorId dx = e.transient("token_pool.dx", x.shape);
+        const TensorId dx = e.activation("token_pool.dx", x.shape);
         e.emit("token_pool.backward", "token_pool_backward", {dx}, {dy}, 0,
                [=](Backend& b, const Frame& f) { b.token_pool_backward(f[dx], f[dy]); });
         e.set_gradient(x.key, dx);

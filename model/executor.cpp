@@ -1,9 +1,22 @@
 #include "model/executor.h"
 
 #include <algorithm>
-#include <chrono>
 
 namespace scene {
+namespace {
+
+/// Runs the op under its name.
+void run_op(Backend& backend, const Frame& frame, const Op& op) {
+    struct Range {
+        Backend& backend;
+        ~Range() { backend.end_range(); }
+    };
+    backend.begin_range(op.name);
+    const Range range{backend};
+    op.run(backend, frame);
+}
+
+} // namespace
 
 Executor::Executor(Backend& backend, const Variables& variables, std::vector<const Program*> programs)
     : backend_(backend), variables_(variables) {
@@ -59,7 +72,7 @@ Executor::Bound& Executor::bound(const Program& program) {
 void Executor::run_phase(const Bound& bound, bool setup) {
     const Frame frame(*bound.program, variables_, arena_, bound.externals);
     for (const Op& op : bound.program->ops)
-        if ((op.phase == Phase::Setup) == setup) op.run(backend_, frame);
+        if ((op.phase == Phase::Setup) == setup) run_op(backend_, frame, op);
 }
 
 void Executor::setup(const Program& program) { run_phase(bound(program), true); }
@@ -80,12 +93,7 @@ std::vector<OpTime> Executor::profile(const Program& program, int repetitions) {
     std::vector<std::vector<double>> samples(program.ops.size());
     for (int repetition = 0; repetition < repetitions; ++repetition) {
         for (size_t index = 0; index < program.ops.size(); ++index) {
-            backend_.synchronize();
-            const auto start = std::chrono::steady_clock::now();
-            program.ops[index].run(backend_, frame);
-            backend_.synchronize();
-            const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-            samples[index].push_back(elapsed.count());
+            samples[index].push_back(backend_.seconds_of([&] { run_op(backend_, frame, program.ops[index]); }));
         }
     }
     std::vector<OpTime> times;

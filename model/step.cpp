@@ -126,11 +126,28 @@ void emit_advance(Emitter& e, int64_t batch, uint32_t steps) {
 void emit_adam(Emitter& e, const AdamSettings& settings) {
     const TensorId parameters = e.flat(Segment::Parameters), gradients = e.flat(Segment::Gradients);
     const TensorId first = e.flat(Segment::FirstMoment), second = e.flat(Segment::SecondMoment);
+    const TensorId half = e.half_precision() ? e.flat(Segment::HalfParameters) : TensorId{};
     const TensorId control = e.control();
-    e.emit("adam", "adam", {parameters, first, second, control}, {parameters, first, second, gradients, control}, 0,
-           [=](Backend& b, const Frame& f) {
-               b.adam(f[parameters], f[first], f[second], {}, f[gradients], f[control], settings);
+    e.emit("adam", "adam", {parameters, first, second, half, control}, {parameters, first, second, gradients, control},
+           0, [=](Backend& b, const Frame& f) {
+               b.adam(f[parameters], f[first], f[second], f[half], f[gradients], f[control], settings);
            });
+}
+
+/// Setup of a program that works in F16: the parameters' copy.
+void emit_half_parameters(Emitter& e) {
+    if (!e.half_precision()) return;
+    const TensorId half = e.flat(Segment::HalfParameters), parameters = e.flat(Segment::Parameters);
+    e.phase(Phase::Setup);
+    e.emit("half_parameters", "convert", {half}, {parameters}, 0,
+           [=](Backend& b, const Frame& f) { b.convert(f[half], f[parameters]); });
+}
+
+void emit_loss_scale(Emitter& e) {
+    if (!e.half_precision()) return;
+    const TensorId control = e.control();
+    e.emit("loss_scale", "adjust_loss_scale", {control}, {control}, 0,
+           [=](Backend& b, const Frame& f) { b.adjust_loss_scale(f[control], LossScaling{}); });
 }
 
 std::string program_name(const StepConfig& config, const char* what) {
@@ -151,6 +168,8 @@ Program emit_training_step(const Backend& backend, Variables& variables, const S
     e.phase(Phase::Update);
     emit_adam(e, config.adam);
     emit_advance(e, config.batch, 1);
+    emit_loss_scale(e);
+    emit_half_parameters(e);
     return e.finish();
 }
 
@@ -163,6 +182,7 @@ Program emit_inference_step(const Backend& backend, Variables& variables, const 
     scatter(e, config, "probabilities", loss.probabilities, batch.order);
     if (config.embeddings) scatter(e, config, "embedding", outputs.embedding, batch.order);
     emit_advance(e, config.batch, 0);
+    emit_half_parameters(e);
     return e.finish();
 }
 

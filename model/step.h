@@ -33,6 +33,9 @@ struct StepConfig {
 /// One training step: gather, augmentation, forward, loss, backward, Adam, metrics; control.cursor += N,
 /// control.step += 1. Where nothing is augmented there are no ops for it. Under mixup a clip's city and time stay those
 /// of the clip with the larger share, and the confusion counts the largest entry of the mixed target.
+/// On a backend whose activations are F16 the convolutional part is F16, gradients carry control.loss_scale, which the
+/// step adjusts, and setup ops copy the parameters to F16: run them (Executor::setup) before the first step after the
+/// parameters were set.
 /// `max_batch` must be the same for all programs that share `variables`.
 Program emit_training_step(const Backend& backend, Variables& variables, const StepConfig& config, int64_t max_batch);
 

@@ -7,8 +7,15 @@ constexpr size_t alignment = 256;
 
 size_t aligned(size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
 
+/// Whether a tensor of the segment lies where the parameter of its name lies in Parameters.
 bool has_parameter_layout(Segment segment) {
-    return segment == Segment::Gradients || segment == Segment::FirstMoment || segment == Segment::SecondMoment;
+    return segment == Segment::Gradients || segment == Segment::FirstMoment || segment == Segment::SecondMoment ||
+           segment == Segment::HalfParameters;
+}
+
+/// Bytes, or an offset in bytes, of a segment with the parameters' layout.
+size_t scaled_to(Segment segment, size_t parameter_bytes) {
+    return segment == Segment::HalfParameters ? parameter_bytes / 2 : parameter_bytes;
 }
 
 } // namespace
@@ -26,7 +33,9 @@ const Variable& Variables::declare(Segment segment, const std::string& name, DTy
     if (has_parameter_layout(segment)) {
         const Variable* parameter = find(Segment::Parameters, name);
         SCENE_CHECK(parameter && parameter->shape == shape, name + " has no parameter of its shape");
-        variable.offset = parameter->offset;
+        SCENE_CHECK(dtype == (segment == Segment::HalfParameters ? DType::F16 : DType::F32),
+                    name + " has no segment of its type");
+        variable.offset = scaled_to(segment, parameter->offset);
         mirrors_parameters_[static_cast<size_t>(segment)] = true;
     } else {
         size_t& used = used_[static_cast<size_t>(segment)];
@@ -51,13 +60,14 @@ std::vector<const Variable*> Variables::all(Segment segment) const {
 
 size_t Variables::bytes(Segment segment) const {
     if (!has_parameter_layout(segment)) return used_[static_cast<size_t>(segment)];
-    return mirrors_parameters_[static_cast<size_t>(segment)] ? used_[static_cast<size_t>(Segment::Parameters)] : 0;
+    if (!mirrors_parameters_[static_cast<size_t>(segment)]) return 0;
+    return scaled_to(segment, used_[static_cast<size_t>(Segment::Parameters)]);
 }
 
 size_t Variables::base(Segment segment) const {
     size_t offset = 0;
     for (size_t before = 0; before < static_cast<size_t>(segment); ++before)
-        offset += bytes(static_cast<Segment>(before));
+        offset += aligned(bytes(static_cast<Segment>(before)));
     return offset;
 }
 

@@ -10,9 +10,10 @@
 namespace scene {
 
 /// Where a variable lives. Parameters, Gradients, FirstMoment and SecondMoment are flat f32 buffers of the same
-/// layout, so that one Adam op updates the whole model.
-enum class Segment : uint8_t { Parameters, Gradients, FirstMoment, SecondMoment, Statistics, State };
-constexpr size_t segment_count = 6;
+/// layout, so that one Adam op updates the whole model; HalfParameters is the same in F16, a copy of the parameters for
+/// backends whose activations are F16.
+enum class Segment : uint8_t { Parameters, Gradients, FirstMoment, SecondMoment, HalfParameters, Statistics, State };
+constexpr size_t segment_count = 7;
 
 /// How a parameter gets its first value. `fan_in` and `fan_out` count inputs and outputs of one unit, kernel included.
 struct Init {
@@ -52,7 +53,8 @@ public:
     /// In order of declaration.
     std::vector<const Variable*> all(Segment segment) const;
 
-    /// The segment's bytes; Gradients and the moments have the size of Parameters once one of them is used.
+    /// The segment's bytes; Gradients and the moments have the size of Parameters, and HalfParameters half of it, once
+    /// one of their tensors is used.
     size_t bytes(Segment segment) const;
     /// Byte offset of the segment in the arena; variables come first, in the order of `Segment`.
     size_t base(Segment segment) const;

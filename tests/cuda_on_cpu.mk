@@ -4,7 +4,8 @@
 
 emulated_kernels := $(wildcard kernels/cuda/*.cu tests/cuda_on_cpu/*.cu)
 emulated_tests   := $(wildcard tests/cuda_on_cpu/*_test.cpp) tests/main.cpp
-emulator         := $(filter-out $(emulated_tests),$(wildcard tests/cuda_on_cpu/*.cpp))
+emulator         := $(filter-out $(emulated_tests),$(wildcard tests/cuda_on_cpu/*.cpp)) \
+                    $(wildcard kernels/cuda/cuda_backend*.cpp)
 tests_of_races   := $(emulated_tests)
 tests_of_address := $(filter-out %/access_checker_test.cpp,$(emulated_tests))
 emulated_flags   := -std=c++20 -march=$(ARCH) -O1 -Wall -Wextra -Werror -Wno-unknown-pragmas -Wno-attributes \
@@ -25,7 +26,7 @@ $(emulated_objects)/$(1)/%.o: %.cpp
 	@mkdir -p $$(@D)
 	$$(CXX) $$(emulated_flags) $(3) -c $$< -o $$@
 objects_of_$(1) := $(emulated_kernels:%=$(emulated_objects)/$(1)/%.o) $(emulator:%.cpp=$(emulated_objects)/$(1)/%.o) \
-        $(tests_of_$(1):%.cpp=$(emulated_objects)/%.o) $(BUILD)/libkernels.a
+        $(tests_of_$(1):%.cpp=$(emulated_objects)/%.o) $(BUILD)/libmodel.a $(BUILD)/libkernels.a
 $(BUILD)/tests/cuda_on_cpu_$(1)_tests: $$(objects_of_$(1))
 	@mkdir -p $$(@D)
 	$$(CXX) $(3) $$^ $$(emulated_libs) -o $$@

@@ -22,21 +22,35 @@ struct BenchOptions {
     CommonOptions common;
     std::string filter = "*";
     int64_t repetitions = 7;
-    bool ops = false, serve = false;
+    bool ops = false, serve = false, deterministic = true;
 
     int threads() const {
         const int64_t given = common.runtime().threads;
         return static_cast<int>(given > 0 ? given : sysconf(_SC_NPROCESSORS_ONLN));
     }
     uint64_t seed() const { return common.seed.value_or(1234); }
+
+    /// Says or fails what the device flags mean, without touching a GPU: each measurement opens it in its own process.
+    MeasurementSettings measurement() const {
+        RuntimeSettings runtime = common.runtime();
+        runtime.deterministic = deterministic;
+        MeasurementSettings settings{{}, threads(), static_cast<int>(repetitions), ops, seed()};
+        if (runtime.device != "cpu" && cuda_obstacle_in_child().empty()) {
+            settings.cuda = cuda_settings(runtime);
+        } else {
+            open_backend(runtime, common.quiet);
+        }
+        return settings;
+    }
 };
 
-std::vector<std::string> matching(const std::string& pattern) {
+std::vector<std::string> matching(const std::string& pattern, bool gpu) {
     std::vector<std::string> names;
-    for (const std::string& name : benchmark_names())
+    for (const std::string& name : benchmark_names(gpu))
         if (fnmatch(pattern.c_str(), name.c_str(), 0) == 0) names.push_back(name);
+    if (names.empty() && is_benchmark(pattern)) names.push_back(pattern);
     if (names.empty())
-        fail("--filter {}: no benchmark has such a name; there are {}", pattern, fmt::join(benchmark_names(), ", "));
+        fail("--filter {}: no benchmark has such a name; there are {}", pattern, fmt::join(benchmark_names(gpu), ", "));
     return names;
 }
 
@@ -57,6 +71,7 @@ JsonValue to_json(const Measurement& m) {
     const Calibration& c = m.calibration;
     JsonValue entry = JsonValue::object();
     entry.set("name", m.name)
+        .set("device", m.device)
         .set("threads", c.threads)
         .set("repetitions", m.seconds.size())
         .set("median_ms", 1e3 * m.median_seconds())
@@ -122,10 +137,16 @@ void print(const std::vector<Measurement>& measurements) {
     }
     fmt::print("{}", table.text());
     const Calibration& c = measurements.back().calibration;
-    fmt::print("\n{} threads; last calibration: multiply-add peak {:.1f} GFLOP/s ({:.1f} FLOP per cycle and thread at "
-               "{:.2f} GHz), copy {:.1f} GB/s.\nConvolutions count 2 FLOP per multiply-add of the direct method; an "
-               "algorithm that needs fewer can pass 100 %.\n",
-               c.threads, c.gflops, c.flop_per_cycle, c.clock_ghz, c.copy_gb_per_s);
+    fmt::print("\n{}\n", measurements.back().device);
+    if (c.threads == 0)
+        fmt::print("Last calibration: matrix product {:.1f} TFLOP/s, copy {:.1f} GB/s.\n", c.gflops / 1e3,
+                   c.copy_gb_per_s);
+    else
+        fmt::print(
+            "{} threads; last calibration: multiply-add peak {:.1f} GFLOP/s ({:.1f} FLOP per cycle and thread at "
+            "{:.2f} GHz), copy {:.1f} GB/s.\nConvolutions count 2 FLOP per multiply-add of the direct method; an "
+            "algorithm that needs fewer can pass 100 %.\n",
+            c.threads, c.gflops, c.flop_per_cycle, c.clock_ghz, c.copy_gb_per_s);
     for (const Measurement& m : measurements)
         if (!m.ops.empty()) print_ops(m);
 }
@@ -143,7 +164,7 @@ void warn_if_implausible(const Measurement& m) {
 /// Answers each line `run NAME` on stdin with {"name", "seconds"} of one repetition, so that another program can take
 /// turns with this one. A benchmark is loaded and warmed up by its first line and stays loaded.
 int serve(const BenchOptions& options) {
-    const auto backend = make_cpu_backend(options.threads());
+    const auto backend = make_backend(options.measurement());
     std::map<std::string, std::unique_ptr<Benchmark>> loaded;
     for (std::string line; std::getline(std::cin, line);) {
         JsonValue answer = JsonValue::object();
@@ -153,7 +174,7 @@ int serve(const BenchOptions& options) {
             std::unique_ptr<Benchmark>& benchmark = loaded[name];
             if (!benchmark) {
                 benchmark = make_benchmark(name, *backend, options.seed());
-                for (int warm_up = 0; warm_up < 2; ++warm_up) benchmark->run();
+                for (int warm_up = 0; warm_up < 2; ++warm_up) time_once(*benchmark);
             }
             answer.set("name", name).set("seconds", time_once(*benchmark)).set("clips", benchmark->clips());
         } catch (const Error& error) { answer.set("error", error.what()); }
@@ -164,14 +185,13 @@ int serve(const BenchOptions& options) {
 }
 
 int run(const BenchOptions& options) {
-    open_backend(options.common.runtime(), options.common.quiet); // says or fails what the device flags mean
     if (options.serve) return serve(options);
+    const MeasurementSettings settings = options.measurement();
     ProgressDisplay progress(options.common.quiet);
     std::vector<Measurement> measurements;
-    for (const std::string& name : matching(options.filter)) {
+    for (const std::string& name : matching(options.filter, settings.cuda.has_value())) {
         progress.message("measuring " + name);
-        measurements.push_back(
-            measure(name, {options.threads(), static_cast<int>(options.repetitions), options.ops, options.seed()}));
+        measurements.push_back(measure(name, settings));
         warn_if_implausible(measurements.back());
     }
     if (!options.common.json) {
@@ -193,11 +213,13 @@ void add_bench_command(CommandLine& line) {
         fmt::format(
             "Examples:\n  scene bench --filter 'se_trans*'\n  scene bench --filter fcnn_train_b16 --ops --json\n"
             "Benchmarks: {}",
-            fmt::join(benchmark_names(), ", ")),
+            fmt::join(benchmark_names(false), ", ")),
         [options] { return run(*options); });
     arguments.add("--filter", options->filter, "a name, or a pattern with * and ?");
     arguments.add("--repetitions", options->repetitions, "timed repetitions; the median counts").range(1, 100000);
     arguments.add_flag("--ops", options->ops, "also each op of a step");
+    arguments.add_flag("--deterministic,!--fastest", options->deterministic,
+                       "on a GPU: convolutions that give the same bits every time (the default), or the fastest");
     arguments.add_flag("--serve", options->serve,
                        "answer each line 'run NAME' on stdin with the seconds of one repetition, as JSON");
     add_common_options(arguments, options->common);

@@ -1,8 +1,10 @@
 #include "tools/benchmark.h"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cmath>
+#include <optional>
 
 #include "kernels/philox.h"
 #include "model/executor.h"
@@ -42,8 +44,8 @@ public:
         executor_.setup(program_);
     }
 
+    void prepare() override { next_batch(); }
     void run() override {
-        next_batch();
         executor_.run(program_);
         backend_.synchronize();
     }
@@ -81,6 +83,7 @@ private:
         control.step = step_;
         control.cursor = static_cast<uint32_t>(step_ % 2 * config_.batch);
         control.learning_rate = 1e-4f;
+        if (backend_.activation_type() == DType::F16) control.loss_scale = 1024; // no step is skipped
         executor_.upload(Segment::State, "control", &control, sizeof control);
         ++step_;
     }
@@ -146,7 +149,6 @@ constexpr Augmentation all_augmentation{.roll = 5,
                                         .mixup_alpha = 0.3f};
 
 struct StepName {
-    std::string_view name;
     Architecture architecture;
     Mode mode;
     int64_t batch;
@@ -163,35 +165,63 @@ struct StepName {
     }
 };
 
-constexpr StepName steps[] = {{"fcnn_train_b16", Architecture::Fcnn, Mode::Training, 16},
-                              {"fcnn_train_augmented_b16", Architecture::Fcnn, Mode::Training, 16, all_augmentation},
-                              {"se_trans_train_b16", Architecture::SeTrans, Mode::Training, 16},
-                              {"se_trans_train_b64", Architecture::SeTrans, Mode::Training, 64},
-                              {"fcnn_infer_b16", Architecture::Fcnn, Mode::Inference, 16},
-                              {"fcnn_infer_b1", Architecture::Fcnn, Mode::Inference, 1},
-                              {"se_trans_infer_b16", Architecture::SeTrans, Mode::Inference, 16}};
 constexpr std::string_view log_mel_name = "logmel";
+
+/// "fcnn_train_b16"
+std::optional<StepName> parse_step(std::string_view name) {
+    StepName step{};
+    const auto take = [&](std::string_view prefix) {
+        if (!name.starts_with(prefix)) return false;
+        name.remove_prefix(prefix.size());
+        return true;
+    };
+    if (take("fcnn")) {
+        step.architecture = Architecture::Fcnn;
+    } else if (take("se_trans")) {
+        step.architecture = Architecture::SeTrans;
+    } else {
+        return std::nullopt;
+    }
+    if (take("_train_b")) {
+        step.mode = Mode::Training;
+    } else if (take("_train_augmented_b")) {
+        step.mode = Mode::Training;
+        step.augmentation = all_augmentation;
+    } else if (take("_infer_b")) {
+        step.mode = Mode::Inference;
+    } else {
+        return std::nullopt;
+    }
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), step.batch);
+    if (error != std::errc() || end != name.data() + name.size() || step.batch < 1 || step.batch > 65536)
+        return std::nullopt;
+    return step;
+}
 
 } // namespace
 
-const std::vector<std::string>& benchmark_names() {
-    static const std::vector<std::string> names = [] {
-        std::vector<std::string> all;
-        for (const StepName& step : steps) all.emplace_back(step.name);
-        all.emplace_back(log_mel_name);
-        return all;
-    }();
-    return names;
+const std::vector<std::string>& benchmark_names(bool gpu) {
+    static const std::vector<std::string> on_cpu = {"fcnn_train_b16",     "fcnn_train_augmented_b16",
+                                                    "se_trans_train_b16", "se_trans_train_b64",
+                                                    "fcnn_infer_b16",     "fcnn_infer_b1",
+                                                    "se_trans_infer_b16", "logmel"};
+    static const std::vector<std::string> on_gpu = {
+        "fcnn_train_b16",      "fcnn_train_b64",  "fcnn_train_b256", "se_trans_train_b64",
+        "se_trans_train_b256", "fcnn_infer_b256", "fcnn_infer_b1",   "logmel"};
+    return gpu ? on_gpu : on_cpu;
 }
 
+bool is_benchmark(const std::string& name) { return name == log_mel_name || parse_step(name).has_value(); }
+
 std::unique_ptr<Benchmark> make_benchmark(std::string_view name, Backend& backend, uint64_t seed) {
-    for (const StepName& step : steps)
-        if (step.name == name) return std::make_unique<StepBenchmark>(backend, step.config(), step.mode, seed);
+    if (const std::optional<StepName> step = parse_step(name))
+        return std::make_unique<StepBenchmark>(backend, step->config(), step->mode, seed);
     if (name == log_mel_name) return std::make_unique<LogMelBenchmark>(backend, seed);
-    fail("there is no benchmark '{}'; the names are {}", name, fmt::join(benchmark_names(), ", "));
+    fail("there is no benchmark '{}'; the names are {}", name, fmt::join(benchmark_names(false), ", "));
 }
 
 double time_once(Benchmark& benchmark) {
+    benchmark.prepare();
     const auto start = std::chrono::steady_clock::now();
     benchmark.run();
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -23,6 +23,8 @@ struct OpSamples {
 class Benchmark {
 public:
     virtual ~Benchmark() = default;
+    /// What precedes a repetition and is not timed.
+    virtual void prepare() {}
     /// One repetition: a step over `clips` clips. Returns when the device is done.
     virtual void run() = 0;
     virtual int64_t clips() const = 0;
@@ -35,12 +37,16 @@ public:
 };
 
 /// fcnn_train_b16, fcnn_train_augmented_b16, se_trans_train_b16, se_trans_train_b64, fcnn_infer_b16, fcnn_infer_b1,
-/// se_trans_infer_b16: a step of the audio-only network at the paper's full size, batch and features drawn at random.
-/// logmel: features of 16 clips.
-const std::vector<std::string>& benchmark_names();
+/// se_trans_infer_b16: a step of the audio-only network at the paper's full size, batch and features drawn at random;
+/// any other batch can be named in the same way. logmel: features of 16 clips. On a GPU larger batches take their
+/// places.
+const std::vector<std::string>& benchmark_names(bool gpu);
 
 /// Seconds of one repetition.
 double time_once(Benchmark& benchmark);
+
+/// Whether there is a benchmark of this name, in the list or not.
+bool is_benchmark(const std::string& name);
 
 /// Fails for an unknown name.
 std::unique_ptr<Benchmark> make_benchmark(std::string_view name, Backend& backend, uint64_t seed);

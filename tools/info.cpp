@@ -1,6 +1,7 @@
 // scene info: what this build is and what it runs on.
 
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -23,12 +24,19 @@ constexpr std::string_view compiler = "g++ " __VERSION__;
 
 struct Information {
     DeviceInfo cpu;
+    std::optional<DeviceInfo> gpu;
+    std::string no_gpu; ///< why there is none
     std::vector<std::pair<std::string, std::string>> libraries;
 };
 
 Information collect(const CommonOptions& options) {
     const DeviceInfo cpu = make_cpu_backend(static_cast<int>(options.runtime().threads))->info();
+    const std::string no_gpu = cuda_obstacle();
+    std::optional<DeviceInfo> gpu;
+    if (no_gpu.empty()) gpu = make_cuda_backend({})->info();
     return {cpu,
+            gpu,
+            no_gpu,
             {{"CPU backend", cpu.libraries},
              {"libsndfile", sf_version_string()},
              {"soxr", soxr_version()},
@@ -41,12 +49,22 @@ Information collect(const CommonOptions& options) {
 JsonValue to_json(const Information& info) {
     JsonValue libraries = JsonValue::object();
     for (const auto& [name, text] : info.libraries) libraries.set(name, text);
-    const JsonValue cpu =
-        JsonValue::object().set("kind", "cpu").set("name", info.cpu.name).set("memory_bytes", info.cpu.memory_bytes);
+    const auto device = [](std::string_view kind, const DeviceInfo& of) {
+        return JsonValue::object()
+            .set("kind", kind)
+            .set("name", of.name)
+            .set("libraries", of.libraries)
+            .set("memory_bytes", of.memory_bytes);
+    };
+    JsonValue devices = JsonValue::array().push(device("cpu", info.cpu));
+    if (info.gpu) devices.push(device("cuda", *info.gpu));
     return JsonValue::object()
         .set("version", version)
-        .set("build", JsonValue::object().set("compiler", compiler).set("flags", SCENE_BUILD_FLAGS).set("cuda", false))
-        .set("devices", JsonValue::array().push(cpu))
+        .set("build", JsonValue::object()
+                          .set("compiler", compiler)
+                          .set("flags", SCENE_BUILD_FLAGS)
+                          .set("cuda", built_with_cuda()))
+        .set("devices", devices)
         .set("libraries", libraries);
 }
 
@@ -55,9 +73,12 @@ void print(const Information& info) {
     line("scene", version);
     line("compiler", compiler);
     line("flags", SCENE_BUILD_FLAGS);
-    line("CUDA", "not in this build");
+    line("CUDA", !built_with_cuda() ? "not in this build" : info.gpu ? info.gpu->libraries : info.no_gpu);
     line("device",
          fmt::format("cpu: {}, {} of memory", info.cpu.name, bytes_text(static_cast<double>(info.cpu.memory_bytes))));
+    if (info.gpu)
+        line("device", fmt::format("cuda: {}, {} of memory", info.gpu->name,
+                                   bytes_text(static_cast<double>(info.gpu->memory_bytes))));
     for (const auto& [name, text] : info.libraries) line(name, text);
 }
 

@@ -98,24 +98,35 @@ uint64_t peak_resident_bytes() {
     return 0;
 }
 
-Calibration calibrate_in_child(int threads) {
+Calibration calibrate_device(const MeasurementSettings& settings) {
+    if (!settings.cuda) return calibrate(settings.threads);
+    const CudaPeaks peaks = measure_cuda_peaks(*settings.cuda);
     Calibration calibration;
-    in_child([&](Message& message) { message.write(calibrate(threads)); },
+    calibration.gflops = peaks.product_flops / 1e9;
+    calibration.copy_gb_per_s = peaks.copy_bytes / 1e9;
+    return calibration;
+}
+
+Calibration calibrate_in_child(const MeasurementSettings& settings) {
+    Calibration calibration;
+    in_child([&](Message& message) { message.write(calibrate_device(settings)); },
              [&](Message& message) { calibration = message.read<Calibration>(); });
     return calibration;
 }
 
 void run_and_send(const std::string& name, const MeasurementSettings& settings, Message& message) {
-    const auto backend = make_cpu_backend(settings.threads);
+    const auto backend = make_backend(settings);
     const auto benchmark = make_benchmark(name, *backend, settings.seed);
-    for (int warm_up = 0; warm_up < 2; ++warm_up) benchmark->run();
+    for (int warm_up = 0; warm_up < 2; ++warm_up) time_once(*benchmark);
     std::vector<double> seconds;
     for (int repetition = 0; repetition < settings.repetitions; ++repetition) seconds.push_back(time_once(*benchmark));
     message.write(benchmark->clips());
     message.write(benchmark->flops());
     message.write(benchmark->bytes_moved());
     message.write(seconds);
-    message.write(peak_resident_bytes());
+    const DeviceInfo device = backend->info();
+    message.write(settings.cuda ? device.allocated_bytes : peak_resident_bytes());
+    message.write(device.name + "; " + device.libraries);
     const std::vector<OpSamples> ops =
         settings.ops ? benchmark->profile(settings.repetitions) : std::vector<OpSamples>();
     message.write(ops.size());
@@ -135,6 +146,7 @@ void receive(Measurement& result, Message& message) {
     result.bytes_moved = message.read<double>();
     result.seconds = message.read_doubles();
     result.peak_bytes = message.read<uint64_t>();
+    result.device = message.read_string();
     result.ops.resize(message.read<size_t>());
     for (OpSamples& op : result.ops) {
         op.name = message.read_string();
@@ -148,6 +160,17 @@ void receive(Measurement& result, Message& message) {
 
 } // namespace
 
+std::string cuda_obstacle_in_child() {
+    std::string obstacle;
+    in_child([](Message& message) { message.write(cuda_obstacle()); },
+             [&](Message& message) { obstacle = message.read_string(); });
+    return obstacle;
+}
+
+std::unique_ptr<Backend> make_backend(const MeasurementSettings& settings) {
+    return settings.cuda ? make_cuda_backend(*settings.cuda) : make_cpu_backend(settings.threads);
+}
+
 double median(std::vector<double> values) {
     SCENE_CHECK(!values.empty(), "a median needs values");
     std::sort(values.begin(), values.end());
@@ -160,10 +183,10 @@ double Measurement::median_seconds() const { return median(seconds); }
 Measurement measure(const std::string& name, const MeasurementSettings& settings) {
     Measurement result;
     result.name = name;
-    const Calibration before = calibrate_in_child(settings.threads);
+    const Calibration before = calibrate_in_child(settings);
     in_child([&](Message& message) { run_and_send(name, settings, message); },
              [&](Message& message) { receive(result, message); });
-    result.calibration = best_of(before, calibrate_in_child(settings.threads));
+    result.calibration = best_of(before, calibrate_in_child(settings));
     return result;
 }
 

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "kernels/cuda/cuda_device.h"
 #include "tools/benchmark.h"
 #include "tools/calibration.h"
 
@@ -14,7 +16,9 @@ struct Measurement {
     int64_t clips = 0;
     double flops = 0, bytes_moved = 0;
     std::vector<double> seconds; ///< one per repetition
-    uint64_t peak_bytes = 0;     ///< largest resident memory of the process that measured it, libraries included
+    uint64_t peak_bytes = 0;     ///< largest resident memory of the process that measured it, libraries included; on a
+                                 ///< GPU the device memory that the backend holds
+    std::string device;          ///< name and libraries
     Calibration calibration;     ///< the better one of right before and right after
     std::vector<OpSamples> ops;  ///< only when asked for
 
@@ -27,15 +31,21 @@ struct Measurement {
 double median(std::vector<double> values);
 
 struct MeasurementSettings {
+    std::optional<CudaSettings> cuda; ///< absent: the CPU
     int threads = 0;
     int repetitions = 7;
     bool ops = false;
     uint64_t seed = 1234;
 };
 
+/// cuda_obstacle, found out by a process of its own: a process that has looked at a GPU cannot fork others that use it.
+std::string cuda_obstacle_in_child();
+
+std::unique_ptr<Backend> make_backend(const MeasurementSettings& settings);
+
 /// Measures one benchmark in a process of its own, so that its peak memory is its own, between two calibrations, which
 /// have their own processes too. Two repetitions warm up and are not counted. Must be called before this process has
-/// run anything in several threads.
+/// run anything in several threads or on a GPU.
 Measurement measure(const std::string& name, const MeasurementSettings& settings);
 
 } // namespace scene

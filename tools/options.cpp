@@ -38,12 +38,22 @@ RunConfig load_config(const ConfigOptions& options, const CommonOptions& common)
     return config;
 }
 
+CudaSettings cuda_settings(const RuntimeSettings& runtime) {
+    const Precision precision = runtime.precision == "fp16"   ? Precision::Fp16
+                                : runtime.precision == "tf32" ? Precision::Tf32
+                                                              : Precision::Fp32;
+    return {precision, runtime.deterministic};
+}
+
 std::unique_ptr<Backend> open_backend(const RuntimeSettings& runtime, bool quiet) {
-    if (runtime.device == "cuda")
-        fail("--device cuda: this scene was built without CUDA support; use --device cpu or auto");
+    if (runtime.device != "cpu") {
+        const std::string obstacle = cuda_obstacle();
+        if (obstacle.empty()) return make_cuda_backend(cuda_settings(runtime));
+        if (runtime.device == "cuda") fail("--device cuda: {}; use --device cpu or auto", obstacle);
+        if (!quiet) note_later(obstacle + "; running on the CPU");
+    }
     if (runtime.precision != "fp32")
         fail("--precision {}: the CPU computes in fp32 only; leave it out or use --precision fp32", runtime.precision);
-    if (runtime.device == "auto" && !quiet) note_later("this build has no CUDA support; running on the CPU");
     return make_cpu_backend(static_cast<int>(runtime.threads));
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/backend.h"
+#include "kernels/cuda/cuda_device.h"
 #include "tools/command_line.h"
 #include "train/config.h"
 
@@ -36,7 +37,10 @@ void add_config_options(Arguments& arguments, ConfigOptions& options, bool requi
 /// Defaults < file < --set < the common flags (--seed is training.seed).
 RunConfig load_config(const ConfigOptions& options, const CommonOptions& common);
 
-/// The device that `runtime` names. "auto" takes the CPU where there is no GPU support and says so once on stderr
+/// What a GPU is to do about precision and determinism.
+CudaSettings cuda_settings(const RuntimeSettings& runtime);
+
+/// The device that `runtime` names. "auto" takes the CPU where no GPU can be used and says why, once, on stderr
 /// unless `quiet`. Fails for a device or precision that this build or machine does not have.
 std::unique_ptr<Backend> open_backend(const RuntimeSettings& runtime, bool quiet);
 

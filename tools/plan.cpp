@@ -18,7 +18,7 @@ namespace {
 struct PlanOptions {
     CommonOptions common;
     ConfigOptions config;
-    std::string store;
+    std::string store, device_profile;
     std::optional<int64_t> batch;
     bool inference = false;
 };
@@ -30,7 +30,24 @@ struct Plan {
     Variables variables;
     Program program;
     int64_t batch = 0;
+    std::string device; ///< what the plan is for, where that is not the device it was made on
 
+    /// The largest scratch of an op; each lives for its op alone.
+    size_t workspace_bytes() const {
+        size_t largest = 0;
+        for (const TensorInfo& info : program.tensors)
+            if (info.storage == Storage::Transient && info.dtype == DType::U8)
+                largest = std::max(largest, info.bytes());
+        return largest;
+    }
+    /// What a step reads that is not in the arena: the feature store.
+    size_t table_bytes() const {
+        size_t total = 0;
+        for (const TensorInfo& info : program.tensors)
+            if (info.storage == Storage::External) total += info.bytes();
+        return total;
+    }
+    size_t device_bytes() const { return arena_bytes() + table_bytes(); }
     size_t arena_bytes() const { return variables.total_bytes() + program.transient_bytes; }
     size_t arena_offset(const TensorInfo& info) const {
         return info.storage == Storage::Transient ? variables.total_bytes() + info.offset
@@ -45,7 +62,9 @@ struct Plan {
 
 Plan make_plan(const PlanOptions& options) {
     const RunConfig config = load_config(options.config, options.common);
-    const auto backend = open_backend(config.runtime, options.common.quiet);
+    const auto backend = options.device_profile.empty()
+                             ? open_backend(config.runtime, options.common.quiet)
+                             : make_planning_backend(cuda_settings(config.runtime), options.device_profile);
     StepConfig step;
     if (options.store.empty()) {
         step.model.architecture = config.model.architecture;
@@ -66,6 +85,9 @@ Plan make_plan(const PlanOptions& options) {
     step.label_smoothing = static_cast<float>(config.training.label_smoothing);
     Plan plan;
     plan.batch = step.batch;
+    if (!options.device_profile.empty())
+        plan.device =
+            fmt::format("{}, {}, {}", options.device_profile, config.runtime.precision, backend->info().libraries);
     plan.program = options.inference ? emit_inference_step(*backend, plan.variables, step, step.batch)
                                      : emit_training_step(*backend, plan.variables, step, step.batch);
     return plan;
@@ -102,8 +124,14 @@ JsonValue to_json(const Plan& plan) {
         .set("variable_bytes", plan.variables.total_bytes())
         .set("transient_bytes", plan.program.transient_bytes)
         .set("lower_bound_bytes", plan.program.lower_bound)
+        .set("workspace_bytes", plan.workspace_bytes())
+        .set("table_bytes", plan.table_bytes())
+        .set("device_bytes", plan.device_bytes())
         .set("ratio", plan.ratio());
-    return JsonValue::object().set("program", plan.program.name).set("ops", ops).set("totals", totals);
+    JsonValue all = JsonValue::object();
+    all.set("program", plan.program.name);
+    if (!plan.device.empty()) all.set("device", plan.device);
+    return all.set("ops", ops).set("totals", totals);
 }
 
 /// Which part of the step's memory is in use while: one line per moment, one column per piece of memory.
@@ -158,6 +186,11 @@ void print(const Plan& plan) {
                               bytes_text(static_cast<double>(plan.program.transient_bytes))));
     line("lower bound of the step", bytes_text(static_cast<double>(plan.program.lower_bound)));
     line("step / lower bound", fmt::format("{:.4f}", plan.ratio()));
+    line("largest workspace",
+         fmt::format("{}, part of the step", bytes_text(static_cast<double>(plan.workspace_bytes()))));
+    line("feature store", bytes_text(static_cast<double>(plan.table_bytes())));
+    line("in all", bytes_text(static_cast<double>(plan.device_bytes())));
+    if (!plan.device.empty()) line("planned for", plan.device);
 }
 
 } // namespace
@@ -166,7 +199,8 @@ void add_plan_command(CommandLine& line) {
     const auto options = std::make_shared<PlanOptions>();
     Arguments arguments = line.add_command(
         "plan", "Show a step op by op: shapes, memory, arithmetic. Nothing is computed.",
-        "Example:\n  scene plan --config configs/system4.toml --batch 64\n"
+        "Examples:\n  scene plan --config configs/system4.toml --batch 64\n"
+        "  scene plan --config configs/system4.toml --batch 256 --device-profile h100 --precision fp16\n"
         "Without --store the network is shaped for CAS2023: 10 classes, 22 cities, city and time as inputs.",
         [options] {
             const Plan plan = make_plan(*options);
@@ -179,6 +213,8 @@ void add_plan_command(CommandLine& line) {
     add_config_options(arguments, options->config, true);
     arguments.add("--batch,-b", options->batch, "clips per step (default: training.batch)").range(1, 1 << 20);
     arguments.add("--store", options->store, "feature store that the network's shape follows from");
+    arguments.add("--device-profile", options->device_profile,
+                  "plan for a GPU that need not be here: h100, or a JSON file of a device's properties");
     arguments.add_flag("--inference", options->inference, "the inference step in place of the training step");
     add_common_options(arguments, options->common);
 }

@@ -224,6 +224,7 @@ const std::vector<Setting>& settings() {
                             FIELD(runtime.device)),
         choice<std::string>("runtime.precision", {{"fp32", "fp32"}, {"tf32", "tf32"}, {"fp16", "fp16"}},
                             FIELD(runtime.precision)),
+        flag("runtime.deterministic", FIELD(runtime.deterministic)),
         integer("runtime.threads", 0, 4096, FIELD(runtime.threads)),
     };
     return all;

@@ -98,6 +98,7 @@ SplitOptions split_options(const SplitSettings& settings);
 struct RuntimeSettings {
     std::string device = "auto";    ///< auto, cpu, cuda
     std::string precision = "fp32"; ///< fp32, tf32, fp16
+    bool deterministic = true;      ///< on a GPU: the same bits run after run; a CPU always gives them
     int64_t threads = 0;            ///< 0: all cores
 
     bool operator==(const RuntimeSettings&) const = default;

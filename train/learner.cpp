@@ -135,6 +135,7 @@ void Learner::restart_optimizer(uint64_t seed) {
     }
     StepControl control;
     control.seed = seed;
+    if (executor().backend().activation_type() == DType::F16) control.loss_scale = LossScaling{}.first;
     state_->set_control(control);
 }
 
@@ -165,6 +166,7 @@ PassResult Learner::train(std::span<const int32_t> order, double learning_rate, 
     start.learning_rate = static_cast<float>(learning_rate);
     s.set_control(start);
     const auto clips = static_cast<int64_t>(order.size());
+    if (!s.training.empty()) s.executor->setup(s.training.begin()->second); // a copy that all batch sizes share
     int64_t done = 0;
     for (int64_t step = 1; done < clips; ++step) {
         const int64_t batch = std::min(s.settings.batch, clips - done);

@@ -2,6 +2,7 @@
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/parallel.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 
@@ -63,6 +64,19 @@ void CpuBackend::adam(Tensor parameters, Tensor first_moment, Tensor second_mome
             for (int64_t i = begin; i < end; ++i) half[i] = static_cast<_Float16>(w[i]);
         }
     });
+}
+
+void CpuBackend::adjust_loss_scale(Tensor control, const LossScaling& scaling) {
+    StepControl& step = step_control(control);
+    if (step.nonfinite) {
+        step.good_steps = 0;
+        if (step.loss_scale <= scaling.least) return;
+        step.loss_scale = std::max(step.loss_scale / 2, scaling.least);
+        step.nonfinite = 0;
+    } else if (++step.good_steps >= scaling.patience) {
+        step.good_steps = 0;
+        step.loss_scale = std::min(step.loss_scale * 2, scaling.most);
+    }
 }
 
 } // namespace scene::cpu

@@ -73,7 +73,23 @@ void CpuBackend::scatter_rows(Tensor table, Tensor rows, Tensor order, Tensor co
 void CpuBackend::advance(Tensor control, uint32_t batch, uint32_t steps) {
     StepControl& state = step_control(control);
     state.cursor += batch;
-    state.step += steps;
+    if (!state.nonfinite) state.step += steps;
+}
+
+void CpuBackend::convert(Tensor to, Tensor from) {
+    const bool narrows = from && from.dtype == DType::F32;
+    const float* floats_from = narrows ? floats(from, from.shape, "from") : nullptr;
+    check_tensor(from, narrows ? DType::F32 : DType::F16, from.shape, "from");
+    check_tensor(to, narrows ? DType::F16 : DType::F32, from.shape, "to");
+    for_pieces(threads_, from.elements(), 65536, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+            if (narrows) {
+                static_cast<_Float16*>(to.data)[i] = static_cast<_Float16>(floats_from[i]);
+            } else {
+                static_cast<float*>(to.data)[i] = static_cast<float>(static_cast<const _Float16*>(from.data)[i]);
+            }
+        }
+    });
 }
 
 void CpuBackend::fill_zero(Tensor x) {

@@ -1,6 +1,7 @@
 #include "kernels/cpu/cpu_backend.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -44,7 +45,7 @@ CpuBackend::~CpuBackend() = default;
 DeviceInfo CpuBackend::info() const {
     const dnnl_version_t* onednn = dnnl_version();
     return {fmt::format("{}, {} thread{}", processor_name(), threads_, threads_ == 1 ? "" : "s"),
-            fmt::format("oneDNN {}.{}.{}", onednn->major, onednn->minor, onednn->patch), physical_memory()};
+            fmt::format("oneDNN {}.{}.{}", onednn->major, onednn->minor, onednn->patch), physical_memory(), 0};
 }
 
 void* CpuBackend::allocate(size_t bytes) {
@@ -71,6 +72,12 @@ void CpuBackend::download(void* host, const void* device, size_t bytes) { std::m
 void CpuBackend::synchronize() {}
 
 std::function<void()> CpuBackend::record(std::function<void()> ops) { return ops; }
+
+double CpuBackend::seconds_of(const std::function<void()>& ops) {
+    const auto start = std::chrono::steady_clock::now();
+    ops();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
 
 } // namespace cpu
 } // namespace scene

@@ -22,6 +22,7 @@ public:
     CpuBackend& operator=(const CpuBackend&) = delete;
 
     DeviceInfo info() const override;
+    DType activation_type() const override { return DType::F32; }
     void* allocate(size_t bytes) override;
     void release(void* memory) override;
     void* import(const void* host, size_t bytes) override;
@@ -30,6 +31,7 @@ public:
     void download(void* host, const void* device, size_t bytes) override;
     void synchronize() override;
     std::function<void()> record(std::function<void()> ops) override;
+    double seconds_of(const std::function<void()>& ops) override;
 
     void log_mel(Tensor out, Tensor wave, const LogMelSpec& spec) override;
     void deltas(Tensor out, Tensor x) override;
@@ -105,7 +107,9 @@ public:
     void hard_sample_weights(Tensor weight, Tensor probabilities, Tensor member, Confidence measure) override;
     void adam(Tensor parameters, Tensor first_moment, Tensor second_moment, Tensor parameters_half, Tensor gradients,
               Tensor control, const AdamSettings& settings) override;
+    void adjust_loss_scale(Tensor control, const LossScaling& scaling) override;
     void fill_zero(Tensor x) override;
+    void convert(Tensor to, Tensor from) override;
 
     void nearest_votes(Tensor votes, Tensor similarity, Tensor label, int64_t neighbours, float temperature) override;
 

@@ -65,6 +65,20 @@ template <int V> __global__ void __launch_bounds__(block_threads)
     if (parameters_half) store(parameters_half + i, w);
 }
 
+__global__ void rescale(StepControl* control, LossScaling scaling) {
+    if (control->nonfinite) {
+        control->good_steps = 0;
+        if (control->loss_scale <= scaling.least) return;
+        const float halved = control->loss_scale / 2;
+        control->loss_scale = halved > scaling.least ? halved : scaling.least;
+        control->nonfinite = 0;
+    } else if (++control->good_steps >= scaling.patience) {
+        const float doubled = control->loss_scale * 2;
+        control->good_steps = 0;
+        control->loss_scale = doubled < scaling.most ? doubled : scaling.most;
+    }
+}
+
 } // namespace
 
 size_t adam_scratch_bytes() { return search_blocks * sizeof(uint32_t); }
@@ -86,6 +100,10 @@ void adam(Tensor parameters, Tensor first_moment, Tensor second_moment, Tensor p
         launch(update<V>, blocks_over(divide_up(shape[0], V)), dim3(block_threads), sizeof(StepFactors), stream, w, m,
                v, w_half, g, step_control(control), broken, shape[0], settings);
     });
+}
+
+void adjust_loss_scale(Tensor control, const LossScaling& scaling, cudaStream_t stream) {
+    launch(rescale, dim3(1), dim3(1), 0, stream, step_control(control), scaling);
 }
 
 } // namespace scene::cuda

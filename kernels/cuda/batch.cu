@@ -31,7 +31,7 @@ template <int V> __global__ void __launch_bounds__(block_threads)
 
 __global__ void move_on(StepControl* control, uint32_t batch, uint32_t steps) {
     control->cursor += batch;
-    control->step += steps;
+    if (!control->nonfinite) control->step += steps;
 }
 
 /// Which rows of the table make the batch, and how long a row is.

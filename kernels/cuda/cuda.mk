@@ -1,14 +1,34 @@
-# CUDA objects, where there is an nvcc: warnings are errors, for the H100 (compute capability 9.0).
+# The CUDA backend, where nvcc and the headers of cuDNN and cuBLASLt are found: make CUDA=0 leaves it out. Warnings are
+# errors; the kernels are built for the H100 (compute capability 9.0) unless CUDA_ARCH says otherwise. The libraries
+# are opened when they are needed, so that the program starts without them; only CUDA's own runtime is linked in.
 
 NVCC      ?= $(firstword $(shell command -v nvcc) $(wildcard /usr/local/cuda/bin/nvcc))
+CUDA_HOME ?= $(patsubst %/bin/nvcc,%,$(NVCC))
 CUDA_ARCH ?= 90
+CUDA      ?= $(if $(and $(NVCC),$(wildcard $(CUDA_HOME)/include/cudnn_graph.h),$(wildcard $(CUDA_HOME)/include/cublasLt.h)),1,0)
+
 NVCCFLAGS := -std=c++20 -O2 -lineinfo -gencode arch=compute_$(CUDA_ARCH),code=sm_$(CUDA_ARCH) -I. \
              -Werror all-warnings -Xcompiler -Wall,-Wextra,-Werror
 CUDA_OBJECTS := $(if $(NVCC),$(patsubst %.cu,$(BUILD)/%.cu.o,$(wildcard kernels/cuda/*.cu)))
+CUDA_ARCHIVE := $(BUILD)/libcuda.a
+
+ifeq ($(CUDA),1)
+cuda_sources := $(filter-out kernels/cuda/without_cuda.cpp,$(wildcard kernels/cuda/*.cpp))
+cuda_members := $(CUDA_OBJECTS) $(cuda_sources:%.cpp=$(BUILD)/%.o)
+CUDA_LIBS    := -L$(CUDA_HOME)/lib64 -lcudart_static -ldl -lrt -lpthread
+$(BUILD)/kernels/cuda/%.o: FLAGS += -isystem $(CUDA_HOME)/include -DSCENE_CUDA_ARCH=$(CUDA_ARCH)
+else
+cuda_members := $(patsubst %,$(BUILD)/kernels/cuda/%.o,without_cuda plan_cache device_profiles late_library)
+CUDA_LIBS    :=
+endif
 
 $(BUILD)/kernels/cuda/%.cu.o: kernels/cuda/%.cu
 	@mkdir -p $(@D)
 	$(NVCC) $(NVCCFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
+
+$(CUDA_ARCHIVE): $(cuda_members)
+	@rm -f $@
+	ar rcs $@ $^
 
 .PHONY: cuda-objects
 cuda-objects: $(CUDA_OBJECTS)

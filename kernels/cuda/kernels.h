@@ -136,6 +136,7 @@ void hard_sample_weights(Tensor weight, Tensor probabilities, Tensor member, Con
 size_t adam_scratch_bytes();
 void adam(Tensor parameters, Tensor first_moment, Tensor second_moment, Tensor parameters_half, Tensor gradients,
           Tensor control, const AdamSettings& settings, Tensor scratch, cudaStream_t stream);
+void adjust_loss_scale(Tensor control, const LossScaling& scaling, cudaStream_t stream);
 
 // ---- nearest neighbours -------------------------------------------------------------------------------------------
 void nearest_votes(Tensor votes, Tensor similarity, Tensor label, int64_t neighbours, float temperature,

@@ -16,7 +16,6 @@
 namespace emulator {
 namespace {
 
-constexpr size_t device_bytes = size_t{256} << 20;
 constexpr size_t alignment = 256, redzone = 256;
 constexpr unsigned char canary = 0xA5;
 

@@ -73,6 +73,7 @@ void* shared_memory();
 
 // ---- device memory -------------------------------------------------------------------------------------------------
 
+constexpr size_t device_bytes = size_t{256} << 20; ///< of the device that is played
 /// 256-byte aligned, filled with 0xFF (NaN), between redzones; null when there is no room.
 void* allocate(size_t bytes);
 /// False if `memory` was not allocated or a redzone was written.

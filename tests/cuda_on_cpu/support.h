@@ -24,6 +24,9 @@ class OnDevice {
 public:
     explicit OnDevice(const Shape& shape, DType dtype = DType::F32) : view_{nullptr, dtype, shape} {
         SCENE_CUDA(cudaMalloc(&view_.data, view_.bytes()));
+#if defined(SCENE_ON_GPU) // where memory does not start as NaN by itself
+        SCENE_CUDA(cudaMemset(view_.data, 0xFF, view_.bytes()));
+#endif
     }
     explicit OnDevice(const Guarded& host) : OnDevice(host.shape(), static_cast<Tensor>(host).dtype) {
         copy_in(static_cast<Tensor>(host).data);

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "kernels/cuda/cuda_device.h"
 #include "tests/tools/small_run.h"
 
 namespace scene::test {
@@ -65,14 +66,18 @@ TEST(Usage, AConfigurationMistakeNamesItsKey) {
     EXPECT_TRUE(fails_with(with("model.width=-1"), 1, "model.width"));
 }
 
-TEST(Usage, CudaIsRefusedInOneLineWhereItIsNotBuilt) {
+TEST(Usage, CudaIsRefusedInOneLineWhereThereIsNoGpu) {
     const SmallRun& small = small_run();
-    EXPECT_TRUE(fails_with(scene_command({"plan", "--config", small.config, "--device", "cuda"}), 1, "CUDA"));
+    if (!cuda_obstacle().empty()) {
+        EXPECT_TRUE(fails_with(scene_command({"plan", "--config", small.config, "--device", "cuda"}), 1,
+                               "--device cuda: " + cuda_obstacle()));
+    }
     EXPECT_TRUE(fails_with(scene_command({"plan", "--config", small.config, "--device", "cpu", "--precision", "fp16"}),
                            1, "fp16"));
 }
 
 TEST(Usage, AutoSaysOnceThatItRunsOnTheCpuUnlessQuiet) {
+    if (cuda_obstacle().empty()) GTEST_SKIP() << "there is a GPU";
     const SmallRun& small = small_run();
     const Outcome said = scene_command({"plan", "--config", small.config});
     EXPECT_EQ(said.status, 0);
@@ -88,18 +93,33 @@ TEST(Usage, InfoTellsBuildDevicesAndLibraries) {
     const json info = json::parse(outcome.out);
     EXPECT_FALSE(info.at("version").get<std::string>().empty());
     EXPECT_FALSE(info.at("build").at("compiler").get<std::string>().empty());
-    EXPECT_FALSE(info.at("build").at("cuda").get<bool>());
+    EXPECT_EQ(info.at("build").at("cuda").get<bool>(), built_with_cuda());
+    EXPECT_EQ(info.at("devices").size(), cuda_obstacle().empty() ? 2u : 1u);
     EXPECT_EQ(info.at("devices").at(0).at("kind"), "cpu");
     EXPECT_GT(info.at("devices").at(0).at("memory_bytes").get<double>(), 1e8);
     EXPECT_TRUE(info.at("libraries").contains("libsndfile"));
 }
 
+std::string program_path() {
+    const char* given = std::getenv("SCENE_BINARY");
+    return given ? given
+                 : (std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "scene").string();
+}
+
+/// So that it starts where neither a driver nor cuDNN is installed.
+TEST(Usage, NoLibraryOfCudaIsNeededToStart) {
+    const TemporaryFolder folder;
+    const std::string list = folder / "libraries";
+    ASSERT_EQ(std::system(("ldd '" + program_path() + "' > '" + list + "'").c_str()), 0);
+    const std::string libraries = read_text(list);
+    EXPECT_NE(libraries.find("libfmt"), std::string::npos) << libraries;
+    for (const char* name : {"libcuda", "libcudnn", "libcublas", "libnvrtc"})
+        EXPECT_EQ(libraries.find(name), std::string::npos) << libraries;
+}
+
 TEST(Usage, AFullDiskBehindStdoutIsAnError) {
     // /dev/full accepts nothing; the shell redirects as a user would.
-    const char* given = std::getenv("SCENE_BINARY");
-    const std::string program =
-        given ? given
-              : (std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "scene").string();
+    const std::string program = program_path();
     const int status = std::system(("'" + program + "' info > /dev/full 2> /dev/null").c_str());
     EXPECT_EQ(WEXITSTATUS(status), 1);
 }

@@ -7,8 +7,11 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <functional>
+#include <memory>
 #include <source_location>
 #include <type_traits>
+#include <vector>
 
 #include "tests/cuda_on_cpu/access_checker.h"
 #include "tests/cuda_on_cpu/emulator.h"
@@ -60,6 +63,7 @@ enum cudaError_t {
     cudaSuccess = 0,
     cudaErrorInvalidValue = 1,
     cudaErrorMemoryAllocation = 2,
+    cudaErrorStreamCaptureUnsupported = 900,
     cudaErrorLaunchFailure = 719
 };
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cudaMemcpyDeviceToDevice = 3 };
@@ -80,6 +84,7 @@ inline const char* cudaGetErrorName(cudaError_t error) {
     case cudaSuccess: return "cudaSuccess";
     case cudaErrorInvalidValue: return "cudaErrorInvalidValue";
     case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
+    case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";
     case cudaErrorLaunchFailure: return "cudaErrorLaunchFailure";
     }
     return "?";
@@ -92,7 +97,98 @@ inline cudaError_t cudaGetDevice(int* device) {
     return cudaSuccess;
 }
 
+inline cudaError_t cudaGetLastError() { return cudaSuccess; }
+
+struct cudaDeviceProp {
+    char name[256] = "emulator";
+    size_t totalGlobalMem = 0;
+    int major = 9, minor = 0;
+};
+inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
+    *properties = {};
+    return cudaSuccess;
+}
+inline cudaError_t cudaDriverGetVersion(int* version) {
+    *version = 0;
+    return cudaSuccess;
+}
+inline cudaError_t cudaRuntimeGetVersion(int* version) { return cudaDriverGetVersion(version); }
+
+// While a graph is captured, what would be queued is only kept; what a device cannot do in a capture fails.
+struct CUgraph_st {
+    std::vector<std::function<cudaError_t()>> work;
+};
+using cudaGraph_t = CUgraph_st*;
+using cudaGraphExec_t = CUgraph_st*;
+enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
+constexpr unsigned cudaStreamNonBlocking = 1;
+
+namespace emulator {
+
+inline std::unique_ptr<CUgraph_st> capture; ///< null: nothing is captured
+
+/// Runs the work, or keeps it for the graph that is being captured.
+inline cudaError_t enqueue(std::function<cudaError_t()> work) {
+    if (!capture) return work();
+    capture->work.push_back(std::move(work));
+    return cudaSuccess;
+}
+
+} // namespace emulator
+
+inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+    *stream = nullptr;
+    return cudaSuccess;
+}
+inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
+    if (emulator::capture) return cudaErrorStreamCaptureUnsupported;
+    emulator::capture = std::make_unique<CUgraph_st>();
+    return cudaSuccess;
+}
+inline cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t* graph) {
+    *graph = emulator::capture.release();
+    return *graph ? cudaSuccess : cudaErrorInvalidValue;
+}
+inline cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
+    *executable = new CUgraph_st(*graph);
+    return cudaSuccess;
+}
+inline cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+    delete graph;
+    return cudaSuccess;
+}
+inline cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
+    delete executable;
+    return cudaSuccess;
+}
+inline cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t) {
+    for (const auto& work : executable->work)
+        if (const cudaError_t error = work(); error != cudaSuccess) return error;
+    return cudaSuccess;
+}
+
+struct CUevent_st;
+using cudaEvent_t = CUevent_st*;
+inline cudaError_t cudaEventCreate(cudaEvent_t* event) {
+    *event = nullptr;
+    return cudaSuccess;
+}
+inline cudaError_t cudaEventDestroy(cudaEvent_t) { return cudaSuccess; }
+inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
+/// There is no clock.
+inline cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t, cudaEvent_t) {
+    *milliseconds = 0;
+    return cudaSuccess;
+}
+
+inline cudaError_t cudaMemGetInfo(size_t* available, size_t* total) {
+    *available = *total = emulator::device_bytes;
+    return cudaSuccess;
+}
 inline cudaError_t cudaMalloc(void** memory, size_t bytes) {
+    if (emulator::capture) return cudaErrorStreamCaptureUnsupported;
     *memory = emulator::allocate(bytes);
     return *memory ? cudaSuccess : cudaErrorMemoryAllocation;
 }
@@ -101,6 +197,7 @@ inline cudaError_t cudaFree(void* memory) {
 }
 /// In order with everything else: there is one queue, and it has always run dry.
 inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t) {
+    if (emulator::capture) return cudaErrorStreamCaptureUnsupported; // the host's memory may change before a replay
     if (kind != cudaMemcpyHostToDevice && !emulator::check_range(from, bytes)) return cudaErrorInvalidValue;
     if (kind != cudaMemcpyDeviceToHost && !emulator::check_range(to, bytes)) return cudaErrorInvalidValue;
     std::memcpy(to, from, bytes);
@@ -108,12 +205,16 @@ inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cud
     return cudaSuccess;
 }
 inline cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t) {
-    if (!emulator::check_range(memory, bytes)) return cudaErrorInvalidValue;
-    std::memset(memory, value, bytes);
-    emulator::mark_written(memory, bytes);
-    return cudaSuccess;
+    return emulator::enqueue([=] {
+        if (!emulator::check_range(memory, bytes)) return cudaErrorInvalidValue;
+        std::memset(memory, value, bytes);
+        emulator::mark_written(memory, bytes);
+        return cudaSuccess;
+    });
 }
-inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaStreamSynchronize(cudaStream_t) {
+    return emulator::capture ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
+}
 
 template <typename... Parameters>
 cudaError_t cudaFuncSetAttribute(void (*kernel)(Parameters...), cudaFuncAttribute, int value) {
@@ -124,10 +225,12 @@ cudaError_t cudaFuncSetAttribute(void (*kernel)(Parameters...), cudaFuncAttribut
 template <typename... Parameters, typename... Arguments> cudaError_t
 cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...), Arguments&&... arguments) {
     const auto extent = [](dim3 d) { return emulator::Extent3{d.x, d.y, d.z}; };
-    const bool done =
-        emulator::run(reinterpret_cast<const void*>(kernel), extent(config->gridDim), extent(config->blockDim),
-                      config->dynamicSmemBytes, [&] { kernel(static_cast<Parameters>(arguments)...); });
-    return done ? cudaSuccess : cudaErrorLaunchFailure;
+    return emulator::enqueue(
+        [=, grid = extent(config->gridDim), block = extent(config->blockDim), shared_bytes = config->dynamicSmemBytes] {
+            const bool done = emulator::run(reinterpret_cast<const void*>(kernel), grid, block, shared_bytes,
+                                            [&] { kernel(static_cast<Parameters>(arguments)...); });
+            return done ? cudaSuccess : cudaErrorLaunchFailure;
+        });
 }
 
 // ---- the device's side -----------------------------------------------------------------------------------------

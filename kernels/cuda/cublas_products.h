@@ -1,0 +1,15 @@
+#pragma once
+
+#include <memory>
+
+#include "kernels/cuda/libraries.h"
+
+namespace scene::cuda {
+
+/// Loads cuBLASLt; throws Error with one line where that fails.
+void load_cublas();
+
+/// cuBLASLt's matrix products, loaded late; with `tensor_cores` operands may be rounded to TF32.
+std::unique_ptr<MatrixProducts> make_cublas_products(bool tensor_cores);
+
+} // namespace scene::cuda

@@ -1,0 +1,187 @@
+// The device's side of a backend: memory, the stream, records, names.
+
+#include "kernels/cuda/cuda_backend.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/ranges.h"
+#include "kernels/cuda/timing.h"
+#include "kernels/error.h"
+
+namespace scene::cuda {
+namespace {
+
+constexpr size_t least_scratch = size_t{16} << 20;
+
+/// A step as a graph that the device replays.
+class Record {
+public:
+    Record(cudaStream_t stream, const std::function<void()>& ops) {
+        SCENE_CUDA(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+        try {
+            ops();
+        } catch (...) {
+            (void)cudaStreamEndCapture(stream, &graph_);
+            if (graph_) (void)cudaGraphDestroy(graph_);
+            throw;
+        }
+        SCENE_CUDA(cudaStreamEndCapture(stream, &graph_));
+        const cudaError_t error = cudaGraphInstantiate(&executable_, graph_, 0);
+        (void)cudaGraphDestroy(graph_);
+        SCENE_CUDA(error);
+    }
+    ~Record() { (void)cudaGraphExecDestroy(executable_); }
+    Record(const Record&) = delete;
+    Record& operator=(const Record&) = delete;
+
+    void replay(cudaStream_t stream) const { SCENE_CUDA(cudaGraphLaunch(executable_, stream)); }
+
+private:
+    cudaGraph_t graph_ = nullptr;
+    cudaGraphExec_t executable_ = nullptr;
+};
+
+[[noreturn]] void fail_out_of_memory(size_t bytes) {
+    size_t available = 0, total = 0;
+    (void)cudaGetLastError(); // the failed allocation's, which must not surface again at the next launch
+    if (cudaMemGetInfo(&available, &total) != cudaSuccess) available = total = 0;
+    fail("the GPU has {:.2f} GB of {:.2f} GB free and this needs {:.2f} GB ({} bytes) in one piece; {}",
+         static_cast<double>(available) / 1e9, static_cast<double>(total) / 1e9, static_cast<double>(bytes) / 1e9,
+         bytes,
+         available < bytes ? fmt::format("a batch of about {:.0f} % of this one fits",
+                                         std::floor(95.0 * static_cast<double>(available) / static_cast<double>(bytes)))
+                           : "another program holds it in pieces");
+}
+
+} // namespace
+
+CudaBackend::CudaBackend(DType activation, std::unique_ptr<Convolutions> convolutions,
+                         std::unique_ptr<MatrixProducts> products)
+    : activation_(activation), convolutions_(std::move(convolutions)), products_(std::move(products)) {
+    if (products_) SCENE_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+}
+
+CudaBackend::~CudaBackend() {
+    if (!products_) return;
+    (void)cudaStreamSynchronize(stream_);
+    for (const auto& [memory, bytes] : allocations_) (void)cudaFree(memory);
+    (void)cudaStreamDestroy(stream_);
+}
+
+void CudaBackend::require_device() const {
+    SCENE_CHECK(products_ != nullptr, "this backend was made for plans only and has no device");
+}
+
+DeviceInfo CudaBackend::info() const {
+    if (!products_) return {"no device, plans only", convolutions_->version(), 0, 0};
+    int device = 0;
+    cudaDeviceProp properties{};
+    SCENE_CUDA(cudaGetDevice(&device));
+    SCENE_CUDA(cudaGetDeviceProperties(&properties, device));
+    int driver = 0, runtime = 0;
+    SCENE_CUDA(cudaDriverGetVersion(&driver));
+    SCENE_CUDA(cudaRuntimeGetVersion(&runtime));
+    uint64_t allocated = 0;
+    for (const auto& [memory, bytes] : allocations_) allocated += bytes;
+    const auto version = [](int v) { return fmt::format("{}.{}", v / 1000, v % 1000 / 10); };
+    return {fmt::format("{}, compute capability {}.{}", properties.name, properties.major, properties.minor),
+            fmt::format("driver for CUDA {}, CUDA {}, {}, {}", version(driver), version(runtime),
+                        convolutions_->version(), products_->version()),
+            properties.totalGlobalMem, allocated};
+}
+
+void* CudaBackend::device_memory(size_t bytes) {
+    require_device();
+    void* memory = nullptr;
+    const cudaError_t error = cudaMalloc(&memory, std::max<size_t>(bytes, 1));
+    if (error == cudaErrorMemoryAllocation) fail_out_of_memory(bytes);
+    SCENE_CUDA(error);
+    allocations_[memory] = bytes;
+    return memory;
+}
+
+void* CudaBackend::allocate(size_t bytes) {
+    void* memory = device_memory(bytes);
+    SCENE_CUDA(cudaMemsetAsync(memory, 0, bytes, stream_));
+    return memory;
+}
+
+void CudaBackend::release(void* memory) {
+    (void)cudaStreamSynchronize(stream_);
+    (void)cudaFree(memory);
+    allocations_.erase(memory);
+}
+
+void* CudaBackend::import(const void* host, size_t bytes) {
+    void* memory = device_memory(bytes);
+    upload(memory, host, bytes);
+    return memory;
+}
+
+void CudaBackend::release_import(void* memory) { release(memory); }
+
+void CudaBackend::upload(void* device, const void* host, size_t bytes) {
+    if (bytes == 0) return;
+    SCENE_CUDA(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_));
+    SCENE_CUDA(cudaStreamSynchronize(stream_)); // the caller may change its memory now
+}
+
+void CudaBackend::download(void* host, const void* device, size_t bytes) {
+    if (bytes > 0) SCENE_CUDA(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_));
+    synchronize();
+}
+
+void CudaBackend::synchronize() {
+    require_device();
+    SCENE_CUDA(cudaStreamSynchronize(stream_));
+}
+
+std::function<void()> CudaBackend::record(std::function<void()> ops) {
+    require_device();
+    recording_ = true;
+    try {
+        auto made = std::make_shared<const Record>(stream_, ops);
+        recording_ = false;
+        return [this, made] { made->replay(stream_); };
+    } catch (...) {
+        recording_ = false;
+        throw;
+    }
+}
+
+double CudaBackend::seconds_of(const std::function<void()>& ops) {
+    require_device();
+    Event begin, end;
+    begin.record(stream_);
+    ops();
+    end.record(stream_);
+    return end.seconds_since(begin);
+}
+
+Tensor CudaBackend::scratch(size_t bytes) {
+    if (bytes == 0) return {};
+    if (scratch_.empty() || scratch_.back().bytes() < bytes) {
+        SCENE_CHECK(!recording_, "a recorded op needs more scratch than when it ran first");
+        const size_t grown = std::max({bytes, least_scratch, scratch_.empty() ? 0 : 2 * scratch_.back().bytes()});
+        scratch_.push_back({device_memory(grown), DType::U8, {static_cast<int64_t>(grown)}});
+    }
+    return scratch_.back();
+}
+
+Tensor CudaBackend::log_mel_table(const LogMelSpec& spec) {
+    for (const Table& table : tables_)
+        if (table.spec == spec) return table.memory;
+    SCENE_CHECK(!recording_, "a recorded log_mel has not run before");
+    const std::vector<std::byte> bytes = cuda::log_mel_table(spec);
+    tables_.push_back({spec, {import(bytes.data(), bytes.size()), DType::U8, {static_cast<int64_t>(bytes.size())}}});
+    return tables_.back().memory;
+}
+
+void CudaBackend::begin_range(const std::string& name) { cuda::begin_range(name); }
+
+void CudaBackend::end_range() { cuda::end_range(); }
+
+} // namespace scene::cuda

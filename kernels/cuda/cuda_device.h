@@ -1,0 +1,48 @@
+#pragma once
+
+// What the rest of the program knows of GPUs. No CUDA header is needed here; a build without CUDA has the same
+// functions (without_cuda.cpp).
+
+#include <memory>
+#include <string>
+
+#include "kernels/backend.h"
+
+namespace scene {
+
+enum class Precision : uint8_t {
+    Fp32, ///< everything in float
+    Tf32, ///< float, products of matrices and convolutions rounded to TF32 and summed in float
+    Fp16, ///< convolutional part in half with float sums, the rest as Tf32; parameters and optimiser in float
+};
+
+struct CudaSettings {
+    Precision precision = Precision::Fp32;
+    bool deterministic = true; ///< the same bits run after run; convolutions may be slower
+};
+
+/// Whether this build can run on a GPU at all.
+bool built_with_cuda();
+
+/// Why no GPU can be used here, as the middle of a sentence in one line ("no NVIDIA GPU was found"); empty where one
+/// can. Looks for driver, device and libraries.
+std::string cuda_obstacle();
+
+/// The backend of the first GPU. Throws Error where there is an obstacle.
+std::unique_ptr<Backend> make_cuda_backend(const CudaSettings& settings);
+
+/// Per second; copies count bytes read and bytes written.
+struct CudaPeaks {
+    double product_flops = 0; ///< of a large matrix product in this precision
+    double copy_bytes = 0;    ///< of a large copy inside the device's memory
+};
+
+/// Takes a few seconds. Throws Error where there is an obstacle.
+CudaPeaks measure_cuda_peaks(const CudaSettings& settings);
+
+/// A backend that plans for a GPU which need not be there: it answers questions about types, fusions and scratch, and
+/// computes nothing. `profile` is "h100" or a file with the device's properties as JSON, in cuDNN's form. Needs cuDNN,
+/// but no driver.
+std::unique_ptr<Backend> make_planning_backend(const CudaSettings& settings, const std::string& profile);
+
+} // namespace scene

@@ -1,0 +1,55 @@
+// What a GPU can do at best, measured: the figures that steps and ops are a share of.
+
+#include <algorithm>
+#include <array>
+#include <functional>
+
+#include "kernels/cuda/cublas_products.h"
+#include "kernels/cuda/cuda_device.h"
+#include "kernels/cuda/timing.h"
+#include "kernels/cuda/trial_buffer.h"
+
+namespace scene {
+namespace {
+
+constexpr int64_t edge = 8192;             ///< of the square matrices
+constexpr size_t copied = size_t{2} << 30; ///< bytes, far more than any cache holds
+constexpr int warm_ups = 3, repetitions = 9;
+
+/// The median of the device's times for what `work` queues on the default stream.
+double median_seconds(const std::function<void()>& work) {
+    std::array<double, repetitions> seconds{};
+    for (int run = 0; run < warm_ups; ++run) work();
+    for (double& time : seconds) {
+        cuda::Event begin, end;
+        begin.record(nullptr);
+        work();
+        end.record(nullptr);
+        time = end.seconds_since(begin);
+    }
+    std::nth_element(seconds.begin(), seconds.begin() + repetitions / 2, seconds.end());
+    return seconds[repetitions / 2];
+}
+
+} // namespace
+
+CudaPeaks measure_cuda_peaks(const CudaSettings& settings) {
+    const DType type = settings.precision == Precision::Fp16 ? DType::F16 : DType::F32;
+    const auto products = cuda::make_cublas_products(settings.precision != Precision::Fp32);
+    CudaPeaks peaks;
+    {
+        const Shape matrix{edge, edge};
+        const cuda::TrialBuffer a(matrix, type), b(matrix, type), c(matrix, type), scratch(products->scratch_bytes());
+        const cuda::Product product{.rows = edge, .columns = edge, .terms = edge, .transpose_b = true, .type = type};
+        const double seconds =
+            median_seconds([&] { products->multiply(product, c.get(), a.get(), b.get(), scratch.get(), nullptr); });
+        peaks.product_flops = 2.0 * edge * edge * edge / seconds;
+    }
+    const cuda::TrialBuffer from({static_cast<int64_t>(copied / sizeof(float))}, DType::F32), to(copied);
+    const double seconds = median_seconds(
+        [&] { SCENE_CUDA(cudaMemcpyAsync(to.get(), from.get(), copied, cudaMemcpyDeviceToDevice, nullptr)); });
+    peaks.copy_bytes = 2.0 * static_cast<double>(copied) / seconds;
+    return peaks;
+}
+
+} // namespace scene

@@ -1,0 +1,84 @@
+#include "kernels/cuda/plan_cache.h"
+
+#include <cctype>
+#include <charconv>
+#include <cstdlib>
+#include <fstream>
+#include <utility>
+
+#include "kernels/atomic_file.h"
+#include "kernels/error.h"
+
+namespace scene::cuda {
+namespace {
+
+constexpr std::string_view first_line = "scene convolution plans, version 1: problem, engine, microseconds";
+
+} // namespace
+
+PlanCache::PlanCache(std::filesystem::path file) : file_(std::move(file)), entries_(read()) {}
+
+std::map<std::string, PlanCache::Entry> PlanCache::read() const {
+    std::ifstream stream(file_);
+    std::string line;
+    if (!std::getline(stream, line) || line != first_line) return {};
+    std::map<std::string, Entry> entries;
+    while (std::getline(stream, line)) {
+        const size_t first = line.find('\t'), second = line.find('\t', first + 1);
+        if (first == std::string::npos || second == std::string::npos) return {};
+        Entry entry{line.substr(first + 1, second - first - 1), 0};
+        const char* end = line.data() + line.size();
+        const auto [stop, error] = std::from_chars(line.data() + second + 1, end, entry.microseconds);
+        if (error != std::errc() || stop != end || entry.engine.empty()) return {};
+        entries[line.substr(0, first)] = entry;
+    }
+    return entries;
+}
+
+std::optional<std::string> PlanCache::find(const std::string& problem) const {
+    const auto found = entries_.find(problem);
+    if (found == entries_.end()) return std::nullopt;
+    return found->second.engine;
+}
+
+void PlanCache::add(const std::string& problem, const std::string& engine, double microseconds) {
+    for (const auto& [known, entry] : read()) entries_.try_emplace(known, entry); // another program's
+    entries_[problem] = {engine, microseconds};
+    if (file_.empty()) return;
+    try {
+        write();
+    } catch (const std::exception&) {
+        // A home that cannot be written costs time at the next start, nothing else.
+    }
+}
+
+void PlanCache::write() const {
+    std::filesystem::create_directories(file_.parent_path());
+    std::string text = fmt::format("{}\n", first_line);
+    for (const auto& [problem, entry] : entries_)
+        text += fmt::format("{}\t{}\t{:.1f}\n", problem, entry.engine, entry.microseconds);
+    write_file(file_, text);
+}
+
+std::filesystem::path PlanCache::folder() {
+    const auto variable = [](const char* name) {
+        const char* value = std::getenv(name);
+        return std::string(value ? value : "");
+    };
+    if (const std::string cache = variable("XDG_CACHE_HOME"); !cache.empty())
+        return std::filesystem::path(cache) / "scene";
+    if (const std::string home = variable("HOME"); !home.empty())
+        return std::filesystem::path(home) / ".cache" / "scene";
+    return {};
+}
+
+std::filesystem::path PlanCache::file_for(const std::string& device, const std::string& cudnn_version) {
+    const std::filesystem::path where = folder();
+    if (where.empty()) return {};
+    std::string name = device + "-cudnn-" + cudnn_version + ".plans";
+    for (char& letter : name)
+        if (!std::isalnum(static_cast<unsigned char>(letter)) && letter != '.') letter = '-';
+    return where / name;
+}
+
+} // namespace scene::cuda

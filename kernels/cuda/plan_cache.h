@@ -1,0 +1,39 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+
+namespace scene::cuda {
+
+/// Which engine was the quickest for which problem, on disk: one file per device and version of cuDNN. Text; a file
+/// that is damaged or of another format counts as empty. Programs may share it: the last writer's entries stay.
+class PlanCache {
+public:
+    /// `file` need not exist; an empty name keeps everything in memory.
+    explicit PlanCache(std::filesystem::path file);
+
+    /// ConvolutionPlan::engine of the problem (ConvolutionProblem::text), if it is known.
+    std::optional<std::string> find(const std::string& problem) const;
+    /// Remembers and writes the file. Where that fails, the entry is known to this process only.
+    void add(const std::string& problem, const std::string& engine, double microseconds);
+
+    /// $XDG_CACHE_HOME/scene, or ~/.cache/scene, or empty where there is no home.
+    static std::filesystem::path folder();
+    /// "NVIDIA-H100-80GB-HBM3-cudnn-9.19.0.plans" in the folder; empty where that is.
+    static std::filesystem::path file_for(const std::string& device, const std::string& cudnn_version);
+
+private:
+    struct Entry {
+        std::string engine;
+        double microseconds = 0;
+    };
+    std::map<std::string, Entry> read() const;
+    void write() const;
+
+    std::filesystem::path file_;
+    std::map<std::string, Entry> entries_;
+};
+
+} // namespace scene::cuda

@@ -1,0 +1,29 @@
+#include "kernels/cuda/trial_buffer.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "kernels/cuda/launch.h"
+#include "kernels/philox.h"
+
+namespace scene::cuda {
+
+TrialBuffer::TrialBuffer(size_t bytes) { SCENE_CUDA(cudaMalloc(&memory_, std::max<size_t>(bytes, 1))); }
+
+TrialBuffer::TrialBuffer(const Shape& shape, DType type)
+    : TrialBuffer(static_cast<size_t>(shape.elements()) * size_of(type)) {
+    constexpr size_t tile_elements = 1 << 18; // copied over and over
+    std::vector<float> floats(tile_elements);
+    for (size_t i = 0; i < tile_elements; ++i) floats[i] = 2 * uniform_of(random_word(1, 0, 0, i)) - 1;
+    const std::vector<_Float16> halves(floats.begin(), floats.end());
+    const void* tile = type == DType::F16 ? static_cast<const void*>(halves.data()) : floats.data();
+    const size_t tile_bytes = tile_elements * size_of(type);
+    const size_t bytes = static_cast<size_t>(shape.elements()) * size_of(type);
+    for (size_t at = 0; at < bytes; at += tile_bytes)
+        SCENE_CUDA(cudaMemcpy(static_cast<std::byte*>(memory_) + at, tile, std::min(tile_bytes, bytes - at),
+                              cudaMemcpyHostToDevice));
+}
+
+TrialBuffer::~TrialBuffer() { (void)cudaFree(memory_); }
+
+} // namespace scene::cuda

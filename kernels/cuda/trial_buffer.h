@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstddef>
+
+#include "kernels/tensor.h"
+
+namespace scene::cuda {
+
+/// Device memory of a measurement.
+class TrialBuffer {
+public:
+    /// Content unspecified.
+    explicit TrialBuffer(size_t bytes);
+    /// Filled with random numbers in [-1, 1): zeros draw less power and run quicker than data does.
+    TrialBuffer(const Shape& shape, DType type);
+    ~TrialBuffer();
+    TrialBuffer(const TrialBuffer&) = delete;
+    TrialBuffer& operator=(const TrialBuffer&) = delete;
+    void* get() const { return memory_; }
+
+private:
+    void* memory_ = nullptr;
+};
+
+} // namespace scene::cuda

@@ -1,0 +1,184 @@
+// CudaBackend as a whole on the emulator, against CpuBackend: training and inference steps of small networks, recorded
+// and replayed, in F32 and in F16 with loss scaling. Convolutions and matrix products are stand-ins for the libraries'.
+
+#include "kernels/cuda/cuda_backend.h"
+#include "tests/cuda_on_cpu/library_stand_ins.h"
+#include "tests/cuda_on_cpu/support.h"
+#include "tests/support/small_step.h"
+
+namespace scene::test {
+namespace {
+
+cuda::CudaBackend emulated_backend(DType activation) {
+    return {activation, convolutions_on_cpu(activation), products_on_cpu()};
+}
+
+struct Network {
+    const char* name;
+    StepConfig config;
+};
+
+std::vector<Network> networks() {
+    return {{"FCNN, multimodal", small_step(Architecture::Fcnn, false, true)},
+            {"SE-Trans, deltas", small_step(Architecture::SeTrans, true, false)}};
+}
+
+/// The first step runs op by op, the later ones replay its record. The learning rate is so small that the backends stay
+/// at the same parameters: Adam's first updates follow the signs of gradients, however small those are.
+TEST(CudaBackend, TrainingStepsInFloat) {
+    for (const auto& [name, config] : networks()) {
+        SCOPED_TRACE(name);
+        cuda::CudaBackend backend = emulated_backend(DType::F32);
+        SmallStep expected(cpu(), config, Mode::Training), actual(backend, config, Mode::Training);
+        const auto before = actual.all(Segment::Parameters);
+        for (SmallStep* step : {&expected, &actual}) step->set_control({.seed = 9, .learning_rate = 1e-7f});
+        for (int step = 0; step < 2; ++step) {
+            expected.run();
+            actual.run();
+            EXPECT_NEAR(actual.loss_sum(), expected.loss_sum(), 1e-4 * expected.loss_sum()) << "step " << step;
+            const GradientDistance distance =
+                gradient_distance(actual.all(Segment::Gradients), expected.all(Segment::Gradients), 1e-4);
+            EXPECT_LE(distance.largest, 1e-3) << distance.parameter << ", step " << step;
+        }
+        EXPECT_NE(actual.all(Segment::Parameters), before);
+        EXPECT_EQ(actual.control().step, 2u);
+        EXPECT_EQ(actual.control().loss_scale, 1.0f);
+    }
+}
+
+/// In half precision a share of some 2^-7 of the rectifiers and pooling windows, those with values within a few
+/// roundings of each other, decide otherwise, and a gradient moves by the root of that share.
+constexpr double half_gradient_distance = 0.15;
+
+TEST(CudaBackend, TrainingStepsInHalf) {
+    for (const auto& [name, config] : networks()) {
+        SCOPED_TRACE(name);
+        cuda::CudaBackend backend = emulated_backend(DType::F16);
+        SmallStep expected(cpu(), config, Mode::Training), actual(backend, config, Mode::Training);
+        actual.set_control({.seed = 9, .learning_rate = 1e-3f, .loss_scale = 1024});
+        for (int step = 0; step < 2; ++step) {
+            expected.run();
+            actual.run();
+            EXPECT_NEAR(actual.loss_sum(), expected.loss_sum(), 0.02 * expected.loss_sum()) << "step " << step;
+            if (step > 0) continue;
+            const GradientDistance distance =
+                gradient_distance(actual.all(Segment::Gradients), expected.all(Segment::Gradients), 1e-2, 1024);
+            EXPECT_LE(distance.largest, half_gradient_distance) << distance.parameter;
+        }
+        const StepControl control = actual.control();
+        EXPECT_EQ(control.step, 2u);
+        EXPECT_EQ(control.good_steps, 2u);
+        EXPECT_EQ(control.loss_scale, 1024.0f);
+        EXPECT_EQ(control.nonfinite, 0u);
+    }
+}
+
+/// At a scale that overflows, steps are skipped and the scale halves until one succeeds.
+TEST(CudaBackend, AnOverflowSkipsTheStep) {
+    const StepConfig config = small_step(Architecture::Fcnn, false, false);
+    cuda::CudaBackend backend = emulated_backend(DType::F16);
+    SmallStep step(backend, config, Mode::Training);
+    const float huge = std::ldexp(1.0f, 40);
+    step.set_control({.seed = 9, .learning_rate = 1e-3f, .loss_scale = huge, .good_steps = 7});
+    const auto before = step.all(Segment::Parameters);
+    step.run();
+    EXPECT_EQ(step.all(Segment::Parameters), before);
+    StepControl control = step.control();
+    EXPECT_EQ(control.step, 0u);
+    EXPECT_EQ(control.loss_scale, huge / 2);
+    EXPECT_EQ(control.nonfinite, 0u);
+    EXPECT_EQ(control.good_steps, 0u);
+    control.loss_scale = 256;
+    control.cursor = 0;
+    step.set_control(control);
+    step.run();
+    EXPECT_NE(step.all(Segment::Parameters), before);
+    EXPECT_EQ(step.control().step, 1u);
+    EXPECT_EQ(step.control().good_steps, 1u);
+}
+
+TEST(CudaBackend, Inference) {
+    for (const auto& [name, config] : networks()) {
+        SmallStep expected(cpu(), config, Mode::Inference);
+        for (int step = 0; step < 2; ++step) expected.run();
+        for (const DType activation : {DType::F32, DType::F16}) {
+            SCOPED_TRACE(std::string(name) + ", " + std::string(name_of(activation)));
+            cuda::CudaBackend backend = emulated_backend(activation);
+            SmallStep actual(backend, config, Mode::Inference);
+            for (int step = 0; step < 2; ++step) actual.run();
+            const Tolerance tolerance{.absolute = activation == DType::F32 ? 1e-5 : 1e-2};
+            const std::vector<float> got = actual.probabilities(), wanted = expected.probabilities();
+            EXPECT_TRUE(all_close(std::span<const float>(got), std::span<const float>(wanted), tolerance, name));
+        }
+    }
+}
+
+TEST(CudaBackend, LogMel) {
+    LogMelSpec spec;
+    spec.n_fft = spec.window = 256;
+    spec.hop = 128;
+    spec.samples = 1000;
+    spec.frames = 5;
+    spec.bands = 8;
+    const Guarded wave = uniform({2, spec.samples}, 4), expected({2, spec.frames, spec.bands});
+    cpu().log_mel(expected, wave, spec);
+    cuda::CudaBackend backend = emulated_backend(DType::F32);
+    const OnDevice d_wave(wave), out({2, spec.frames, spec.bands});
+    for (int run = 0; run < 2; ++run) backend.log_mel(out, d_wave, spec);
+    EXPECT_TRUE(close(out, expected, {.absolute = 1e-3}, "log-mel"));
+}
+
+TEST(CudaBackend, TooLittleMemorySaysHowMuchIsNeeded) {
+    cuda::CudaBackend backend = emulated_backend(DType::F32);
+    try {
+        backend.allocate(size_t{3} << 30);
+        FAIL() << "3 GiB were allocated";
+    } catch (const Error& error) {
+        EXPECT_NE(std::string(error.what()).find("3221225472 bytes"), std::string::npos) << error.what();
+        EXPECT_NE(std::string(error.what()).find("% of this one fits"), std::string::npos) << error.what();
+    }
+}
+
+/// What a graph cannot hold fails when it is recorded, not when it is replayed.
+TEST(CudaBackend, ARecordHoldsNoTransfersFromTheHost) {
+    cuda::CudaBackend backend = emulated_backend(DType::F32);
+    void* memory = backend.allocate(64);
+    const std::vector<char> host(64);
+    EXPECT_THROW(backend.record([&] { backend.upload(memory, host.data(), 64); }), Error);
+    const std::function<void()> replay = backend.record([&] { backend.fill_zero({memory, DType::F32, {16}}); });
+    std::vector<float> values(16, 1.0f);
+    backend.upload(memory, values.data(), 64);
+    replay();
+    backend.download(values.data(), memory, 64);
+    EXPECT_EQ(values, std::vector<float>(16, 0.0f));
+    backend.release(memory);
+}
+
+TEST(CudaAdam, LossScaleHalvesAndDoubles) {
+    const LossScaling scaling{.first = 8, .least = 1, .most = 16, .patience = 2};
+    const Guarded state = control_with({.loss_scale = 8});
+    const OnDevice d_state(state);
+    const auto both = [&](bool nonfinite) {
+        StepControl now = control_in(state);
+        now.nonfinite = nonfinite;
+        std::memcpy(static_cast<Tensor>(state).data, &now, sizeof now);
+        const OnDevice fresh(state);
+        cpu().adjust_loss_scale(state, scaling);
+        cuda::adjust_loss_scale(fresh, scaling, nullptr);
+        EXPECT_TRUE(fresh.host().same_bytes(state));
+        return control_in(state);
+    };
+    EXPECT_EQ(both(false).good_steps, 1u);
+    EXPECT_EQ(both(false).loss_scale, 16.0f);
+    EXPECT_EQ(both(false).good_steps, 1u);
+    EXPECT_EQ(both(false).loss_scale, 16.0f) << "the most";
+    for (const float scale : {8.0f, 4.0f, 2.0f, 1.0f}) {
+        const StepControl now = both(true);
+        EXPECT_EQ(now.loss_scale, scale);
+        EXPECT_EQ(now.nonfinite, 0u);
+    }
+    EXPECT_EQ(both(true).nonfinite, 1u) << "at the least scale the gradient is broken";
+}
+
+} // namespace
+} // namespace scene::test

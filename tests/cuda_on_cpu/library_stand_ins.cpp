@@ -1,0 +1,129 @@
+#include "tests/cuda_on_cpu/library_stand_ins.h"
+
+#include <vector>
+
+#include <cuda_runtime.h>
+
+#include "kernels/cuda/launch.h"
+
+namespace scene::test {
+namespace {
+
+/// oneDNN keeps no threads: kernels of the emulator run on the caller's alone.
+Backend& cpu_backend() {
+    static const std::unique_ptr<Backend> backend = make_cpu_backend(1);
+    return *backend;
+}
+
+/// A tensor of the device as floats of the host.
+struct Floats {
+    std::vector<float> values;
+    Shape shape;
+
+    Floats(const void* device, DType dtype, const Shape& of) : values(static_cast<size_t>(of.elements())), shape(of) {
+        for (size_t i = 0; i < values.size(); ++i)
+            values[i] = dtype == DType::F16 ? static_cast<float>(static_cast<const _Float16*>(device)[i])
+                                            : static_cast<const float*>(device)[i];
+    }
+    Tensor tensor() { return {values.data(), DType::F32, shape}; }
+    void store(void* device, DType dtype) const {
+        for (size_t i = 0; i < values.size(); ++i) {
+            if (dtype == DType::F16) {
+                static_cast<_Float16*>(device)[i] = static_cast<_Float16>(values[i]);
+            } else {
+                static_cast<float*>(device)[i] = values[i];
+            }
+        }
+        emulator::mark_written(device, values.size() * size_of(dtype));
+    }
+};
+
+cudaError_t in_device_memory(const void* memory, DType dtype, const Shape& shape) {
+    const auto bytes = static_cast<size_t>(shape.elements()) * size_of(dtype);
+    return emulator::check_range(memory, bytes) ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+class CpuConvolutions final : public cuda::Convolutions {
+public:
+    explicit CpuConvolutions(DType activation) : activation_(activation) {}
+
+    std::string version() const override { return "CPU"; }
+    /// Asked for and overwritten, so that a workspace which overlaps something is noticed.
+    size_t scratch_bytes(const Conv2dShape& shape, ConvPass) override {
+        return static_cast<size_t>(shape.in_channels) * 64;
+    }
+    void run(const Conv2dShape& shape, ConvPass pass, void* x, void* w, void* y, void* scratch, cudaStream_t) override {
+        SCENE_CUDA(emulator::enqueue([=, this] { return compute(shape, pass, x, w, y, scratch); }));
+    }
+
+private:
+    cudaError_t compute(const Conv2dShape& shape, ConvPass pass, void* x, void* w, void* y, void* scratch) {
+        const Shape workspace{static_cast<int64_t>(scratch_bytes(shape, pass))};
+        if (in_device_memory(scratch, DType::U8, workspace) != cudaSuccess) return cudaErrorInvalidValue;
+        for (const auto& [memory, extents] : {std::pair{x, shape.x()}, {w, shape.w()}, {y, shape.y()}})
+            if (in_device_memory(memory, activation_, extents) != cudaSuccess) return cudaErrorInvalidValue;
+        std::memset(scratch, 0xFF, workspace.elements());
+        Floats fx(x, activation_, shape.x()), fw(w, activation_, shape.w()), fy(y, activation_, shape.y());
+        std::vector<float> cpu_scratch(cpu_backend().conv2d_scratch_bytes(shape, pass) / sizeof(float) + 1);
+        const Tensor memory{cpu_scratch.data(), DType::U8, {static_cast<int64_t>(cpu_scratch.size() * sizeof(float))}};
+        switch (pass) {
+        case ConvPass::Forward:
+            cpu_backend().conv2d_forward(fy.tensor(), fx.tensor(), fw.tensor(), memory, shape, {});
+            fy.store(y, activation_);
+            break;
+        case ConvPass::DataGrad:
+            cpu_backend().conv2d_data_grad(fx.tensor(), fy.tensor(), fw.tensor(), memory, shape);
+            fx.store(x, activation_);
+            break;
+        case ConvPass::WeightGrad:
+            cpu_backend().conv2d_weight_grad(fw.tensor(), fy.tensor(), fx.tensor(), memory, shape, {}, {});
+            fw.store(w, activation_);
+            break;
+        }
+        return cudaSuccess;
+    }
+
+    DType activation_;
+};
+
+class CpuProducts final : public cuda::MatrixProducts {
+public:
+    std::string version() const override { return "CPU"; }
+    size_t scratch_bytes() const override { return 256; }
+    void multiply(const cuda::Product& product, void* to, const void* first, const void* second, void* scratch,
+                  cudaStream_t) override {
+        SCENE_CUDA(emulator::enqueue([=] {
+            const auto [rows, columns, terms, transpose_a, transpose_b, accumulate, type] = product;
+            SCENE_CHECK(type == DType::F32, "the encoder is F32");
+            auto* c = static_cast<float*>(to);
+            const auto *a = static_cast<const float*>(first), *b = static_cast<const float*>(second);
+            if (in_device_memory(c, DType::F32, {rows, columns}) != cudaSuccess ||
+                in_device_memory(a, DType::F32, {rows, terms}) != cudaSuccess ||
+                in_device_memory(b, DType::F32, {terms, columns}) != cudaSuccess ||
+                in_device_memory(scratch, DType::U8, {256}) != cudaSuccess)
+                return cudaErrorInvalidValue;
+            std::memset(scratch, 0xFF, 256);
+            for (int64_t i = 0; i < rows; ++i) {
+                for (int64_t j = 0; j < columns; ++j) {
+                    double sum = accumulate ? c[i * columns + j] : 0;
+                    for (int64_t k = 0; k < terms; ++k)
+                        sum += static_cast<double>(a[transpose_a ? k * rows + i : i * terms + k]) *
+                               static_cast<double>(b[transpose_b ? j * terms + k : k * columns + j]);
+                    c[i * columns + j] = static_cast<float>(sum);
+                }
+            }
+            emulator::mark_written(c, static_cast<size_t>(rows * columns) * sizeof(float));
+            return cudaSuccess;
+        }));
+    }
+};
+
+} // namespace
+
+std::unique_ptr<cuda::Convolutions> convolutions_on_cpu(DType activation) {
+    return std::make_unique<CpuConvolutions>(activation);
+}
+
+std::unique_ptr<cuda::MatrixProducts> products_on_cpu() { return std::make_unique<CpuProducts>(); }
+
+} // namespace scene::test

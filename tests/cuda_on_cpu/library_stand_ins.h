@@ -1,0 +1,14 @@
+#pragma once
+
+#include <memory>
+
+#include "kernels/cuda/libraries.h"
+
+namespace scene::test {
+
+/// In the place of cuDNN and cuBLASLt: CpuBackend's convolutions and matrix products on the emulated device's memory,
+/// in order with the kernels. Halves are widened before and rounded once after.
+std::unique_ptr<cuda::Convolutions> convolutions_on_cpu(DType activation);
+std::unique_ptr<cuda::MatrixProducts> products_on_cpu();
+
+} // namespace scene::test

@@ -1,0 +1,19 @@
+# The tests that need a GPU: the kernels' own of tests/cuda_on_cpu, compiled for the device, and those of tests/gpu. They
+# are built wherever CUDA is, so that they stay buildable, and run by `make gpu-check`.
+
+gpu_tests_of_kernels := $(filter-out %/emulator_test.cpp %/access_checker_test.cpp %/backend_test.cpp,\
+                        $(wildcard tests/cuda_on_cpu/*_test.cpp))
+gpu_test_sources := $(gpu_tests_of_kernels) $(wildcard tests/gpu/*.cpp)
+gpu_test_objects := $(gpu_test_sources:%.cpp=$(BUILD)/gpu/%.o)
+GPU_TESTS := $(if $(filter 1,$(CUDA)),$(BUILD)/tests/gpu_tests)
+
+$(BUILD)/gpu/%.o: %.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(FLAGS) -O0 $(CXXFLAGS) -isystem $(CUDA_HOME)/include -DSCENE_ON_GPU -include tests/gpu/no_emulator.h -c $< -o $@
+
+$(BUILD)/tests/gpu_tests: $(gpu_test_objects) $(BUILD)/libmodel.a $(CUDA_ARCHIVE) $(BUILD)/libkernels.a
+	@mkdir -p $(@D)
+	$(CXX) $(FLAGS) $(CXXFLAGS) $^ $(LIBS) -lgtest -o $@
+
+.PHONY: gpu-tests
+gpu-tests: $(GPU_TESTS)

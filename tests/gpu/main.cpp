@@ -1,0 +1,17 @@
+// The tests of the kernels and the backend on a real GPU. Where none can be used, the program says why and fails: it is
+// run by `make gpu-check`, not by `make test`.
+
+#include <cstdio>
+
+#include <gtest/gtest.h>
+
+#include "kernels/cuda/cuda_device.h"
+
+int main(int argc, char** argv) {
+    testing::InitGoogleTest(&argc, argv);
+    if (const std::string obstacle = scene::cuda_obstacle(); !obstacle.empty()) {
+        std::fprintf(stderr, "gpu_tests: %s\n", obstacle.c_str());
+        return 1;
+    }
+    return RUN_ALL_TESTS();
+}

@@ -1,0 +1,145 @@
+// Whole steps on the GPU against the CPU, in every precision.
+
+#include "kernels/cuda/cuda_device.h"
+#include "tests/support/small_step.h"
+#include "tests/support/tensors.h"
+
+namespace scene::test {
+namespace {
+
+struct Case {
+    const char* name;
+    Precision precision;
+    double loss, gradient; ///< relative differences allowed in the first step
+};
+
+// The loss has the error of 24, 11 and 11 bits of mantissa through about thirty layers. With 11 bits a share of the
+// rectifiers and pooling windows decides otherwise, and a gradient moves by the root of that share.
+constexpr Case cases[] = {{"fp32", Precision::Fp32, 1e-4, 1e-3},
+                          {"tf32", Precision::Tf32, 1e-2, 0.15},
+                          {"fp16", Precision::Fp16, 1e-2, 0.15}};
+
+/// Wide enough that every convolution but the first is cuDNN's, on channels that fill whole packs.
+StepConfig config_of(Architecture architecture) {
+    StepConfig config = small_step(architecture, false, true);
+    config.model.width = 0.25;
+    config.model.frames = 100;
+    config.model.bands = 64;
+    return config;
+}
+
+std::unique_ptr<Backend> gpu(Precision precision) { return make_cuda_backend({precision, true}); }
+
+StepControl control_for(Precision precision) {
+    return {.seed = 9, .learning_rate = 1e-3f, .loss_scale = precision == Precision::Fp16 ? 1024.0f : 1.0f};
+}
+
+TEST(GpuStep, LossAndGradientsOfTheFirstStep) {
+    for (const Architecture architecture : {Architecture::Fcnn, Architecture::SeTrans}) {
+        SmallStep expected(cpu(), config_of(architecture), Mode::Training);
+        expected.run();
+        for (const Case& c : cases) {
+            SCOPED_TRACE(c.name);
+            const std::unique_ptr<Backend> backend = gpu(c.precision);
+            SmallStep actual(*backend, config_of(architecture), Mode::Training);
+            const StepControl control = control_for(c.precision);
+            actual.set_control(control);
+            actual.run();
+            EXPECT_NEAR(actual.loss_sum(), expected.loss_sum(), c.loss * expected.loss_sum());
+            const GradientDistance distance =
+                gradient_distance(actual.all(Segment::Gradients), expected.all(Segment::Gradients), 1e-2,
+                                  static_cast<double>(control.loss_scale));
+            EXPECT_LE(distance.largest, c.gradient) << distance.parameter;
+        }
+    }
+}
+
+/// The losses of steps apart drift, since Adam's first steps depend on the signs of gradients; what must agree is how
+/// training goes.
+TEST(GpuStep, FiftyStepsLearnAsOnTheCpu) {
+    const StepConfig config = config_of(Architecture::Fcnn);
+    const auto mean_loss = [&](Backend& backend, Precision precision, int from, int to) {
+        SmallStep step(backend, config, Mode::Training);
+        step.set_control(control_for(precision));
+        double before = 0;
+        for (int i = 0; i < to; ++i) {
+            if (i == from) before = step.loss_sum();
+            if (i % 2 == 0) step.rewind();
+            step.run();
+        }
+        return (step.loss_sum() - before) / static_cast<double>((to - from) * config.batch);
+    };
+    const double first = mean_loss(cpu(), Precision::Fp32, 0, 5), last = mean_loss(cpu(), Precision::Fp32, 40, 50);
+    EXPECT_LT(last, 0.8 * first) << "the CPU learns";
+    for (const Case& c : cases) {
+        const std::unique_ptr<Backend> backend = gpu(c.precision);
+        EXPECT_NEAR(mean_loss(*backend, c.precision, 0, 5), first, 0.1 * first) << c.name;
+        EXPECT_NEAR(mean_loss(*backend, c.precision, 40, 50), last, 0.25 * first) << c.name;
+    }
+}
+
+TEST(GpuStep, TheSameBitsTwice) {
+    for (const Case& c : cases) {
+        const auto parameters = [&] {
+            const std::unique_ptr<Backend> backend = gpu(c.precision);
+            SmallStep step(*backend, config_of(Architecture::Fcnn), Mode::Training);
+            step.set_control(control_for(c.precision));
+            for (int i = 0; i < 2; ++i) step.run();
+            return step.all(Segment::Parameters);
+        };
+        EXPECT_EQ(parameters(), parameters()) << c.name;
+    }
+}
+
+TEST(GpuStep, Inference) {
+    SmallStep expected(cpu(), config_of(Architecture::Fcnn), Mode::Inference);
+    for (int i = 0; i < 2; ++i) expected.run();
+    for (const Case& c : cases) {
+        const std::unique_ptr<Backend> backend = gpu(c.precision);
+        SmallStep actual(*backend, config_of(Architecture::Fcnn), Mode::Inference);
+        for (int i = 0; i < 2; ++i) actual.run();
+        const std::vector<float> got = actual.probabilities(), wanted = expected.probabilities();
+        const Tolerance tolerance{.absolute = c.precision == Precision::Fp32 ? 1e-4 : 1e-2};
+        EXPECT_TRUE(all_close(std::span<const float>(got), std::span<const float>(wanted), tolerance, c.name));
+    }
+}
+
+/// Linear layers and convolutions, which have libraries behind them, alone.
+TEST(GpuOps, MatrixProducts) {
+    const std::unique_ptr<Backend> backend = gpu(Precision::Fp32);
+    const int64_t rows = 13, in = 24, out = 10;
+    const Guarded x = uniform({rows, in}, 1), w = uniform({out, in}, 2), bias = uniform({out}, 3),
+                  dy = uniform({rows, out}, 4);
+    const auto run = [&](Backend& on) {
+        std::vector<std::pair<void*, size_t>> held;
+        const auto device = [&](const Guarded& host) {
+            const Tensor view = host;
+            held.emplace_back(on.allocate(view.bytes()), view.bytes());
+            on.upload(held.back().first, view.data, view.bytes());
+            return Tensor{held.back().first, view.dtype, view.shape};
+        };
+        const auto host = [&](Tensor tensor) {
+            Guarded back(tensor.shape);
+            on.download(static_cast<Tensor>(back).data, tensor.data, tensor.bytes());
+            return back;
+        };
+        const Tensor dx_in = device(x), dw_in = device(w), db_in = device(bias), ddy = device(dy);
+        const Tensor y = device(Guarded({rows, out})), dx = device(Guarded({rows, in})),
+                     dw = device(Guarded({out, in}));
+        const Tensor dbias = device(Guarded({out})), control = device(control_with({}));
+        on.linear_forward(y, dx_in, dw_in, db_in, Activation::Relu, {}, control);
+        on.linear_data_grad(dx, ddy, dw_in, false);
+        on.linear_data_grad(dx, ddy, dw_in, true);
+        on.linear_weight_grad(dw, dbias, ddy, dx_in);
+        std::vector<Guarded> results;
+        for (const Tensor& tensor : {y, dx, dw, dbias}) results.push_back(host(tensor));
+        for (const auto& [memory, bytes] : held) on.release(memory);
+        return results;
+    };
+    const std::vector<Guarded> actual = run(*backend), expected = run(cpu());
+    for (size_t i = 0; i < expected.size(); ++i)
+        EXPECT_TRUE(all_close(actual[i].floats(), expected[i].floats(), roundings(40), "result " + std::to_string(i)));
+}
+
+} // namespace
+} // namespace scene::test

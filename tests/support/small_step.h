@@ -1,0 +1,141 @@
+#pragma once
+
+// A small network's step on some backend, with inputs that depend on nothing but their place, for comparing backends.
+
+#include <cmath>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "kernels/philox.h"
+#include "model/executor.h"
+#include "model/initialize.h"
+#include "model/step.h"
+
+namespace scene::test {
+
+inline StepConfig small_step(Architecture architecture, bool deltas, bool multimodal) {
+    StepConfig config;
+    config.model.architecture = architecture;
+    config.model.width = 0.06;
+    config.model.frames = 33;
+    config.model.bands = 17;
+    config.model.cities = 3;
+    config.model.deltas = deltas;
+    config.model.multimodal = multimodal;
+    config.batch = 3;
+    config.rows = 7;
+    config.label_smoothing = 0.1f;
+    return config;
+}
+
+class SmallStep {
+public:
+    SmallStep(Backend& backend, const StepConfig& config, Mode mode)
+        : config_(config),
+          program_(mode == Mode::Training ? emit_training_step(backend, variables_, config, config.batch)
+                                          : emit_inference_step(backend, variables_, config, config.batch)),
+          executor_(backend, variables_, {&program_}) {
+        const ModelConfig& model = config.model;
+        features_ = draws(config.rows * model.frames * model.bands, 1);
+        for (float& value : features_) value = 20 * value - 40;
+        executor_.bind_external("features", features_.data(), features_.size() * sizeof(float));
+        initialize_parameters(executor_, 5);
+        std::vector<int32_t> order;
+        for (int64_t i = 0; i < config.rows + config.batch; ++i) order.push_back(static_cast<int32_t>(i * 3 % 7));
+        upload("order", order);
+        std::vector<float> target(static_cast<size_t>(config.rows * model.classes), 0.0f);
+        for (int64_t row = 0; row < config.rows; ++row)
+            target[static_cast<size_t>(row * model.classes + row % model.classes)] = 1;
+        upload("target", target);
+        upload("weight", std::vector<float>(static_cast<size_t>(config.rows), 1.0f));
+        if (model.multimodal) {
+            upload("city", std::vector<int32_t>{0, -1, 1, 2, 0, 1, -1});
+            upload("time", draws(config.rows * time_inputs, 2));
+        }
+        set_control({.seed = 9, .learning_rate = 1e-3f});
+        executor_.setup(program_);
+    }
+
+    void run() { executor_.run(program_); }
+    /// The order starts again.
+    void rewind() {
+        StepControl now = control();
+        now.cursor = 0;
+        set_control(now);
+    }
+    void set_control(const StepControl& control) {
+        executor_.upload(Segment::State, "control", &control, sizeof control);
+    }
+    StepControl control() const {
+        StepControl out;
+        executor_.download(Segment::State, "control", &out, sizeof out);
+        return out;
+    }
+    double loss_sum() const {
+        double out = 0;
+        executor_.download(Segment::State, "loss_sum", &out, sizeof out);
+        return out;
+    }
+    std::vector<float> values(Segment segment, const std::string& name) const {
+        const Tensor tensor = executor_.tensor(segment, name);
+        std::vector<float> out(static_cast<size_t>(tensor.elements()));
+        executor_.download(segment, name, out.data(), out.size() * sizeof(float));
+        return out;
+    }
+    std::map<std::string, std::vector<float>> all(Segment segment) const {
+        std::map<std::string, std::vector<float>> out;
+        for (const Variable* variable : variables_.all(segment)) out[variable->name] = values(segment, variable->name);
+        return out;
+    }
+    std::vector<float> probabilities() const { return values(Segment::State, "probabilities"); }
+
+private:
+    static std::vector<float> draws(int64_t count, uint32_t stream) {
+        std::vector<float> out(static_cast<size_t>(count));
+        for (size_t i = 0; i < out.size(); ++i) out[i] = 2 * uniform_of(random_word(3, stream, 0, i)) - 1;
+        return out;
+    }
+    template <typename T> void upload(const char* name, const std::vector<T>& values) {
+        executor_.upload(Segment::State, name, values.data(), values.size() * sizeof(T));
+    }
+
+    StepConfig config_;
+    Variables variables_;
+    Program program_;
+    Executor executor_;
+    std::vector<float> features_;
+};
+
+/// The distance of two gradients over the length of the expected one; of all parameters whose gradient is at least
+/// `least` of the longest, the largest.
+struct GradientDistance {
+    double largest = 0;
+    std::string parameter;
+};
+
+inline GradientDistance gradient_distance(const std::map<std::string, std::vector<float>>& actual,
+                                          const std::map<std::string, std::vector<float>>& expected, double least,
+                                          double scale = 1) {
+    const auto length = [](const std::vector<float>& values) {
+        double sum = 0;
+        for (const float value : values) sum += static_cast<double>(value) * value;
+        return std::sqrt(sum);
+    };
+    double longest = 0;
+    for (const auto& [name, values] : expected) longest = std::max(longest, length(values));
+    GradientDistance out;
+    for (const auto& [name, values] : expected) {
+        if (length(values) < least * longest) continue;
+        double sum = 0;
+        for (size_t i = 0; i < values.size(); ++i) {
+            const double difference = actual.at(name)[i] / scale - values[i];
+            sum += difference * difference;
+        }
+        const double distance = std::sqrt(sum) / length(values);
+        if (!(distance <= out.largest)) out = {distance, name}; // a NaN counts as the largest
+    }
+    return out;
+}
+
+} // namespace scene::test
