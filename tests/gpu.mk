@@ -15,5 +15,19 @@ $(BUILD)/tests/gpu_tests: $(gpu_test_objects) $(BUILD)/libmodel.a $(CUDA_ARCHIVE
 	@mkdir -p $(@D)
 	$(CXX) $(FLAGS) $(CXXFLAGS) $^ $(LIBS) -lgtest -o $@
 
-.PHONY: gpu-tests
+.PHONY: gpu-tests gpu-check profile bundle
 gpu-tests: $(GPU_TESTS)
+
+gpu-check: $(BUILD)/scene $(GPU_TESTS)
+	@SCENE=$(BUILD)/scene GPU_TESTS=$(GPU_TESTS) tools/gpu_check.sh $(REPORT)
+
+profile: $(BUILD)/scene
+	@SCENE=$(BUILD)/scene tools/profile.sh $(BENCHMARK)
+
+# For processors other than this one's, so built apart.
+bundle:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/portable ARCH=x86-64-v3 -j$(JOBS) bundle-programs
+	@tools/bundle.sh $(BUILD)/bundle $(BUILD)/portable/scene $(BUILD)/portable/tests/gpu_tests
+
+.PHONY: bundle-programs
+bundle-programs: $(BUILD)/scene $(GPU_TESTS)

@@ -12,6 +12,11 @@ cd "$(dirname "$0")/.."
 scene=${SCENE:-build/scene} tests=${GPU_TESTS:-build/tests/gpu_tests} python=${PYTHON:-python3}
 limit=${SECONDS_FOR_TESTS:-240}
 if [ -d lib ]; then export LD_LIBRARY_PATH="$PWD/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"; fi
+# Where cuDNN and cuBLASLt are not installed for everyone, those that PyTorch brings.
+for folder in $("$python" -c 'import glob, site; print(*(d for s in site.getsitepackages() for d in glob.glob(s + "/nvidia/*/lib")))' \
+    2> /dev/null); do
+    export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder"
+done
 command -v "$python" > /dev/null || { echo "gpu_check: $python is needed to write the report" >&2; exit 1; }
 [ -x "$scene" ] || { echo "gpu_check: there is no $scene; run make, or set SCENE" >&2; exit 1; }
 work=$(mktemp -d)

@@ -92,14 +92,18 @@ ConvolutionPlan CudnnConvolutions::choose(const ConvolutionProblem& problem) {
     const TrialBuffer x(problem.shape.x(), problem.type), w(problem.shape.w(), problem.type);
     const TrialBuffer y(problem.shape.y(), problem.type);
     check_cudnn(cudnn().set_stream(target_.handle(), nullptr), "choosing a stream");
-    size_t best = 0;
+    std::optional<size_t> best;
     double best_time = 0;
+    std::string failure;
     for (size_t i = 0; i < candidates.size(); ++i) {
-        const double time = time_plan(candidates[i], target_, x.get(), w.get(), y.get());
-        if (i == 0 || time < best_time) best = i, best_time = time;
+        try {
+            const double time = time_plan(candidates[i], target_, x.get(), w.get(), y.get());
+            if (!best || time < best_time) best = i, best_time = time;
+        } catch (const Error& error) { failure = error.what(); } // a plan that does not run is no candidate
     }
-    cache_.add(problem.text(), candidates[best].engine, best_time);
-    return std::move(candidates[best]);
+    if (!best) fail("no plan runs for {}; the last one: {}", problem.text(), failure);
+    cache_.add(problem.text(), candidates[*best].engine, best_time);
+    return std::move(candidates[*best]);
 }
 
 } // namespace scene::cuda
