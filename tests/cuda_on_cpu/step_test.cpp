@@ -60,6 +60,16 @@ TEST(CudaBatch, AdvanceMovesCursorAndStep) {
     EXPECT_EQ(after.cursor, 69u);
 }
 
+TEST(CudaBatch, AdvanceDoesNotCountASkippedStep) {
+    const Guarded host = control_with({.step = 4, .cursor = 5, .nonfinite = 1});
+    const OnDevice state(host);
+    cuda::advance(state, 64, 1, nullptr);
+    cpu().advance(host, 64, 1);
+    EXPECT_TRUE(state.host().same_bytes(host));
+    EXPECT_EQ(control_in(host).step, 4u);
+    EXPECT_EQ(control_in(host).cursor, 69u);
+}
+
 TEST(CudaBatch, FillZero) {
     const OnDevice x(uniform({3, 5}, 1));
     cuda::fill_zero(x, nullptr);
@@ -171,6 +181,10 @@ TEST(CudaConvert, BetweenFloatsAndHalves) {
     cuda::convert(halves, floats, nullptr);
     cuda::convert(back, halves, nullptr);
     EXPECT_TRUE(back.host().same_bytes(stored_as(DType::F16, x)));
+    const Guarded cpu_halves({5, 13}, DType::F16), cpu_back({5, 13});
+    cpu().convert(cpu_halves, x);
+    cpu().convert(cpu_back, cpu_halves);
+    EXPECT_TRUE(cpu_back.same_bytes(back.host()));
 }
 
 TEST(CudaConvert, FoldConvolutionWeights) {
