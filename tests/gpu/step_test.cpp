@@ -10,14 +10,11 @@ namespace {
 struct Case {
     const char* name;
     Precision precision;
-    double loss, gradient; ///< relative differences allowed in the first step
+    double loss; ///< relative difference allowed in the first step
 };
 
-// The loss has the error of 24, 11 and 11 bits of mantissa through about thirty layers. With 11 bits a share of the
-// rectifiers and pooling windows decides otherwise, and a gradient moves by the root of that share.
-constexpr Case cases[] = {{"fp32", Precision::Fp32, 1e-4, 1e-3},
-                          {"tf32", Precision::Tf32, 1e-2, 0.15},
-                          {"fp16", Precision::Fp16, 1e-2, 0.15}};
+constexpr Case cases[] = {
+    {"fp32", Precision::Fp32, 1e-4}, {"tf32", Precision::Tf32, 1e-2}, {"fp16", Precision::Fp16, 1e-2}};
 
 /// Wide enough that every convolution but the first is cuDNN's, on channels that fill whole packs.
 StepConfig config_of(Architecture architecture) {
@@ -38,6 +35,13 @@ TEST(GpuStep, LossAndGradientsOfTheFirstStep) {
     for (const Architecture architecture : {Architecture::Fcnn, Architecture::SeTrans}) {
         SmallStep expected(cpu(), config_of(architecture), Mode::Training);
         expected.run();
+        // TF32 and half have the same mantissa. Rounding the parameters alone to it shows how far it moves the gradient
+        // of this network; a step rounds some five times as often.
+        SmallStep rounded(cpu(), config_of(architecture), Mode::Training);
+        rounded.round_parameters();
+        rounded.run();
+        const double naive =
+            gradient_distance(rounded.all(Segment::Gradients), expected.all(Segment::Gradients), 1e-2).whole;
         for (const Case& c : cases) {
             SCOPED_TRACE(c.name);
             const std::unique_ptr<Backend> backend = gpu(c.precision);
@@ -49,7 +53,7 @@ TEST(GpuStep, LossAndGradientsOfTheFirstStep) {
             const GradientDistance distance =
                 gradient_distance(actual.all(Segment::Gradients), expected.all(Segment::Gradients), 1e-2,
                                   static_cast<double>(control.loss_scale));
-            EXPECT_LE(distance.largest, c.gradient) << distance.parameter;
+            EXPECT_LE(distance.whole, c.precision == Precision::Fp32 ? 1e-3 : std::min(5 * naive, 0.3));
         }
     }
 }

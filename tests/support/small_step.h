@@ -88,6 +88,14 @@ public:
         for (const Variable* variable : variables_.all(segment)) out[variable->name] = values(segment, variable->name);
         return out;
     }
+    /// Every parameter as half precision stores it.
+    void round_parameters() {
+        for (auto& [name, values] : all(Segment::Parameters)) {
+            std::vector<float> rounded;
+            for (const float value : values) rounded.push_back(static_cast<float>(static_cast<_Float16>(value)));
+            executor_.upload(Segment::Parameters, name, rounded.data(), rounded.size() * sizeof(float));
+        }
+    }
     std::vector<float> probabilities() const { return values(Segment::State, "probabilities"); }
 
 private:
@@ -107,13 +115,15 @@ private:
     std::vector<float> features_;
 };
 
-/// The distance of two gradients over the length of the expected one; of all parameters whose gradient is at least
-/// `least` of the longest, the largest.
+/// Distances of two gradients over the length of the expected one.
 struct GradientDistance {
-    double largest = 0;
-    std::string parameter;
+    double whole = 0;      ///< of all parameters as one vector
+    double largest = 0;    ///< of a parameter's, the largest
+    std::string parameter; ///< whose that is
 };
 
+/// Parameters whose expected gradient is shorter than `least` of the longest are not looked at one by one. `actual` is
+/// divided by `scale`.
 inline GradientDistance gradient_distance(const std::map<std::string, std::vector<float>>& actual,
                                           const std::map<std::string, std::vector<float>>& expected, double least,
                                           double scale = 1) {
@@ -125,16 +135,20 @@ inline GradientDistance gradient_distance(const std::map<std::string, std::vecto
     double longest = 0;
     for (const auto& [name, values] : expected) longest = std::max(longest, length(values));
     GradientDistance out;
+    double all_differences = 0, all_lengths = 0;
     for (const auto& [name, values] : expected) {
-        if (length(values) < least * longest) continue;
         double sum = 0;
         for (size_t i = 0; i < values.size(); ++i) {
             const double difference = actual.at(name)[i] / scale - values[i];
             sum += difference * difference;
         }
+        all_differences += sum;
+        all_lengths += length(values) * length(values);
+        if (length(values) < least * longest) continue;
         const double distance = std::sqrt(sum) / length(values);
-        if (!(distance <= out.largest)) out = {distance, name}; // a NaN counts as the largest
+        if (!(distance <= out.largest)) out.largest = distance, out.parameter = name; // a NaN counts as the largest
     }
+    out.whole = std::sqrt(all_differences / all_lengths);
     return out;
 }
 
