@@ -119,7 +119,7 @@ include tests/cuda_on_cpu.mk
 include tests/gpu.mk
 
 .PHONY: programs
-programs: $(CUDA_OBJECTS) $(EMULATED) $(GPU_TESTS)
+programs: $(CUDA_OBJECTS) $(EMULATED)
 programs: $(BUILD)/scene $(TESTED:%=$(BUILD)/tests/%_tests) $(FUZZERS)
 
 test: dependencies
