@@ -126,8 +126,9 @@ test: dependencies
 	@$(MAKE) --no-print-directory -j$(JOBS) programs
 	@tests/run_tests.sh $(FUZZERS) $(TESTED:%=$(BUILD)/tests/%_tests) $(EMULATED)
 
+# Without a GPU the demo does not wait for kernels that it could not run.
 demo: dependencies
-	@$(MAKE) --no-print-directory -j$(JOBS) $(BUILD)/scene
+	@$(MAKE) --no-print-directory -j$(JOBS) $(if $(wildcard /dev/nvidiactl),,CUDA=0) $(BUILD)/scene
 	@SCENE=$(BUILD)/scene DEMO_DIR=$(or $(DEMO_DIR),$(BUILD)/demo) tools/demo.sh
 
 format:

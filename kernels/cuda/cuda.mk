@@ -26,9 +26,15 @@ $(BUILD)/kernels/cuda/%.cu.o: kernels/cuda/%.cu
 	@mkdir -p $(@D)
 	$(NVCC) $(NVCCFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
 
-$(CUDA_ARCHIVE): $(cuda_members)
+# Made anew, and so newer than the archive, whenever CUDA is not what it was in the build before.
+$(BUILD)/cuda-is-$(CUDA):
+	@mkdir -p $(@D)
+	@rm -f $(BUILD)/cuda-is-*
+	@touch $@
+
+$(CUDA_ARCHIVE): $(cuda_members) $(BUILD)/cuda-is-$(CUDA)
 	@rm -f $@
-	ar rcs $@ $^
+	ar rcs $@ $(cuda_members)
 
 .PHONY: cuda-objects
 cuda-objects: $(CUDA_OBJECTS)
