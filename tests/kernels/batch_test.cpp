@@ -83,7 +83,7 @@ TEST(Batches, WrongOperandsAreRefused) {
 
 TEST(Advance, MovesCursorAndStepOnly) {
     const Guarded control = control_with(
-        {.seed = 9, .step = 4, .cursor = 64, .learning_rate = 0.5f, .loss_scale = 2, .nonfinite = 1, .good_steps = 3});
+        {.seed = 9, .step = 4, .cursor = 64, .learning_rate = 0.5f, .loss_scale = 2, .nonfinite = 0, .good_steps = 3});
     cpu().advance(control, 16, 1);
     cpu().advance(control, 16, 0);
     const StepControl after = control_in(control);
@@ -92,8 +92,17 @@ TEST(Advance, MovesCursorAndStepOnly) {
     EXPECT_EQ(after.seed, 9u);
     EXPECT_EQ(after.learning_rate, 0.5f);
     EXPECT_EQ(after.loss_scale, 2.0f);
-    EXPECT_EQ(after.nonfinite, 1u);
+    EXPECT_EQ(after.nonfinite, 0u);
     EXPECT_EQ(after.good_steps, 3u);
+}
+
+TEST(Advance, ASkippedStepMovesTheCursorAlone) {
+    const Guarded control = control_with({.step = 4, .cursor = 64, .nonfinite = 1});
+    cpu().advance(control, 16, 1);
+    const StepControl after = control_in(control);
+    EXPECT_EQ(after.cursor, 80u);
+    EXPECT_EQ(after.step, 4u);
+    EXPECT_EQ(after.nonfinite, 1u);
 }
 
 TEST(FillZero, ClearsEveryTypeAndNothingBeside) {
