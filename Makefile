@@ -19,8 +19,8 @@ endif
 OPTIMIZE_kernels := -O3
 OPTIMIZE_model   := -O2
 OPTIMIZE_data    := -O3
-OPTIMIZE_train   := -O2
-OPTIMIZE_tools   := -O2
+OPTIMIZE_train   := -O1
+OPTIMIZE_tools   := -O1
 OPTIMIZE_tests   := -O1
 
 # From the top down: an include, and a link, only ever goes to the right.
@@ -96,6 +96,7 @@ $(BUILD)/%.o: %.cpp
 
 # CLI11 takes long to compile and runs once.
 $(BUILD)/tools/command_line.o: OPTIMIZE_tools := -O0
+$(BUILD)/tools/calibration.o: OPTIMIZE_tools := -O2
 # `scene info` tells how it was built.
 $(BUILD)/tools/info.o: FLAGS += -DSCENE_BUILD_FLAGS='"-march=$(ARCH) -O3 $(CXXFLAGS)"'
 

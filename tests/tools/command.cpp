@@ -12,21 +12,16 @@
 extern char** environ;
 
 namespace scene::test {
-namespace {
 
-namespace fs = std::filesystem;
-
-/// SCENE_BINARY, or build/scene where this program is build/tests/tools.
-fs::path binary() {
+std::filesystem::path scene_binary() {
     if (const char* given = std::getenv("SCENE_BINARY")) return given;
-    return fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "scene";
+    return std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "scene";
 }
-
-} // namespace
 
 Command::Command(const std::vector<std::string>& arguments, const std::string& input) {
     write_text(folder_ / "in", input);
-    const std::string program = binary().string(), in = folder_ / "in", out = folder_ / "out", err = folder_ / "err";
+    const std::string program = scene_binary().string(), in = folder_ / "in", out = folder_ / "out",
+                      err = folder_ / "err";
     std::vector<std::string> words = {program};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;

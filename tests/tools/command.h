@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 // Runs the `scene` binary as a user does.
 
 #include <string>
@@ -11,6 +12,9 @@
 #include "tests/support/temporary_folder.h"
 
 namespace scene::test {
+
+/// The program under test: SCENE_BINARY, or build/scene where this program is build/tests/tools_tests.
+std::filesystem::path scene_binary();
 
 struct Outcome {
     int status = -1; ///< exit status; 128 + signal if a signal ended it

@@ -1,0 +1,30 @@
+// make demo's script, with so few clips that it takes seconds: that it still reads what the commands print.
+
+#include <cstdlib>
+#include <regex>
+
+#include <fmt/core.h>
+
+#include "tests/tools/small_run.h"
+
+namespace scene::test {
+namespace {
+
+TEST(Demo, EndsWithTheThreeScores) {
+    const TemporaryFolder folder;
+    const std::string command = fmt::format("SCENE={} DEMO_DIR={} CLIPS=120 LABELLED=0.5 SECONDS_PER_CLIP=1 "
+                                            "bash tools/demo.sh > {} 2> {}",
+                                            scene_binary().string(), (folder / "demo").string(),
+                                            (folder / "out").string(), (folder / "err").string());
+    ASSERT_EQ(std::system(command.c_str()), 0) << read_text(folder / "err");
+    const std::string out = read_text(folder / "out");
+    const std::regex end("untrained network +0\\.\\d{3}\n"
+                         "labelled clips alone \\(stage 1\\) +0\\.\\d{3}\n"
+                         "with pseudo labels \\(stage 2\\) +0\\.\\d{3}\n"
+                         "report: .*\n"
+                         "test balanced accuracy 0\\.\\d{3}\n$");
+    EXPECT_TRUE(std::regex_search(out, end)) << out;
+}
+
+} // namespace
+} // namespace scene::test
