@@ -43,16 +43,16 @@ JsonValue to_json(const RunResult& result) {
         .set("was_complete", result.was_complete);
 }
 
-void print(const RunResult& result, const Split& split, const std::string& run) {
+void print(const RunResult& result, const Split& split, const std::string& run, int64_t stages) {
     if (result.was_complete) fmt::print("{} was complete already\n", run);
     fmt::print("System {} on split {}: {} labelled, {} unlabelled, {} test clips\n", result.system, split.name,
                split.labelled.size(), split.unlabelled.size(), split.test.size());
     fmt::print("  stage 1 (labelled clips)    validation balanced accuracy {:.3f}\n", result.train_score);
     if (result.pseudo_score)
         fmt::print(
-            "  stage 2 (and pseudo labels) validation balanced accuracy {:.3f} with pseudo labels as truth, {:.3f} "
+            "  stage {} (and pseudo labels) validation balanced accuracy {:.3f} with pseudo labels as truth, {:.3f} "
             "on labelled clips\n",
-            *result.pseudo_score, result.labelled_score.value_or(0));
+            stages, *result.pseudo_score, result.labelled_score.value_or(0));
     if (result.test)
         fmt::print("  test                        balanced accuracy {:.3f} on {} clips of split {}, {}\n",
                    result.test->balanced_accuracy(), result.test->total(), result.split, leak_text(result.leak));
@@ -84,7 +84,7 @@ int run(const TrainOptions& options) {
     if (options.common.json)
         fmt::print("{}\n", to_json(result).text());
     else
-        print(result, *split, options.run);
+        print(result, *split, options.run, config.training.stages);
     return 0;
 }
 

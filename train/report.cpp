@@ -147,13 +147,15 @@ std::string report_html(const RunConfig& config, const RunResult& result, const 
     std::string html = fmt::format("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{}</title>"
                                    "<style>{}</style></head><body>\n<h1>{}</h1>\n<div class=\"scores\">",
                                    title, style, title);
-    const auto add_score = [&](const char* name, const std::string& value) {
+    const auto add_score = [&](const std::string& name, const std::string& value) {
         html += fmt::format("<div>{}<b>{}</b></div>", name, value);
     };
     constexpr double none = std::numeric_limits<double>::quiet_NaN();
     add_score("Train (validation, stage 1)", score(result.train_score));
-    add_score("Pseudo (validation, stage 2)", score(result.pseudo_score.value_or(none)));
-    add_score("Stage 2, labelled clips only", score(result.labelled_score.value_or(none)));
+    add_score(fmt::format("Pseudo (validation, stage {})", config.training.stages),
+              score(result.pseudo_score.value_or(none)));
+    add_score(fmt::format("Stage {}, labelled clips only", config.training.stages),
+              score(result.labelled_score.value_or(none)));
     add_score("Test", score(result.test ? result.test->balanced_accuracy() : none));
     html +=
         fmt::format("</div>\n<p>Split {}; {}. \"Leaked\" is the share of the test clips whose recording session also "
