@@ -120,7 +120,7 @@ include tests/cuda_on_cpu.mk
 include tests/gpu.mk
 
 .PHONY: programs
-programs: $(CUDA_OBJECTS) $(EMULATED)
+programs: $(CUDA_OBJECTS) $(EMULATED) $(if $(SANITIZE),,$(GPU_TESTS))
 programs: $(BUILD)/scene $(TESTED:%=$(BUILD)/tests/%_tests) $(FUZZERS)
 
 test: dependencies

@@ -1,5 +1,5 @@
-# The tests that need a GPU: the kernels' own of tests/cuda_on_cpu, compiled for the device, and those of tests/gpu. They
-# are built and run by `make gpu-check`; `make gpu-tests` only builds them.
+# The tests that need a GPU: the kernels' own of tests/cuda_on_cpu, compiled for the device, and those of tests/gpu.
+# `make test` builds them where CUDA can be built; `make gpu-check` runs them.
 
 gpu_tests_of_kernels := $(filter-out %/emulator_test.cpp %/access_checker_test.cpp %/backend_test.cpp,\
                         $(wildcard tests/cuda_on_cpu/*_test.cpp))

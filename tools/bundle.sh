@@ -19,7 +19,7 @@ ldd "$scene" "$tests" | awk '$2 == "=>" && $3 ~ /^\// { print $3 }' | sort -u |
         cp -L "$library" "$folder/lib/"
     done
 git rev-parse HEAD > "$folder/COMMIT" 2> /dev/null || echo unknown > "$folder/COMMIT"
-git diff --quiet HEAD 2> /dev/null || echo "$(cat "$folder/COMMIT") with changes" > "$folder/COMMIT"
+git diff --quiet HEAD 2> /dev/null || echo "with changes" >> "$folder/COMMIT"
 bytes=$(du -sb "$folder" | cut -f1)
 if [ "$bytes" -gt "$most" ]; then
     echo "bundle: $folder has $bytes bytes, more than $most" >&2

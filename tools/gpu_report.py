@@ -1,50 +1,52 @@
-"""Puts the parts of a gpu_check into one JSON report: gpu_report.py FOLDER [REPORT]. Prints the report's path."""
+"""Puts the parts of a gpu_check, so far as they have run, into one JSON report: gpu_report.py FOLDER [REPORT]. Prints the
+report's path."""
 
 import json
 import pathlib
 import re
-import subprocess
 import sys
 
 
-def output(*command: str) -> str:
+def text_of(path: pathlib.Path) -> str:
+    return path.read_text(errors="replace") if path.is_file() else ""
+
+
+def json_of(text: str):
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
-def commit() -> str:
-    bundled = pathlib.Path("COMMIT")
-    if bundled.is_file():
-        return bundled.read_text().strip()
-    changed = output("git", "status", "--porcelain", "--untracked-files=no")
-    return output("git", "rev-parse", "HEAD") + (" with changes" if changed else "")
+def outcome(status: str) -> str:
+    if not status.isdigit():
+        return status  # "unfinished" or "left out"
+    known = {0: "passed", 124: "stopped at its limit", 137: "killed at its limit"}
+    return known.get(int(status), f"failed with exit status {status}")
 
 
-def tests_of(path: pathlib.Path) -> dict:
-    suites = json.loads(path.read_text())
-    failed = [
-        f"{suite['name']}.{test['name']}"
-        for suite in suites["testsuites"]
-        for test in suite["testsuite"]
+def tests_of(suites: dict) -> dict:
+    tests = [test for suite in suites["testsuites"] for test in suite["testsuite"]]
+    skipped = sum(test["result"] == "SKIPPED" for test in tests)
+    failed = {
+        f"{test['classname']}.{test['name']}": test["failures"][0]["failure"][:1000]
+        for test in tests
         if test.get("failures")
-    ]
-    return {"passed": suites["tests"] - len(failed), "failed": failed}
+    }
+    return {"passed": len(tests) - skipped - len(failed), "skipped": skipped, "failed": failed}
 
 
 def part(folder: pathlib.Path, name: str) -> dict:
-    text = (folder / f"{name}.out").read_text()
-    entry = {
-        "exit_status": int((folder / f"{name}.status").read_text()),
-        "seconds": int((folder / f"{name}.seconds").read_text()),
-    }
-    if name == "tests" and (folder / "tests.json").is_file():
-        return entry | tests_of(folder / "tests.json")
-    try:
-        entry["results"] = json.loads(text)
-    except ValueError:
-        lines = (text + (folder / f"{name}.log").read_text()).strip().splitlines()
+    """What a part gave: tests counted, JSON as it is, and the end of its output where there is neither."""
+    entry = {"outcome": outcome(text_of(folder / f"{name}.status").strip())}
+    if seconds := text_of(folder / f"{name}.seconds").strip():
+        entry["seconds"] = int(seconds)
+    text = text_of(folder / f"{name}.out")
+    if tests := json_of(text_of(folder / f"{name}.json")):
+        entry |= tests_of(tests)
+    elif results := json_of(text):
+        entry["results"] = results
+    elif lines := (text + text_of(folder / f"{name}.log")).strip().splitlines():
         entry["output"] = lines[-20:]
     return entry
 
@@ -53,18 +55,17 @@ def main() -> int:
     folder = pathlib.Path(sys.argv[1])
     info = json.loads((folder / "info.json").read_text())
     gpu = next(device for device in info["devices"] if device["kind"] == "cuda")
-    driver = output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
-    names = sorted(path.stem for path in folder.glob("*.status"))
     report = {
-        "commit": commit(),
+        "commit": " ".join(text_of(folder / "commit").split()) or "unknown",
         "device": gpu["name"],
-        "driver": driver or "unknown",
+        "driver": text_of(folder / "driver").strip() or "unknown",
         "libraries": gpu["libraries"],
         "build": info["build"],
-        "parts": {name: part(folder, name) for name in names},
+        "parts": {name: part(folder, name) for name in text_of(folder / "parts").split()},
     }
     short = re.sub(r"[^A-Za-z0-9]+", "-", gpu["name"].split(",")[0]).strip("-").lower()
-    path = pathlib.Path(sys.argv[2] if len(sys.argv) > 2 and sys.argv[2] else f"docs/gpu/{short}-{report['commit'][:10]}.json")
+    given = sys.argv[2] if len(sys.argv) > 2 else ""
+    path = pathlib.Path(given or f"docs/gpu/{short}-{report['commit'][:10]}.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(report, indent=1) + "\n")

@@ -183,10 +183,25 @@ double Measurement::median_seconds() const { return median(seconds); }
 Measurement measure(const std::string& name, const MeasurementSettings& settings) {
     Measurement result;
     result.name = name;
-    const Calibration before = calibrate_in_child(settings);
-    in_child([&](Message& message) { run_and_send(name, settings, message); },
-             [&](Message& message) { receive(result, message); });
-    result.calibration = best_of(before, calibrate_in_child(settings));
+    if (!settings.cuda) {
+        const Calibration before = calibrate_in_child(settings);
+        in_child([&](Message& message) { run_and_send(name, settings, message); },
+                 [&](Message& message) { receive(result, message); });
+        result.calibration = best_of(before, calibrate_in_child(settings));
+        return result;
+    }
+    // A GPU's peak memory is what the backend holds, so one process does, and the GPU is opened once.
+    in_child(
+        [&](Message& message) {
+            message.write(calibrate_device(settings));
+            run_and_send(name, settings, message);
+            message.write(calibrate_device(settings));
+        },
+        [&](Message& message) {
+            const Calibration before = message.read<Calibration>();
+            receive(result, message);
+            result.calibration = best_of(before, message.read<Calibration>());
+        });
     return result;
 }
 

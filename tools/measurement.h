@@ -44,7 +44,7 @@ std::string cuda_obstacle_in_child();
 std::unique_ptr<Backend> make_backend(const MeasurementSettings& settings);
 
 /// Measures one benchmark in a process of its own, so that its peak memory is its own, between two calibrations, which
-/// have their own processes too. Two repetitions warm up and are not counted. Must be called before this process has
+/// on the CPU have their own processes too. Two repetitions warm up and are not counted. Must be called before this process has
 /// run anything in several threads or on a GPU.
 Measurement measure(const std::string& name, const MeasurementSettings& settings);
 

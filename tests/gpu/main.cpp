@@ -1,5 +1,5 @@
-// The tests of the kernels and the backend on a real GPU. Where none can be used, the program says why and fails: it is
-// run by `make gpu-check`, not by `make test`.
+// The tests of the kernels and the backend on a real GPU. Where none can be used, the program says why and fails:
+// `make test` builds it, `make gpu-check` runs it.
 
 #include <cstdio>
 

@@ -122,6 +122,14 @@ struct GradientDistance {
     std::string parameter; ///< whose that is
 };
 
+/// How far half precision moves the gradient depends on the network: where values lie within a few roundings of each
+/// other, rectifiers and pooling windows decide otherwise. Rounding the parameters alone, in a step that is otherwise
+/// exact, tells how far; a step in half rounds some five times as often, and independent errors add up in squares. So
+/// its distance may be that of the rounded parameters times this.
+constexpr double rounding_growth = 2.24; // sqrt(5)
+/// And no more than this, whatever the network: beyond it a wrong op could hide.
+constexpr double most_rounding = 0.3;
+
 /// Parameters whose expected gradient is shorter than `least` of the longest are not looked at one by one. `actual` is
 /// divided by `scale`.
 inline GradientDistance gradient_distance(const std::map<std::string, std::vector<float>>& actual,

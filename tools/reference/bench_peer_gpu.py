@@ -1,6 +1,7 @@
 """PyTorch on a GPU doing what `scene bench --device cuda` measures, tuned as its best user would. Prints one JSON array.
 
-    python bench_peer_gpu.py [--names fcnn_train_b256,...] [--precision fp16|tf32|fp32] [--repetitions 20] [--no-compile]
+    python bench_peer_gpu.py [--names fcnn_train_b256,...] [--precision fp16|tf32|fp32] [--repetitions 20]
+        [--variants eager,compiled]
 
 Names are those of `scene bench`: ARCHITECTURE_train_bN and ARCHITECTURE_infer_bN, audio-only, full size. Activations and
 weights channels-last, cudnn.benchmark on, fp16 by autocast with a GradScaler, Adam fused, the data on the device; eager,
@@ -25,7 +26,7 @@ parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
 parser.add_argument("--names", default="fcnn_train_b64,fcnn_train_b256,se_trans_train_b256,fcnn_infer_b256")
 parser.add_argument("--precision", choices=("fp32", "tf32", "fp16"), default="fp16")
 parser.add_argument("--repetitions", type=int, default=20)
-parser.add_argument("--no-compile", action="store_true")
+parser.add_argument("--variants", default="eager,compiled")
 arguments = parser.parse_args()
 
 HALF = arguments.precision == "fp16"
@@ -121,12 +122,12 @@ def main() -> int:
     }
     results = []
     for name in arguments.names.split(","):
-        for compiled in (False,) if arguments.no_compile else (False, True):
+        for variant in arguments.variants.split(","):
             try:
-                results.append(measure(name, compiled) | common)
+                results.append(measure(name, variant == "compiled") | common)
             except Exception as error:  # a variant that cannot run is part of the report
                 line = str(error).strip().split("\n")[0]
-                results.append({"name": name, "variant": "compiled" if compiled else "eager", "error": line} | common)
+                results.append({"name": name, "variant": variant, "error": line} | common)
             torch._dynamo.reset()
             torch.cuda.empty_cache()
             print(f"{name} {results[-1]['variant']} {results[-1].get('median_ms')}", file=sys.stderr)
