@@ -164,7 +164,8 @@ void warn_if_implausible(const Measurement& m) {
 /// Answers each line `run NAME` on stdin with {"name", "seconds"} of one repetition, so that another program can take
 /// turns with this one. A benchmark is loaded and warmed up by its first line and stays loaded.
 int serve(const BenchOptions& options) {
-    const auto backend = make_backend(options.measurement());
+    const MeasurementSettings settings = options.measurement();
+    std::map<bool, std::unique_ptr<Backend>> backends; // by is_by_cufft
     std::map<std::string, std::unique_ptr<Benchmark>> loaded;
     for (std::string line; std::getline(std::cin, line);) {
         JsonValue answer = JsonValue::object();
@@ -173,6 +174,8 @@ int serve(const BenchOptions& options) {
             const std::string name = line.substr(4);
             std::unique_ptr<Benchmark>& benchmark = loaded[name];
             if (!benchmark) {
+                std::unique_ptr<Backend>& backend = backends[is_by_cufft(name)];
+                if (!backend) backend = make_backend(name, settings);
                 benchmark = make_benchmark(name, *backend, options.seed());
                 for (int warm_up = 0; warm_up < 2; ++warm_up) time_once(*benchmark);
             }

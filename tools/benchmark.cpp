@@ -98,12 +98,14 @@ private:
     std::vector<float> features_;
 };
 
-/// The front end: 16 clips of noise to log-mel.
+/// The front end: clips of noise, already in the device's memory, to log-mel.
 class LogMelBenchmark final : public Benchmark {
 public:
-    LogMelBenchmark(Backend& backend, uint64_t seed)
-        : backend_(backend), wave_(random_values(batch * spec_.samples, -0.5f, 0.5f, seed)),
-          device_wave_{backend.import(wave_.data(), wave_.size() * sizeof(float)), DType::F32, {batch, spec_.samples}},
+    LogMelBenchmark(Backend& backend, int64_t batch, uint64_t seed)
+        : backend_(backend), batch_(batch),
+          wave_(noise(batch, seed)), device_wave_{backend.import(wave_.data(), wave_.size() * sizeof(float)),
+                                                  DType::F32,
+                                                  {batch, spec_.samples}},
           device_features_{backend.allocate(static_cast<size_t>(batch * spec_.frames * spec_.bands) * sizeof(float)),
                            DType::F32,
                            {batch, spec_.frames, spec_.bands}} {}
@@ -118,20 +120,28 @@ public:
         backend_.log_mel(device_features_, device_wave_, spec_);
         backend_.synchronize();
     }
-    int64_t clips() const override { return batch; }
+    int64_t clips() const override { return batch_; }
     /// The customary count of a real transform, 2.5 n log2 n, of every frame of the clip; the rest is small beside it.
     double flops() const override {
         const double frames = 1.0 + spec_.samples / spec_.hop;
-        return static_cast<double>(batch) * frames * 2.5 * spec_.n_fft * std::log2(spec_.n_fft);
+        return static_cast<double>(batch_) * frames * 2.5 * spec_.n_fft * std::log2(spec_.n_fft);
     }
     double bytes_moved() const override { return static_cast<double>(device_wave_.bytes() + device_features_.bytes()); }
     std::vector<OpSamples> profile(int) override { return {}; }
 
 private:
-    static constexpr int64_t batch = 16;
+    /// Of 16 different clips, in turn.
+    std::vector<float> noise(int64_t batch, uint64_t seed) const {
+        std::vector<float> values = random_values(std::min<int64_t>(batch, 16) * spec_.samples, -0.5f, 0.5f, seed);
+        const size_t period = values.size();
+        values.resize(static_cast<size_t>(batch * spec_.samples));
+        for (size_t i = period; i < values.size(); ++i) values[i] = values[i - period];
+        return values;
+    }
 
     Backend& backend_;
     LogMelSpec spec_;
+    int64_t batch_;
     std::vector<float> wave_;
     Tensor device_wave_, device_features_;
 };
@@ -165,36 +175,60 @@ struct StepName {
     }
 };
 
-constexpr std::string_view log_mel_name = "logmel";
+/// Takes `prefix` off `name`, if it begins with it.
+bool take(std::string_view& name, std::string_view prefix) {
+    if (!name.starts_with(prefix)) return false;
+    name.remove_prefix(prefix.size());
+    return true;
+}
+
+std::optional<int64_t> parse_batch(std::string_view digits) {
+    int64_t batch = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), batch);
+    if (error != std::errc() || end != digits.data() + digits.size() || batch < 1 || batch > 65535) return std::nullopt;
+    return batch;
+}
+
+struct LogMelName {
+    int64_t batch = 16;
+    bool by_cufft = false;
+};
+
+/// "logmel", "logmel_b256", "logmel_cufft_b256"
+std::optional<LogMelName> parse_log_mel(std::string_view name) {
+    LogMelName log_mel;
+    if (!take(name, "logmel")) return std::nullopt;
+    log_mel.by_cufft = take(name, "_cufft");
+    if (name.empty()) return log_mel;
+    const std::optional<int64_t> batch = take(name, "_b") ? parse_batch(name) : std::nullopt;
+    if (!batch) return std::nullopt;
+    log_mel.batch = *batch;
+    return log_mel;
+}
 
 /// "fcnn_train_b16"
 std::optional<StepName> parse_step(std::string_view name) {
     StepName step{};
-    const auto take = [&](std::string_view prefix) {
-        if (!name.starts_with(prefix)) return false;
-        name.remove_prefix(prefix.size());
-        return true;
-    };
-    if (take("fcnn")) {
+    if (take(name, "fcnn")) {
         step.architecture = Architecture::Fcnn;
-    } else if (take("se_trans")) {
+    } else if (take(name, "se_trans")) {
         step.architecture = Architecture::SeTrans;
     } else {
         return std::nullopt;
     }
-    if (take("_train_b")) {
+    if (take(name, "_train_b")) {
         step.mode = Mode::Training;
-    } else if (take("_train_augmented_b")) {
+    } else if (take(name, "_train_augmented_b")) {
         step.mode = Mode::Training;
         step.augmentation = all_augmentation;
-    } else if (take("_infer_b")) {
+    } else if (take(name, "_infer_b")) {
         step.mode = Mode::Inference;
     } else {
         return std::nullopt;
     }
-    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), step.batch);
-    if (error != std::errc() || end != name.data() + name.size() || step.batch < 1 || step.batch > 65536)
-        return std::nullopt;
+    const std::optional<int64_t> batch = parse_batch(name);
+    if (!batch) return std::nullopt;
+    step.batch = *batch;
     return step;
 }
 
@@ -205,18 +239,24 @@ const std::vector<std::string>& benchmark_names(bool gpu) {
                                                     "se_trans_train_b16", "se_trans_train_b64",
                                                     "fcnn_infer_b16",     "fcnn_infer_b1",
                                                     "se_trans_infer_b16", "logmel"};
-    static const std::vector<std::string> on_gpu = {
-        "fcnn_train_b16",      "fcnn_train_b64",  "fcnn_train_b256", "se_trans_train_b64",
-        "se_trans_train_b256", "fcnn_infer_b256", "fcnn_infer_b1",   "logmel"};
+    static const std::vector<std::string> on_gpu = {"fcnn_train_b16",     "fcnn_train_b64",      "fcnn_train_b256",
+                                                    "se_trans_train_b64", "se_trans_train_b256", "fcnn_infer_b256",
+                                                    "fcnn_infer_b1",      "logmel_b256",         "logmel_cufft_b256"};
     return gpu ? on_gpu : on_cpu;
 }
 
-bool is_benchmark(const std::string& name) { return name == log_mel_name || parse_step(name).has_value(); }
+bool is_benchmark(const std::string& name) { return parse_log_mel(name) || parse_step(name); }
+
+bool is_by_cufft(std::string_view name) {
+    const std::optional<LogMelName> log_mel = parse_log_mel(name);
+    return log_mel && log_mel->by_cufft;
+}
 
 std::unique_ptr<Benchmark> make_benchmark(std::string_view name, Backend& backend, uint64_t seed) {
     if (const std::optional<StepName> step = parse_step(name))
         return std::make_unique<StepBenchmark>(backend, step->config(), step->mode, seed);
-    if (name == log_mel_name) return std::make_unique<LogMelBenchmark>(backend, seed);
+    if (const std::optional<LogMelName> log_mel = parse_log_mel(name))
+        return std::make_unique<LogMelBenchmark>(backend, log_mel->batch, seed);
     fail("there is no benchmark '{}'; the names are {}", name, fmt::join(benchmark_names(false), ", "));
 }
 

@@ -38,8 +38,8 @@ public:
 
 /// fcnn_train_b16, fcnn_train_augmented_b16, se_trans_train_b16, se_trans_train_b64, fcnn_infer_b16, fcnn_infer_b1,
 /// se_trans_infer_b16: a step of the audio-only network at the paper's full size, batch and features drawn at random;
-/// any other batch can be named in the same way. logmel: features of 16 clips. On a GPU larger batches take their
-/// places.
+/// any other batch can be named in the same way. logmel: features of 16 clips; logmel_b256 of 256. On a GPU larger
+/// batches take their places, and logmel_cufft_b256 is there to compare the log-mel kernel with.
 const std::vector<std::string>& benchmark_names(bool gpu);
 
 /// Seconds of one repetition.
@@ -47,6 +47,9 @@ double time_once(Benchmark& benchmark);
 
 /// Whether there is a benchmark of this name, in the list or not.
 bool is_benchmark(const std::string& name);
+
+/// Whether the benchmark's backend is to compute log-mel by cuFFT, which needs a GPU.
+bool is_by_cufft(std::string_view name);
 
 /// Fails for an unknown name.
 std::unique_ptr<Benchmark> make_benchmark(std::string_view name, Backend& backend, uint64_t seed);

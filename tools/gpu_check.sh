@@ -98,7 +98,7 @@ if [ -x "$tests" ]; then
         done
     fi
 fi
-for name in fcnn_train_b256 logmel se_trans_train_b256 fcnn_train_b64 fcnn_infer_b256 se_trans_train_b64 \
+for name in fcnn_train_b256 logmel_b256 logmel_cufft_b256 se_trans_train_b256 fcnn_train_b64 fcnn_infer_b256 se_trans_train_b64 \
     fcnn_train_b16 fcnn_infer_b1; do
     bench "fp16_$name" --precision fp16 --filter $name
 done

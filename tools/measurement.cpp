@@ -54,15 +54,16 @@ private:
     std::FILE* stream_;
 };
 
-/// Runs `work` in a child process and `receive` on what it wrote.
+/// Runs `work` in a child process and `receive` on what it wrote. Fails with the child's error, if it has one.
 void in_child(const std::function<void(Message&)>& work, const std::function<void(Message&)>& receive) {
-    int ends[2];
-    if (pipe(ends) != 0) fail("cannot open a pipe: {}", std::strerror(errno));
+    int ends[2], errors[2];
+    if (pipe(ends) != 0 || pipe(errors) != 0) fail("cannot open a pipe: {}", std::strerror(errno));
     std::fflush(nullptr);
     const pid_t child = fork();
     if (child < 0) fail("cannot start a process: {}", std::strerror(errno));
     if (child == 0) {
         close(ends[0]);
+        close(errors[0]);
         int status = 0;
         try {
             std::FILE* stream = fdopen(ends[1], "w");
@@ -70,20 +71,29 @@ void in_child(const std::function<void(Message&)>& work, const std::function<voi
             work(message);
             if (std::fclose(stream) != 0) status = 1;
         } catch (const std::exception& error) {
-            fmt::print(stderr, "scene: {}\n", error.what());
+            std::FILE* stream = fdopen(errors[1], "w");
+            Message(stream).write(std::string(error.what()));
+            std::fclose(stream);
             status = 1;
         }
-        std::fflush(stderr);
         _exit(status);
     }
     close(ends[1]);
+    close(errors[1]);
     std::FILE* stream = fdopen(ends[0], "r");
+    std::FILE* error_stream = fdopen(errors[0], "r");
     Message message(stream);
     std::string error;
     try {
         receive(message);
-    } catch (const Error& early) { error = early.what(); }
+    } catch (const Error& early) {
+        error = early.what();
+        try {
+            error = Message(error_stream).read_string();
+        } catch (const Error&) {} // it ended without a word
+    }
     std::fclose(stream);
+    std::fclose(error_stream);
     int status = 0;
     waitpid(child, &status, 0);
     if (WIFSIGNALED(status)) error = fmt::format("a measuring process was killed by signal {}", WTERMSIG(status));
@@ -115,7 +125,7 @@ Calibration calibrate_in_child(const MeasurementSettings& settings) {
 }
 
 void run_and_send(const std::string& name, const MeasurementSettings& settings, Message& message) {
-    const auto backend = make_backend(settings);
+    const auto backend = make_backend(name, settings);
     const auto benchmark = make_benchmark(name, *backend, settings.seed);
     for (int warm_up = 0; warm_up < 2; ++warm_up) time_once(*benchmark);
     std::vector<double> seconds;
@@ -167,8 +177,12 @@ std::string cuda_obstacle_in_child() {
     return obstacle;
 }
 
-std::unique_ptr<Backend> make_backend(const MeasurementSettings& settings) {
-    return settings.cuda ? make_cuda_backend(*settings.cuda) : make_cpu_backend(settings.threads);
+std::unique_ptr<Backend> make_backend(const std::string& name, const MeasurementSettings& settings) {
+    if (!settings.cuda && is_by_cufft(name)) fail("the benchmark {} needs a GPU", name);
+    if (!settings.cuda) return make_cpu_backend(settings.threads);
+    CudaSettings cuda = *settings.cuda;
+    cuda.log_mel_by_cufft = is_by_cufft(name);
+    return make_cuda_backend(cuda);
 }
 
 double median(std::vector<double> values) {

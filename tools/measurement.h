@@ -41,11 +41,12 @@ struct MeasurementSettings {
 /// cuda_obstacle, found out by a process of its own: a process that has looked at a GPU cannot fork others that use it.
 std::string cuda_obstacle_in_child();
 
-std::unique_ptr<Backend> make_backend(const MeasurementSettings& settings);
+/// What the benchmark of this name runs on. Fails for one that needs a GPU where it is to run on the CPU.
+std::unique_ptr<Backend> make_backend(const std::string& name, const MeasurementSettings& settings);
 
 /// Measures one benchmark in a process of its own, so that its peak memory is its own, between two calibrations, which
-/// on the CPU have their own processes too. Two repetitions warm up and are not counted. Must be called before this process has
-/// run anything in several threads or on a GPU.
+/// on the CPU have their own processes too. Two repetitions warm up and are not counted. Must be called before this
+/// process has run anything in several threads or on a GPU.
 Measurement measure(const std::string& name, const MeasurementSettings& settings);
 
 } // namespace scene

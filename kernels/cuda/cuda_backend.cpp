@@ -59,8 +59,9 @@ private:
 } // namespace
 
 CudaBackend::CudaBackend(DType activation, std::unique_ptr<Convolutions> convolutions,
-                         std::unique_ptr<MatrixProducts> products)
-    : activation_(activation), convolutions_(std::move(convolutions)), products_(std::move(products)) {
+                         std::unique_ptr<MatrixProducts> products, std::unique_ptr<FourierTransforms> transforms)
+    : activation_(activation), convolutions_(std::move(convolutions)), products_(std::move(products)),
+      transforms_(std::move(transforms)) {
     if (products_) SCENE_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
 }
 
@@ -88,8 +89,9 @@ DeviceInfo CudaBackend::info() const {
     for (const auto& [memory, bytes] : allocations_) allocated += bytes;
     const auto version = [](int v) { return fmt::format("{}.{}", v / 1000, v % 1000 / 10); };
     return {fmt::format("{}, compute capability {}.{}", properties.name, properties.major, properties.minor),
-            fmt::format("driver for CUDA {}, CUDA {}, {}, {}", version(driver), version(runtime),
-                        convolutions_->version(), products_->version()),
+            fmt::format("driver for CUDA {}, CUDA {}, {}, {}{}", version(driver), version(runtime),
+                        convolutions_->version(), products_->version(),
+                        transforms_ ? ", " + transforms_->version() : ""),
             properties.totalGlobalMem, allocated};
 }
 

@@ -13,12 +13,14 @@
 namespace scene::cuda {
 
 /// The backend of an NVIDIA GPU: the kernels of this folder, and a library each for convolutions and matrix products.
+/// With `transforms`, log_mel goes through them instead of its own kernel.
 /// Ops are queued on one stream in the order of the calls. Convolutions, and the batch norms and pools between them,
 /// work in the activation type; the encoder, the head and everything else in F32.
 class CudaBackend final : public Backend {
 public:
     /// Without `products` the backend only answers questions about shapes and needs no device.
-    CudaBackend(DType activation, std::unique_ptr<Convolutions> convolutions, std::unique_ptr<MatrixProducts> products);
+    CudaBackend(DType activation, std::unique_ptr<Convolutions> convolutions, std::unique_ptr<MatrixProducts> products,
+                std::unique_ptr<FourierTransforms> transforms = nullptr);
     ~CudaBackend() override;
     CudaBackend(const CudaBackend&) = delete;
     CudaBackend& operator=(const CudaBackend&) = delete;
@@ -133,6 +135,7 @@ private:
     DType activation_;
     std::unique_ptr<Convolutions> convolutions_;
     std::unique_ptr<MatrixProducts> products_;
+    std::unique_ptr<FourierTransforms> transforms_;
     cudaStream_t stream_ = nullptr;
     std::map<void*, size_t> allocations_; ///< all of it, scratch and tables too
     // Records refer to scratch, so memory that has become too small is kept until the end.

@@ -1,12 +1,26 @@
 // What surrounds the network in a step: features, batches, loss, metrics, the optimiser.
 
+#include <algorithm>
+
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/kernels.h"
+#include "kernels/cuda/log_mel_by_library.h"
 
 namespace scene::cuda {
+namespace {
+
+constexpr int64_t transformed_at_once = 16; ///< clips: a quarter of a gigabyte of scratch
+
+} // namespace
 
 void CudaBackend::log_mel(Tensor out, Tensor wave, const LogMelSpec& spec) {
     const Tensor table = log_mel_table(spec);
+    if (transforms_) {
+        const int64_t clips = wave.shape[0], at_once = std::min(clips, transformed_at_once);
+        const Tensor memory = scratch(log_mel_by_library_scratch_bytes(clips, at_once, spec, *transforms_));
+        log_mel_by_library(out, wave, table, memory, at_once, spec, *transforms_, stream_);
+        return;
+    }
     cuda::log_mel(out, wave, table, scratch(log_mel_scratch_bytes(wave.shape[0], spec)), spec, stream_);
 }
 void CudaBackend::deltas(Tensor out, Tensor x) { cuda::deltas(out, x, stream_); }

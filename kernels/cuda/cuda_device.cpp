@@ -5,6 +5,7 @@
 #include "kernels/cuda/cublas_products.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/cudnn_convolutions.h"
+#include "kernels/cuda/cufft_transforms.h"
 #include "kernels/cuda/device_profiles.h"
 #include "kernels/error.h"
 
@@ -65,7 +66,8 @@ std::unique_ptr<Backend> make_cuda_backend(const CudaSettings& settings) {
     const cuda::ConvolutionSettings convolutions = convolution_settings(settings);
     return std::make_unique<cuda::CudaBackend>(
         convolutions.type, std::make_unique<cuda::CudnnConvolutions>(convolutions, std::filesystem::path()),
-        cuda::make_cublas_products(convolutions.tensor_cores));
+        cuda::make_cublas_products(convolutions.tensor_cores),
+        settings.log_mel_by_cufft ? cuda::make_cufft_transforms() : nullptr);
 }
 
 std::unique_ptr<Backend> make_planning_backend(const CudaSettings& settings, const std::string& profile) {

@@ -18,7 +18,8 @@ enum class Precision : uint8_t {
 
 struct CudaSettings {
     Precision precision = Precision::Fp32;
-    bool deterministic = true; ///< the same bits run after run; convolutions may be slower
+    bool deterministic = true;     ///< the same bits run after run; convolutions may be slower
+    bool log_mel_by_cufft = false; ///< instead of the backend's own kernel, to compare it; needs cuFFT
 };
 
 /// Whether this build can run on a GPU at all.

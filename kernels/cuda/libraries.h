@@ -1,7 +1,7 @@
 #pragma once
 
-// What the CUDA backend leaves to libraries. cudnn_convolutions.h and cublas_products.h implement it; tests put their
-// own in their place.
+// What the CUDA backend leaves to libraries. cudnn_convolutions.h, cublas_products.h and cufft_transforms.h implement
+// it; tests put their own in their place.
 
 #include <string>
 
@@ -44,6 +44,18 @@ public:
     virtual size_t scratch_bytes() const = 0;
     virtual void multiply(const Product& product, void* c, const void* a, const void* b, void* scratch,
                           cudaStream_t stream) = 0;
+};
+
+/// Fourier transforms of real rows, in double. Only the comparison with the kernel of log_mel needs them.
+class FourierTransforms {
+public:
+    virtual ~FourierTransforms() = default;
+    /// "cuFFT 12.0.0"
+    virtual std::string version() const = 0;
+    virtual size_t scratch_bytes(int points, int64_t rows) = 0;
+    /// spectra [rows, points/2 + 1] complex: X[k] = sum_n x[n] exp(-2 pi i k n / points), from x [rows, points] double,
+    /// which may be overwritten. Queued on `stream`. `scratch`: scratch_bytes(points, rows), 256-byte aligned.
+    virtual void run(int points, int64_t rows, double2* spectra, double* x, void* scratch, cudaStream_t stream) = 0;
 };
 
 } // namespace scene::cuda

@@ -10,30 +10,11 @@
 
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/launch.h"
-#include "kernels/cuda/operands.h"
+#include "kernels/cuda/log_mel_parts.h"
 #include "kernels/mel_filter_bank.h"
 
 namespace scene::cuda {
 namespace {
-
-constexpr int piece_frames = 4; ///< frames that a block computes, one after another
-
-/// Constant operands, one after another in device memory.
-struct Table {
-    const double2* twiddle; ///< [n_fft]: exp(-2 pi i k / n_fft)
-    const double* window;   ///< [n_fft]: the periodic Hann window, centred in zeros
-    const int32_t* first_bin;
-    const int32_t* offset;
-    const float* weights;
-
-    Table(const void* memory, const LogMelSpec& spec) {
-        twiddle = static_cast<const double2*>(memory);
-        window = reinterpret_cast<const double*>(twiddle + spec.n_fft);
-        first_bin = reinterpret_cast<const int32_t*>(window + spec.n_fft);
-        offset = first_bin + spec.bands;
-        weights = reinterpret_cast<const float*>(offset + spec.bands + 1);
-    }
-};
 
 __device__ double2 add(double2 a, double2 b) { return make_double2(a.x + b.x, a.y + b.y); }
 __device__ double2 subtract(double2 a, double2 b) { return make_double2(a.x - b.x, a.y - b.y); }
@@ -73,31 +54,22 @@ __device__ const double2* transform(double2* from, double2* to, const double2* t
     return from;
 }
 
-__device__ float decibels_of(float x) {
-    const float clamped = x < 1e-10f ? 1e-10f : x;
-    return 10 * log10f(clamped) + 0 * clamped; // NaN where x is not finite
-}
-
 /// Blocks: pieces of the frames by clips. Writes the kept frames, not yet floored, and peaks [N, pieces].
 __global__ void __launch_bounds__(block_threads)
-    mel_decibels(float* out, float* peaks, const float* wave, Table table, LogMelSpec spec) {
+    mel_decibels(float* out, float* peaks, const float* wave, LogMelTable table, LogMelSpec spec) {
     const int points = spec.n_fft / 2;
     double2* buffer = dynamic_shared<double2>();                 // [n_fft/2]
     double2* other = buffer + points;                            // [n_fft/2]
     float* magnitude = reinterpret_cast<float*>(other + points); // [n_fft/2 + 1]
     float* warp_peaks = magnitude + points + 1;                  // [warps]
-    const int thread = static_cast<int>(threadIdx.x), warp = thread / warp_lanes, lane = thread % warp_lanes;
-    const int all_frames = 1 + spec.samples / spec.hop, first_frame = static_cast<int>(blockIdx.x) * piece_frames;
+    const int thread = static_cast<int>(threadIdx.x), first_frame = static_cast<int>(blockIdx.x) * log_mel_piece;
+    const int all_frames = 1 + spec.samples / spec.hop;
     const float* samples = wave + static_cast<int64_t>(blockIdx.y) * spec.samples;
     float* kept = out + static_cast<int64_t>(blockIdx.y) * spec.frames * spec.bands;
 
     float peak = -INFINITY;
-    for (int frame = first_frame; frame < first_frame + piece_frames && frame < all_frames; ++frame) {
-        const int start = frame * spec.hop - points; // zeros before the clip and after it
-        const auto windowed = [&](int i) {
-            const int at = start + i;
-            return at >= 0 && at < spec.samples ? static_cast<double>(samples[at]) * table.window[i] : 0.0;
-        };
+    for (int frame = first_frame; frame < first_frame + log_mel_piece && frame < all_frames; ++frame) {
+        const auto windowed = [&](int i) { return windowed_sample(samples, table, spec, frame, i); };
         for (int i = thread; i < points; i += block_threads)
             buffer[i] = make_double2(windowed(2 * i), windowed(2 * i + 1));
         const double2* z = transform(buffer, other, table.twiddle, points, spec.n_fft);
@@ -108,16 +80,8 @@ __global__ void __launch_bounds__(block_threads)
             magnitude[k] = static_cast<float>(0.5 * sqrt(twice.x * twice.x + twice.y * twice.y));
         }
         __syncthreads();
-        for (int band = warp; band < spec.bands; band += block_threads / warp_lanes) {
-            const float* from = magnitude + table.first_bin[band];
-            const float* weights = table.weights + table.offset[band];
-            const int bins = table.offset[band + 1] - table.offset[band];
-            float sum = 0;
-            for (int i = lane; i < bins; i += warp_lanes) sum = fmaf(weights[i], from[i], sum);
-            const float value = decibels_of(warp_sum(sum));
-            peak = larger(peak, value);
-            if (lane == 0 && frame < spec.frames) kept[static_cast<int64_t>(frame) * spec.bands + band] = value;
-        }
+        float* row = frame < spec.frames ? kept + static_cast<int64_t>(frame) * spec.bands : nullptr;
+        peak = filter_frame(row, magnitude, table, spec.bands, peak);
     }
     peak = block_max(peak, warp_peaks);
     if (thread == 0) peaks[static_cast<int64_t>(blockIdx.y) * gridDim.x + blockIdx.x] = peak;
@@ -125,7 +89,7 @@ __global__ void __launch_bounds__(block_threads)
 
 /// Blocks: parts of a clip's values by clips.
 __global__ void __launch_bounds__(block_threads)
-    raise_to_floor(float* out, const float* peaks, int pieces, int64_t clip_values, float top_db) {
+    raise_values(float* out, const float* peaks, int pieces, int64_t clip_values, float top_db) {
     float* shared = dynamic_shared<float>();
     float peak = -INFINITY;
     for (int i = static_cast<int>(threadIdx.x); i < pieces; i += block_threads)
@@ -136,19 +100,36 @@ __global__ void __launch_bounds__(block_threads)
         if (values[i] < floor) values[i] = floor;
 }
 
-void check_spec(const LogMelSpec& spec) {
+} // namespace
+
+void check_log_mel_spec(const LogMelSpec& spec) {
     SCENE_CHECK(spec.n_fft >= 16 && (spec.n_fft & (spec.n_fft - 1)) == 0, "the length of an FFT is a power of two");
     SCENE_CHECK(spec.window > 0 && spec.window <= spec.n_fft, "a window fits into the FFT");
     SCENE_CHECK(spec.hop > 0 && spec.samples > 0 && spec.frames > 0, "a log-mel spec has positive sizes");
     SCENE_CHECK(spec.frames <= 1 + spec.samples / spec.hop, "a clip has the frames that are kept");
 }
 
-int64_t pieces_of(const LogMelSpec& spec) { return divide_up(1 + spec.samples / spec.hop, piece_frames); }
+LogMelOperands::LogMelOperands(const Tensor& out, const Tensor& wave_of, const LogMelSpec& spec) {
+    check_log_mel_spec(spec);
+    check_rank(wave_of, 2, "wave");
+    clips = wave_of.shape[0];
+    SCENE_CHECK(clips > 0 && clips <= 65535, "log_mel of " + std::to_string(clips) + " clips");
+    all_frames = log_mel_frames(spec);
+    pieces = log_mel_pieces(spec);
+    wave = floats(wave_of, {clips, spec.samples}, "wave");
+    values = floats(out, {clips, spec.frames, spec.bands}, "out");
+}
 
-} // namespace
+void raise_to_floor(float* values, const float* peaks, int64_t clips, const LogMelSpec& spec, cudaStream_t stream) {
+    const int64_t clip_values = static_cast<int64_t>(spec.frames) * spec.bands;
+    const int64_t parts = std::min<int64_t>(divide_up(clip_values, 8 * block_threads), 65535);
+    launch(raise_values, dim3(static_cast<unsigned>(parts), static_cast<unsigned>(clips)), dim3(block_threads),
+           block_threads / warp_lanes * sizeof(float), stream, values, peaks, static_cast<int>(log_mel_pieces(spec)),
+           clip_values, spec.top_db);
+}
 
 std::vector<std::byte> log_mel_table(const LogMelSpec& spec) {
-    check_spec(spec);
+    check_log_mel_spec(spec);
     const MelFilterBank bank = mel_filter_bank(spec);
     std::vector<double> numbers;
     for (int k = 0; k < spec.n_fft; ++k) {
@@ -176,28 +157,18 @@ std::vector<std::byte> log_mel_table(const LogMelSpec& spec) {
 }
 
 size_t log_mel_scratch_bytes(int64_t clips, const LogMelSpec& spec) {
-    return static_cast<size_t>(clips * pieces_of(spec)) * sizeof(float);
+    return static_cast<size_t>(clips * log_mel_pieces(spec)) * sizeof(float);
 }
 
 void log_mel(Tensor out, Tensor wave, Tensor table, Tensor scratch, const LogMelSpec& spec, cudaStream_t stream) {
-    check_spec(spec);
-    check_rank(wave, 2, "wave");
-    const int64_t clips = wave.shape[0], pieces = pieces_of(spec);
-    const int64_t clip_values = static_cast<int64_t>(spec.frames) * spec.bands;
-    SCENE_CHECK(clips > 0 && clips <= 65535, "log_mel of " + std::to_string(clips) + " clips");
-    SCENE_CHECK(table && table.dtype == DType::U8 && reinterpret_cast<uintptr_t>(table.data) % 16 == 0,
-                "the table of log_mel is absent or not aligned");
-    const float* samples = floats(wave, {clips, spec.samples}, "wave");
-    float* values = floats(out, {clips, spec.frames, spec.bands}, "out");
-    auto* peaks = scratch_of<float>(scratch, log_mel_scratch_bytes(clips, spec));
+    const LogMelOperands op(out, wave, spec);
+    auto* peaks = scratch_of<float>(scratch, log_mel_scratch_bytes(op.clips, spec));
     constexpr int warps = block_threads / warp_lanes;
     const auto points = static_cast<size_t>(spec.n_fft / 2);
-    launch(mel_decibels, dim3(static_cast<unsigned>(pieces), static_cast<unsigned>(clips)), dim3(block_threads),
-           2 * points * sizeof(double2) + (points + 1 + warps) * sizeof(float), stream, values, peaks, samples,
-           Table(table.data, spec), spec);
-    const int64_t parts = std::min<int64_t>(divide_up(clip_values, 8 * block_threads), 65535);
-    launch(raise_to_floor, dim3(static_cast<unsigned>(parts), static_cast<unsigned>(clips)), dim3(block_threads),
-           warps * sizeof(float), stream, values, peaks, static_cast<int>(pieces), clip_values, spec.top_db);
+    launch(mel_decibels, dim3(static_cast<unsigned>(op.pieces), static_cast<unsigned>(op.clips)), dim3(block_threads),
+           2 * points * sizeof(double2) + (points + 1 + warps) * sizeof(float), stream, op.values, peaks, op.wave,
+           LogMelTable(table, spec), spec);
+    raise_to_floor(op.values, peaks, op.clips, spec, stream);
 }
 
 } // namespace scene::cuda

@@ -124,10 +124,13 @@ TEST(CudaBackend, LogMel) {
     spec.bands = 8;
     const Guarded wave = uniform({2, spec.samples}, 4), expected({2, spec.frames, spec.bands});
     cpu().log_mel(expected, wave, spec);
-    cuda::CudaBackend backend = emulated_backend(DType::F32);
-    const OnDevice d_wave(wave), out({2, spec.frames, spec.bands});
-    for (int run = 0; run < 2; ++run) backend.log_mel(out, d_wave, spec);
-    EXPECT_TRUE(close(out, expected, {.absolute = 1e-3}, "log-mel"));
+    for (const bool by_library : {false, true}) {
+        cuda::CudaBackend backend(DType::F32, convolutions_on_cpu(DType::F32), products_on_cpu(),
+                                  by_library ? transforms_on_cpu() : nullptr);
+        const OnDevice d_wave(wave), out({2, spec.frames, spec.bands});
+        for (int run = 0; run < 2; ++run) backend.log_mel(out, d_wave, spec);
+        EXPECT_TRUE(close(out, expected, {.absolute = 1e-3}, by_library ? "by library" : "in one kernel"));
+    }
 }
 
 TEST(CudaBackend, TooLittleMemorySaysHowMuchIsNeeded) {

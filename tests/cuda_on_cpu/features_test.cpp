@@ -1,9 +1,23 @@
 #include <numbers>
 
+#include "kernels/cuda/log_mel_by_library.h"
+#if defined(SCENE_ON_GPU)
+#include "kernels/cuda/cufft_transforms.h"
+#else
+#include "tests/cuda_on_cpu/library_stand_ins.h"
+#endif
 #include "tests/cuda_on_cpu/support.h"
 
 namespace scene::test {
 namespace {
+
+std::unique_ptr<cuda::FourierTransforms> transforms() {
+#if defined(SCENE_ON_GPU)
+    return cuda::make_cufft_transforms();
+#else
+    return transforms_on_cpu();
+#endif
+}
 
 OnDevice device_table(const LogMelSpec& spec) {
     const std::vector<std::byte> table = cuda::log_mel_table(spec);
@@ -15,6 +29,19 @@ OnDevice device_table(const LogMelSpec& spec) {
 /// Decibels: two correct programs differ by the rounding of a magnitude, 4.3 dB times 1e-6.
 constexpr Tolerance tolerance{.absolute = 1e-4};
 
+/// With a library's transforms; clips one by one, two at a time and all at once.
+void expect_by_library(const OnDevice& wave, const OnDevice& table, const Guarded& expected, const LogMelSpec& spec) {
+    const int64_t clips = expected.shape()[0];
+    const std::unique_ptr<cuda::FourierTransforms> library = transforms();
+    for (const int64_t at_once : {int64_t{1}, std::min<int64_t>(2, clips), clips}) {
+        const OnDevice out(expected.shape());
+        const OnDevice scratch =
+            scratch_on_device(cuda::log_mel_by_library_scratch_bytes(clips, at_once, spec, *library));
+        cuda::log_mel_by_library(out, wave, table, scratch, at_once, spec, *library, nullptr);
+        EXPECT_TRUE(close(out, expected, tolerance, std::to_string(at_once) + " of " + std::to_string(clips)));
+    }
+}
+
 void expect_log_mel(const Guarded& wave, const LogMelSpec& spec) {
     const int64_t clips = wave.shape()[0];
     const Shape shape{clips, spec.frames, spec.bands};
@@ -24,6 +51,7 @@ void expect_log_mel(const Guarded& wave, const LogMelSpec& spec) {
     const OnDevice scratch = scratch_on_device(cuda::log_mel_scratch_bytes(clips, spec));
     cuda::log_mel(out, d_wave, table, scratch, spec, nullptr);
     EXPECT_TRUE(close(out, expected, tolerance, "n_fft " + std::to_string(spec.n_fft)));
+    expect_by_library(d_wave, table, expected, spec);
 }
 
 TEST(CudaLogMel, OfThePapersSettings) {

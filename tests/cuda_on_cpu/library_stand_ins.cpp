@@ -1,5 +1,8 @@
 #include "tests/cuda_on_cpu/library_stand_ins.h"
 
+#include <cmath>
+#include <cstring>
+#include <numbers>
 #include <vector>
 
 #include <cuda_runtime.h>
@@ -118,6 +121,40 @@ public:
     }
 };
 
+/// Term by term.
+class CpuTransforms final : public cuda::FourierTransforms {
+public:
+    std::string version() const override { return "CPU"; }
+    size_t scratch_bytes(int, int64_t rows) override { return static_cast<size_t>(rows) * 8; }
+    void run(int points, int64_t rows, double2* spectra, double* x, void* scratch, cudaStream_t) override {
+        SCENE_CUDA(emulator::enqueue([=, this] {
+            const int bins = points / 2 + 1;
+            const auto values = static_cast<size_t>(rows * points), results = static_cast<size_t>(rows * bins);
+            if (!emulator::check_range(x, values * sizeof(double)) ||
+                !emulator::check_range(spectra, results * sizeof(double2)) ||
+                !emulator::check_range(scratch, scratch_bytes(points, rows)))
+                return cudaErrorInvalidValue;
+            std::vector<double> cosine(static_cast<size_t>(points));
+            for (int i = 0; i < points; ++i) cosine[i] = std::cos(2 * std::numbers::pi * i / points);
+            for (int64_t row = 0; row < rows; ++row) {
+                for (int k = 0; k < bins; ++k) {
+                    double2 sum{0, 0};
+                    for (int n = 0; n < points; ++n) {
+                        const int turn = n * k % points;
+                        sum.x += x[row * points + n] * cosine[turn];
+                        sum.y += x[row * points + n] * cosine[(turn + points / 4) % points]; // cos(a + pi/2) = -sin(a)
+                    }
+                    spectra[row * bins + k] = sum;
+                }
+            }
+            std::memset(scratch, 0xFF, scratch_bytes(points, rows));
+            std::memset(x, 0xFF, values * sizeof(double));
+            emulator::mark_written(spectra, results * sizeof(double2));
+            return cudaSuccess;
+        }));
+    }
+};
+
 } // namespace
 
 std::unique_ptr<cuda::Convolutions> convolutions_on_cpu(DType activation) {
@@ -125,5 +162,7 @@ std::unique_ptr<cuda::Convolutions> convolutions_on_cpu(DType activation) {
 }
 
 std::unique_ptr<cuda::MatrixProducts> products_on_cpu() { return std::make_unique<CpuProducts>(); }
+
+std::unique_ptr<cuda::FourierTransforms> transforms_on_cpu() { return std::make_unique<CpuTransforms>(); }
 
 } // namespace scene::test

@@ -6,9 +6,10 @@
 
 namespace scene::test {
 
-/// In the place of cuDNN and cuBLASLt: CpuBackend's convolutions and matrix products on the emulated device's memory,
-/// in order with the kernels. Halves are widened before and rounded once after.
+/// In the place of cuDNN, cuBLASLt and cuFFT: CpuBackend's convolutions, matrix products and Fourier sums on the emulated
+/// device's memory, in order with the kernels. Halves are widened before and rounded once after.
 std::unique_ptr<cuda::Convolutions> convolutions_on_cpu(DType activation);
 std::unique_ptr<cuda::MatrixProducts> products_on_cpu();
+std::unique_ptr<cuda::FourierTransforms> transforms_on_cpu();
 
 } // namespace scene::test

@@ -108,6 +108,26 @@ TEST(GpuStep, Inference) {
     }
 }
 
+/// A whole clip of the paper's settings, by the backend's own kernel and by cuFFT.
+TEST(GpuOps, LogMel) {
+    const LogMelSpec spec;
+    const Shape shape{2, spec.frames, spec.bands};
+    const Guarded wave = uniform({2, spec.samples}, 1), expected(shape);
+    cpu().log_mel(expected, wave, spec);
+    for (const bool by_cufft : {false, true}) {
+        const std::unique_ptr<Backend> backend = make_cuda_backend({.log_mel_by_cufft = by_cufft});
+        const Tensor host = wave;
+        const Tensor on_device{backend->import(host.data, host.bytes()), DType::F32, wave.shape()};
+        const Tensor out{backend->allocate(static_cast<Tensor>(expected).bytes()), DType::F32, shape};
+        backend->log_mel(out, on_device, spec);
+        const Guarded actual(shape);
+        backend->download(static_cast<Tensor>(actual).data, out.data, out.bytes());
+        EXPECT_TRUE(all_close(actual.floats(), expected.floats(), {.absolute = 1e-4}, by_cufft ? "cuFFT" : "kernel"));
+        backend->release(out.data);
+        backend->release_import(on_device.data);
+    }
+}
+
 /// Linear layers and convolutions, which have libraries behind them, alone.
 TEST(GpuOps, MatrixProducts) {
     const std::unique_ptr<Backend> backend = gpu(Precision::Fp32);

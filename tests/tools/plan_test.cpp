@@ -127,6 +127,11 @@ TEST(Bench, AnUnknownNameIsAnErrorThatListsTheNames) {
     EXPECT_TRUE(fails_with(scene_command({"bench", "--filter", "nothing", "--quiet"}), 1, "logmel"));
 }
 
+TEST(Bench, AnErrorOfTheMeasuringProcessIsOneLine) {
+    EXPECT_TRUE(fails_with(scene_command({"bench", "--filter", "logmel_cufft_b4", "--device", "cpu", "--quiet"}), 1,
+                           "logmel_cufft_b4 needs a GPU"));
+}
+
 TEST(Bench, ServesRepetitionsByLine) {
     const Outcome outcome = scene_command({"bench", "--serve", "--quiet"}, "run logmel\nrun logmel\nrun x\nwhat\n");
     ASSERT_EQ(outcome.status, 0) << outcome.err;
