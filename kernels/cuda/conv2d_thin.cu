@@ -2,50 +2,13 @@
 // keeps all weights in shared memory, walks over strips of the input and writes whole packs of output channels.
 
 #include "kernels/cuda/column_sums.h"
+#include "kernels/cuda/conv2d_thin.h"
 #include "kernels/cuda/kernels.h"
 
 namespace scene::cuda {
 namespace {
 
-constexpr int quad = 4; ///< output channels, and output positions, that a thread computes at once
-
-/// Sizes as the kernels use them.
-struct Sizes {
-    int height, width, channels, out_height, out_width, out_channels, kernel, stride, padding;
-    int64_t out_lines; ///< clips*out_height
-
-    __host__ __device__ int taps() const { return kernel * kernel * channels; }
-    /// Output channels rounded up to whole quads: the pitch of the weights in shared memory.
-    __host__ __device__ int padded_channels() const { return (out_channels + quad - 1) / quad * quad; }
-    __host__ __device__ int quads_across() const { return (out_width + quad - 1) / quad; }
-    /// Values of one line of the input strip, padding included: all that the last quad of positions reads.
-    __host__ __device__ int strip_pitch() const { return ((quads_across() * quad - 1) * stride + kernel) * channels; }
-};
-
-/// to [taps, padded_channels] = w [K, taps], zeros in the padding.
-template <typename T> __device__ void load_weights(float* to, const T* w, const Sizes& size) {
-    const int pitch = size.padded_channels(), taps = size.taps();
-    for (int i = static_cast<int>(threadIdx.x); i < taps * pitch; i += block_threads) {
-        const int tap = i / pitch, k = i % pitch;
-        to[i] = k < size.out_channels ? to_float(w[k * taps + tap]) : 0.0f;
-    }
-}
-
-/// strip [lines, strip_pitch] = the input lines under output line p and those after it, zeros outside the input.
-template <typename T>
-__device__ void load_strip(float* strip, const T* x, const Sizes& size, int64_t clip, int p, int lines) {
-    const int pitch = size.strip_pitch(), first_value = -size.padding * size.channels;
-    const int line_values = size.width * size.channels;
-    for (int i = static_cast<int>(threadIdx.x); i < lines * pitch; i += block_threads) {
-        const int h = p * size.stride - size.padding + i / pitch, value = first_value + i % pitch;
-        const bool inside = h >= 0 && h < size.height && value >= 0 && value < line_values;
-        strip[i] = inside ? to_float(x[(clip * size.height + h) * line_values + value]) : 0.0f;
-    }
-}
-
 // ---- forward ------------------------------------------------------------------------------------------------------
-
-constexpr int strip_lines_out = 4; ///< output lines of one strip
 
 template <typename T> __global__ void __launch_bounds__(block_threads)
     convolve(T* y, const T* x, const T* w, const float* bias, bool relu, Sizes size, int strips_per_clip,
@@ -101,8 +64,6 @@ template <typename T> __global__ void __launch_bounds__(block_threads)
 
 // ---- gradient of the data -----------------------------------------------------------------------------------------
 
-constexpr int most_channels = 4;
-
 /// A warp for each input position; lanes share the output channels.
 template <typename T> __global__ void __launch_bounds__(block_threads)
     data_gradient(T* dx, const T* dy, const T* w, Sizes size, int64_t positions) {
@@ -144,39 +105,13 @@ template <typename T> __global__ void __launch_bounds__(block_threads)
 
 // ---- gradient of the weights --------------------------------------------------------------------------------------
 
-constexpr int tap_group = 5; ///< taps that a thread sums at once, for a quad of output channels
-
-/// Threads that share the sums of one item (quad of channels, group of taps): each takes every `slices`-th position.
-struct Items {
-    int count, per_block, slices;
-
-    __host__ __device__ explicit Items(const Sizes& size) {
-        count = size.padded_channels() / quad * ((size.taps() + tap_group - 1) / tap_group);
-        per_block = count < block_threads ? count : block_threads;
-        slices = block_threads / per_block;
-    }
-};
-
 /// partial [pieces, K*taps]: the sums over this block's output lines.
 template <typename T> __global__ void __launch_bounds__(block_threads)
     weight_gradient(float* partial, const T* dy, const T* x, Sizes size) {
-    const Items items(size);
-    const int pitch = size.strip_pitch(), k_pitch = size.padded_channels(), taps = size.taps();
-    float* strip = dynamic_shared<float>();                      // [kernel][strip_pitch], a multiple of 4 floats
-    float* gradient = strip + (size.kernel * pitch + 3) / 4 * 4; // [Q][k_pitch]
-    const int slice = static_cast<int>(threadIdx.x) / items.per_block;
-    const int item = static_cast<int>(blockIdx.y) * items.per_block + static_cast<int>(threadIdx.x) % items.per_block;
-    const int k_quads = k_pitch / quad, k = item % k_quads * quad, first_tap = item / k_quads * tap_group;
-    const bool works = slice < items.slices && item < items.count;
-    const int step = size.stride * size.channels, tap_line = size.kernel * size.channels;
-    int offset[tap_group]; // of each tap in the strip
-#pragma unroll
-    for (int t = 0; t < tap_group; ++t) {
-        const int tap = first_tap + t < taps ? first_tap + t : taps - 1;
-        offset[t] = tap / tap_line * pitch + tap % tap_line;
-    }
-
-    float sum[tap_group][quad] = {};
+    const int k_pitch = size.padded_channels();
+    float* strip = dynamic_shared<float>();         // [kernel][strip_pitch]
+    float* gradient = strip + size.strip_floats(1); // [Q][k_pitch]
+    WindowSums sums(size);
     for (int64_t line = blockIdx.x; line < size.out_lines; line += gridDim.x) {
         __syncthreads(); // the line before has been read
         load_strip(strip, x, size, line / size.out_height, static_cast<int>(line % size.out_height), size.kernel);
@@ -186,44 +121,10 @@ template <typename T> __global__ void __launch_bounds__(block_threads)
             gradient[i] = of_k < size.out_channels ? to_float(from[i / k_pitch * size.out_channels + of_k]) : 0.0f;
         }
         __syncthreads();
-        if (!works) continue;
-        for (int q = slice; q < size.out_width; q += items.slices) {
-            float dz[quad];
-            load(dz, gradient + q * k_pitch + k);
-#pragma unroll
-            for (int t = 0; t < tap_group; ++t) {
-                const float value = strip[offset[t] + q * step];
-#pragma unroll
-                for (int channel = 0; channel < quad; ++channel)
-                    sum[t][channel] = fmaf(value, dz[channel], sum[t][channel]);
-            }
-        }
+        sums.add_line(gradient, k_pitch, strip, size);
     }
-
-    // The slices of an item are added in order.
-    float* slices = dynamic_shared<float>(); // [slices][tap_group][quad][items]
-    __syncthreads();
-    const int width = tap_group * quad * items.per_block;
-    if (slice < items.slices) {
-        float* of_slice = slices + slice * width + static_cast<int>(threadIdx.x) % items.per_block;
-#pragma unroll
-        for (int t = 0; t < tap_group; ++t) {
-#pragma unroll
-            for (int channel = 0; channel < quad; ++channel)
-                of_slice[(t * quad + channel) * items.per_block] = sum[t][channel];
-        }
-    }
-    __syncthreads();
-    float* piece = partial + static_cast<int64_t>(blockIdx.x) * size.out_channels * taps;
-    if (slice != 0 || !works) return;
-    for (int t = 0; t < tap_group && first_tap + t < taps; ++t) {
-        for (int channel = 0; channel < quad && k + channel < size.out_channels; ++channel) {
-            float total = 0;
-            for (int other = 0; other < items.slices; ++other)
-                total += slices[other * width + (t * quad + channel) * items.per_block + static_cast<int>(threadIdx.x)];
-            piece[(k + channel) * taps + first_tap + t] = total;
-        }
-    }
+    sums.store(partial + static_cast<int64_t>(blockIdx.x) * size.out_channels * size.taps(), dynamic_shared<float>(),
+               size);
 }
 
 struct FinishWeights {
@@ -233,37 +134,17 @@ struct FinishWeights {
 
 // ---- host ---------------------------------------------------------------------------------------------------------
 
-Sizes sizes_of(const Conv2dShape& shape) {
-    SCENE_CHECK(conv2d_thin_suits(shape),
-                "x " + shape.x().text() + " with w " + shape.w().text() + " is no convolution of few input channels");
-    const auto number = [](int64_t value) { return static_cast<int>(value); };
-    return {.height = number(shape.height),
-            .width = number(shape.width),
-            .channels = number(shape.in_channels),
-            .out_height = number(shape.out_height()),
-            .out_width = number(shape.out_width()),
-            .out_channels = number(shape.out_channels),
-            .kernel = number(shape.kernel),
-            .stride = number(shape.stride),
-            .padding = number(shape.padding),
-            .out_lines = shape.batch * shape.out_height()};
-}
-
 size_t weight_bytes(const Sizes& size) {
     return static_cast<size_t>(size.taps() * size.padded_channels()) * sizeof(float);
 }
 
 size_t weight_gradient_shared_bytes(const Sizes& size) {
-    const int strip = (size.kernel * size.strip_pitch() + 3) / 4 * 4;
-    const int lines = strip + size.out_width * size.padded_channels();
-    const Items items(size);
-    const int slices = items.slices * tap_group * quad * items.per_block;
-    return static_cast<size_t>(std::max(lines, slices)) * sizeof(float);
+    const int lines = size.strip_floats(1) + size.out_width * size.padded_channels();
+    return static_cast<size_t>(std::max(lines, WindowItems(size).slice_floats())) * sizeof(float);
 }
 
 size_t forward_shared_bytes(const Sizes& size) {
-    const int strip_lines = (strip_lines_out - 1) * size.stride + size.kernel;
-    return weight_bytes(size) + static_cast<size_t>(strip_lines * size.strip_pitch()) * sizeof(float);
+    return weight_bytes(size) + static_cast<size_t>(size.strip_floats(strip_lines_out)) * sizeof(float);
 }
 
 int64_t weight_gradient_pieces(const Conv2dShape& shape) {
@@ -282,7 +163,7 @@ bool conv2d_thin_suits(const Conv2dShape& shape) {
 
 void conv2d_thin_forward(Tensor y, Tensor x, Tensor w, Tensor bias, bool relu, const Conv2dShape& shape,
                          cudaStream_t stream) {
-    const Sizes size = sizes_of(shape);
+    const Sizes size(shape);
     check_tensor(y, x.dtype, shape.y(), "y");
     check_tensor(x, x.dtype, shape.x(), "x");
     check_tensor(w, x.dtype, shape.w(), "w");
@@ -299,7 +180,7 @@ void conv2d_thin_forward(Tensor y, Tensor x, Tensor w, Tensor bias, bool relu, c
 }
 
 void conv2d_thin_data_grad(Tensor dx, Tensor dy, Tensor w, const Conv2dShape& shape, cudaStream_t stream) {
-    const Sizes size = sizes_of(shape);
+    const Sizes size(shape);
     check_tensor(dx, dy.dtype, shape.x(), "dx");
     check_tensor(dy, dy.dtype, shape.y(), "dy");
     check_tensor(w, dy.dtype, shape.w(), "w");
@@ -319,19 +200,17 @@ size_t conv2d_thin_weight_grad_scratch_bytes(const Conv2dShape& shape) {
 
 void conv2d_thin_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scratch, const Conv2dShape& shape,
                              cudaStream_t stream) {
-    const Sizes size = sizes_of(shape);
+    const Sizes size(shape);
     check_tensor(dy, x.dtype, shape.y(), "dy");
     check_tensor(x, x.dtype, shape.x(), "x");
     const FinishWeights finish{floats(dw, shape.w(), "dw")};
     auto* partial = scratch_of<float>(scratch, conv2d_thin_weight_grad_scratch_bytes(shape));
     const int64_t pieces = weight_gradient_pieces(shape);
-    const Items items(size);
+    const dim3 grid(static_cast<unsigned>(pieces), WindowItems(size).blocks());
     with_activation_type(x, [&](auto type) {
         using T = decltype(type);
-        launch(weight_gradient<T>,
-               dim3(static_cast<unsigned>(pieces), static_cast<unsigned>(divide_up(items.count, items.per_block))),
-               dim3(block_threads), weight_gradient_shared_bytes(size), stream, partial, static_cast<const T*>(dy.data),
-               static_cast<const T*>(x.data), size);
+        launch(weight_gradient<T>, grid, dim3(block_threads), weight_gradient_shared_bytes(size), stream, partial,
+               static_cast<const T*>(dy.data), static_cast<const T*>(x.data), size);
     });
     launch_add_pieces<1>(finish, partial, 1, pieces, shape.w().elements(), stream);
 }
