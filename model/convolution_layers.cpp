@@ -178,17 +178,58 @@ TensorId converted(Emitter& e, TensorId x, const std::string& name, DType dtype)
 
 Shape pooled(const Shape& shape) { return {shape[0], shape[1] / 2, shape[2] / 2, shape[3]}; }
 
+void emit_fold(Emitter& e, const Convolution& conv, TensorId folded, TensorId scale) {
+    const TensorId w = conv.parameter;
+    e.emit(conv.name + ".fold", "fold_conv_weights", {folded}, {w, scale}, 0,
+           [=](Backend& b, const Frame& f) { b.fold_conv_weights(f[folded], f[w], f[scale]); });
+}
+
 /// Inference of convolution + batch norm + relu as one convolution with folded weights and a bias.
 FeatureMap folded_convolution(Emitter& e, const Convolution& conv, const Norm& norm) {
     const TensorId folded =
         e.variable(Segment::State, conv.name + ".folded_weight", conv.shape.w(), e.backend().activation_type());
-    const TensorId w = conv.parameter, scale = norm.scale;
     e.phase(Phase::Setup);
-    e.emit(conv.name + ".fold", "fold_conv_weights", {folded}, {w, scale}, 0,
-           [=](Backend& b, const Frame& f) { b.fold_conv_weights(f[folded], f[w], f[scale]); });
+    emit_fold(e, conv, folded, norm.scale);
     e.phase(Phase::Forward);
     emit_convolution(e, conv, folded, nullptr, norm.shift);
     return stored_map(e, conv.y);
+}
+
+/// Training of convolution + batch norm + relu where the backend needs no output of the convolution for it.
+FeatureMap conv_norm_of_windows(Emitter& e, const Convolution& conv, const Norm& norm) {
+    const Backend& backend = e.backend();
+    const int64_t taps = conv.shape.kernel * conv.shape.kernel * conv.shape.in_channels;
+    const TensorId x = conv.x.stored, w = conv.parameter, y = conv.y;
+    const TensorId moments = e.transient(conv.name + ".moments", {1 + taps, taps});
+    const TensorId scratch =
+        e.scratch(conv.name + ".statistics.scratch", backend.conv2d_norm_statistics_scratch_bytes(conv.shape));
+    e.emit(norm.name + ".statistics", "conv2d_norm_statistics", {norm.mean, norm.variance, moments, scratch}, {x, w}, 0,
+           [=, shape = conv.shape](Backend& b, const Frame& f) {
+               b.conv2d_norm_statistics(f[norm.mean], f[norm.variance], f[moments], f[x], f[w], f[scratch], shape);
+           });
+    finalize_norm(e, norm, conv.shape.y().elements() / conv.shape.out_channels);
+    const TensorId folded = e.activation(conv.name + ".folded_weight", conv.shape.w());
+    emit_fold(e, conv, folded, norm.scale);
+    emit_convolution(e, conv, folded, nullptr, norm.shift);
+
+    e.on_backward([=, &e] {
+        const bool wanted = e.needs_gradient(conv.x.key);
+        const TensorId dx = wanted ? e.activation(conv.name + ".dx", conv.shape.x()) : TensorId{};
+        const TensorId dw = e.parameter_gradient(conv.name + ".weight");
+        const TensorId dgamma = e.parameter_gradient(norm.name + ".weight");
+        const TensorId dbeta = e.parameter_gradient(norm.name + ".bias");
+        const TensorId dy = e.gradient(y);
+        const TensorId memory =
+            e.scratch(conv.name + ".backward.scratch", e.backend().conv2d_norm_backward_scratch_bytes(conv.shape));
+        e.emit(conv.name + ".backward", "conv2d_norm_backward", {dx, dw, dgamma, dbeta, memory},
+               {dy, y, x, w, moments, norm.mean, norm.inv_std, norm.scale}, (wanted ? 2 : 1) * conv.shape.flops(),
+               [=, shape = conv.shape](Backend& b, const Frame& f) {
+                   b.conv2d_norm_backward(f[dx], f[dw], f[dgamma], f[dbeta], f[dy], f[y], f[x], f[w], f[moments],
+                                          f[norm.mean], f[norm.inv_std], f[norm.scale], f[memory], shape);
+               });
+        if (wanted) e.set_gradient(conv.x.key, dx);
+    });
+    return stored_map(e, y);
 }
 
 TensorId emit_linear_forward(Emitter& e, const std::string& name, TensorId x, TensorId w, int64_t out,
@@ -260,6 +301,8 @@ FeatureMap conv_norm(Emitter& e, const FeatureMap& x, const ConvNormSpec& spec) 
         if (epilogue.relu && !epilogue.max_pool && conv.fusion.bias_relu) return folded_convolution(e, conv, norm);
         emit_convolution(e, conv, conv.w, nullptr, {});
     } else {
+        const bool only_relu = epilogue.relu && !epilogue.max_pool && epilogue.dropout.p == 0;
+        if (only_relu && conv.x.stored && conv.fusion.norm_of_windows) return conv_norm_of_windows(e, conv, norm);
         if (epilogue.dropout.p > 0) epilogue.dropout.stream = e.next_random_stream();
         emit_convolution(e, conv, conv.w, &norm, {});
         finalize_norm(e, norm, conv.shape.y().elements() / spec.channels);

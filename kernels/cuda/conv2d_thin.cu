@@ -111,7 +111,7 @@ template <typename T> __global__ void __launch_bounds__(block_threads)
     const int k_pitch = size.padded_channels();
     float* strip = dynamic_shared<float>();         // [kernel][strip_pitch]
     float* gradient = strip + size.strip_floats(1); // [Q][k_pitch]
-    WindowSums sums(size);
+    WindowSums sums(size, size.taps());
     for (int64_t line = blockIdx.x; line < size.out_lines; line += gridDim.x) {
         __syncthreads(); // the line before has been read
         load_strip(strip, x, size, line / size.out_height, static_cast<int>(line % size.out_height), size.kernel);
@@ -140,7 +140,7 @@ size_t weight_bytes(const Sizes& size) {
 
 size_t weight_gradient_shared_bytes(const Sizes& size) {
     const int lines = size.strip_floats(1) + size.out_width * size.padded_channels();
-    return static_cast<size_t>(std::max(lines, WindowItems(size).slice_floats())) * sizeof(float);
+    return static_cast<size_t>(std::max(lines, WindowItems(size, size.taps()).slice_floats())) * sizeof(float);
 }
 
 size_t forward_shared_bytes(const Sizes& size) {
@@ -206,7 +206,7 @@ void conv2d_thin_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scratch, con
     const FinishWeights finish{floats(dw, shape.w(), "dw")};
     auto* partial = scratch_of<float>(scratch, conv2d_thin_weight_grad_scratch_bytes(shape));
     const int64_t pieces = weight_gradient_pieces(shape);
-    const dim3 grid(static_cast<unsigned>(pieces), WindowItems(size).blocks());
+    const dim3 grid(static_cast<unsigned>(pieces), WindowItems(size, size.taps()).blocks());
     with_activation_type(x, [&](auto type) {
         using T = decltype(type);
         launch(weight_gradient<T>, grid, dim3(block_threads), weight_gradient_shared_bytes(size), stream, partial,

@@ -73,8 +73,8 @@ __device__ void load_strip(float* strip, const T* x, const Sizes& size, int64_t 
 struct WindowItems {
     int count, per_block, slices;
 
-    __host__ __device__ explicit WindowItems(const Sizes& size) {
-        count = size.padded_channels() / quad * size.tap_groups();
+    __host__ __device__ WindowItems(const Sizes& size, int taps) {
+        count = size.padded_channels() / quad * ((taps + tap_group - 1) / tap_group);
         per_block = count < block_threads ? count : block_threads;
         slices = block_threads / per_block;
     }
@@ -84,44 +84,41 @@ struct WindowItems {
     int slice_floats() const { return slices * tap_group * quad * per_block; }
 };
 
-/// A thread's share of sum over positions of gradient[k] * window[tap].
-struct WindowSums {
-    int k, first_tap;
-    float sum[tap_group][quad] = {};
-
-    __device__ explicit WindowSums(const Sizes& size) : items_(size) {
+/// A thread's share of sum over positions of gradient[k] * window[tap]. With a tap more than the window has, that one
+/// is 1 everywhere: its sums are the gradient's own.
+class WindowSums {
+public:
+    /// The strip has the 1 behind its strip_floats(1) floats, where it is asked for.
+    __device__ WindowSums(const Sizes& size, int taps) : items_(size, taps), taps_(taps) {
         slice_ = static_cast<int>(threadIdx.x) / items_.per_block;
         in_block_ = static_cast<int>(threadIdx.x) % items_.per_block;
         const int item = static_cast<int>(blockIdx.y) * items_.per_block + in_block_;
         const int k_quads = size.padded_channels() / quad;
-        k = item % k_quads * quad;
-        first_tap = item / k_quads * tap_group;
+        k_ = item % k_quads * quad;
+        first_tap_ = item / k_quads * tap_group;
         works_ = slice_ < items_.slices && item < items_.count;
 #pragma unroll
-        for (int t = 0; t < tap_group; ++t)
-            offset_[t] = size.tap_offset(first_tap + t < size.taps() ? first_tap + t : size.taps() - 1);
-    }
-
-    /// Calls visit(q) for the output positions of a line that are this thread's.
-    template <typename Visit> __device__ void for_positions(const Sizes& size, Visit&& visit) const {
-        if (!works_) return;
-        for (int q = slice_; q < size.out_width; q += items_.slices) visit(q);
+        for (int t = 0; t < tap_group; ++t) {
+            const int tap = first_tap_ + t < taps ? first_tap_ + t : taps - 1;
+            offset_[t] = tap < size.taps() ? size.tap_offset(tap) : size.strip_floats(1);
+            step_[t] = tap < size.taps() ? size.stride * size.channels : 0;
+        }
     }
 
     /// gradient [Q][pitch] and the strip of one output line.
     __device__ void add_line(const float* gradient, int pitch, const float* strip, const Sizes& size) {
-        const int step = size.stride * size.channels;
-        for_positions(size, [&](int q) {
+        if (!works_) return;
+        for (int q = slice_; q < size.out_width; q += items_.slices) {
             float dz[quad];
-            load(dz, gradient + q * pitch + k);
+            load(dz, gradient + q * pitch + k_);
 #pragma unroll
             for (int t = 0; t < tap_group; ++t) {
-                const float value = strip[offset_[t] + q * step];
+                const float value = strip[offset_[t] + q * step_[t]];
 #pragma unroll
                 for (int channel = 0; channel < quad; ++channel)
-                    sum[t][channel] = fmaf(value, dz[channel], sum[t][channel]);
+                    sum_[t][channel] = fmaf(value, dz[channel], sum_[t][channel]);
             }
-        });
+        }
     }
 
     /// to [K, taps] = the block's sums; the slices of an item are added in order, in `slices`.
@@ -134,26 +131,27 @@ struct WindowSums {
             for (int t = 0; t < tap_group; ++t) {
 #pragma unroll
                 for (int channel = 0; channel < quad; ++channel)
-                    of_slice[(t * quad + channel) * items_.per_block] = sum[t][channel];
+                    of_slice[(t * quad + channel) * items_.per_block] = sum_[t][channel];
             }
         }
         __syncthreads();
         if (slice_ != 0 || !works_) return;
-        for (int t = 0; t < tap_group && first_tap + t < size.taps(); ++t) {
-            for (int channel = 0; channel < quad && k + channel < size.out_channels; ++channel) {
+        for (int t = 0; t < tap_group && first_tap_ + t < taps_; ++t) {
+            for (int channel = 0; channel < quad && k_ + channel < size.out_channels; ++channel) {
                 float total = 0;
                 for (int other = 0; other < items_.slices; ++other)
                     total += slices[other * width + (t * quad + channel) * items_.per_block + in_block_];
-                to[(k + channel) * size.taps() + first_tap + t] = total;
+                to[(k_ + channel) * taps_ + first_tap_ + t] = total;
             }
         }
     }
 
 private:
     WindowItems items_;
-    int slice_, in_block_;
-    int offset_[tap_group]; ///< of each tap in the strip
+    int taps_, k_, first_tap_, slice_, in_block_;
+    int offset_[tap_group], step_[tap_group]; ///< of each tap in the strip, and from position to position
     bool works_;
+    float sum_[tap_group][quad] = {};
 };
 
 } // namespace scene::cuda

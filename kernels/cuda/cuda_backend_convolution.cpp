@@ -33,8 +33,11 @@ size_t narrow_gradient_bytes(DType activation, const Conv2dShape& shape) {
 
 } // namespace
 
-ConvFusion CudaBackend::conv2d_fusion(const Conv2dShape&) const {
-    return {.normalize_input = false, .statistics = false, .bias_relu = true};
+ConvFusion CudaBackend::conv2d_fusion(const Conv2dShape& shape) const {
+    return {.normalize_input = false,
+            .statistics = false,
+            .bias_relu = true,
+            .norm_of_windows = conv2d_norm_suits(shape)};
 }
 
 size_t CudaBackend::conv2d_scratch_bytes(const Conv2dShape& shape, ConvPass pass) const {
@@ -81,6 +84,26 @@ void CudaBackend::conv2d_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scra
     void* gradient = narrow > 0 ? static_cast<void*>(memory) : dw.data;
     convolutions_->run(shape, ConvPass::WeightGrad, x.data, gradient, dy.data, memory + narrow, stream_);
     if (narrow > 0) cuda::convert(dw, {gradient, activation_, shape.w()}, stream_);
+}
+
+void CudaBackend::conv2d_norm_statistics(Tensor mean, Tensor variance, Tensor moments, Tensor x, Tensor w,
+                                         Tensor scratch, const Conv2dShape& shape) {
+    cuda::conv2d_norm_statistics(mean, variance, moments, x, w, scratch, shape, stream_);
+}
+
+size_t CudaBackend::conv2d_norm_statistics_scratch_bytes(const Conv2dShape& shape) const {
+    return cuda::conv2d_norm_statistics_scratch_bytes(shape);
+}
+
+void CudaBackend::conv2d_norm_backward(Tensor dx, Tensor dw, Tensor dgamma, Tensor dbeta, Tensor da, Tensor a, Tensor x,
+                                       Tensor w, Tensor moments, Tensor mean, Tensor inv_std, Tensor scale,
+                                       Tensor scratch, const Conv2dShape& shape) {
+    cuda::conv2d_norm_backward(dx, dw, dgamma, dbeta, da, a, x, w, moments, mean, inv_std, scale, scratch, shape,
+                               stream_);
+}
+
+size_t CudaBackend::conv2d_norm_backward_scratch_bytes(const Conv2dShape& shape) const {
+    return cuda::conv2d_norm_backward_scratch_bytes(shape);
 }
 
 void CudaBackend::batch_norm_statistics(Tensor mean, Tensor variance, Tensor x) {

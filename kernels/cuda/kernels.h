@@ -58,6 +58,15 @@ size_t conv2d_thin_weight_grad_scratch_bytes(const Conv2dShape& shape);
 /// dw [K, R, S, C] f32.
 void conv2d_thin_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scratch, const Conv2dShape& shape,
                              cudaStream_t stream);
+/// Whether the two below can: a thin convolution with less padding than its kernel has rows.
+bool conv2d_norm_suits(const Conv2dShape& shape);
+size_t conv2d_norm_statistics_scratch_bytes(const Conv2dShape& shape);
+void conv2d_norm_statistics(Tensor mean, Tensor variance, Tensor moments, Tensor x, Tensor w, Tensor scratch,
+                            const Conv2dShape& shape, cudaStream_t stream);
+size_t conv2d_norm_backward_scratch_bytes(const Conv2dShape& shape);
+void conv2d_norm_backward(Tensor dx, Tensor dw, Tensor dgamma, Tensor dbeta, Tensor da, Tensor a, Tensor x, Tensor w,
+                          Tensor moments, Tensor mean, Tensor inv_std, Tensor scale, Tensor scratch,
+                          const Conv2dShape& shape, cudaStream_t stream);
 /// folded_w, F32 or F16, = w * scale[k]; w F32 or F16.
 void fold_conv_weights(Tensor folded_w, Tensor w, Tensor scale, cudaStream_t stream);
 /// to = from between F32 and F16, of one shape.
