@@ -81,8 +81,11 @@ void emit_norm_backward(Emitter& e, const Norm& norm, TensorId dx, TensorId dy, 
     const TensorId dgamma = e.parameter_gradient(norm.name + ".weight");
     const TensorId dbeta = e.parameter_gradient(norm.name + ".bias");
     const TensorId scratch = e.scratch(norm.name + ".scratch", e.backend().batch_norm_scratch_bytes(e.shape(x)));
+    // One pass for the sums and, where dx is wanted, one that writes it.
+    const TensorId dy_again = dx ? dy : TensorId{}, x_again = dx ? x : TensorId{};
     e.emit(norm.name + ".backward", "batch_norm_backward", {dx, dgamma, dbeta, scratch},
-           {dy, x, norm.mean, norm.inv_std, norm.scale, norm.shift, control}, 0, [=](Backend& b, const Frame& f) {
+           {dy, x, dy_again, x_again, norm.mean, norm.inv_std, norm.scale, norm.shift, control}, 0,
+           [=](Backend& b, const Frame& f) {
                b.batch_norm_backward(f[dx], f[dgamma], f[dbeta], f[dy], f[x], f[norm.mean], f[norm.inv_std],
                                      f[norm.scale], f[norm.shift], f[scratch], epilogue, f[control]);
            });

@@ -1,5 +1,7 @@
 #include "model/program.h"
 
+#include <algorithm>
+
 namespace scene {
 
 std::string_view name_of(Phase phase) {
@@ -13,11 +15,22 @@ std::string_view name_of(Phase phase) {
 }
 
 double Program::bytes_moved(const Op& op) const {
-    double bytes = 0;
-    for (TensorId id : op.reads) bytes += static_cast<double>(info(id).bytes());
+    double written = 0, read = 0;
     for (TensorId id : op.writes)
-        if (info(id).dtype != DType::U8) bytes += static_cast<double>(info(id).bytes());
-    return bytes;
+        if (info(id).dtype != DType::U8) written += static_cast<double>(info(id).bytes());
+    for (TensorId id : op.reads) {
+        const auto bytes = static_cast<double>(info(id).bytes());
+        // Of the feature store an op gathers no more than it writes.
+        read += info(id).storage == Storage::External ? std::min(bytes, written) : bytes;
+    }
+    return read + written;
+}
+
+double Program::bytes_moved() const {
+    double total = 0;
+    for (const Op& op : ops)
+        if (op.phase != Phase::Setup) total += bytes_moved(op);
+    return total;
 }
 
 double Program::flops(Phase phase) const {

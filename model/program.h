@@ -44,7 +44,8 @@ struct Op {
     std::string name; ///< "block1.conv2.forward"
     std::string kind; ///< the backend's function, "conv2d_forward"
     Phase phase = Phase::Forward;
-    std::vector<TensorId> writes, reads; ///< scratch counts as written; an optional tensor that is absent is skipped
+    /// Scratch counts as written, an optional tensor that is absent is left out; read twice is listed twice.
+    std::vector<TensorId> writes, reads;
     double flops = 0;
     std::function<void(Backend&, const Frame&)> run;
 };
@@ -61,6 +62,8 @@ struct Program {
     const TensorInfo& info(TensorId id) const { return tensors.at(static_cast<size_t>(id.value)); }
     /// Bytes the op reads and writes if nothing stays in a cache; scratch is not counted.
     double bytes_moved(const Op& op) const;
+    /// Of all ops but those of setup.
+    double bytes_moved() const;
     double flops(Phase phase) const;
 };
 

@@ -128,8 +128,8 @@ void emit_adam(Emitter& e, const AdamSettings& settings) {
     const TensorId first = e.flat(Segment::FirstMoment), second = e.flat(Segment::SecondMoment);
     const TensorId half = e.half_precision() ? e.flat(Segment::HalfParameters) : TensorId{};
     const TensorId control = e.control();
-    e.emit("adam", "adam", {parameters, first, second, half, control}, {parameters, first, second, gradients, control},
-           0, [=](Backend& b, const Frame& f) {
+    e.emit("adam", "adam", {parameters, first, second, half, control},
+           {parameters, first, second, gradients, gradients, control}, 0, [=](Backend& b, const Frame& f) {
                b.adam(f[parameters], f[first], f[second], f[half], f[gradients], f[control], settings);
            });
 }

@@ -53,12 +53,7 @@ public:
     double flops() const override {
         return program_.flops(Phase::Forward) + program_.flops(Phase::Backward) + program_.flops(Phase::Update);
     }
-    double bytes_moved() const override {
-        double bytes = 0;
-        for (const Op& op : program_.ops)
-            if (op.phase != Phase::Setup) bytes += program_.bytes_moved(op);
-        return bytes;
-    }
+    double bytes_moved() const override { return program_.bytes_moved(); }
     std::vector<OpSamples> profile(int repetitions) override {
         std::vector<OpSamples> samples;
         for (const Op& op : program_.ops)

@@ -54,6 +54,7 @@ struct Plan {
                                                   : variables.base(info.segment) + info.offset;
     }
     double flops_per_clip(Phase phase) const { return program.flops(phase) / static_cast<double>(batch); }
+    double bytes_moved_per_clip() const { return program.bytes_moved() / static_cast<double>(batch); }
     /// The step's memory over what no plan can go below, the largest live set.
     double ratio() const {
         return static_cast<double>(program.transient_bytes) / static_cast<double>(program.lower_bound);
@@ -120,6 +121,7 @@ JsonValue to_json(const Plan& plan) {
         .set("parameters", plan.variables.parameter_count())
         .set("forward_flops_per_clip", plan.flops_per_clip(Phase::Forward))
         .set("backward_flops_per_clip", plan.flops_per_clip(Phase::Backward))
+        .set("bytes_moved_per_clip", plan.bytes_moved_per_clip())
         .set("arena_bytes", plan.arena_bytes())
         .set("variable_bytes", plan.variables.total_bytes())
         .set("transient_bytes", plan.program.transient_bytes)
@@ -181,6 +183,8 @@ void print(const Plan& plan) {
     line("parameters", std::to_string(plan.variables.parameter_count()));
     line("forward per clip", fmt::format("{:.2f} GFLOP", plan.flops_per_clip(Phase::Forward) / 1e9));
     line("backward per clip", fmt::format("{:.2f} GFLOP", plan.flops_per_clip(Phase::Backward) / 1e9));
+    line("moved per clip",
+         fmt::format("{}, if nothing stays in a cache; scratch not counted", bytes_text(plan.bytes_moved_per_clip())));
     line("arena", fmt::format("{} = {} variables + {} step", bytes_text(static_cast<double>(plan.arena_bytes())),
                               bytes_text(static_cast<double>(plan.variables.total_bytes())),
                               bytes_text(static_cast<double>(plan.program.transient_bytes))));
