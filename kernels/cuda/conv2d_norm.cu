@@ -2,13 +2,12 @@
 // statistics follow from those of the windows, and so does what the batch norm subtracts from the gradients.
 
 #include "kernels/cuda/column_sums.h"
-#include "kernels/cuda/conv2d_thin.h"
+#include "kernels/cuda/conv2d_spread.h"
 
 namespace scene::cuda {
 namespace {
 
 constexpr int warps = block_threads / warp_lanes;
-constexpr size_t most_shared_bytes = 227 * 1024;
 
 // ---- statistics ---------------------------------------------------------------------------------------------------
 
@@ -109,153 +108,6 @@ __global__ void __launch_bounds__(block_threads)
     variance[k] = static_cast<float>(of_variance > 0 ? of_variance : 0);
 }
 
-// ---- a line of gradients spread over the input --------------------------------------------------------------------
-
-/// A block's part of a clip: it reads output lines first_line to end_line - 1 for the sums, and with them the lines
-/// around that reach into its input rows first_row to end_row - 1, which it writes.
-struct Piece {
-    int64_t clip;
-    int first_line, end_line, first_row, end_row;
-    int first_reaching, end_reaching; ///< lines; they include first_line to end_line - 1
-
-    __device__ Piece(const Sizes& size, int pieces_per_clip, int lines_per_piece) {
-        clip = blockIdx.x / static_cast<unsigned>(pieces_per_clip);
-        const int piece = static_cast<int>(blockIdx.x % static_cast<unsigned>(pieces_per_clip));
-        first_line = piece * lines_per_piece;
-        end_line = first_line + lines_per_piece < size.out_height ? first_line + lines_per_piece : size.out_height;
-        first_row = first_line * size.stride;
-        end_row = end_line < size.out_height ? end_line * size.stride : size.height;
-        const int before = first_row + size.padding - size.kernel;
-        first_reaching = before < 0 ? 0 : before / size.stride + 1;
-        const int behind = (end_row - 1 + size.padding) / size.stride + 1;
-        end_reaching = behind < size.out_height ? behind : size.out_height;
-    }
-};
-
-/// Shared memory of the product of a line's values [Q, depth] with weights [T, depth], and of the input rows that its
-/// products are added to. The pitch is such that lanes at neighbouring positions read different banks.
-struct SpreadLayout {
-    int pitch, depth_quads, items, slices, ring_floats;
-
-    __host__ __device__ SpreadLayout(const Sizes& size, int depth) {
-        depth_quads = (depth + quad - 1) / quad;
-        pitch = (depth_quads % 2 == 1 ? depth_quads : depth_quads + 1) * quad;
-        items = size.quads_across() * size.tap_groups();
-        slices = items < block_threads ? block_threads / items : 1;
-        if (slices > depth_quads) slices = depth_quads;
-        ring_floats = (size.kernel * size.width * size.channels + quad - 1) / quad * quad;
-    }
-    __host__ __device__ int weight_floats(const Sizes& size) const { return size.taps() * pitch; }
-    __host__ __device__ int value_floats(const Sizes& size) const { return size.out_width * pitch; }
-    __host__ __device__ int product_floats() const { return slices * quad * tap_group * items; }
-    __host__ __device__ int floats(const Sizes& size) const {
-        return weight_floats(size) + value_floats(size) + product_floats() + ring_floats;
-    }
-};
-
-/// dx += the transposed convolution of lines of values with weights, row by row: a ring holds the `kernel` input rows
-/// under the current line, and a row is handed on when no later line reaches it.
-class Spread {
-public:
-    float *weights, *values; ///< to be filled: [T, pitch] once, [Q, pitch] for each line; zeros beyond the depth
-
-    __device__ Spread(float* shared, const Sizes& size, int depth, int first_row)
-        : weights(shared), size_(size), layout_(size, depth), next_row_(first_row) {
-        values = weights + layout_.weight_floats(size);
-        products_ = values + layout_.value_floats(size);
-        ring_ = products_ + layout_.product_floats();
-        for (int i = static_cast<int>(threadIdx.x); i < layout_.ring_floats; i += block_threads) ring_[i] = 0;
-    }
-    __device__ int pitch() const { return layout_.pitch; }
-
-    /// Calls write(row, column, value) for every value of the rows above `row`, whose sums are complete. A barrier lies
-    /// between this and `add_line`, on both sides.
-    template <typename Write> __device__ void hand_on(int row, Write&& write) {
-        const int line_values = size_.width * size_.channels;
-        for (; next_row_ < row; ++next_row_) {
-            for (int i = static_cast<int>(threadIdx.x); i < line_values; i += block_threads) {
-                float& sum = ring_[next_row_ % size_.kernel * line_values + i];
-                write(next_row_, i, sum);
-                sum = 0;
-            }
-        }
-    }
-
-    /// Adds output line p, whose values and the weights must be there, seen by all threads.
-    __device__ void add_line(int p) {
-        multiply();
-        __syncthreads();
-        gather(p * size_.stride - size_.padding);
-    }
-
-private:
-    /// products [slices, position, tap, items]: positions of an item lie quads_across apart.
-    __device__ void multiply() {
-        const int across = size_.quads_across();
-        for (int i = static_cast<int>(threadIdx.x); i < layout_.items * layout_.slices; i += block_threads) {
-            const int item = i % layout_.items, slice = i / layout_.items;
-            const int first_tap = item / across * tap_group;
-            const float *value[quad], *weight[tap_group];
-#pragma unroll
-            for (int position = 0; position < quad; ++position) {
-                const int q = item % across + position * across;
-                value[position] = values + (q < size_.out_width ? q : size_.out_width - 1) * layout_.pitch;
-            }
-#pragma unroll
-            for (int t = 0; t < tap_group; ++t)
-                weight[t] = weights + (first_tap + t < size_.taps() ? first_tap + t : 0) * layout_.pitch;
-            float sum[quad][tap_group] = {};
-            for (int k = slice * quad; k < layout_.depth_quads * quad; k += layout_.slices * quad) {
-                float of_position[quad][quad];
-#pragma unroll
-                for (int position = 0; position < quad; ++position) load(of_position[position], value[position] + k);
-#pragma unroll
-                for (int t = 0; t < tap_group; ++t) {
-                    float factor[quad];
-                    load(factor, weight[t] + k);
-#pragma unroll
-                    for (int position = 0; position < quad; ++position) {
-#pragma unroll
-                        for (int v = 0; v < quad; ++v)
-                            sum[position][t] = fmaf(of_position[position][v], factor[v], sum[position][t]);
-                    }
-                }
-            }
-#pragma unroll
-            for (int position = 0; position < quad; ++position) {
-#pragma unroll
-                for (int t = 0; t < tap_group; ++t)
-                    products_[((slice * quad + position) * tap_group + t) * layout_.items + item] = sum[position][t];
-            }
-        }
-    }
-
-    __device__ void gather(int first_row) {
-        const int line_values = size_.width * size_.channels, across = size_.quads_across();
-        for (int i = static_cast<int>(threadIdx.x); i < size_.kernel * line_values; i += block_threads) {
-            const int r = i / line_values, column = i % line_values, row = first_row + r;
-            if (row < next_row_ || row >= size_.height) continue;
-            const int w = column / size_.channels + size_.padding, c = column % size_.channels;
-            float total = 0;
-            for (int s = 0; s < size_.kernel && s <= w; ++s) {
-                const int q = (w - s) / size_.stride;
-                if (q * size_.stride != w - s || q >= size_.out_width) continue;
-                const int tap = (r * size_.kernel + s) * size_.channels + c;
-                const int item = q % across + tap / tap_group * across;
-                for (int slice = 0; slice < layout_.slices; ++slice)
-                    total +=
-                        products_[((slice * quad + q / across) * tap_group + tap % tap_group) * layout_.items + item];
-            }
-            ring_[row % size_.kernel * line_values + column] += total;
-        }
-    }
-
-    const Sizes& size_;
-    SpreadLayout layout_;
-    float *products_, *ring_;
-    int next_row_; ///< the first that has not been handed on
-};
-
 // ---- backward -----------------------------------------------------------------------------------------------------
 
 template <typename T> struct BackwardOperands {
@@ -265,19 +117,14 @@ template <typename T> struct BackwardOperands {
     float* dx_sum;  ///< [N, H, W, C]: dz through the scaled weights; absent: not wanted
 };
 
-/// What a clip is cut into.
-struct Cut {
-    int pieces_per_clip, lines_per_piece;
-};
-
 template <typename T> __global__ void __launch_bounds__(block_threads)
     spread_gradient(BackwardOperands<T> op, Sizes size, Cut cut) {
     const int taps = size.taps(), out_channels = size.out_channels, line_values = size.width * size.channels;
-    const Piece piece(size, cut.pieces_per_clip, cut.lines_per_piece);
+    const Piece piece(size, cut);
     const bool spreads = op.dx_sum && blockIdx.y == 0;
     float* strip = dynamic_shared<float>();
-    Spread spread(strip + size.strip_floats(1) + quad, size, out_channels, piece.first_row);
-    const int pitch = spread.pitch(), k_quads = size.padded_channels() / quad;
+    Spread spread(strip + size.strip_floats(1) + quad, size, out_channels, piece);
+    const int pitch = spread.pitch();
     if (spreads) {
         for (int i = static_cast<int>(threadIdx.x); i < taps * pitch; i += block_threads) {
             const int tap = i / pitch, k = i % pitch;
@@ -293,31 +140,22 @@ template <typename T> __global__ void __launch_bounds__(block_threads)
     const int end = spreads ? piece.end_reaching : piece.end_line;
     for (int p = spreads ? piece.first_reaching : piece.first_line; p < end; ++p) {
         __syncthreads(); // the line before has been read and added
-        const int above = p * size.stride - size.padding;
-        if (spreads) spread.hand_on(above < piece.end_row ? above : piece.end_row, write);
+        if (spreads) spread.hand_on_above(p, write);
         load_strip(strip, op.x, size, piece.clip, p, size.kernel);
         const int64_t line = (piece.clip * size.out_height + p) * size.out_width * out_channels;
-        for (int i = static_cast<int>(threadIdx.x); i < size.out_width * k_quads; i += block_threads) {
-            const int q = i / k_quads, k = i % k_quads * quad;
-            const int64_t at = line + q * out_channels + k;
-            float a[quad] = {}, dz[quad] = {};
-            if (out_channels % quad == 0) {
-                load(a, op.a + at);
-                load(dz, op.da + at);
-            } else {
-                for (int v = 0; v < quad && k + v < out_channels; ++v)
-                    a[v] = to_float(op.a[at + v]), dz[v] = to_float(op.da[at + v]);
-            }
+        spread.load_values([&](int q, int k, float(&values)[quad]) {
+            float a[quad];
+            load_channels(values, op.da + line + q * out_channels, k, size);
+            load_channels(a, op.a + line + q * out_channels, k, size);
 #pragma unroll
-            for (int v = 0; v < quad; ++v) dz[v] = a[v] > 0 ? dz[v] : 0.0f;
-            store(spread.values + q * pitch + k, dz);
-        }
+            for (int v = 0; v < quad; ++v) values[v] = a[v] > 0 ? values[v] : 0.0f;
+        });
         __syncthreads();
         if (p >= piece.first_line && p < piece.end_line) sums.add_line(spread.values, pitch, strip, size);
         if (spreads) spread.add_line(p);
     }
     __syncthreads();
-    if (spreads) spread.hand_on(piece.end_row, write);
+    if (spreads) spread.hand_on_rest(write);
     sums.store(op.partial + static_cast<int64_t>(blockIdx.x) * out_channels * (taps + 1), dynamic_shared<float>(),
                size);
 }
@@ -380,9 +218,9 @@ __global__ void __launch_bounds__(block_threads)
 template <typename T> __global__ void __launch_bounds__(block_threads)
     correct_gradient(T* dx, const float* dx_sum, const T* x, const float* correction, Sizes size, Cut cut) {
     const int taps = size.taps(), line_values = size.width * size.channels;
-    const Piece piece(size, cut.pieces_per_clip, cut.lines_per_piece);
+    const Piece piece(size, cut);
     float* strip = dynamic_shared<float>();
-    Spread spread(strip + size.strip_floats(1) + quad, size, taps + 1, piece.first_row);
+    Spread spread(strip + size.strip_floats(1) + quad, size, taps + 1, piece);
     const int pitch = spread.pitch();
     for (int i = static_cast<int>(threadIdx.x); i < taps * pitch; i += block_threads) spread.weights[i] = correction[i];
     const auto write = [&](int row, int column, float value) {
@@ -391,40 +229,28 @@ template <typename T> __global__ void __launch_bounds__(block_threads)
     };
     for (int p = piece.first_reaching; p < piece.end_reaching; ++p) {
         __syncthreads(); // the line before has been added
-        const int above = p * size.stride - size.padding;
-        spread.hand_on(above < piece.end_row ? above : piece.end_row, write);
+        spread.hand_on_above(p, write);
         load_strip(strip, x, size, piece.clip, p, size.kernel);
         __syncthreads();
-        for (int i = static_cast<int>(threadIdx.x); i < size.out_width * pitch; i += block_threads) {
-            const int q = i / pitch, tap = i % pitch;
-            const float beyond = tap == taps ? 1.0f : 0.0f;
-            spread.values[i] = tap < taps ? strip[size.tap_offset(tap) + q * size.stride * size.channels] : beyond;
-        }
+        spread.load_values([&](int q, int first_tap, float(&values)[quad]) {
+#pragma unroll
+            for (int v = 0; v < quad; ++v) {
+                const int tap = first_tap + v;
+                values[v] = tap == taps ? 1.0f : 0.0f;
+                if (tap < taps) values[v] = strip[size.tap_offset(tap) + q * size.stride * size.channels];
+            }
+        });
         __syncthreads();
         spread.add_line(p);
     }
     __syncthreads();
-    spread.hand_on(piece.end_row, write);
+    spread.hand_on_rest(write);
 }
 
 // ---- host ---------------------------------------------------------------------------------------------------------
 
-Cut cut_of(const Sizes& size) {
-    const int64_t wanted = std::clamp<int64_t>(divide_up(4 * multiprocessors, size.clips), 1, size.out_height);
-    const int64_t lines = divide_up(size.out_height, wanted);
-    return {.pieces_per_clip = static_cast<int>(divide_up(size.out_height, lines)),
-            .lines_per_piece = static_cast<int>(lines)};
-}
-
-int64_t pieces_of(const Sizes& size) { return size.clips * cut_of(size).pieces_per_clip; }
-
 int64_t moment_pieces(const Sizes& size) {
     return std::min(size.clips * divide_up(size.out_height, strip_lines_out), 4 * multiprocessors);
-}
-
-/// Of a block that spreads values of this depth, with the strip in front.
-size_t spread_bytes(const Sizes& size, int depth) {
-    return static_cast<size_t>(size.strip_floats(1) + quad + SpreadLayout(size, depth).floats(size)) * sizeof(float);
 }
 
 size_t gradient_bytes(const Sizes& size) {
@@ -442,7 +268,7 @@ struct BackwardScratch {
 
     explicit BackwardScratch(const Sizes& size) {
         const int64_t columns = static_cast<int64_t>(size.out_channels) * (size.taps() + 1);
-        partial = bytes_of<float>(pieces_of(size) * columns);
+        partial = bytes_of<float>(Cut(size).pieces(size) * columns);
         sums = bytes_of<double>(columns);
         correction = bytes_of<float>(SpreadLayout(size, size.taps() + 1).weight_floats(size));
         dx_sum = bytes_of<float>(size.clips * size.height * size.width * size.channels);
@@ -456,18 +282,18 @@ unsigned warp_blocks(int64_t items) { return static_cast<unsigned>(divide_up(ite
 
 bool conv2d_norm_suits(const Conv2dShape& shape) {
     if (!conv2d_thin_suits(shape) || shape.padding >= shape.kernel) return false;
-    const Sizes size(shape);
+    const Sizes size = sizes_of(shape);
     return std::max(gradient_bytes(size), spread_bytes(size, size.taps() + 1)) <= most_shared_bytes;
 }
 
 size_t conv2d_norm_statistics_scratch_bytes(const Conv2dShape& shape) {
-    const Sizes size(shape);
+    const Sizes size = sizes_of(shape);
     return bytes_of<float>(moment_pieces(size) * moment_columns(size)) + bytes_of<double>(moment_columns(size));
 }
 
 void conv2d_norm_statistics(Tensor mean, Tensor variance, Tensor moments, Tensor x, Tensor w, Tensor scratch,
                             const Conv2dShape& shape, cudaStream_t stream) {
-    const Sizes size(shape);
+    const Sizes size = sizes_of(shape);
     const int64_t taps = size.taps(), columns = moment_columns(size), pieces = moment_pieces(size);
     check_tensor(x, x.dtype, shape.x(), "x");
     float* to_mean = floats(mean, {shape.out_channels}, "mean");
@@ -492,12 +318,12 @@ void conv2d_norm_statistics(Tensor mean, Tensor variance, Tensor moments, Tensor
            to_moments, sums, filters, static_cast<int>(taps), size.out_channels);
 }
 
-size_t conv2d_norm_backward_scratch_bytes(const Conv2dShape& shape) { return BackwardScratch(Sizes(shape)).total(); }
+size_t conv2d_norm_backward_scratch_bytes(const Conv2dShape& shape) { return BackwardScratch(sizes_of(shape)).total(); }
 
 void conv2d_norm_backward(Tensor dx, Tensor dw, Tensor dgamma, Tensor dbeta, Tensor da, Tensor a, Tensor x, Tensor w,
                           Tensor moments, Tensor mean, Tensor inv_std, Tensor scale, Tensor scratch,
                           const Conv2dShape& shape, cudaStream_t stream) {
-    const Sizes size(shape);
+    const Sizes size = sizes_of(shape);
     const int64_t taps = size.taps();
     const Shape per_channel{shape.out_channels};
     check_tensor(da, x.dtype, shape.y(), "da");
@@ -523,8 +349,8 @@ void conv2d_norm_backward(Tensor dx, Tensor dw, Tensor dgamma, Tensor dbeta, Ten
                               .scale = floats(scale, per_channel, "scale"),
                               .taps = static_cast<int>(taps),
                               .out_channels = size.out_channels};
-    const Cut cut = cut_of(size);
-    const auto pieces = static_cast<unsigned>(pieces_of(size));
+    const Cut cut(size);
+    const auto pieces = static_cast<unsigned>(cut.pieces(size));
     with_activation_type(x, [&](auto type) {
         using T = decltype(type);
         const BackwardOperands<T> op{.da = static_cast<const T*>(da.data),

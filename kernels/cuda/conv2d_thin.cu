@@ -2,7 +2,7 @@
 // keeps all weights in shared memory, walks over strips of the input and writes whole packs of output channels.
 
 #include "kernels/cuda/column_sums.h"
-#include "kernels/cuda/conv2d_thin.h"
+#include "kernels/cuda/conv2d_spread.h"
 #include "kernels/cuda/kernels.h"
 
 namespace scene::cuda {
@@ -64,43 +64,31 @@ template <typename T> __global__ void __launch_bounds__(block_threads)
 
 // ---- gradient of the data -----------------------------------------------------------------------------------------
 
-/// A warp for each input position; lanes share the output channels.
 template <typename T> __global__ void __launch_bounds__(block_threads)
-    data_gradient(T* dx, const T* dy, const T* w, Sizes size, int64_t positions) {
-    float* weights = dynamic_shared<float>();
-    const int pitch = size.padded_channels(), lane = static_cast<int>(threadIdx.x) % warp_lanes;
-    load_weights(weights, w, size);
-    __syncthreads();
-    constexpr int warps = block_threads / warp_lanes;
-    for (int64_t at = static_cast<int64_t>(blockIdx.x) * warps + threadIdx.x / warp_lanes; at < positions;
-         at += static_cast<int64_t>(gridDim.x) * warps) {
-        const int64_t clip = at / (static_cast<int64_t>(size.height) * size.width);
-        const int h = static_cast<int>(at / size.width % size.height), column = static_cast<int>(at % size.width);
-        float sum[most_channels] = {};
-        for (int r = 0; r < size.kernel; ++r) {
-            const int p = (h + size.padding - r) / size.stride;
-            if (h + size.padding < r || p * size.stride + r != h + size.padding || p >= size.out_height) continue;
-            for (int s = 0; s < size.kernel; ++s) {
-                const int q = (column + size.padding - s) / size.stride;
-                if (column + size.padding < s || q * size.stride + s != column + size.padding || q >= size.out_width)
-                    continue;
-                const T* gradient = dy + ((clip * size.out_height + p) * size.out_width + q) * size.out_channels;
-                const float* tap = weights + (r * size.kernel + s) * size.channels * pitch;
-                for (int k = lane; k < size.out_channels; k += warp_lanes) {
-                    const float value = to_float(gradient[k]);
-#pragma unroll
-                    for (int c = 0; c < most_channels; ++c)
-                        if (c < size.channels) sum[c] = fmaf(value, tap[c * pitch + k], sum[c]);
-                }
-            }
-        }
-#pragma unroll
-        for (int c = 0; c < most_channels; ++c) {
-            if (c >= size.channels) continue;
-            const float total = warp_sum(sum[c]);
-            if (lane == c) dx[at * size.channels + c] = from_float<T>(total);
-        }
+    data_gradient(T* dx, const T* dy, const T* w, Sizes size, Cut cut) {
+    const int line_values = size.width * size.channels, taps = size.taps();
+    const Piece piece(size, cut);
+    Spread spread(dynamic_shared<float>(), size, size.out_channels, piece);
+    const int pitch = spread.pitch();
+    for (int i = static_cast<int>(threadIdx.x); i < taps * pitch; i += block_threads) {
+        const int tap = i / pitch, k = i % pitch;
+        spread.weights[i] = k < size.out_channels ? to_float(w[k * taps + tap]) : 0.0f;
     }
+    const auto write = [&](int row, int column, float value) {
+        dx[(piece.clip * size.height + row) * line_values + column] = from_float<T>(value);
+    };
+    for (int p = piece.first_reaching; p < piece.end_reaching; ++p) {
+        __syncthreads(); // the line before has been added
+        spread.hand_on_above(p, write);
+        const int64_t line = (piece.clip * size.out_height + p) * size.out_width * size.out_channels;
+        spread.load_values([&](int q, int k, float(&values)[quad]) {
+            load_channels(values, dy + line + q * size.out_channels, k, size);
+        });
+        __syncthreads();
+        spread.add_line(p);
+    }
+    __syncthreads();
+    spread.hand_on_rest(write);
 }
 
 // ---- gradient of the weights --------------------------------------------------------------------------------------
@@ -154,16 +142,19 @@ int64_t weight_gradient_pieces(const Conv2dShape& shape) {
 } // namespace
 
 bool conv2d_thin_suits(const Conv2dShape& shape) {
-    return shape.batch > 0 && shape.in_channels >= 1 && shape.in_channels <= most_channels && shape.kernel >= 1 &&
-           shape.kernel <= 7 && shape.stride >= 1 && shape.stride <= 2 && shape.padding >= 0 && shape.width <= 256 &&
-           shape.out_channels >= 1 && shape.out_channels <= 256 && shape.out_height() > 0 && shape.out_width() > 0 &&
-           shape.kernel * shape.kernel * shape.in_channels * shape.out_channels <= 16384 &&
-           shape.out_width() * shape.out_channels <= 16384;
+    const bool small = shape.batch > 0 && shape.in_channels >= 1 && shape.in_channels <= most_channels &&
+                       shape.kernel >= 1 && shape.kernel <= 7 && shape.stride >= 1 && shape.stride <= 2 &&
+                       shape.padding >= 0 && shape.width <= 256 && shape.out_channels >= 1 &&
+                       shape.out_channels <= 256 && shape.out_height() > 0 && shape.out_width() > 0;
+    if (!small) return false;
+    const Sizes size(shape);
+    return std::max({forward_shared_bytes(size), weight_gradient_shared_bytes(size),
+                     spread_bytes(size, size.out_channels)}) <= most_shared_bytes;
 }
 
 void conv2d_thin_forward(Tensor y, Tensor x, Tensor w, Tensor bias, bool relu, const Conv2dShape& shape,
                          cudaStream_t stream) {
-    const Sizes size(shape);
+    const Sizes size = sizes_of(shape);
     check_tensor(y, x.dtype, shape.y(), "y");
     check_tensor(x, x.dtype, shape.x(), "x");
     check_tensor(w, x.dtype, shape.w(), "w");
@@ -180,17 +171,17 @@ void conv2d_thin_forward(Tensor y, Tensor x, Tensor w, Tensor bias, bool relu, c
 }
 
 void conv2d_thin_data_grad(Tensor dx, Tensor dy, Tensor w, const Conv2dShape& shape, cudaStream_t stream) {
-    const Sizes size(shape);
+    const Sizes size = sizes_of(shape);
     check_tensor(dx, dy.dtype, shape.x(), "dx");
     check_tensor(dy, dy.dtype, shape.y(), "dy");
     check_tensor(w, dy.dtype, shape.w(), "w");
-    const int64_t positions = shape.batch * shape.height * shape.width;
-    const int64_t blocks = std::min(divide_up(positions, block_threads / warp_lanes), 8 * multiprocessors);
+    SCENE_CHECK(reinterpret_cast<uintptr_t>(dy.data) % 16 == 0, "dy is not aligned to 16 bytes");
+    const Cut cut(size);
     with_activation_type(dy, [&](auto type) {
         using T = decltype(type);
-        launch(data_gradient<T>, dim3(static_cast<unsigned>(blocks)), dim3(block_threads), weight_bytes(size), stream,
-               static_cast<T*>(dx.data), static_cast<const T*>(dy.data), static_cast<const T*>(w.data), size,
-               positions);
+        launch(data_gradient<T>, dim3(static_cast<unsigned>(cut.pieces(size))), dim3(block_threads),
+               spread_bytes(size, size.out_channels), stream, static_cast<T*>(dx.data), static_cast<const T*>(dy.data),
+               static_cast<const T*>(w.data), size, cut);
     });
 }
 
@@ -200,7 +191,7 @@ size_t conv2d_thin_weight_grad_scratch_bytes(const Conv2dShape& shape) {
 
 void conv2d_thin_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scratch, const Conv2dShape& shape,
                              cudaStream_t stream) {
-    const Sizes size(shape);
+    const Sizes size = sizes_of(shape);
     check_tensor(dy, x.dtype, shape.y(), "dy");
     check_tensor(x, x.dtype, shape.x(), "x");
     const FinishWeights finish{floats(dw, shape.w(), "dw")};

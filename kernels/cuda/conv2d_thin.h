@@ -24,10 +24,7 @@ struct Sizes {
           channels(static_cast<int>(shape.in_channels)), out_height(static_cast<int>(shape.out_height())),
           out_width(static_cast<int>(shape.out_width())), out_channels(static_cast<int>(shape.out_channels)),
           kernel(static_cast<int>(shape.kernel)), stride(static_cast<int>(shape.stride)),
-          padding(static_cast<int>(shape.padding)), clips(shape.batch), out_lines(shape.batch * shape.out_height()) {
-        SCENE_CHECK(conv2d_thin_suits(shape), "x " + shape.x().text() + " with w " + shape.w().text() +
-                                                  " is no convolution of few input channels");
-    }
+          padding(static_cast<int>(shape.padding)), clips(shape.batch), out_lines(shape.batch * shape.out_height()) {}
 
     __host__ __device__ int taps() const { return kernel * kernel * channels; }
     /// Output channels rounded up to whole quads: the pitch of the weights in shared memory.
@@ -47,6 +44,13 @@ struct Sizes {
     }
 };
 
+/// Those of a shape that the kernels take.
+inline Sizes sizes_of(const Conv2dShape& shape) {
+    SCENE_CHECK(conv2d_thin_suits(shape),
+                "x " + shape.x().text() + " with w " + shape.w().text() + " is no convolution of few input channels");
+    return Sizes(shape);
+}
+
 /// to [taps, padded_channels] = w [K, taps], zeros in the padding.
 template <typename T> __device__ void load_weights(float* to, const T* w, const Sizes& size) {
     const int pitch = size.padded_channels(), taps = size.taps();
@@ -54,6 +58,14 @@ template <typename T> __device__ void load_weights(float* to, const T* w, const 
         const int tap = i / pitch, k = i % pitch;
         to[i] = k < size.out_channels ? to_float(w[k * taps + tap]) : 0.0f;
     }
+}
+
+/// to = channels k to k + 3 of an output position, zeros beyond the last. `from` is aligned to 16 bytes where the
+/// channels are whole quads.
+template <typename T> __device__ void load_channels(float (&to)[quad], const T* from, int k, const Sizes& size) {
+    if (size.out_channels % quad == 0) return load(to, from + k);
+#pragma unroll
+    for (int v = 0; v < quad; ++v) to[v] = k + v < size.out_channels ? to_float(from[k + v]) : 0.0f;
 }
 
 /// strip [lines, strip_pitch] = the input lines under output line p and those after it, zeros outside the input.

@@ -34,10 +34,8 @@ size_t narrow_gradient_bytes(DType activation, const Conv2dShape& shape) {
 } // namespace
 
 ConvFusion CudaBackend::conv2d_fusion(const Conv2dShape& shape) const {
-    return {.normalize_input = false,
-            .statistics = false,
-            .bias_relu = true,
-            .norm_of_windows = conv2d_norm_suits(shape)};
+    return {
+        .normalize_input = false, .statistics = false, .bias_relu = true, .norm_of_windows = conv2d_norm_suits(shape)};
 }
 
 size_t CudaBackend::conv2d_scratch_bytes(const Conv2dShape& shape, ConvPass pass) const {

@@ -47,8 +47,8 @@ void mix_targets(Tensor mixed_target, Tensor mixed_weight, Tensor target, Tensor
                  cudaStream_t stream);
 
 // ---- convolution of few input channels ----------------------------------------------------------------------------
-/// Whether these kernels can: at most 4 input channels, 256 output channels, stride 2, and weights that fit into shared
-/// memory.
+/// Whether these kernels can: at most 4 input channels, 256 output channels, stride 2, and a line of the output that
+/// fits into shared memory beside the weights.
 bool conv2d_thin_suits(const Conv2dShape& shape);
 /// y = conv(x, w), with bias (f32 [K], may be absent) and then the relu; w is of x's type.
 void conv2d_thin_forward(Tensor y, Tensor x, Tensor w, Tensor bias, bool relu, const Conv2dShape& shape,

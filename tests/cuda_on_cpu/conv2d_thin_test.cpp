@@ -6,7 +6,7 @@ namespace scene::test {
 namespace {
 
 /// The first convolutions of both models at odd extents, one and three input channels, channels that are no whole
-/// quads, and no padding.
+/// quads, no padding, and more padding than input.
 const std::vector<Conv2dShape> shapes = {
     {.batch = 2,
      .height = 11,
@@ -33,6 +33,7 @@ const std::vector<Conv2dShape> shapes = {
      .stride = 2,
      .padding = 2},
     {.batch = 3, .height = 6, .width = 5, .in_channels = 2, .out_channels = 10, .kernel = 3, .stride = 1, .padding = 0},
+    {.batch = 2, .height = 7, .width = 5, .in_channels = 1, .out_channels = 8, .kernel = 3, .stride = 2, .padding = 3},
     {.batch = 1, .height = 1, .width = 1, .in_channels = 1, .out_channels = 1, .kernel = 1, .stride = 1, .padding = 0},
 };
 
