@@ -80,7 +80,7 @@ struct ConvFusion {
 
 /// Optional fused work around conv2d_forward; absent tensors mean "not wanted".
 struct ConvExtras {
-    Tensor input_scale, input_shift; ///< f32 [C]: convolve relu(scale*x + shift)
+    Tensor input_scale, input_shift; ///< [C], of x's type: convolve relu(scale*x + shift)
     Tensor mean, variance;           ///< outputs, f32 [K]: per-channel mean and biased variance of y
     Tensor bias;                     ///< f32 [K]: y = conv + bias
     bool relu = false;               ///< y = relu(conv + bias); needs bias
@@ -191,7 +191,7 @@ public:
                                 const ConvExtras& extras) = 0;
     /// dx [N, H, W, C] = the gradient of y with respect to x, applied to dy.
     virtual void conv2d_data_grad(Tensor dx, Tensor dy, Tensor w, Tensor scratch, const Conv2dShape& shape) = 0;
-    /// dw [K, R, S, C] f32. With input_scale and input_shift (f32 [C]) the input was relu(scale*x + shift).
+    /// dw [K, R, S, C] f32. With input_scale and input_shift ([C], of x's type) the input was relu(scale*x + shift).
     virtual void conv2d_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scratch, const Conv2dShape& shape,
                                     Tensor input_scale, Tensor input_shift) = 0;
 

@@ -91,6 +91,14 @@ void emit_norm_backward(Emitter& e, const Norm& norm, TensorId dx, TensorId dy, 
            });
 }
 
+/// x in another type; x itself where it has that type.
+TensorId converted(Emitter& e, TensorId x, const std::string& name, DType dtype) {
+    if (e.dtype(x) == dtype) return x;
+    const TensorId y = e.transient(name, e.shape(x), dtype);
+    e.emit(name, "convert", {y}, {x}, 0, [=](Backend& b, const Frame& f) { b.convert(f[y], f[x]); });
+    return y;
+}
+
 /// A convolution between an activation and its raw output.
 struct Convolution {
     std::string name;
@@ -111,6 +119,11 @@ Convolution declare_convolution(Emitter& e, const FeatureMap& x, const ConvNormS
                   spec.channels, spec.kernel, spec.stride, spec.padding};
     conv.fusion = e.backend().conv2d_fusion(conv.shape);
     conv.x = x;
+    if (conv.normalizes_on_load()) { // cast once: forward and backward see the same rounded values
+        const DType type = e.backend().activation_type();
+        conv.x.scale = converted(e, x.scale, conv.name + ".input_scale", type);
+        conv.x.shift = converted(e, x.shift, conv.name + ".input_shift", type);
+    }
     const int64_t window = spec.kernel * spec.kernel;
     const Init init = spec.init == Init::Kind::HeNormal
                           ? Init::he_normal(x.shape[3] * window)
@@ -169,14 +182,6 @@ void emit_convolution_backward(Emitter& e, const Convolution& conv, TensorId dy)
                b.conv2d_data_grad(f[dx], f[dy], f[w], f[x_scratch], shape);
            });
     e.set_gradient(conv.x.key, dx);
-}
-
-/// x in another type; x itself where it has that type.
-TensorId converted(Emitter& e, TensorId x, const std::string& name, DType dtype) {
-    if (e.dtype(x) == dtype) return x;
-    const TensorId y = e.transient(name, e.shape(x), dtype);
-    e.emit(name, "convert", {y}, {x}, 0, [=](Backend& b, const Frame& f) { b.convert(f[y], f[x]); });
-    return y;
 }
 
 Shape pooled(const Shape& shape) { return {shape[0], shape[1] / 2, shape[2] / 2, shape[3]}; }

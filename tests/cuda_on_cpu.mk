@@ -5,7 +5,7 @@
 emulated_kernels := $(wildcard kernels/cuda/*.cu tests/cuda_on_cpu/*.cu)
 emulated_tests   := $(wildcard tests/cuda_on_cpu/*_test.cpp) tests/main.cpp
 emulator         := $(filter-out $(emulated_tests),$(wildcard tests/cuda_on_cpu/*.cpp)) \
-                    $(wildcard kernels/cuda/cuda_backend*.cpp)
+                    $(wildcard kernels/cuda/cuda_backend*.cpp) kernels/cuda/plan_cache.cpp kernels/cuda/trial_buffer.cpp
 tests_of_races   := $(emulated_tests)
 tests_of_address := $(filter-out %/access_checker_test.cpp,$(emulated_tests))
 emulated_flags   := -std=c++20 -march=$(ARCH) -O1 -Wall -Wextra -Werror -Wno-unknown-pragmas -Wno-attributes \

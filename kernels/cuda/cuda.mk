@@ -17,6 +17,7 @@ cuda_sources := $(filter-out kernels/cuda/without_cuda.cpp,$(wildcard kernels/cu
 cuda_members := $(CUDA_OBJECTS) $(cuda_sources:%.cpp=$(BUILD)/%.o)
 CUDA_LIBS    := -L$(CUDA_HOME)/lib64 -lcudart_static -ldl -lrt -lpthread
 $(BUILD)/kernels/cuda/%.o: FLAGS += -isystem $(CUDA_HOME)/include -DSCENE_CUDA_ARCH=$(CUDA_ARCH)
+$(BUILD)/tests/tools/fused_plan_test.o: FLAGS += -isystem $(CUDA_HOME)/include
 else
 cuda_members := $(patsubst %,$(BUILD)/kernels/cuda/%.o,without_cuda plan_cache device_profiles late_library)
 CUDA_LIBS    :=

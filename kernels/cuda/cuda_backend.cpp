@@ -59,9 +59,10 @@ private:
 } // namespace
 
 CudaBackend::CudaBackend(DType activation, std::unique_ptr<Convolutions> convolutions,
-                         std::unique_ptr<MatrixProducts> products, std::unique_ptr<FourierTransforms> transforms)
+                         std::unique_ptr<MatrixProducts> products, std::unique_ptr<FourierTransforms> transforms,
+                         Fusions fusions)
     : activation_(activation), convolutions_(std::move(convolutions)), products_(std::move(products)),
-      transforms_(std::move(transforms)) {
+      transforms_(std::move(transforms)), fusions_(fusions) {
     if (products_) SCENE_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
 }
 

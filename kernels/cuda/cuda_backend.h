@@ -3,11 +3,13 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <cuda_runtime.h>
 
 #include "kernels/backend.h"
+#include "kernels/cuda/cuda_device.h"
 #include "kernels/cuda/libraries.h"
 
 namespace scene::cuda {
@@ -20,7 +22,7 @@ class CudaBackend final : public Backend {
 public:
     /// Without `products` the backend only answers questions about shapes and needs no device.
     CudaBackend(DType activation, std::unique_ptr<Convolutions> convolutions, std::unique_ptr<MatrixProducts> products,
-                std::unique_ptr<FourierTransforms> transforms = nullptr);
+                std::unique_ptr<FourierTransforms> transforms = nullptr, Fusions fusions = Fusions::Quickest);
     ~CudaBackend() override;
     CudaBackend(const CudaBackend&) = delete;
     CudaBackend& operator=(const CudaBackend&) = delete;
@@ -50,6 +52,7 @@ public:
     void augment_features(Tensor y, Tensor x, Tensor draws, Tensor mean, Tensor deviation, Tensor clip_mean) override;
     void mix_targets(Tensor mixed_target, Tensor mixed_weight, Tensor target, Tensor weight, Tensor draws) override;
 
+    /// Decided when a shape is first asked for, then the same for good.
     ConvFusion conv2d_fusion(const Conv2dShape& shape) const override;
     size_t conv2d_scratch_bytes(const Conv2dShape& shape, ConvPass pass) const override;
     void conv2d_forward(Tensor y, Tensor x, Tensor w, Tensor scratch, const Conv2dShape& shape,
@@ -134,6 +137,8 @@ private:
     void* device_memory(size_t bytes);
     Tensor log_mel_table(const LogMelSpec& spec);
     void require_device() const;
+    ConvFusion choose_fusion(const Conv2dShape& shape) const;
+    void check_offered(const ConvolutionTask& task) const;
 
     struct Table {
         LogMelSpec spec;
@@ -144,6 +149,8 @@ private:
     std::unique_ptr<Convolutions> convolutions_;
     std::unique_ptr<MatrixProducts> products_;
     std::unique_ptr<FourierTransforms> transforms_;
+    Fusions fusions_;
+    mutable std::vector<std::pair<Conv2dShape, ConvFusion>> chosen_fusions_;
     cudaStream_t stream_ = nullptr;
     std::map<void*, size_t> allocations_; ///< all of it, scratch and tables too
     // Records refer to scratch, so memory that has become too small is kept until the end.

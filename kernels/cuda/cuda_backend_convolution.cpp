@@ -1,6 +1,8 @@
 // The convolutional part of a network: convolutions, batch norms, squeeze-excitation. Convolutions of few input
 // channels are our own, all others the library's.
 
+#include <algorithm>
+
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/launch.h"
@@ -23,40 +25,87 @@ void* checked_scratch(const Tensor& scratch, size_t needed) {
     return scratch.data;
 }
 
-/// A library's weight gradient comes in the activation type and is widened: where it lies in the scratch, in bytes
-/// before the library's own.
-size_t narrow_gradient_bytes(DType activation, const Conv2dShape& shape) {
-    if (activation == DType::F32) return 0;
-    const size_t bytes = static_cast<size_t>(shape.w().elements()) * size_of(activation);
-    return (bytes + alignment - 1) / alignment * alignment;
+size_t aligned(size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
+
+/// What lies in a pass's scratch before the library's own, each piece aligned. Weight gradients come in the activation
+/// type and are widened; sums over rows become moments.
+struct OwnScratch {
+    size_t narrow_gradient = 0, sums = 0; ///< bytes; there are two kinds of sums
+
+    OwnScratch(const ConvolutionTask& task, DType activation) {
+        if (task.pass == ConvPass::WeightGrad && activation != DType::F32)
+            narrow_gradient = aligned(static_cast<size_t>(task.shape.w().elements()) * size_of(activation));
+        if (task.fusion.statistics) sums = aligned(static_cast<size_t>(task.shape.out_channels) * sizeof(float));
+    }
+    size_t bytes() const { return narrow_gradient + 2 * sums; }
+};
+
+/// The forms of a pass that the fusions allow.
+std::vector<ConvolutionTask> tasks_of(const Conv2dShape& shape, ConvPass pass, const ConvFusion& fusion) {
+    std::vector<ConvolutionTask> tasks{{shape, pass, {}}};
+    if (pass == ConvPass::DataGrad) return tasks;
+    const bool forward = pass == ConvPass::Forward;
+    if (forward && fusion.statistics) tasks.push_back({shape, pass, {.normalize_input = false, .statistics = true}});
+    if (fusion.normalize_input) tasks.push_back({shape, pass, {.normalize_input = true, .statistics = forward}});
+    return tasks;
+}
+
+void add_input_norm(ConvolutionOperands& operands, const ConvolutionTask& task, const Tensor& x, const Tensor& scale,
+                    const Tensor& shift) {
+    if (!task.fusion.normalize_input) return;
+    check(scale, x.dtype, {task.shape.in_channels}, "input_scale");
+    check(shift, x.dtype, {task.shape.in_channels}, "input_shift");
+    operands.scale = scale.data;
+    operands.shift = shift.data;
 }
 
 } // namespace
 
-ConvFusion CudaBackend::conv2d_fusion(const Conv2dShape& shape) const {
-    return {
-        .normalize_input = false, .statistics = false, .bias_relu = true, .norm_of_windows = conv2d_norm_suits(shape)};
-}
-
 size_t CudaBackend::conv2d_scratch_bytes(const Conv2dShape& shape, ConvPass pass) const {
     if (conv2d_thin_suits(shape))
         return pass == ConvPass::WeightGrad ? conv2d_thin_weight_grad_scratch_bytes(shape) : 0;
-    const size_t narrow = pass == ConvPass::WeightGrad ? narrow_gradient_bytes(activation_, shape) : 0;
-    return narrow + convolutions_->scratch_bytes(shape, pass);
+    size_t bytes = 0;
+    for (const ConvolutionTask& task : tasks_of(shape, pass, conv2d_fusion(shape)))
+        bytes = std::max(bytes, OwnScratch(task, activation_).bytes() + convolutions_->scratch_bytes(task));
+    return bytes;
+}
+
+void CudaBackend::check_offered(const ConvolutionTask& task) const {
+    const std::vector<ConvolutionTask> offered = tasks_of(task.shape, task.pass, conv2d_fusion(task.shape));
+    SCENE_CHECK(std::find(offered.begin(), offered.end(), task) != offered.end(),
+                "conv2d_fusion does not offer this fusion");
 }
 
 void CudaBackend::conv2d_forward(Tensor y, Tensor x, Tensor w, Tensor scratch, const Conv2dShape& shape,
                                  const ConvExtras& extras) {
-    SCENE_CHECK(!extras.input_scale && !extras.mean, "conv2d_fusion offers neither input norm nor statistics");
+    const ConvolutionTask task{
+        shape,
+        ConvPass::Forward,
+        {.normalize_input = static_cast<bool>(extras.input_scale), .statistics = static_cast<bool>(extras.mean)}};
     SCENE_CHECK(!extras.relu || extras.bias, "relu without bias");
-    if (conv2d_thin_suits(shape)) return conv2d_thin_forward(y, x, w, extras.bias, extras.relu, shape, stream_);
+    SCENE_CHECK(!extras.bias || !task.fusion.any(), "bias beside another fusion");
+    if (conv2d_thin_suits(shape)) {
+        SCENE_CHECK(!task.fusion.any(), "a convolution of few channels has neither input norm nor statistics");
+        return conv2d_thin_forward(y, x, w, extras.bias, extras.relu, shape, stream_);
+    }
+    check_offered(task);
     check(y, activation_, shape.y(), "y");
     check(x, activation_, shape.x(), "x");
     check(w, activation_, shape.w(), "w");
-    void* memory = checked_scratch(scratch, conv2d_scratch_bytes(shape, ConvPass::Forward));
-    convolutions_->run(shape, ConvPass::Forward, x.data, w.data, y.data, memory, stream_);
-    if (!extras.bias) return;
+    auto* memory = static_cast<std::byte*>(checked_scratch(scratch, conv2d_scratch_bytes(shape, ConvPass::Forward)));
+    const OwnScratch own(task, activation_);
     const int64_t channels = shape.out_channels;
+    ConvolutionOperands operands{.x = x.data, .w = w.data, .y = y.data};
+    add_input_norm(operands, task, x, extras.input_scale, extras.input_shift);
+    if (task.fusion.statistics) {
+        operands.sum = reinterpret_cast<float*>(memory);
+        operands.square_sum = reinterpret_cast<float*>(memory + own.sums);
+    }
+    convolutions_->run(task, operands, memory + own.bytes(), stream_);
+    if (task.fusion.statistics)
+        moments_of_sums(extras.mean, extras.variance, {operands.sum, DType::F32, {channels}},
+                        {operands.square_sum, DType::F32, {channels}}, y.elements() / channels, stream_);
+    if (!extras.bias) return;
     linear_epilogue({y.data, y.dtype, {y.elements() / channels, channels}}, extras.bias,
                     extras.relu ? Activation::Relu : Activation::None, {}, {}, stream_);
 }
@@ -67,21 +116,28 @@ void CudaBackend::conv2d_data_grad(Tensor dx, Tensor dy, Tensor w, Tensor scratc
     check(dy, activation_, shape.y(), "dy");
     check(w, activation_, shape.w(), "w");
     void* memory = checked_scratch(scratch, conv2d_scratch_bytes(shape, ConvPass::DataGrad));
-    convolutions_->run(shape, ConvPass::DataGrad, dx.data, w.data, dy.data, memory, stream_);
+    convolutions_->run({shape, ConvPass::DataGrad, {}}, {.x = dx.data, .w = w.data, .y = dy.data}, memory, stream_);
 }
 
 void CudaBackend::conv2d_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scratch, const Conv2dShape& shape,
                                      Tensor input_scale, Tensor input_shift) {
-    SCENE_CHECK(!input_scale && !input_shift, "conv2d_fusion offers no input norm");
-    if (conv2d_thin_suits(shape)) return conv2d_thin_weight_grad(dw, dy, x, scratch, shape, stream_);
+    const ConvolutionTask task{
+        shape, ConvPass::WeightGrad, {.normalize_input = static_cast<bool>(input_scale), .statistics = false}};
+    if (conv2d_thin_suits(shape)) {
+        SCENE_CHECK(!task.fusion.any(), "a convolution of few channels has no input norm");
+        return conv2d_thin_weight_grad(dw, dy, x, scratch, shape, stream_);
+    }
+    check_offered(task);
     check(dw, DType::F32, shape.w(), "dw");
     check(dy, activation_, shape.y(), "dy");
     check(x, activation_, shape.x(), "x");
     auto* memory = static_cast<std::byte*>(checked_scratch(scratch, conv2d_scratch_bytes(shape, ConvPass::WeightGrad)));
-    const size_t narrow = narrow_gradient_bytes(activation_, shape);
-    void* gradient = narrow > 0 ? static_cast<void*>(memory) : dw.data;
-    convolutions_->run(shape, ConvPass::WeightGrad, x.data, gradient, dy.data, memory + narrow, stream_);
-    if (narrow > 0) cuda::convert(dw, {gradient, activation_, shape.w()}, stream_);
+    const OwnScratch own(task, activation_);
+    void* gradient = own.narrow_gradient > 0 ? static_cast<void*>(memory) : dw.data;
+    ConvolutionOperands operands{.x = x.data, .w = gradient, .y = dy.data};
+    add_input_norm(operands, task, x, input_scale, input_shift);
+    convolutions_->run(task, operands, memory + own.bytes(), stream_);
+    if (own.narrow_gradient > 0) cuda::convert(dw, {gradient, activation_, shape.w()}, stream_);
 }
 
 void CudaBackend::conv2d_norm_statistics(Tensor mean, Tensor variance, Tensor moments, Tensor x, Tensor w,

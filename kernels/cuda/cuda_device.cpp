@@ -67,14 +67,14 @@ std::unique_ptr<Backend> make_cuda_backend(const CudaSettings& settings) {
     return std::make_unique<cuda::CudaBackend>(
         convolutions.type, std::make_unique<cuda::CudnnConvolutions>(convolutions, std::filesystem::path()),
         cuda::make_cublas_products(convolutions.tensor_cores),
-        settings.log_mel_by_cufft ? cuda::make_cufft_transforms() : nullptr);
+        settings.log_mel_by_cufft ? cuda::make_cufft_transforms() : nullptr, settings.fusions);
 }
 
 std::unique_ptr<Backend> make_planning_backend(const CudaSettings& settings, const std::string& profile) {
     const cuda::ConvolutionSettings convolutions = convolution_settings(settings);
     return std::make_unique<cuda::CudaBackend>(
         convolutions.type, std::make_unique<cuda::CudnnConvolutions>(convolutions, cuda::device_profile(profile)),
-        nullptr);
+        nullptr, nullptr, settings.fusions);
 }
 
 } // namespace scene

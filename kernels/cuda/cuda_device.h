@@ -16,10 +16,18 @@ enum class Precision : uint8_t {
     Fp16, ///< convolutional part in half with float sums, the rest as Tf32; parameters and optimiser in float
 };
 
+/// Which of the library's fusions of batch norm and convolution a backend offers.
+enum class Fusions : uint8_t {
+    Quickest, ///< those that are quicker than separate ops, as measured on the device; none where there is no device
+    Never,
+    Always, ///< all that the library has, however slow
+};
+
 struct CudaSettings {
     Precision precision = Precision::Fp32;
     bool deterministic = true;     ///< the same bits run after run; convolutions may be slower
     bool log_mel_by_cufft = false; ///< instead of the backend's own kernel, to compare it; needs cuFFT
+    Fusions fusions = Fusions::Quickest;
 };
 
 /// Whether this build can run on a GPU at all.

@@ -1,7 +1,5 @@
 #include "kernels/cuda/cudnn_convolutions.h"
 
-#include <algorithm>
-#include <array>
 #include <vector>
 
 #include "kernels/cuda/timing.h"
@@ -12,7 +10,6 @@ namespace scene::cuda {
 namespace {
 
 constexpr size_t most_candidates = 12; ///< that are measured; the heuristics seldom put the quickest behind them
-constexpr int warm_ups = 2, repetitions = 5;
 
 size_t bytes_of(const Shape& shape, DType type) { return static_cast<size_t>(shape.elements()) * size_of(type); }
 
@@ -22,21 +19,23 @@ size_t most_workspace(const Conv2dShape& shape, DType type) {
     return bytes_of(shape.x(), type) + bytes_of(shape.y(), type) + bytes_of(shape.w(), type) + (size_t{64} << 20);
 }
 
-/// Microseconds of one run, the median.
-double time_plan(const ConvolutionPlan& plan, const PlanTarget& target, void* x, void* w, void* y) {
-    const TrialBuffer workspace(plan.workspace);
-    std::array<double, repetitions> seconds{};
-    for (int run = 0; run < warm_ups; ++run) execute(plan, target, x, w, y, workspace.get());
-    for (double& time : seconds) {
-        Event begin, end;
-        begin.record(nullptr);
-        execute(plan, target, x, w, y, workspace.get());
-        end.record(nullptr);
-        time = end.seconds_since(begin);
+/// Random operands of a pass.
+struct TrialOperands {
+    TrialBuffer x, w, y, scale, shift, sum, square_sum;
+
+    explicit TrialOperands(const ConvolutionProblem& problem)
+        : x(problem.task.shape.x(), problem.type), w(problem.task.shape.w(), problem.type),
+          y(problem.task.shape.y(), problem.type), scale({problem.task.shape.in_channels}, problem.type),
+          shift({problem.task.shape.in_channels}, problem.type), sum({problem.task.shape.out_channels}, DType::F32),
+          square_sum({problem.task.shape.out_channels}, DType::F32) {}
+    ConvolutionOperands operands(const ConvolutionFusion& fusion) const {
+        ConvolutionOperands out{.x = x.get(), .w = w.get(), .y = y.get()};
+        if (fusion.normalize_input) out.scale = scale.get(), out.shift = shift.get();
+        if (fusion.statistics)
+            out.sum = static_cast<float*>(sum.get()), out.square_sum = static_cast<float*>(square_sum.get());
+        return out;
     }
-    std::sort(seconds.begin(), seconds.end());
-    return 1e6 * seconds[repetitions / 2];
-}
+};
 
 std::string device_name() {
     int device = 0;
@@ -57,24 +56,37 @@ CudnnConvolutions::CudnnConvolutions(const ConvolutionSettings& settings, const 
 
 std::string CudnnConvolutions::version() const { return "cuDNN " + cudnn().version(); }
 
-size_t CudnnConvolutions::scratch_bytes(const Conv2dShape& shape, ConvPass pass) {
-    return plan_of(shape, pass).workspace;
+bool CudnnConvolutions::offers(const ConvolutionTask& task) {
+    if (!task.fusion.any()) return true;
+    if (settings_.type != DType::F16) return false;
+    try {
+        plan_of(task);
+        return true;
+    } catch (const Error&) { return false; }
 }
 
-void CudnnConvolutions::run(const Conv2dShape& shape, ConvPass pass, void* x, void* w, void* y, void* scratch,
+size_t CudnnConvolutions::scratch_bytes(const ConvolutionTask& task) { return plan_of(task).workspace; }
+
+std::optional<double> CudnnConvolutions::seconds(const ConvolutionTask& task) {
+    if (!target_.handle()) return std::nullopt;
+    plan_of(task);
+    return 1e-6 * cache_.find(problem_of(task).text()).value().microseconds;
+}
+
+void CudnnConvolutions::run(const ConvolutionTask& task, const ConvolutionOperands& operands, void* scratch,
                             cudaStream_t stream) {
-    const ConvolutionPlan& plan = plan_of(shape, pass);
+    const ConvolutionPlan& plan = plan_of(task);
     check_cudnn(cudnn().set_stream(target_.handle(), stream), "choosing a stream");
-    execute(plan, target_, x, w, y, scratch);
+    execute(plan, target_, operands, scratch);
 }
 
-const ConvolutionPlan& CudnnConvolutions::plan_of(const Conv2dShape& shape, ConvPass pass) {
-    const ConvolutionProblem problem{shape,
-                                     pass,
-                                     settings_.type,
-                                     settings_.tensor_cores,
-                                     settings_.deterministic,
-                                     most_workspace(shape, settings_.type)};
+ConvolutionProblem CudnnConvolutions::problem_of(const ConvolutionTask& task) const {
+    return {task, settings_.type, settings_.tensor_cores, settings_.deterministic,
+            most_workspace(task.shape, settings_.type)};
+}
+
+const ConvolutionPlan& CudnnConvolutions::plan_of(const ConvolutionTask& task) {
+    const ConvolutionProblem problem = problem_of(task);
     const std::string key = problem.text();
     auto known = plans_.find(key);
     if (known == plans_.end()) known = plans_.emplace(key, choose(problem)).first;
@@ -85,24 +97,26 @@ ConvolutionPlan CudnnConvolutions::choose(const ConvolutionProblem& problem) {
     const size_t most = target_.handle() ? most_candidates : 1;
     std::vector<ConvolutionPlan> candidates = convolution_plans(problem, target_, most);
     if (!target_.handle()) return std::move(candidates.front());
-    if (const std::optional<std::string> engine = cache_.find(problem.text())) {
+    if (const std::optional<PlanCache::Entry> known = cache_.find(problem.text())) {
         for (ConvolutionPlan& candidate : candidates)
-            if (candidate.engine == *engine) return std::move(candidate);
+            if (candidate.engine == known->choice) return std::move(candidate);
     }
-    const TrialBuffer x(problem.shape.x(), problem.type), w(problem.shape.w(), problem.type);
-    const TrialBuffer y(problem.shape.y(), problem.type);
+    const TrialOperands trial(problem);
+    const ConvolutionOperands operands = trial.operands(problem.task.fusion);
     check_cudnn(cudnn().set_stream(target_.handle(), nullptr), "choosing a stream");
     std::optional<size_t> best;
     double best_time = 0;
     std::string failure;
     for (size_t i = 0; i < candidates.size(); ++i) {
         try {
-            const double time = time_plan(candidates[i], target_, x.get(), w.get(), y.get());
+            const TrialBuffer workspace(candidates[i].workspace);
+            const double time =
+                median_seconds(nullptr, [&] { execute(candidates[i], target_, operands, workspace.get()); });
             if (!best || time < best_time) best = i, best_time = time;
         } catch (const Error& error) { failure = error.what(); } // a plan that does not run is no candidate
     }
     if (!best) fail("no plan runs for {}; the last one: {}", problem.text(), failure);
-    cache_.add(problem.text(), candidates[*best].engine, best_time);
+    cache_.add(problem.text(), candidates[*best].engine, 1e6 * best_time);
     return std::move(candidates[*best]);
 }
 

@@ -23,12 +23,17 @@ public:
     CudnnConvolutions(const ConvolutionSettings& settings, const std::string& device_properties);
 
     std::string version() const override;
-    size_t scratch_bytes(const Conv2dShape& shape, ConvPass pass) override;
-    void run(const Conv2dShape& shape, ConvPass pass, void* x, void* w, void* y, void* scratch,
+    /// Fused engines are for halves only. One that cannot be built, or does not run, is not offered.
+    bool offers(const ConvolutionTask& task) override;
+    size_t scratch_bytes(const ConvolutionTask& task) override;
+    std::optional<double> seconds(const ConvolutionTask& task) override;
+    PlanCache& times() override { return cache_; }
+    void run(const ConvolutionTask& task, const ConvolutionOperands& operands, void* scratch,
              cudaStream_t stream) override;
 
 private:
-    const ConvolutionPlan& plan_of(const Conv2dShape& shape, ConvPass pass);
+    ConvolutionProblem problem_of(const ConvolutionTask& task) const;
+    const ConvolutionPlan& plan_of(const ConvolutionTask& task);
     ConvolutionPlan choose(const ConvolutionProblem& problem);
 
     ConvolutionSettings settings_;

@@ -15,6 +15,12 @@ Descriptor::~Descriptor() {
     if (descriptor_) (void)cudnn().destroy_descriptor(descriptor_);
 }
 
+void Descriptor::set(cudnnBackendAttributeName_t name, std::span<const Descriptor> values) {
+    std::vector<cudnnBackendDescriptor_t> raw;
+    for (const Descriptor& value : values) raw.push_back(value.descriptor_);
+    set_all(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, static_cast<int64_t>(raw.size()), raw.data());
+}
+
 void Descriptor::finalize(const std::string& what) {
     const cudnnStatus_t status = cudnn().finalize(descriptor_);
     if (status != CUDNN_STATUS_SUCCESS) fail_cudnn(status, what);
@@ -28,10 +34,10 @@ int64_t Descriptor::integer(cudnnBackendAttributeName_t name) const {
     return value;
 }
 
-std::vector<Descriptor> Descriptor::descriptors(cudnnBackendAttributeName_t name,
-                                                cudnnBackendDescriptorType_t type) const {
+std::vector<Descriptor> Descriptor::descriptors(cudnnBackendAttributeName_t name, cudnnBackendDescriptorType_t type,
+                                                std::optional<int64_t> most) const {
     std::vector<Descriptor> out;
-    const int64_t count = get_all(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, nullptr);
+    const int64_t count = most ? *most : get_all(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, nullptr);
     std::vector<cudnnBackendDescriptor_t> raw;
     for (int64_t i = 0; i < count; ++i) raw.push_back(out.emplace_back(type).descriptor_);
     const int64_t got = count > 0 ? get_all(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, count, raw.data()) : 0;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -38,6 +39,13 @@ public:
     void set(cudnnBackendAttributeName_t name, cudnnBackendHeurMode_t value) {
         set_all(name, CUDNN_TYPE_HEUR_MODE, 1, &value);
     }
+    void set(cudnnBackendAttributeName_t name, cudnnPointwiseMode_t value) {
+        set_all(name, CUDNN_TYPE_POINTWISE_MODE, 1, &value);
+    }
+    void set(cudnnBackendAttributeName_t name, cudnnGenStatsMode_t value) {
+        set_all(name, CUDNN_TYPE_GENSTATS_MODE, 1, &value);
+    }
+    void set(cudnnBackendAttributeName_t name, bool value) { set_all(name, CUDNN_TYPE_BOOLEAN, 1, &value); }
     void set(cudnnBackendAttributeName_t name, cudnnHandle_t value) { set_all(name, CUDNN_TYPE_HANDLE, 1, &value); }
     void set(cudnnBackendAttributeName_t name, const std::string& text) {
         set_all(name, CUDNN_TYPE_CHAR, static_cast<int64_t>(text.size()), text.data());
@@ -45,6 +53,7 @@ public:
     void set(cudnnBackendAttributeName_t name, const Descriptor& value) {
         set_all(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &value.descriptor_);
     }
+    void set(cudnnBackendAttributeName_t name, std::span<const Descriptor> values);
     void set_pointers(cudnnBackendAttributeName_t name, std::span<void* const> values) {
         set_all(name, CUDNN_TYPE_VOID_PTR, static_cast<int64_t>(values.size()), values.data());
     }
@@ -62,8 +71,10 @@ public:
         out.resize(static_cast<size_t>(get_all(name, type, most, out.data())));
         return out;
     }
-    /// Descriptors of type `type` that the attribute holds.
-    std::vector<Descriptor> descriptors(cudnnBackendAttributeName_t name, cudnnBackendDescriptorType_t type) const;
+    /// Descriptors of type `type` that the attribute holds, `most` at most; without it as many as cuDNN says there are.
+    /// It says so for lists of results, but counts no choices of knobs.
+    std::vector<Descriptor> descriptors(cudnnBackendAttributeName_t name, cudnnBackendDescriptorType_t type,
+                                        std::optional<int64_t> most = {}) const;
 
 private:
     void set_all(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, int64_t count, const void* from);

@@ -3,25 +3,54 @@
 // What the CUDA backend leaves to libraries. cudnn_convolutions.h, cublas_products.h and cufft_transforms.h implement
 // it; tests put their own in their place.
 
+#include <optional>
 #include <string>
 
 #include <cuda_runtime.h>
 
 #include "kernels/backend.h"
+#include "kernels/cuda/plan_cache.h"
 
 namespace scene::cuda {
 
-/// The three passes of a 2-d convolution. All tensors of a pass are of the activation type, channels last; sums are
-/// float.
+/// What a pass of a convolution does besides convolving.
+struct ConvolutionFusion {
+    bool normalize_input = false; ///< forward and weight-grad: relu(scale*x + shift) is in the place of x
+    bool statistics = false;      ///< forward: the sums of y and of y*y over all rows come with it
+    bool any() const { return normalize_input || statistics; }
+    bool operator==(const ConvolutionFusion&) const = default;
+};
+
+struct ConvolutionTask {
+    Conv2dShape shape;
+    ConvPass pass = ConvPass::Forward;
+    ConvolutionFusion fusion;
+    bool operator==(const ConvolutionTask&) const = default;
+};
+
+/// Device memory of a pass, channels last: y = conv(x, w), or dx from dy and w, or dw from dy and x; the output is x, w
+/// or y by the pass.
+struct ConvolutionOperands {
+    void *x = nullptr, *w = nullptr, *y = nullptr; ///< of the activation type
+    void *scale = nullptr, *shift = nullptr;       ///< with normalize_input: of the activation type, [C]
+    float *sum = nullptr, *square_sum = nullptr;   ///< with statistics: outputs, [K]
+};
+
+/// The three passes of a 2-d convolution. Products are summed in float.
 class Convolutions {
 public:
     virtual ~Convolutions() = default;
     /// "cuDNN 9.19.0"
     virtual std::string version() const = 0;
-    virtual size_t scratch_bytes(const Conv2dShape& shape, ConvPass pass) = 0;
-    /// y = conv(x, w), or dx from dy and w, or dw from dy and x: the output is x, w or y by the pass. Queued on
-    /// `stream`. `scratch`: scratch_bytes(shape, pass) of device memory, 256-byte aligned.
-    virtual void run(const Conv2dShape& shape, ConvPass pass, void* x, void* w, void* y, void* scratch,
+    /// Whether the task can be computed; without fusion every task can.
+    virtual bool offers(const ConvolutionTask& task) = 0;
+    virtual size_t scratch_bytes(const ConvolutionTask& task) = 0;
+    /// Measured on the device; absent where there is none.
+    virtual std::optional<double> seconds(const ConvolutionTask& task) = 0;
+    /// Where measured times are kept.
+    virtual PlanCache& times() = 0;
+    /// Queued on `stream`. `scratch`: scratch_bytes(task) of device memory, 256-byte aligned.
+    virtual void run(const ConvolutionTask& task, const ConvolutionOperands& operands, void* scratch,
                      cudaStream_t stream) = 0;
 };
 

@@ -2,6 +2,7 @@
 
 #include <cctype>
 #include <charconv>
+#include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <utility>
@@ -12,7 +13,7 @@
 namespace scene::cuda {
 namespace {
 
-constexpr std::string_view first_line = "scene convolution plans, version 1: problem, engine, microseconds";
+constexpr std::string_view first_line = "scene convolution plans, version 2: problem, choice, microseconds";
 
 } // namespace
 
@@ -29,21 +30,22 @@ std::map<std::string, PlanCache::Entry> PlanCache::read() const {
         Entry entry{line.substr(first + 1, second - first - 1), 0};
         const char* end = line.data() + line.size();
         const auto [stop, error] = std::from_chars(line.data() + second + 1, end, entry.microseconds);
-        if (error != std::errc() || stop != end || entry.engine.empty()) return {};
+        if (error != std::errc() || stop != end || entry.choice.empty()) return {};
         entries[line.substr(0, first)] = entry;
     }
     return entries;
 }
 
-std::optional<std::string> PlanCache::find(const std::string& problem) const {
+std::optional<PlanCache::Entry> PlanCache::find(const std::string& problem) const {
     const auto found = entries_.find(problem);
     if (found == entries_.end()) return std::nullopt;
-    return found->second.engine;
+    return found->second;
 }
 
-void PlanCache::add(const std::string& problem, const std::string& engine, double microseconds) {
+void PlanCache::add(const std::string& problem, const std::string& choice, double microseconds) {
     for (const auto& [known, entry] : read()) entries_.try_emplace(known, entry); // another program's
-    entries_[problem] = {engine, microseconds};
+    // Rounded as the file has it, so that the next process decides on the same numbers.
+    entries_[problem] = {choice, std::round(10 * microseconds) / 10};
     if (file_.empty()) return;
     try {
         write();
@@ -56,7 +58,7 @@ void PlanCache::write() const {
     std::filesystem::create_directories(file_.parent_path());
     std::string text = fmt::format("{}\n", first_line);
     for (const auto& [problem, entry] : entries_)
-        text += fmt::format("{}\t{}\t{:.1f}\n", problem, entry.engine, entry.microseconds);
+        text += fmt::format("{}\t{}\t{:.1f}\n", problem, entry.choice, entry.microseconds);
     write_file(file_, text);
 }
 

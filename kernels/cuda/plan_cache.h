@@ -7,17 +7,22 @@
 
 namespace scene::cuda {
 
-/// Which engine was the quickest for which problem, on disk: one file per device and version of cuDNN. Text; a file
-/// that is damaged or of another format counts as empty. Programs may share it: the last writer's entries stay.
+/// What was measured: which choice was the quickest for which problem, and how quick, on disk: one file per device and
+/// version of cuDNN. Text; a file that is damaged or of another format counts as empty. Programs may share it: the last
+/// writer's entries stay.
 class PlanCache {
 public:
     /// `file` need not exist; an empty name keeps everything in memory.
     explicit PlanCache(std::filesystem::path file);
 
-    /// ConvolutionPlan::engine of the problem (ConvolutionProblem::text), if it is known.
-    std::optional<std::string> find(const std::string& problem) const;
-    /// Remembers and writes the file. Where that fails, the entry is known to this process only.
-    void add(const std::string& problem, const std::string& engine, double microseconds);
+    struct Entry {
+        std::string choice; ///< ConvolutionPlan::engine, or "kernel" where there is nothing to choose
+        double microseconds = 0;
+    };
+    /// `problem` is one line, such as ConvolutionProblem::text.
+    std::optional<Entry> find(const std::string& problem) const;
+    /// Remembers tenths of microseconds and writes the file. Where that fails, the entry is known to this process only.
+    void add(const std::string& problem, const std::string& choice, double microseconds);
 
     /// $XDG_CACHE_HOME/scene, or ~/.cache/scene, or empty where there is no home.
     static std::filesystem::path folder();
@@ -25,10 +30,6 @@ public:
     static std::filesystem::path file_for(const std::string& device, const std::string& cudnn_version);
 
 private:
-    struct Entry {
-        std::string engine;
-        double microseconds = 0;
-    };
     std::map<std::string, Entry> read() const;
     void write() const;
 

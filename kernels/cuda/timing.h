@@ -2,6 +2,9 @@
 
 // Times on the device, and memory to take them on.
 
+#include <algorithm>
+#include <array>
+
 #include <cuda_runtime.h>
 
 #include "kernels/cuda/launch.h"
@@ -29,5 +32,21 @@ public:
 private:
     cudaEvent_t event_ = nullptr;
 };
+
+/// Seconds that the device takes for what `queue()` puts on the stream: the median of five runs, after two that warm
+/// up.
+template <typename Queue> double median_seconds(cudaStream_t stream, const Queue& queue) {
+    std::array<double, 5> seconds{};
+    for (int run = 0; run < 2; ++run) queue();
+    for (double& time : seconds) {
+        Event begin, end;
+        begin.record(stream);
+        queue();
+        end.record(stream);
+        time = end.seconds_since(begin);
+    }
+    std::sort(seconds.begin(), seconds.end());
+    return seconds[seconds.size() / 2];
+}
 
 } // namespace scene::cuda

@@ -12,7 +12,7 @@ TrialBuffer::TrialBuffer(size_t bytes) { SCENE_CUDA(cudaMalloc(&memory_, std::ma
 
 TrialBuffer::TrialBuffer(const Shape& shape, DType type)
     : TrialBuffer(static_cast<size_t>(shape.elements()) * size_of(type)) {
-    constexpr size_t tile_elements = 1 << 18; // copied over and over
+    const size_t tile_elements = std::min<size_t>(1 << 18, shape.elements()); // copied over and over
     std::vector<float> floats(tile_elements);
     for (size_t i = 0; i < tile_elements; ++i) floats[i] = 2 * uniform_of(random_word(1, 0, 0, i)) - 1;
     const std::vector<_Float16> halves(floats.begin(), floats.end());

@@ -2,6 +2,7 @@
 // and replayed, in F32 and in F16 with loss scaling. Convolutions and matrix products are stand-ins for the libraries'.
 
 #include "kernels/cuda/cuda_backend.h"
+#include "kernels/error.h"
 #include "tests/cuda_on_cpu/library_stand_ins.h"
 #include "tests/cuda_on_cpu/support.h"
 #include "tests/support/small_step.h"
@@ -9,8 +10,8 @@
 namespace scene::test {
 namespace {
 
-cuda::CudaBackend emulated_backend(DType activation) {
-    return {activation, convolutions_on_cpu(activation), products_on_cpu()};
+cuda::CudaBackend emulated_backend(DType activation, Fusions fusions = Fusions::Never) {
+    return {activation, convolutions_on_cpu(activation), products_on_cpu(), nullptr, fusions};
 }
 
 struct Network {
@@ -25,10 +26,10 @@ std::vector<Network> networks() {
 
 /// The first step runs op by op, the later ones replay its record. The learning rate is so small that the backends stay
 /// at the same parameters: Adam's first updates follow the signs of gradients, however small those are.
-TEST(CudaBackend, TrainingStepsInFloat) {
+void compare_training_steps_in_float(Fusions fusions) {
     for (const auto& [name, config] : networks()) {
         SCOPED_TRACE(name);
-        cuda::CudaBackend backend = emulated_backend(DType::F32);
+        cuda::CudaBackend backend = emulated_backend(DType::F32, fusions);
         SmallStep expected(cpu(), config, Mode::Training), actual(backend, config, Mode::Training);
         const auto before = actual.all(Segment::Parameters);
         for (SmallStep* step : {&expected, &actual}) step->set_control({.seed = 9, .learning_rate = 1e-7f});
@@ -46,10 +47,13 @@ TEST(CudaBackend, TrainingStepsInFloat) {
     }
 }
 
-TEST(CudaBackend, TrainingStepsInHalf) {
+TEST(CudaBackend, TrainingStepsInFloat) { compare_training_steps_in_float(Fusions::Never); }
+TEST(CudaBackend, FusedTrainingStepsInFloat) { compare_training_steps_in_float(Fusions::Always); }
+
+void compare_training_steps_in_half(Fusions fusions) {
     for (const auto& [name, config] : networks()) {
         SCOPED_TRACE(name);
-        cuda::CudaBackend backend = emulated_backend(DType::F16);
+        cuda::CudaBackend backend = emulated_backend(DType::F16, fusions);
         SmallStep expected(cpu(), config, Mode::Training), actual(backend, config, Mode::Training);
         SmallStep rounded(cpu(), config, Mode::Training);
         rounded.round_parameters();
@@ -73,6 +77,80 @@ TEST(CudaBackend, TrainingStepsInHalf) {
         EXPECT_EQ(control.loss_scale, 1024.0f);
         EXPECT_EQ(control.nonfinite, 0u);
     }
+}
+
+TEST(CudaBackend, TrainingStepsInHalf) { compare_training_steps_in_half(Fusions::Never); }
+TEST(CudaBackend, FusedTrainingStepsInHalf) { compare_training_steps_in_half(Fusions::Always); }
+
+/// Ops of a training step by kind.
+std::map<std::string, int> ops_of(const Backend& backend, Architecture architecture) {
+    const StepConfig config = small_step(architecture, false, false);
+    Variables variables;
+    std::map<std::string, int> count;
+    for (const Op& op : emit_training_step(backend, variables, config, config.batch).ops) ++count[op.kind];
+    return count;
+}
+
+/// FCNN: eight of nine convolutions are the library's, and one of those reads the raw output of another, which
+/// otherwise is normalised for it twice. SE-Trans: three of four, all read through squeeze-excitation.
+TEST(CudaBackend, FusionsReplaceOps) {
+    const cuda::CudaBackend separate = emulated_backend(DType::F16),
+                            fused = emulated_backend(DType::F16, Fusions::Always);
+    auto before = ops_of(separate, Architecture::Fcnn), after = ops_of(fused, Architecture::Fcnn);
+    EXPECT_EQ(before["batch_norm_statistics"], 1 + 8); // and the input's
+    EXPECT_EQ(after["batch_norm_statistics"], 1);
+    EXPECT_EQ(before["batch_norm_forward"] - after["batch_norm_forward"], 2);
+    EXPECT_EQ(after["convert"] - before["convert"], 2) << "scale and shift";
+    before = ops_of(separate, Architecture::SeTrans), after = ops_of(fused, Architecture::SeTrans);
+    EXPECT_EQ(before["batch_norm_statistics"], 1 + 4);
+    EXPECT_EQ(after["batch_norm_statistics"], 1 + 1); // the first convolution's
+}
+
+/// The emulator's own kernels take no time, so the times of the library decide.
+TEST(CudaBackend, TheQuickestFusionIsChosenOncePerShape) {
+    struct Case {
+        double sums, raw_forward, raw_grad; ///< seconds; without fusion each pass takes 10
+        bool normalize_input, statistics;
+    };
+    const Conv2dShape shape{2, 6, 5, 16, 24};
+    for (const Case& c : {Case{9, 20, 20, false, true}, Case{11, 20, 20, false, false}, Case{10, 10, 10, false, false},
+                          Case{11, 9, 10, true, true}, Case{9, 8, 10, true, true}, Case{8, 10, 9, false, true}}) {
+        SCOPED_TRACE(fmt::format("{} {} {}", c.sums, c.raw_forward, c.raw_grad));
+        int asked = 0;
+        const auto seconds = [&](const cuda::ConvolutionTask& task) {
+            ++asked;
+            if (task.pass == ConvPass::WeightGrad) return task.fusion.normalize_input ? c.raw_grad : 10.0;
+            return task.fusion.normalize_input ? c.raw_forward : task.fusion.statistics ? c.sums : 10.0;
+        };
+        for (const Fusions fusions : {Fusions::Quickest, Fusions::Never, Fusions::Always}) {
+            const cuda::CudaBackend backend(DType::F16, convolutions_on_cpu(DType::F16, seconds), products_on_cpu(),
+                                            nullptr, fusions);
+            const ConvFusion fusion = backend.conv2d_fusion(shape);
+            const bool always = fusions == Fusions::Always, never = fusions == Fusions::Never;
+            EXPECT_EQ(fusion.normalize_input, always || (!never && c.normalize_input));
+            EXPECT_EQ(fusion.statistics, always || (!never && c.statistics));
+            EXPECT_TRUE(fusion.bias_relu);
+            const int before = asked;
+            EXPECT_EQ(backend.conv2d_fusion(shape).statistics, fusion.statistics);
+            EXPECT_EQ(asked, before);
+        }
+    }
+    EXPECT_FALSE(emulated_backend(DType::F16, Fusions::Quickest).conv2d_fusion(shape).statistics) << "without times";
+}
+
+TEST(CudaBackend, OnlyOfferedFusionsRun) {
+    cuda::CudaBackend backend = emulated_backend(DType::F32);
+    const Conv2dShape shape{1, 4, 4, 16, 16};
+    const OnDevice x(uniform(shape.x(), 1)), w(uniform(shape.w(), 2)), y(shape.y()), moments({2, 16});
+    const OnDevice scratch = scratch_on_device(backend.conv2d_scratch_bytes(shape, ConvPass::Forward));
+    ConvExtras extras;
+    backend.conv2d_forward(y, x, w, scratch, shape, extras);
+    const auto channel = [](Tensor of, int64_t i) {
+        return Tensor{static_cast<float*>(of.data) + 16 * i, DType::F32, {16}};
+    };
+    extras.mean = channel(moments, 0);
+    extras.variance = channel(moments, 1);
+    EXPECT_THROW(backend.conv2d_forward(y, x, w, scratch, shape, extras), std::logic_error);
 }
 
 /// At a scale that overflows, steps are skipped and the scale halves until one succeeds.

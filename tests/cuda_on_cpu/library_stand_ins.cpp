@@ -1,8 +1,10 @@
 #include "tests/cuda_on_cpu/library_stand_ins.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <numbers>
+#include <utility>
 #include <vector>
 
 #include <cuda_runtime.h>
@@ -48,25 +50,43 @@ cudaError_t in_device_memory(const void* memory, DType dtype, const Shape& shape
 
 class CpuConvolutions final : public cuda::Convolutions {
 public:
-    explicit CpuConvolutions(DType activation) : activation_(activation) {}
+    CpuConvolutions(DType activation, TaskSeconds seconds) : activation_(activation), seconds_(std::move(seconds)) {}
 
     std::string version() const override { return "CPU"; }
-    /// Asked for and overwritten, so that a workspace which overlaps something is noticed.
-    size_t scratch_bytes(const Conv2dShape& shape, ConvPass) override {
-        return static_cast<size_t>(shape.in_channels) * 64;
+    /// What cuDNN has for halves: no normalised input without statistics.
+    bool offers(const cuda::ConvolutionTask& task) override {
+        return task.pass != ConvPass::Forward || !task.fusion.normalize_input || task.fusion.statistics;
     }
-    void run(const Conv2dShape& shape, ConvPass pass, void* x, void* w, void* y, void* scratch, cudaStream_t) override {
-        SCENE_CUDA(emulator::enqueue([=, this] { return compute(shape, pass, x, w, y, scratch); }));
+    /// Asked for and overwritten, before and after, so that a workspace which overlaps something is noticed.
+    size_t scratch_bytes(const cuda::ConvolutionTask& task) override {
+        return static_cast<size_t>(task.shape.in_channels) * (task.fusion.any() ? 96 : 64);
+    }
+    std::optional<double> seconds(const cuda::ConvolutionTask& task) override {
+        return seconds_ ? std::optional(seconds_(task)) : std::nullopt;
+    }
+    cuda::PlanCache& times() override { return times_; }
+    void run(const cuda::ConvolutionTask& task, const cuda::ConvolutionOperands& operands, void* scratch,
+             cudaStream_t) override {
+        SCENE_CUDA(emulator::enqueue([=, this] { return compute(task, operands, scratch); }));
     }
 
 private:
-    cudaError_t compute(const Conv2dShape& shape, ConvPass pass, void* x, void* w, void* y, void* scratch) {
-        const Shape workspace{static_cast<int64_t>(scratch_bytes(shape, pass))};
+    cudaError_t compute(const cuda::ConvolutionTask& task, const cuda::ConvolutionOperands& operands, void* scratch) {
+        const auto& [shape, pass, fusion] = task;
+        const auto& [x, w, y, scale, shift, sum, square_sum] = operands;
+        const Shape workspace{static_cast<int64_t>(scratch_bytes(task))}, in{shape.in_channels},
+            out{shape.out_channels};
         if (in_device_memory(scratch, DType::U8, workspace) != cudaSuccess) return cudaErrorInvalidValue;
         for (const auto& [memory, extents] : {std::pair{x, shape.x()}, {w, shape.w()}, {y, shape.y()}})
             if (in_device_memory(memory, activation_, extents) != cudaSuccess) return cudaErrorInvalidValue;
         std::memset(scratch, 0xFF, workspace.elements());
         Floats fx(x, activation_, shape.x()), fw(w, activation_, shape.w()), fy(y, activation_, shape.y());
+        if (fusion.normalize_input) {
+            if (in_device_memory(scale, activation_, in) != cudaSuccess ||
+                in_device_memory(shift, activation_, in) != cudaSuccess)
+                return cudaErrorInvalidValue;
+            normalize(fx, Floats(scale, activation_, in), Floats(shift, activation_, in));
+        }
         std::vector<float> cpu_scratch(cpu_backend().conv2d_scratch_bytes(shape, pass) / sizeof(float) + 1);
         const Tensor memory{cpu_scratch.data(), DType::U8, {static_cast<int64_t>(cpu_scratch.size() * sizeof(float))}};
         switch (pass) {
@@ -83,10 +103,41 @@ private:
             fw.store(w, activation_);
             break;
         }
+        if (fusion.statistics) {
+            if (in_device_memory(sum, DType::F32, out) != cudaSuccess ||
+                in_device_memory(square_sum, DType::F32, out) != cudaSuccess)
+                return cudaErrorInvalidValue;
+            add_up(Floats(y, activation_, shape.y()), sum, square_sum);
+        }
+        std::memset(scratch, 0xFF, workspace.elements());
         return cudaSuccess;
     }
 
+    /// The multiplier of the fused engines is fed with the activation type.
+    void normalize(Floats& x, const Floats& scale, const Floats& shift) const {
+        for (size_t i = 0; i < x.values.size(); ++i) {
+            const size_t c = i % scale.values.size();
+            const float value = std::max(0.0f, scale.values[c] * x.values[i] + shift.values[c]);
+            x.values[i] = activation_ == DType::F16 ? static_cast<float>(static_cast<_Float16>(value)) : value;
+        }
+    }
+    static void add_up(const Floats& y, float* sum, float* square_sum) {
+        const auto channels = static_cast<size_t>(y.shape[3]);
+        std::vector<double> sums(channels), squares(channels);
+        for (size_t i = 0; i < y.values.size(); ++i) {
+            const auto value = static_cast<double>(y.values[i]);
+            sums[i % channels] += value;
+            squares[i % channels] += value * value;
+        }
+        std::copy(sums.begin(), sums.end(), sum);
+        std::copy(squares.begin(), squares.end(), square_sum);
+        emulator::mark_written(sum, channels * sizeof(float));
+        emulator::mark_written(square_sum, channels * sizeof(float));
+    }
+
     DType activation_;
+    TaskSeconds seconds_;
+    cuda::PlanCache times_{std::filesystem::path()};
 };
 
 class CpuProducts final : public cuda::MatrixProducts {
@@ -157,8 +208,8 @@ public:
 
 } // namespace
 
-std::unique_ptr<cuda::Convolutions> convolutions_on_cpu(DType activation) {
-    return std::make_unique<CpuConvolutions>(activation);
+std::unique_ptr<cuda::Convolutions> convolutions_on_cpu(DType activation, TaskSeconds seconds) {
+    return std::make_unique<CpuConvolutions>(activation, std::move(seconds));
 }
 
 std::unique_ptr<cuda::MatrixProducts> products_on_cpu() { return std::make_unique<CpuProducts>(); }

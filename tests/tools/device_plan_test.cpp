@@ -17,9 +17,10 @@ namespace {
 using nlohmann::json;
 
 /// Null, with the reason, where no plan can be made here.
-std::unique_ptr<Backend> planning_backend(Precision precision, std::string& reason) {
+std::unique_ptr<Backend> planning_backend(Precision precision, std::string& reason,
+                                          Fusions fusions = Fusions::Quickest) {
     try {
-        return make_planning_backend({precision, true}, "h100");
+        return make_planning_backend({.precision = precision, .fusions = fusions}, "h100");
     } catch (const Error& error) {
         reason = error.what();
         return nullptr;
@@ -29,6 +30,7 @@ std::unique_ptr<Backend> planning_backend(Precision precision, std::string& reas
 struct Planned {
     size_t transient_bytes = 0;
     int convolution_passes = 0, halves = 0;
+    double bytes_per_clip = 0; ///< moved
 };
 
 Planned plan_step(const Backend& backend, Architecture architecture, int64_t batch, bool deltas = false) {
@@ -39,7 +41,7 @@ Planned plan_step(const Backend& backend, Architecture architecture, int64_t bat
     config.rows = 8700;
     Variables variables;
     const Program program = emit_training_step(backend, variables, config, batch);
-    Planned planned{program.transient_bytes, 0, 0};
+    Planned planned{program.transient_bytes, 0, 0, program.bytes_moved() / static_cast<double>(batch)};
     for (const Op& op : program.ops) planned.convolution_passes += op.kind.starts_with("conv2d_");
     for (const TensorInfo& info : program.tensors) planned.halves += info.dtype == DType::F16;
     emit_inference_step(backend, variables, config, batch);
@@ -73,6 +75,30 @@ TEST(DevicePlan, Tf32HasPlansToo) {
     if (!backend) GTEST_SKIP() << reason;
     plan_step(*backend, Architecture::Fcnn, 64);
     plan_step(*backend, Architecture::SeTrans, 64);
+}
+
+/// Without a device nothing is measured, and nothing fused unless it is asked for.
+TEST(DevicePlan, FusedConvolutionsInHalf) {
+    std::string reason;
+    const std::unique_ptr<Backend> separate = planning_backend(Precision::Fp16, reason);
+    if (!separate) GTEST_SKIP() << reason;
+    const std::unique_ptr<Backend> fused = planning_backend(Precision::Fp16, reason, Fusions::Always);
+    const std::unique_ptr<Backend> single = planning_backend(Precision::Fp32, reason, Fusions::Always);
+    const Conv2dShape shape{64, 125, 16, 288, 288}, first{64, 500, 64, 1, 144, 5, 2, 2};
+    EXPECT_FALSE(separate->conv2d_fusion(shape).statistics);
+    EXPECT_TRUE(fused->conv2d_fusion(shape).statistics);
+    EXPECT_TRUE(fused->conv2d_fusion(shape).normalize_input);
+    EXPECT_FALSE(fused->conv2d_fusion(first).statistics) << "not the library's";
+    EXPECT_FALSE(single->conv2d_fusion(shape).statistics) << "for halves only";
+    for (const ConvPass pass : {ConvPass::Forward, ConvPass::DataGrad, ConvPass::WeightGrad})
+        EXPECT_GE(fused->conv2d_scratch_bytes(shape, pass), separate->conv2d_scratch_bytes(shape, pass));
+    for (const int64_t batch : {1, 16, 256}) {
+        for (const Architecture architecture : {Architecture::Fcnn, Architecture::SeTrans}) {
+            const Planned less = plan_step(*fused, architecture, batch),
+                          more = plan_step(*separate, architecture, batch);
+            EXPECT_LT(less.bytes_per_clip, more.bytes_per_clip - 8e6);
+        }
+    }
 }
 
 TEST(DevicePlan, ThePlanningBackendComputesNothing) {
@@ -120,11 +146,13 @@ TEST(PlanCache, RemembersAcrossProcesses) {
     const std::filesystem::path file = folder / "deeper" / "gpu.plans";
     cuda::PlanCache first(file), second(file);
     EXPECT_FALSE(first.find("forward"));
-    first.add("forward", "engine 1 knobs 2=3", 12.5);
+    first.add("forward", "engine 1 knobs 2=3", 12.34);
+    EXPECT_EQ(first.find("forward")->microseconds, 12.3);
     second.add("data-grad", "engine 7", 1);
     const cuda::PlanCache both(file);
-    EXPECT_EQ(both.find("forward"), "engine 1 knobs 2=3");
-    EXPECT_EQ(both.find("data-grad"), "engine 7");
+    EXPECT_EQ(both.find("forward")->choice, "engine 1 knobs 2=3");
+    EXPECT_EQ(both.find("data-grad")->choice, "engine 7");
+    EXPECT_EQ(both.find("forward")->microseconds, 12.3) << "as the process that measured it";
     EXPECT_FALSE(both.find("weight-grad"));
 }
 
@@ -138,17 +166,17 @@ TEST(PlanCache, ADamagedFileCountsAsEmptyAndIsReplaced) {
         cuda::PlanCache cache(file);
         EXPECT_FALSE(cache.find("forward")) << bad;
         cache.add("forward", "engine 2", 1);
-        EXPECT_EQ(cuda::PlanCache(file).find("forward"), "engine 2");
+        EXPECT_EQ(cuda::PlanCache(file).find("forward")->choice, "engine 2");
     }
 }
 
 TEST(PlanCache, WorksWithoutAFile) {
     cuda::PlanCache cache("");
     cache.add("forward", "engine 1", 1);
-    EXPECT_EQ(cache.find("forward"), "engine 1");
+    EXPECT_EQ(cache.find("forward")->choice, "engine 1");
     cuda::PlanCache unwritable("/proc/nowhere/gpu.plans");
     unwritable.add("forward", "engine 1", 1);
-    EXPECT_EQ(unwritable.find("forward"), "engine 1");
+    EXPECT_EQ(unwritable.find("forward")->choice, "engine 1");
 }
 
 TEST(LateLibrary, AMissingOneIsOneLine) {

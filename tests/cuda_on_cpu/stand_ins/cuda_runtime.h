@@ -204,6 +204,9 @@ inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cud
     if (kind != cudaMemcpyDeviceToHost) emulator::mark_written(to, bytes);
     return cudaSuccess;
 }
+inline cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
+    return cudaMemcpyAsync(to, from, bytes, kind, nullptr);
+}
 inline cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t) {
     return emulator::enqueue([=] {
         if (!emulator::check_range(memory, bytes)) return cudaErrorInvalidValue;

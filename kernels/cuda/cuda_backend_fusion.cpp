@@ -1,0 +1,117 @@
+// Which fusions of batch norm and convolution the backend offers for a shape: those that are quicker on this device
+// than the separate ops that they save. Times are remembered (PlanCache), so that every process decides alike.
+
+#include <algorithm>
+#include <functional>
+
+#include "kernels/cuda/cuda_backend.h"
+#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/timing.h"
+#include "kernels/cuda/trial_buffer.h"
+
+namespace scene::cuda {
+namespace {
+
+/// Seconds of the separate ops around a convolution, each measured with the kernels that would run.
+class SeparateOps {
+public:
+    SeparateOps(PlanCache& times, DType activation, cudaStream_t stream)
+        : times_(times), activation_(activation), stream_(stream) {}
+
+    double statistics(const Shape& map) const {
+        return seconds("batch_norm_statistics", map, [&] {
+            const TrialBuffer x(map, activation_), moments({2, channels(map)}, DType::F32);
+            const size_t bytes = batch_norm_statistics_scratch_bytes(map);
+            const TrialBuffer scratch(bytes);
+            const Tensor memory{scratch.get(), DType::U8, {static_cast<int64_t>(bytes)}};
+            return median_seconds(stream_, [&] {
+                batch_norm_statistics(row(moments, 0, map), row(moments, 1, map), {x.get(), activation_, map}, memory,
+                                      stream_);
+            });
+        });
+    }
+    double normalize(const Shape& map) const {
+        return seconds("batch_norm_forward", map, [&] {
+            const TrialBuffer x(map, activation_), y(map, activation_), affine({2, channels(map)}, DType::F32);
+            return median_seconds(stream_, [&] {
+                batch_norm_forward({y.get(), activation_, map}, {x.get(), activation_, map}, row(affine, 0, map),
+                                   row(affine, 1, map), {}, {}, stream_);
+            });
+        });
+    }
+    /// From sums to moments, which a fused convolution leaves to do.
+    double finish_statistics(const Shape& map) const {
+        return seconds("moments_of_sums", {channels(map)}, [&] {
+            const TrialBuffer rows({4, channels(map)}, DType::F32);
+            return median_seconds(stream_, [&] {
+                moments_of_sums(row(rows, 0, map), row(rows, 1, map), row(rows, 2, map), row(rows, 3, map),
+                                map.elements() / channels(map), stream_);
+            });
+        });
+    }
+    /// Scale and shift in the activation type, which a fused convolution reads.
+    double cast_affine(const Shape& map) const {
+        return 2 * seconds("convert", {channels(map)}, [&] {
+                   const Shape per_channel{channels(map)};
+                   const TrialBuffer from(per_channel, DType::F32), to(per_channel, activation_);
+                   return median_seconds(stream_, [&] {
+                       convert({to.get(), activation_, per_channel}, {from.get(), DType::F32, per_channel}, stream_);
+                   });
+               });
+    }
+
+private:
+    static int64_t channels(const Shape& map) { return map[map.rank() - 1]; }
+    static Tensor row(const TrialBuffer& rows, int64_t index, const Shape& map) {
+        return {static_cast<float*>(rows.get()) + index * channels(map), DType::F32, {channels(map)}};
+    }
+    double seconds(const char* op, const Shape& shape, const std::function<double()>& measure) const {
+        const std::string name = fmt::format("{} {} {}", op, name_of(activation_), shape.text());
+        if (!times_.find(name)) times_.add(name, "kernel", 1e6 * measure());
+        return 1e-6 * times_.find(name)->microseconds;
+    }
+
+    PlanCache& times_;
+    DType activation_;
+    cudaStream_t stream_;
+};
+
+} // namespace
+
+ConvFusion CudaBackend::conv2d_fusion(const Conv2dShape& shape) const {
+    for (const auto& [known, fusion] : chosen_fusions_)
+        if (known == shape) return fusion;
+    chosen_fusions_.emplace_back(shape, choose_fusion(shape));
+    return chosen_fusions_.back().second;
+}
+
+/// The library reads a normalised input only where it also gives statistics, so the former comes with the latter.
+ConvFusion CudaBackend::choose_fusion(const Conv2dShape& shape) const {
+    const ConvolutionTask plain{shape, ConvPass::Forward, {}}, plain_grad{shape, ConvPass::WeightGrad, {}};
+    const ConvolutionTask sums{shape, ConvPass::Forward, {.normalize_input = false, .statistics = true}};
+    const ConvolutionTask all{shape, ConvPass::Forward, {.normalize_input = true, .statistics = true}};
+    const ConvolutionTask all_grad{shape, ConvPass::WeightGrad, {.normalize_input = true, .statistics = false}};
+    ConvFusion fusion{
+        .normalize_input = false, .statistics = false, .bias_relu = true, .norm_of_windows = conv2d_norm_suits(shape)};
+    if (conv2d_thin_suits(shape) || fusions_ == Fusions::Never) return fusion;
+    if (fusions_ == Fusions::Quickest && !convolutions_->seconds(plain)) return fusion;
+    fusion.statistics = convolutions_->offers(sums);
+    fusion.normalize_input = fusion.statistics && convolutions_->offers(all) && convolutions_->offers(all_grad);
+    if (fusions_ == Fusions::Always || !fusion.statistics) return fusion;
+
+    const SeparateOps ops(convolutions_->times(), activation_, stream_);
+    const auto seconds = [&](const ConvolutionTask& task) { return convolutions_->seconds(task).value(); };
+    const double separate = seconds(plain) + ops.statistics(shape.y());
+    const double with_sums = seconds(sums) + ops.finish_statistics(shape.y());
+    fusion.statistics = with_sums < separate;
+    if (!fusion.normalize_input) return fusion;
+    // A training step normalises the input once in its forward pass and once again for the weight gradient.
+    const double stored_input = std::min(separate, with_sums) + seconds(plain_grad) + 2 * ops.normalize(shape.x());
+    const double raw_input =
+        seconds(all) + ops.finish_statistics(shape.y()) + seconds(all_grad) + ops.cast_affine(shape.x());
+    fusion.normalize_input = raw_input < stored_input;
+    fusion.statistics = fusion.statistics || fusion.normalize_input;
+    return fusion;
+}
+
+} // namespace scene::cuda
