@@ -68,7 +68,7 @@ help:
 	@echo "make clean         remove $(BUILD)"
 
 $(BUILD)/scene: $(BUILD)/tools/main.o $(call archives_of,tools)
-	$(CXX) $(FLAGS) $(CXXFLAGS) $^ $(LIBS) -o $@
+	$(CXX) $(FLAGS) $(CXXFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
 
 # One archive per room, so that a room's tests link only what the room may enter.
 define room

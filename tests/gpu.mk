@@ -13,7 +13,7 @@ $(BUILD)/gpu/%.o: %.cpp
 
 $(BUILD)/tests/gpu_tests: $(gpu_test_objects) $(BUILD)/libmodel.a $(CUDA_ARCHIVE) $(BUILD)/libkernels.a
 	@mkdir -p $(@D)
-	$(CXX) $(FLAGS) $(CXXFLAGS) $^ $(LIBS) -lgtest -o $@
+	$(CXX) $(FLAGS) $(CXXFLAGS) $(LDFLAGS) $^ $(LIBS) -lgtest -o $@
 
 .PHONY: gpu-tests gpu-check profile bundle
 gpu-tests: $(GPU_TESTS)
@@ -29,5 +29,8 @@ bundle:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/portable ARCH=x86-64-v3 -j$(JOBS) bundle-programs
 	@tools/bundle.sh $(BUILD)/bundle $(BUILD)/portable/scene $(BUILD)/portable/tests/gpu_tests
 
+# The libraries that lie beside the programs are found first, theirs too (which a RUNPATH would not do).
 .PHONY: bundle-programs
+bundle-programs: NVCCFLAGS += -Xfatbin=-compress-all
+bundle-programs: LDFLAGS += -Wl,--disable-new-dtags '-Wl,-rpath,$$ORIGIN/../lib:$$ORIGIN/../../lib'
 bundle-programs: $(BUILD)/scene $(GPU_TESTS)

@@ -1,9 +1,9 @@
 #!/bin/bash
 # A folder that runs gpu_check.sh on a machine with a GPU and no package registry:
-#   tools/bundle.sh FOLDER SCENE GPU_TESTS
+#   tools/bundle.sh FOLDER SCENE GPU_TESTS          (and FOLDER.tar.gz, a third of the size)
 # It has the programs, the shared libraries they are linked to (but the C library, which the other machine has, and which
-# must not be older there), the scripts, and the commit. cuDNN and cuBLASLt are not in it: cuDNN's precompiled engines
-# and cuBLASLt are several hundred megabytes; gpu_check.sh finds those that PyTorch brings.
+# must not be older there than the programs ask for), the scripts, and the commit. cuDNN, cuBLASLt and cuFFT are not in it:
+# each has several hundred megabytes; gpu_check.sh finds those that PyTorch brings.
 set -eu
 folder=$1 scene=$2 tests=$3
 most=$((64 * 1024 * 1024))
@@ -11,8 +11,8 @@ rm -rf "$folder"
 mkdir -p "$folder/build/tests" "$folder/lib" "$folder/tools/reference"
 cp "$scene" "$folder/build/scene"
 cp "$tests" "$folder/build/tests/gpu_tests"
-strip --strip-debug "$folder/build/scene" "$folder/build/tests/gpu_tests"
-cp tools/gpu_check.sh tools/gpu_report.py "$folder/tools/"
+strip "$folder/build/scene" "$folder/build/tests/gpu_tests"
+cp tools/gpu_check.sh tools/gpu_report.py tools/profile.sh "$folder/tools/"
 cp tools/reference/bench_peer_gpu.py tools/reference/models.py "$folder/tools/reference/"
 ldd "$scene" "$tests" | awk '$2 == "=>" && $3 ~ /^\// { print $3 }' | sort -u |
     grep -vE '/(libc|libm|libdl|librt|libpthread|libresolv|ld-linux[^/]*)\.so' | while read -r library; do
@@ -25,4 +25,8 @@ if [ "$bytes" -gt "$most" ]; then
     echo "bundle: $folder has $bytes bytes, more than $most" >&2
     exit 1
 fi
-echo "$folder: $((bytes / 1024 / 1024)) MiB; copy it to the machine with the GPU and run tools/gpu_check.sh in it"
+newest=$(objdump -T "$folder/build/scene" "$folder/build/tests/gpu_tests" "$folder"/lib/* | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1)
+tar -czf "$folder.tar.gz" -C "$(dirname "$folder")" "$(basename "$folder")"
+mib() { echo $((($1 + 1048575) / 1048576)); }
+echo "$folder: $(mib "$bytes") MiB ($(mib "$(stat -c %s "$folder.tar.gz")") as $folder.tar.gz), for ${newest/_/ } or newer;" \
+    "copy it to the machine with the GPU and run tools/gpu_check.sh in it"

@@ -13,7 +13,7 @@
 # that fails, hangs or is left out is in the report as such, and the status is 1; the parts behind it run all the same.
 # The report is written before every part, so it is there even if this script is killed.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 scene=${SCENE:-build/scene} tests=${GPU_TESTS:-build/tests/gpu_tests} python=${PYTHON:-python3}
 in_all=${SECONDS_IN_ALL:-570} for_tests=${SECONDS_FOR_TESTS:-30} wanted=${PARTS:-*}
 # Where cuDNN, cuBLASLt and cuFFT are not installed for everyone, those that PyTorch brings.
@@ -76,7 +76,7 @@ suite() {
 bench() {
     local name=$1
     shift
-    part "bench_$name" 45 "$scene" bench --device cuda --json --quiet --repetitions 20 "$@"
+    part "bench_$name" 60 "$scene" bench --device cuda --json --quiet --repetitions 20 "$@"
 }
 peer() {
     local name=$1 limit=$2
@@ -92,8 +92,9 @@ if [ -x "$tests" ]; then
     done
     if sanitizer=$(command -v compute-sanitizer); then
         # Kernels only: a sanitizer is some fifty times slower, and libraries are not ours to check.
+        declare -A leave=([initcheck]=1)
         for tool in memcheck racecheck initcheck; do
-            part "sanitizer_$tool" 60 env SCENE_LEAVE_MEMORY=$([ $tool = initcheck ] && echo 1) "$sanitizer" --tool $tool \
+            part "sanitizer_$tool" 60 env SCENE_LEAVE_MEMORY="${leave[$tool]:-}" "$sanitizer" --tool $tool \
                 --error-exitcode 1 "$tests" --gtest_brief=1 --gtest_filter='Cuda*'
         done
     fi

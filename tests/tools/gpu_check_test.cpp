@@ -42,6 +42,28 @@ TEST(GpuCheck, RefusesInOneLineWhereThereIsNoGpu) {
     EXPECT_EQ(outcome.err, "gpu_check: " + cuda_obstacle() + "\n");
 }
 
+/// Of this build's scene, twice: what is tested is what lies in the folder, and that it says so.
+TEST(Bundle, HasTheProgramsTheirLibrariesAndTheCommit) {
+    const TemporaryFolder folder;
+    const std::string bundle = folder / "bundle", scene = scene_binary();
+    const Outcome made = shell(folder, fmt::format("tools/bundle.sh {} {} /bin/true", bundle, scene));
+    ASSERT_EQ(made.status, 0) << made.err;
+    EXPECT_TRUE(made.out.starts_with(bundle + ": ")) << made.out;
+    for (const char* file : {"build/scene", "build/tests/gpu_tests", "tools/gpu_check.sh", "tools/gpu_report.py",
+                             "COMMIT", "tools/reference/bench_peer_gpu.py", "tools/reference/models.py"})
+        EXPECT_TRUE(std::filesystem::exists(folder / "bundle" / file)) << file;
+    EXPECT_TRUE(std::filesystem::exists(bundle + ".tar.gz"));
+    const Outcome ran = shell(folder, fmt::format("LD_LIBRARY_PATH={0}/lib {0}/build/scene --version", bundle));
+    EXPECT_EQ(ran.out, scene_command({"--version"}).out);
+    bool has_onednn = false;
+    for (const auto& library : std::filesystem::directory_iterator(folder / "bundle" / "lib")) {
+        const std::string name = library.path().filename();
+        EXPECT_FALSE(name.starts_with("libc.so")) << "the machine's own";
+        has_onednn |= name.starts_with("libdnnl.so");
+    }
+    EXPECT_TRUE(has_onednn);
+}
+
 class StandIns {
 public:
     StandIns() {
