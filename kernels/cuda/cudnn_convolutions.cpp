@@ -94,13 +94,11 @@ const ConvolutionPlan& CudnnConvolutions::plan_of(const ConvolutionTask& task) {
 }
 
 ConvolutionPlan CudnnConvolutions::choose(const ConvolutionProblem& problem) {
-    const size_t most = target_.handle() ? most_candidates : 1;
-    std::vector<ConvolutionPlan> candidates = convolution_plans(problem, target_, most);
-    if (!target_.handle()) return std::move(candidates.front());
-    if (const std::optional<PlanCache::Entry> known = cache_.find(problem.text())) {
-        for (ConvolutionPlan& candidate : candidates)
-            if (candidate.engine == known->choice) return std::move(candidate);
-    }
+    if (!target_.handle()) return std::move(convolution_plans(problem, target_, 1).front());
+    if (const std::optional<PlanCache::Entry> known = cache_.find(problem.text()))
+        if (std::optional<ConvolutionPlan> plan = convolution_plan(problem, target_, known->choice))
+            return std::move(*plan);
+    std::vector<ConvolutionPlan> candidates = convolution_plans(problem, target_, most_candidates);
     const TrialOperands trial(problem);
     const ConvolutionOperands operands = trial.operands(problem.task.fusion);
     check_cudnn(cudnn().set_stream(target_.handle(), nullptr), "choosing a stream");

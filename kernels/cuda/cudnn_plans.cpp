@@ -49,10 +49,9 @@ bool suits(const Descriptor& engine, const ConvolutionProblem& problem) {
     return problem.tensor_cores || problem.type != DType::F32 || !noted(CUDNN_NUMERICAL_NOTE_TENSOR_CORE);
 }
 
-} // namespace
-
-std::vector<ConvolutionPlan> convolution_plans(const ConvolutionProblem& problem, const PlanTarget& target,
-                                               size_t most) {
+/// The first `most` plans whose engines `wanted` takes.
+template <typename Wanted> std::vector<ConvolutionPlan>
+build_plans(const ConvolutionProblem& problem, const PlanTarget& target, size_t most, Wanted&& wanted) {
     const auto graph = std::make_shared<const ConvolutionGraph>(problem, target);
     std::vector<ConvolutionPlan> out;
     for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
@@ -60,6 +59,9 @@ std::vector<ConvolutionPlan> convolution_plans(const ConvolutionProblem& problem
             if (out.size() >= most) return out;
             const Descriptor engine = engine_of(config);
             if (!suits(engine, problem)) continue;
+            std::string name = engine_text(config, engine);
+            if (!wanted(name)) continue;
+            if (std::any_of(out.begin(), out.end(), [&](const auto& known) { return known.engine == name; })) continue;
             Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
             plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);
             if (target.handle()) plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, target.handle());
@@ -67,13 +69,27 @@ std::vector<ConvolutionPlan> convolution_plans(const ConvolutionProblem& problem
             if (!plan.try_finalize()) continue;
             const auto workspace = static_cast<size_t>(plan.integer(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE));
             if (workspace > problem.most_workspace) continue;
-            std::string name = engine_text(config, engine);
-            if (std::any_of(out.begin(), out.end(), [&](const auto& known) { return known.engine == name; })) continue;
             out.push_back({graph, std::move(config), std::move(plan), std::move(name), workspace});
         }
     }
+    return out;
+}
+
+} // namespace
+
+std::vector<ConvolutionPlan> convolution_plans(const ConvolutionProblem& problem, const PlanTarget& target,
+                                               size_t most) {
+    std::vector<ConvolutionPlan> out = build_plans(problem, target, most, [](const std::string&) { return true; });
     if (out.empty()) fail("cuDNN {} has no plan for {}", cudnn().version(), problem.text());
     return out;
+}
+
+std::optional<ConvolutionPlan> convolution_plan(const ConvolutionProblem& problem, const PlanTarget& target,
+                                                const std::string& engine) {
+    std::vector<ConvolutionPlan> out =
+        build_plans(problem, target, 1, [&](const std::string& name) { return name == engine; });
+    if (out.empty()) return std::nullopt;
+    return std::move(out.front());
 }
 
 void execute(const ConvolutionPlan& plan, const PlanTarget& target, const ConvolutionOperands& operands,

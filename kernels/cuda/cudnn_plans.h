@@ -4,6 +4,7 @@
 // built from those, on a device or from a device's properties alone.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,11 @@ struct ConvolutionPlan {
 /// built for the target are left out. Throws Error when none is left.
 std::vector<ConvolutionPlan> convolution_plans(const ConvolutionProblem& problem, const PlanTarget& target,
                                                size_t most);
+
+/// The one of them whose engine has this name, or nothing. No other is built: that costs up to a second each where an
+/// engine is compiled at run time.
+std::optional<ConvolutionPlan> convolution_plan(const ConvolutionProblem& problem, const PlanTarget& target,
+                                                const std::string& engine);
 
 /// Runs the plan on the target's stream, with `workspace` of at least plan.workspace bytes.
 void execute(const ConvolutionPlan& plan, const PlanTarget& target, const ConvolutionOperands& operands,

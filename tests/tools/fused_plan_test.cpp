@@ -53,6 +53,11 @@ TEST(FusedPlan, CandidatesHaveNamesOfTheirOwn) {
         const std::vector<ConvolutionPlan> plans = convolution_plans(problem, *target, 12);
         ASSERT_EQ(plans.size(), 12u) << problem.text();
         for (const ConvolutionPlan& plan : plans) EXPECT_NE(plan.engine.find(" knobs "), std::string::npos);
+        const std::optional<ConvolutionPlan> same = convolution_plan(problem, *target, plans[5].engine);
+        ASSERT_TRUE(same) << plans[5].engine;
+        EXPECT_EQ(same->engine, plans[5].engine);
+        EXPECT_EQ(same->workspace, plans[5].workspace);
+        EXPECT_FALSE(convolution_plan(problem, *target, "engine 12345")) << "as after another version of cuDNN";
     }
 }
 
