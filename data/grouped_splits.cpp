@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 #include <optional>
+#include <set>
 #include <unordered_map>
 
 #include "data/dataset_format.h"
@@ -16,7 +18,7 @@ namespace {
 using Indices = std::vector<int32_t>;
 
 // Stream of the random draws (kernels/philox.h); the step is the attempt.
-constexpr uint32_t order_stream = 0x5B110003;
+constexpr uint32_t order_stream = 0x5B110003, unlabelled_stream = 0x5B110005;
 constexpr uint32_t attempts = 64;
 
 /// The labelled clips' groups, numbered in the order in which they first occur.
@@ -174,6 +176,16 @@ void require_share(const SplitOptions& options) {
              options.test_share);
 }
 
+/// Empty where it is unknown.
+std::string_view session_name(const ClipColumns& clips, int32_t clip) {
+    return clips.session[static_cast<size_t>(clip)];
+}
+
+std::string_view city_name(const ClipColumns& clips, int32_t clip) {
+    const int32_t index = clips.city[static_cast<size_t>(clip)];
+    return index < 0 ? std::string_view() : std::string_view(clips.cities[static_cast<size_t>(index)]);
+}
+
 /// The groups of the cities that the user named; every class must be on both sides.
 std::vector<bool> named_test_cities(const ClipColumns& clips, const Groups& groups, const SplitOptions& options) {
     std::vector<bool> tests(groups.size());
@@ -207,7 +219,7 @@ Split session_split(const ClipColumns& clips, const Indices& labelled, const Ind
                     const SplitOptions& options) {
     SCENE_CHECK(clips.session.size() == clips.label.size(), "a session split needs the sessions");
     require_share(options);
-    const auto session = [&](int32_t clip) -> const std::string& { return clips.session[static_cast<size_t>(clip)]; };
+    const auto session = [&](int32_t clip) { return session_name(clips, clip); };
     const Groups groups =
         group_clips(clips, labelled, "session", "sessions",
                     "give every labelled clip one (a column 'session', or city and time)", session, options);
@@ -219,14 +231,46 @@ Split city_split(const ClipColumns& clips, const Indices& labelled, const Indice
                  const SplitOptions& options) {
     SCENE_CHECK(clips.city.size() == clips.label.size(), "a city split needs the cities");
     require_share(options);
-    const auto city = [&](int32_t clip) -> std::string_view {
-        const int32_t index = clips.city[static_cast<size_t>(clip)];
-        return index < 0 ? std::string_view() : std::string_view(clips.cities[static_cast<size_t>(index)]);
-    };
+    const auto city = [&](int32_t clip) { return city_name(clips, clip); };
     const Groups groups = group_clips(clips, labelled, "city", "cities", "give every labelled clip one", city, options);
     const std::vector<bool> tests =
         options.cities.empty() ? draw_test_groups(clips, groups, options) : named_test_cities(clips, groups, options);
     return assemble(groups, tests, labelled, unlabelled, options, [&](int32_t clip) { return !city(clip).empty(); });
+}
+
+GroupedValidation grouped_validation(const ClipColumns& clips, const Indices& labelled, const Indices& unlabelled,
+                                     const SplitOptions& options) {
+    const bool by_city = options.name == "city";
+    SCENE_CHECK(by_city || options.name == "session", "a validation keeps sessions or cities whole");
+    const auto group = [&](int32_t clip) { return by_city ? city_name(clips, clip) : session_name(clips, clip); };
+    Split division = (by_city ? city_split : session_split)(clips, labelled, {}, options);
+
+    std::set<std::string_view> with_labels, validating;
+    for (int32_t clip : labelled) with_labels.insert(group(clip));
+    for (int32_t clip : division.test) validating.insert(group(clip));
+    std::map<std::string_view, size_t> others; // clips of each group without labels
+    size_t held_out = 0;
+    for (int32_t clip : unlabelled) {
+        if (validating.contains(group(clip)))
+            ++held_out;
+        else if (!group(clip).empty() && !with_labels.contains(group(clip)))
+            ++others[group(clip)];
+    }
+    std::vector<std::string_view> order;
+    for (const auto& [name, count] : others) order.push_back(name);
+    RandomSequence random(options.seed, unlabelled_stream);
+    shuffle(order, random);
+    const auto wanted = static_cast<size_t>(options.test_share * static_cast<double>(unlabelled.size()));
+    for (std::string_view name : order) {
+        if (held_out + others[name] > wanted) continue;
+        held_out += others[name];
+        validating.insert(name);
+    }
+
+    GroupedValidation out{{std::move(division.labelled), std::move(division.test)}, {}};
+    for (int32_t clip : unlabelled)
+        (validating.contains(group(clip)) ? out.unlabelled.validation : out.unlabelled.train).push_back(clip);
+    return out;
 }
 
 } // namespace scene

@@ -12,4 +12,14 @@ Split session_split(const ClipColumns& clips, const std::vector<int32_t>& labell
 Split city_split(const ClipColumns& clips, const std::vector<int32_t>& labelled, const std::vector<int32_t>& unlabelled,
                  const SplitOptions& options);
 
+/// A validation_split of both kinds of clips that keeps groups whole, as the test of the split of this name ("session",
+/// "city") does: about options.test_share of every class is held out, and of the unlabelled clips those of the same
+/// groups, and then whole groups without labels up to that share. Unlabelled clips without a group train. Errors as for
+/// the split: a labelled clip without a group, a class that has one group only.
+struct GroupedValidation {
+    ValidationSplit labelled, unlabelled;
+};
+GroupedValidation grouped_validation(const ClipColumns& clips, const std::vector<int32_t>& labelled,
+                                     const std::vector<int32_t>& unlabelled, const SplitOptions& options);
+
 } // namespace scene

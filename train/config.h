@@ -35,6 +35,14 @@ enum class ChooseBy : uint8_t {
     Paper,    ///< the paper's: on all clips, with pseudo labels as truth
 };
 
+/// What is held out of the training clips to choose epochs by.
+enum class Validation : uint8_t {
+    Auto,     ///< what the split keeps whole (sessions, cities), where every class has several; else clips
+    Clips,    ///< the paper's: clips of every class; they share recording sessions with the training
+    Sessions, ///< whole recording sessions
+    Cities,
+};
+
 /// Stages a run can have: the first, and rounds of pseudo labels.
 constexpr int64_t most_stages = 9;
 
@@ -54,6 +62,7 @@ struct TrainingSettings {
     std::string teacher = "train"; ///< of the hard-sample weights: "train" a System #1 first, or a checkpoint's path
     std::string init;              ///< checkpoint, run or PyTorch weights to start stage 1 from; empty: first values
     double validation_share = 0.2; ///< of the training clips; (0, 1)
+    Validation validation = Validation::Auto;
     int64_t stages = 2; ///< 1: labelled clips only; 2: then pseudo labels; up to most_stages: new ones for each
     uint64_t seed = 1234;
     ChooseBy choose_by = ChooseBy::Labelled;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "data/grouped_splits.h"
 #include "data/random_sequence.h"
 #include "kernels/error.h"
 
@@ -10,6 +11,26 @@ namespace {
 
 // Random streams of this file, apart from the dropout layers' small numbers.
 constexpr uint32_t order_stream = 0x4F524452, stage_stream = 0x53544147;
+
+/// The name of a split that keeps whole what the validation is to keep whole; empty: nothing.
+std::string_view kept_whole(Validation validation, const Split& split) {
+    switch (validation) {
+    case Validation::Auto: return split.name == "session" || split.name == "city" ? split.name : std::string_view();
+    case Validation::Clips: return "";
+    case Validation::Sessions: return "session";
+    case Validation::Cities: break;
+    }
+    return "city";
+}
+
+void hold_out_clips(TrainingClips& clips, const FeatureStore& store, const Split& split,
+                    const TrainingSettings& settings) {
+    std::vector<int32_t> label(static_cast<size_t>(store.clips()), -1);
+    for (int32_t clip : split.labelled)
+        label[static_cast<size_t>(clip)] = store.columns().label[static_cast<size_t>(clip)];
+    clips.labelled = validation_split(split.labelled, label, settings.validation_share, settings.seed);
+    clips.unlabelled = validation_split(split.unlabelled, label, settings.validation_share, settings.seed);
+}
 
 } // namespace
 
@@ -37,19 +58,32 @@ std::vector<int64_t> TrainingClips::batches(const TrainingSettings& settings) co
 }
 
 TrainingClips divide_training_clips(const FeatureStore& store, const Split& split, const TrainingSettings& settings) {
-    std::vector<int32_t> label(static_cast<size_t>(store.clips()), -1);
-    for (int32_t clip : split.labelled)
-        label[static_cast<size_t>(clip)] = store.columns().label[static_cast<size_t>(clip)];
     TrainingClips clips;
-    clips.labelled = validation_split(split.labelled, label, settings.validation_share, settings.seed);
+    const std::string_view kept = kept_whole(settings.validation, split);
+    if (!kept.empty()) {
+        const SplitOptions options{
+            .name = std::string(kept), .seed = settings.seed, .test_share = settings.validation_share};
+        try {
+            auto [labelled, unlabelled] =
+                grouped_validation(store.columns().clip_columns(), split.labelled, split.unlabelled, options);
+            clips.labelled = std::move(labelled);
+            clips.unlabelled = std::move(unlabelled);
+        } catch (const Error& error) {
+            if (settings.validation != Validation::Auto)
+                fail("training.validation = {}: {}", kept == "city" ? "cities" : "sessions", error.what());
+            clips.note = fmt::format("validation by clips, not by {}: {}", kept, error.what());
+        }
+    }
+    if (clips.labelled.train.empty()) hold_out_clips(clips, store, split, settings);
     if (clips.labelled.train.empty() || clips.labelled.validation.empty())
         fail("split '{}': {} labelled clips are too few for training.validation_share = {}; label more clips or change "
              "the share",
              split.name, split.labelled.size(), settings.validation_share);
-    if (settings.stages < 2) return clips;
-    if (split.unlabelled.empty())
+    if (settings.stages < 2) {
+        clips.unlabelled = {};
+    } else if (split.unlabelled.empty()) {
         fail("split '{}' has no unlabelled clips for the second stage; set training.stages = 1", split.name);
-    clips.unlabelled = validation_split(split.unlabelled, label, settings.validation_share, settings.seed);
+    }
     return clips;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "data/feature_store.h"
@@ -17,6 +18,7 @@ Split split_of(const StoreColumns& columns, const SplitSettings& settings);
 /// The training clips of a split, divided once into what trains and what chooses the epoch, for all stages. Ascending.
 struct TrainingClips {
     ValidationSplit labelled, unlabelled;
+    std::string note; ///< why the validation keeps no groups whole, where the split does; else empty
 
     /// What the stage trains on: labelled clips, and from stage 2 on the pseudo-labelled ones behind them.
     std::vector<int32_t> train(int64_t stage) const;
@@ -24,7 +26,8 @@ struct TrainingClips {
     std::vector<int64_t> batches(const TrainingSettings& settings) const;
 };
 
-/// Holds out settings.validation_share of every class and of the unlabelled clips. Fails when a part ends up empty.
+/// Holds out settings.validation_share of every class and of the unlabelled clips, as settings.validation says. Fails
+/// when a labelled part ends up empty.
 TrainingClips divide_training_clips(const FeatureStore& store, const Split& split, const TrainingSettings& settings);
 
 /// Where the clips of an epoch stand: a shuffle that depends on (seed, stage, epoch) only.

@@ -31,6 +31,7 @@ public:
           model_(model_for(config.model, store)) {}
 
     RunResult train() {
+        if (!all_clips_.note.empty()) session_.progress.message(all_clips_.note);
         read_history();
         const int64_t last_stage = config_.training.stages;
         const bool weighs_ahead = stage_state(history_, last_stage, config_.training).epochs == 0;

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "data/feature_store.h"
+#include "data/grouped_splits.h"
 #include "data/splits.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/shared_data.h"
@@ -276,6 +277,32 @@ TEST(GroupedSplits, OnTheRealMetadata) {
     // Two scenes were recorded in one city only.
     EXPECT_TRUE(fails_with([&] { make_split(columns.clip_columns(), {.name = "city"}); },
                            {"class 'Public square'", "one city only, Xi'an"}));
+}
+
+TEST(GroupedValidation, WholeSessionsAndTheUnlabelledShare) {
+    const Clips clips = many_sessions();
+    Indices labelled, unlabelled;
+    for (size_t i = 0; i < clips.label.size(); ++i)
+        (clips.label[i] >= 0 ? labelled : unlabelled).push_back(static_cast<int32_t>(i));
+    for (const uint64_t seed : {1, 2, 3}) {
+        const GroupedValidation held = grouped_validation(clips.columns(), labelled, unlabelled,
+                                                          {.name = "session", .seed = seed, .test_share = 0.2});
+        Indices training = held.labelled.train, validating = held.labelled.validation;
+        EXPECT_NEAR(static_cast<double>(validating.size()), 0.2 * static_cast<double>(labelled.size()), 5);
+        const size_t others = held.unlabelled.validation.size();
+        EXPECT_LE(others, std::max(unlabelled.size() / 5, validating.size()));
+        training.insert(training.end(), held.unlabelled.train.begin(), held.unlabelled.train.end());
+        validating.insert(validating.end(), held.unlabelled.validation.begin(), held.unlabelled.validation.end());
+        EXPECT_EQ(training.size() + validating.size(), clips.label.size());
+        const std::set<std::string> sessions = sessions_of(clips, training);
+        for (const std::string& session : sessions_of(clips, validating)) {
+            EXPECT_FALSE(sessions.contains(session)) << session;
+            EXPECT_NE(session, "") << "clips of unknown session train";
+        }
+        const GroupedValidation again = grouped_validation(clips.columns(), labelled, unlabelled,
+                                                           {.name = "session", .seed = seed, .test_share = 0.2});
+        EXPECT_EQ(again.unlabelled.validation, held.unlabelled.validation);
+    }
 }
 
 } // namespace

@@ -80,6 +80,7 @@ TEST(Config, ReadsBackWhatItWrites) {
                        "C:\\\"x\".safetensors",
                        "pre trained",
                        0.1,
+                       Validation::Cities,
                        1,
                        99,
                        ChooseBy::Paper};
@@ -124,6 +125,7 @@ TEST(Config, WrongValuesInTheFileNameFileLineKeyAndWhatIsAllowed) {
         {"[training]\nteacher = \"\"", "training.teacher", "", "checkpoint"},
         {"[training]\nvalidation_share = 1", "training.validation_share", "1", "below 1"},
         {"[training]\nvalidation_share = 0", "training.validation_share", "0", "above 0"},
+        {"[training]\nvalidation = \"random\"", "training.validation", "random", "\"auto\", \"clips\""},
         {"[training]\nstages = 10", "training.stages", "10", "from 1 to 9"},
         {"[training]\nhard_confidence = \"max\"", "training.hard_confidence", "max", "max-softmax"},
         {"[pseudo]\nthreshold = 1.0", "pseudo.threshold", "1", "below 1"},

@@ -46,6 +46,55 @@ TEST_F(Stages, EveryTrainingClipHasOnePlaceAndTestClipsHaveNone) {
     EXPECT_NE(divide_training_clips(store_, split_, settings_).labelled.train, clips.labelled.train);
 }
 
+std::set<std::string> sessions_of(const FeatureStore& store, std::vector<int32_t> clips,
+                                  const std::vector<int32_t>& more) {
+    clips.insert(clips.end(), more.begin(), more.end());
+    std::set<std::string> sessions;
+    for (int32_t clip : clips) sessions.insert(store.columns().sessions[static_cast<size_t>(clip)]);
+    return sessions;
+}
+
+TEST_F(Stages, ASessionSplitValidatesOnWholeSessions) {
+    const FeatureStore store = small_store(folder_ / "grouped", {.clips = 300, .groups = true});
+    RunConfig config = small_config(2);
+    config.split.name = "session";
+    const Split split = split_of(store.columns(), config.split);
+    const TrainingClips clips = divide_training_clips(store, split, config.training);
+    EXPECT_EQ(clips.note, "");
+    const auto training = sessions_of(store, clips.labelled.train, clips.unlabelled.train);
+    const auto validating = sessions_of(store, clips.labelled.validation, clips.unlabelled.validation);
+    for (const std::string& session : validating) EXPECT_FALSE(training.contains(session)) << session;
+    EXPECT_EQ(clips.labelled.train.size() + clips.labelled.validation.size(), split.labelled.size());
+    EXPECT_EQ(clips.unlabelled.train.size() + clips.unlabelled.validation.size(), split.unlabelled.size());
+    EXPECT_FALSE(clips.unlabelled.validation.empty());
+
+    config.training.validation = Validation::Clips;
+    const TrainingClips by_clips = divide_training_clips(store, split, config.training);
+    EXPECT_EQ(by_clips.labelled.validation.size(), split.labelled.size() / 5);
+    const auto both = sessions_of(store, by_clips.labelled.train, {});
+    const auto by_clip = sessions_of(store, by_clips.labelled.validation, {});
+    EXPECT_TRUE(std::any_of(by_clip.begin(), by_clip.end(), [&](const auto& one) { return both.contains(one); }));
+}
+
+/// One session of each class trains: none can be held out.
+TEST_F(Stages, WhatCannotBeKeptWholeIsSaid) {
+    const FeatureStore store = small_store(folder_ / "grouped", {.clips = 300, .groups = true});
+    Split split = split_of(store.columns(), small_config(2).split);
+    split.name = "session";
+    std::erase_if(split.labelled,
+                  [&](int32_t clip) { return !store.columns().sessions[static_cast<size_t>(clip)].ends_with("-1"); });
+    const TrainingClips clips = divide_training_clips(store, split, settings_);
+    EXPECT_NE(clips.note.find("validation by clips, not by session: "), std::string::npos) << clips.note;
+    EXPECT_NE(clips.note.find("in one session only"), std::string::npos) << clips.note;
+    EXPECT_FALSE(clips.labelled.validation.empty());
+    settings_.validation = Validation::Sessions;
+    EXPECT_TRUE(fails_with([&] { divide_training_clips(store, split, settings_); },
+                           {"training.validation = sessions", "in one session only"}));
+    settings_.validation = Validation::Cities;
+    EXPECT_TRUE(fails_with([&] { divide_training_clips(store, split, settings_); },
+                           {"training.validation = cities", "no labelled clip has a city"}));
+}
+
 TEST_F(Stages, TheDivisionDoesNotSeeHiddenLabels) {
     Split hidden = split_; // as a fold split does: labelled in the store, unlabelled in the split
     hidden.unlabelled.insert(hidden.unlabelled.end(), hidden.test.begin(), hidden.test.end());
