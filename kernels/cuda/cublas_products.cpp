@@ -13,7 +13,7 @@ namespace scene::cuda {
 namespace {
 
 constexpr size_t workspace_bytes = size_t{32} << 20; ///< what cuBLAS takes for itself on compute capability 9.0
-constexpr uint32_t alignment = 16;                  ///< bytes, of every matrix
+constexpr uint32_t alignment = 16;                   ///< bytes, of every matrix
 
 /// The functions of cuBLASLt that are used here. They are cuBLASLt's of the same name.
 struct CublasLibrary {
