@@ -13,6 +13,7 @@ cp "$scene" "$folder/build/scene"
 cp "$tests" "$folder/build/tests/gpu_tests"
 strip "$folder/build/scene" "$folder/build/tests/gpu_tests"
 cp tools/gpu_check.sh tools/gpu_report.py tools/profile.sh "$folder/tools/"
+cp -r configs "$folder/"
 cp tools/reference/bench_peer_gpu.py tools/reference/models.py "$folder/tools/reference/"
 ldd "$scene" "$tests" | awk '$2 == "=>" && $3 ~ /^\// { print $3 }' | sort -u |
     grep -vE '/(libc|libm|libdl|librt|libpthread|libresolv|ld-linux[^/]*)\.so' | while read -r library; do

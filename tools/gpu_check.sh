@@ -7,7 +7,7 @@
 # From the environment: SCENE and GPU_TESTS (the programs; default build/scene, build/tests/gpu_tests), PYTHON (it writes
 # the report, and where it has PyTorch the peer is measured), SECONDS_IN_ALL (570: what has not ended by then is stopped,
 # what has not begun is left out), SECONDS_FOR_TESTS (30: limit of a suite of kernel tests), PARTS (*: a pattern of the
-# names of parts, such as 'bench_*', where only some are wanted).
+# names of parts, such as 'bench_*', where only some are wanted; all of them take longer than a GPU may be lent for at once).
 #
 # Each part is a process of its own with a limit of its own, because a kernel that fails takes its process with it. A part
 # that fails, hangs or is left out is in the report as such, and the status is 1; the parts behind it run all the same.
@@ -76,7 +76,8 @@ suite() {
 bench() {
     local name=$1
     shift
-    part "bench_$name" 60 "$scene" bench --device cuda --json --quiet --repetitions 20 "$@"
+    # Most of the limit is for the first benchmark of a shape, which measures convolution plans.
+    part "bench_$name" 150 "$scene" bench --device cuda --json --quiet --repetitions 20 "$@"
 }
 peer() {
     local name=$1 limit=$2
@@ -114,6 +115,13 @@ if "$python" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("
         peer fp16_compiled_$name 120 --precision fp16 --variants compiled --names $name
     done
     peer tf32_eager 60 --precision tf32 --variants eager
+fi
+# The whole of System #4 on clips as many and as long as CAS2023 has: the files, then what a user waits for.
+part experiment_data 240 sh -c '"$1" synth "$2/clips" --clips 8700 --labelled 0.2 --quiet &&
+    "$1" prepare "$2/clips" "$2/clips.store" --quiet --json' sh "$scene" "$work"
+if [ -f "$work/clips.store" ]; then
+    part experiment_train 240 "$scene" train "$work/clips.store" --config configs/system4.toml --split simulation \
+        --device cuda --precision fp16 --set training.early_stop=0 --run "$work/run" --quiet --json
 fi
 
 write_report "$report"

@@ -49,8 +49,9 @@ TEST(Bundle, HasTheProgramsTheirLibrariesAndTheCommit) {
     const Outcome made = shell(folder, fmt::format("tools/bundle.sh {} {} /bin/true", bundle, scene));
     ASSERT_EQ(made.status, 0) << made.err;
     EXPECT_TRUE(made.out.starts_with(bundle + ": ")) << made.out;
-    for (const char* file : {"build/scene", "build/tests/gpu_tests", "tools/gpu_check.sh", "tools/gpu_report.py",
-                             "COMMIT", "tools/reference/bench_peer_gpu.py", "tools/reference/models.py"})
+    for (const char* file :
+         {"build/scene", "build/tests/gpu_tests", "tools/gpu_check.sh", "tools/gpu_report.py", "COMMIT",
+          "configs/system4.toml", "tools/reference/bench_peer_gpu.py", "tools/reference/models.py"})
         EXPECT_TRUE(std::filesystem::exists(folder / "bundle" / file)) << file;
     EXPECT_TRUE(std::filesystem::exists(bundle + ".tar.gz"));
     const Outcome ran = shell(folder, fmt::format("LD_LIBRARY_PATH={0}/lib {0}/build/scene --version", bundle));
