@@ -23,6 +23,7 @@ struct BenchOptions {
     std::string filter = "*";
     int64_t repetitions = 7;
     bool ops = false, serve = false, deterministic = true;
+    std::string fusions = "quickest";
 
     int threads() const {
         const int64_t given = common.runtime().threads;
@@ -34,6 +35,7 @@ struct BenchOptions {
     MeasurementSettings measurement() const {
         RuntimeSettings runtime = common.runtime();
         runtime.deterministic = deterministic;
+        runtime.fusions = fusions;
         MeasurementSettings settings{{}, threads(), static_cast<int>(repetitions), ops, seed()};
         if (runtime.device != "cpu" && cuda_obstacle_in_child().empty()) {
             settings.cuda = cuda_settings(runtime);
@@ -223,6 +225,8 @@ void add_bench_command(CommandLine& line) {
     arguments.add_flag("--ops", options->ops, "also each op of a step");
     arguments.add_flag("--deterministic,!--fastest", options->deterministic,
                        "on a GPU: convolutions that give the same bits every time (the default), or the fastest");
+    arguments.add("--fusions", options->fusions, "on a GPU in fp16: convolutions with a batch norm's work in them")
+        .choices({"quickest", "never", "always"});
     arguments.add_flag("--serve", options->serve,
                        "answer each line 'run NAME' on stdin with the seconds of one repetition, as JSON");
     add_common_options(arguments, options->common);

@@ -105,6 +105,7 @@ for name in fcnn_train_b256 logmel_b256 logmel_cufft_b256 se_trans_train_b256 fc
     bench "fp16_$name" --precision fp16 --filter $name
 done
 bench fp16_ops --precision fp16 --filter fcnn_train_b256 --ops
+for form in never always; do bench fp16_fused_$form --precision fp16 --filter fcnn_train_b256 --fusions $form; done
 bench fp16_fastest --precision fp16 --filter fcnn_train_b256 --fastest
 for precision in tf32 fp32; do
     for name in fcnn_train_b256 se_trans_train_b256; do bench ${precision}_$name --precision $precision --filter $name; done

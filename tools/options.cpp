@@ -42,7 +42,10 @@ CudaSettings cuda_settings(const RuntimeSettings& runtime) {
     const Precision precision = runtime.precision == "fp16"   ? Precision::Fp16
                                 : runtime.precision == "tf32" ? Precision::Tf32
                                                               : Precision::Fp32;
-    return {precision, runtime.deterministic};
+    const Fusions fusions = runtime.fusions == "never"    ? Fusions::Never
+                            : runtime.fusions == "always" ? Fusions::Always
+                                                          : Fusions::Quickest;
+    return {.precision = precision, .deterministic = runtime.deterministic, .fusions = fusions};
 }
 
 std::unique_ptr<Backend> open_backend(const RuntimeSettings& runtime, bool quiet) {

@@ -231,6 +231,8 @@ const std::vector<Setting>& settings() {
         choice<std::string>("runtime.precision", {{"fp32", "fp32"}, {"tf32", "tf32"}, {"fp16", "fp16"}},
                             FIELD(runtime.precision)),
         flag("runtime.deterministic", FIELD(runtime.deterministic)),
+        choice<std::string>("runtime.fusions", {{"quickest", "quickest"}, {"never", "never"}, {"always", "always"}},
+                            FIELD(runtime.fusions)),
         integer("runtime.threads", 0, 4096, FIELD(runtime.threads)),
     };
     return all;

@@ -108,7 +108,9 @@ struct RuntimeSettings {
     std::string device = "auto";    ///< auto, cpu, cuda
     std::string precision = "fp32"; ///< fp32, tf32, fp16
     bool deterministic = true;      ///< on a GPU: the same bits run after run; a CPU always gives them
-    int64_t threads = 0;            ///< 0: all cores
+    /// On a GPU, in fp16: convolutions with a batch norm's work in them; quickest (as measured), never, always.
+    std::string fusions = "quickest";
+    int64_t threads = 0; ///< 0: all cores
 
     bool operator==(const RuntimeSettings&) const = default;
 };
