@@ -87,21 +87,14 @@ void Executor::run(const Program& program) {
     target.replay = backend_.record([this, &target] { run_phase(target, false); });
 }
 
-std::vector<OpTime> Executor::profile(const Program& program, int repetitions) {
+std::vector<OpTime> Executor::profile(const Program& program) {
     const Bound& target = bound(program);
     const Frame frame(program, variables_, arena_, target.externals);
-    std::vector<std::vector<double>> samples(program.ops.size());
-    for (int repetition = 0; repetition < repetitions; ++repetition) {
-        for (size_t index = 0; index < program.ops.size(); ++index) {
-            samples[index].push_back(backend_.seconds_of([&] { run_op(backend_, frame, program.ops[index]); }));
-        }
-    }
     std::vector<OpTime> times;
-    for (size_t index = 0; index < program.ops.size(); ++index) {
-        auto& sample = samples[index];
-        std::nth_element(sample.begin(), sample.begin() + static_cast<std::ptrdiff_t>(sample.size() / 2), sample.end());
-        times.push_back({&program.ops[index], sample[sample.size() / 2]});
-    }
+    backend_.begin_range("step");
+    for (const Op& op : program.ops)
+        if (op.phase != Phase::Setup) times.push_back({&op, backend_.seconds_of([&] { run_op(backend_, frame, op); })});
+    backend_.end_range();
     return times;
 }
 

@@ -12,7 +12,7 @@ namespace scene {
 /// One op's measured time, for the profiler.
 struct OpTime {
     const Op* op = nullptr;
-    double seconds = 0; ///< median over the repetitions
+    double seconds = 0;
 };
 
 /// Runs the programs of one model in one arena: the variables, then room for the largest program's transients. One
@@ -39,8 +39,8 @@ public:
     void setup(const Program& program);
     /// Runs one step. The first run of a program executes and records it, later ones replay the record.
     void run(const Program& program);
-    /// Runs the step `repetitions` times op by op and reports the median time of each.
-    std::vector<OpTime> profile(const Program& program, int repetitions);
+    /// Runs one step op by op, as the range "step" of a profiler, and reports the time of each.
+    std::vector<OpTime> profile(const Program& program);
 
     /// The variable in device memory.
     Tensor tensor(Segment segment, const std::string& name) const;

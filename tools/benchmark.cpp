@@ -56,15 +56,16 @@ public:
     double bytes_moved() const override { return program_.bytes_moved(); }
     std::vector<OpSamples> profile(int repetitions) override {
         std::vector<OpSamples> samples;
-        for (const Op& op : program_.ops)
-            samples.push_back({op.name, op.kind, op.phase, op.flops, program_.bytes_moved(op), {}});
         for (int repetition = 0; repetition < repetitions; ++repetition) {
             next_batch();
-            const std::vector<OpTime> times = executor_.profile(program_, 1);
-            for (size_t index = 0; index < times.size(); ++index)
+            const std::vector<OpTime> times = executor_.profile(program_);
+            for (size_t index = 0; index < times.size(); ++index) {
+                const Op& op = *times[index].op;
+                if (repetition == 0)
+                    samples.push_back({op.name, op.kind, op.phase, op.flops, program_.bytes_moved(op), {}});
                 samples[index].seconds.push_back(times[index].seconds);
+            }
         }
-        std::erase_if(samples, [](const OpSamples& op) { return op.phase == Phase::Setup; });
         return samples;
     }
 

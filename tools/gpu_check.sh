@@ -104,6 +104,13 @@ for name in fcnn_train_b256 logmel_b256 logmel_cufft_b256 se_trans_train_b256 fc
     fcnn_train_b16 fcnn_infer_b1; do
     bench "fp16_$name" --precision fp16 --filter $name
 done
+if ncu=$(command -v ncu); then
+    # One step op by op, under the profiler: the memory traffic of its kernels.
+    part traffic_fp16 150 "$ncu" --target-processes all --nvtx --nvtx-include "step/" --cache-control none --csv \
+        --print-units base \
+        --log-file "$work/traffic_fp16.csv" --metrics dram__bytes_read.sum,dram__bytes_write.sum \
+        "$scene" bench --device cuda --precision fp16 --filter fcnn_train_b256 --ops --repetitions 1 --json --quiet
+fi
 bench fp16_ops --precision fp16 --filter fcnn_train_b256 --ops
 for form in never always; do bench fp16_fused_$form --precision fp16 --filter fcnn_train_b256 --fusions $form; done
 bench fp16_fastest --precision fp16 --filter fcnn_train_b256 --fastest

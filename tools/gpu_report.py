@@ -1,6 +1,7 @@
 """Puts the parts of a gpu_check, so far as they have run, into one JSON report: gpu_report.py FOLDER [REPORT]. Prints the
 report's path."""
 
+import csv
 import json
 import pathlib
 import re
@@ -36,12 +37,23 @@ def tests_of(suites: dict) -> dict:
     return {"passed": len(tests) - skipped - len(failed), "skipped": skipped, "failed": failed}
 
 
+def traffic_of(csv_text: str) -> dict:
+    """Bytes that went to and from device memory, by Nsight Compute's CSV: lines before the header are the program's."""
+    lines = csv_text.splitlines()
+    begin = next((i for i, line in enumerate(lines) if line.startswith('"ID"')), len(lines))
+    rows = [row for row in csv.DictReader(lines[begin:]) if row["Metric Name"].startswith("dram__bytes_")]
+    amounts = [float(row["Metric Value"].replace(",", "")) for row in rows]
+    return {"kernels": len({(row["Process ID"], row["ID"]) for row in rows}), "device_memory_bytes": sum(amounts)}
+
+
 def part(folder: pathlib.Path, name: str) -> dict:
     """What a part gave: tests counted, JSON as it is, and the end of its output where there is neither."""
     entry = {"outcome": outcome(text_of(folder / f"{name}.status").strip())}
     if seconds := text_of(folder / f"{name}.seconds").strip():
         entry["seconds"] = int(seconds)
     text = text_of(folder / f"{name}.out")
+    if counters := text_of(folder / f"{name}.csv"):
+        entry |= traffic_of(counters)
     if tests := json_of(text_of(folder / f"{name}.json")):
         entry |= tests_of(tests)
     elif results := json_of(text):

@@ -84,10 +84,25 @@ esac)");
 esac)");
     }
 
+    /// One that answers as Nsight Compute does, for two kernels.
+    void add_profiler() {
+        write_program("ncu", R"(while [ $# -gt 1 ]; do [ "$1" = --log-file ] && log=$2; shift; done
+cat > "$log" <<END
+==PROF== Connected to process 7
+"ID","Process ID","Kernel Name","Metric Name","Metric Unit","Metric Value"
+"0","7","convolve","dram__bytes_read.sum","byte","1,024"
+"0","7","convolve","dram__bytes_write.sum","byte","512"
+"1","7","adam","dram__bytes_read.sum","byte","64"
+"1","7","adam","dram__bytes_write.sum","byte","0"
+END
+echo '[]')");
+    }
+
     Outcome check(const std::string& settings) {
-        return shell(folder_, fmt::format("SCENE={} GPU_TESTS={} PARTS='[!p]*' {} tools/gpu_check.sh {}",
-                                          (folder_ / "scene").string(), (folder_ / "tests").string(), settings,
-                                          (folder_ / "report.json").string()));
+        return shell(folder_,
+                     fmt::format("PATH={}:\"$PATH\" SCENE={} GPU_TESTS={} PARTS='[!p]*' {} tools/gpu_check.sh {}",
+                                 folder_.path().string(), (folder_ / "scene").string(), (folder_ / "tests").string(),
+                                 settings, (folder_ / "report.json").string()));
     }
     json report() const { return json::parse(read_text(folder_ / "report.json")); }
 
@@ -114,6 +129,17 @@ TEST(GpuCheck, WhatFailsOrHangsIsReportedAndTheRestGoesOn) {
     EXPECT_EQ(parts.at("bench_fp16_fcnn_train_b256").at("results").at(0).at("median_ms"), 1.5);
     EXPECT_EQ(parts.at("bench_fp32_fcnn_train_b256").at("outcome"), "failed with exit status 3");
     EXPECT_EQ(parts.at("bench_fp32_fcnn_train_b256").at("output"), json({"no such precision"}));
+}
+
+TEST(GpuCheck, TheProfilersCountersAreAddedUp) {
+    if (std::system("python3 -c '' 2> /dev/null") != 0) GTEST_SKIP() << "there is no Python";
+    StandIns programs;
+    programs.add_profiler();
+    EXPECT_EQ(programs.check("PARTS=traffic_fp16").status, 0);
+    const json traffic = programs.report().at("parts").at("traffic_fp16");
+    EXPECT_EQ(traffic.at("outcome"), "passed");
+    EXPECT_EQ(traffic.at("kernels"), 2);
+    EXPECT_EQ(traffic.at("device_memory_bytes"), 1600);
 }
 
 TEST(GpuCheck, WhatThereIsNoTimeForIsLeftOut) {
