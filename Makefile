@@ -18,7 +18,7 @@ endif
 # -O3 where the time of a step is spent, less where compiling would cost more than it gives.
 OPTIMIZE_kernels := -O3
 OPTIMIZE_model   := -O2
-OPTIMIZE_data    := -O3
+OPTIMIZE_data    := -O1
 OPTIMIZE_train   := -O1
 OPTIMIZE_tools   := -O1
 OPTIMIZE_tests   := -O1
@@ -94,9 +94,15 @@ $(BUILD)/%.o: %.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(FLAGS) $(OPTIMIZE_$(firstword $(subst /, ,$<))) $(CXXFLAGS) -c $< -o $@
 
-# CLI11 takes long to compile and runs once.
+# Loops over samples.
+$(patsubst %.cpp,$(BUILD)/%.o,$(wildcard data/audio*.cpp data/synth*.cpp)): OPTIMIZE_data := -O3
+# CLI11 and nlohmann-json take long to compile, and what they do is no step of anything.
 $(BUILD)/tools/command_line.o: OPTIMIZE_tools := -O0
+$(BUILD)/kernels/safetensors.o: OPTIMIZE_kernels := -O1
+$(BUILD)/model/checkpoint.o: OPTIMIZE_model := -O1
 $(BUILD)/tools/calibration.o: OPTIMIZE_tools := -O2
+# These tests compute nothing themselves.
+$(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/data/*.cpp tests/tools/*.cpp tests/train/*.cpp)): OPTIMIZE_tests := -O0
 # `scene info` tells how it was built.
 $(BUILD)/tools/info.o: FLAGS += -DSCENE_BUILD_FLAGS='"-march=$(ARCH) -O3 $(CXXFLAGS)"'
 
