@@ -75,6 +75,7 @@ struct ConvFusion {
     bool normalize_input = false; ///< reads relu(scale*x + shift) in place of x, forward and weight-grad
     bool statistics = false;      ///< writes the per-channel mean and variance of y while it writes y
     bool bias_relu = false;       ///< writes relu(y + bias) in place of y
+    bool norm_gradient = false;   ///< conv2d_data_grad_norm: a batch norm's sums come with the gradient of its relu
     bool norm_of_windows = false; ///< conv2d_norm_statistics and conv2d_norm_backward: batch norm and relu without y
 };
 
@@ -195,6 +196,13 @@ public:
     virtual void conv2d_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scratch, const Conv2dShape& shape,
                                     Tensor input_scale, Tensor input_shift) = 0;
 
+    /// Where the convolution's x was relu(z), z = gamma*(norm_x - mean)*inv_std + beta: dz = dx where z > 0, else 0,
+    /// with dx as in conv2d_data_grad, and dgamma = sum of dz*(norm_x - mean)*inv_std, dbeta = sum of dz, f32 [C].
+    /// norm_x and dz [N, H, W, C]. batch_norm_apply_gradient does the rest. `scratch` as for conv2d_data_grad.
+    virtual void conv2d_data_grad_norm(Tensor dz, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor w, Tensor norm_x,
+                                       Tensor mean, Tensor inv_std, Tensor gamma, Tensor beta, Tensor scratch,
+                                       const Conv2dShape& shape) = 0;
+
     // A convolution y of windows, the taps T = R*S*C of x that an output position sees (zeros in the padding), with
     // batch norm and relu behind it, a = relu(scale*y + shift), where y itself is never written. For few input
     // channels: y is linear in its window, so the windows' mean m [T] and covariance C [T, T] tell y's statistics
@@ -237,6 +245,10 @@ public:
                                      Tensor inv_std, Tensor scale, Tensor shift, Tensor scratch,
                                      const NormEpilogue& epilogue, Tensor control) = 0;
     virtual size_t batch_norm_scratch_bytes(const Shape& x) const = 0;
+    /// The last part of batch_norm_backward, from dz and its sums: dx = scale*(dz - dbeta/M - xhat*dgamma/M). In place
+    /// over x.
+    virtual void batch_norm_apply_gradient(Tensor dx, Tensor dz, Tensor x, Tensor mean, Tensor inv_std, Tensor scale,
+                                           Tensor dgamma, Tensor dbeta) = 0;
 
     // ---- squeeze and excitation (Hu et al., CVPR 2018), after a batch norm and before the relu ---------------
     /// pooled [N, C] f32 = mean over H, W of scale*x + shift; x [N, H, W, C].

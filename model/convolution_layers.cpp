@@ -91,6 +91,17 @@ void emit_norm_backward(Emitter& e, const Norm& norm, TensorId dx, TensorId dy, 
            });
 }
 
+/// dx from dz, the masked gradient of the norm's output, whose sums are there.
+void emit_apply_gradient(Emitter& e, const Norm& norm, TensorId dx, TensorId dz, TensorId x) {
+    const TensorId dgamma = e.parameter_gradient(norm.name + ".weight");
+    const TensorId dbeta = e.parameter_gradient(norm.name + ".bias");
+    e.emit(norm.name + ".apply_gradient", "batch_norm_apply_gradient", {dx},
+           {dz, x, norm.mean, norm.inv_std, norm.scale, dgamma, dbeta}, 0, [=](Backend& b, const Frame& f) {
+               b.batch_norm_apply_gradient(f[dx], f[dz], f[x], f[norm.mean], f[norm.inv_std], f[norm.scale], f[dgamma],
+                                           f[dbeta]);
+           });
+}
+
 /// x in another type; x itself where it has that type.
 TensorId converted(Emitter& e, TensorId x, const std::string& name, DType dtype) {
     if (e.dtype(x) == dtype) return x;
@@ -177,11 +188,25 @@ void emit_convolution_backward(Emitter& e, const Convolution& conv, TensorId dy)
     const TensorId w = conv.w;
     const TensorId x_scratch =
         e.scratch(conv.name + ".data_grad.scratch", e.backend().conv2d_scratch_bytes(conv.shape, ConvPass::DataGrad));
+    e.set_gradient(conv.x.key, dx);
+    if (conv.fusion.norm_gradient && conv.x.norm) {
+        conv.x.norm->gradient_is_summed = true;
+        const NormOfMap norm = *conv.x.norm;
+        const TensorId raw = conv.x.raw;
+        const TensorId dgamma = e.parameter_gradient(norm.name + ".weight");
+        const TensorId dbeta = e.parameter_gradient(norm.name + ".bias");
+        e.emit(conv.name + ".data_grad", "conv2d_data_grad_norm", {dx, dgamma, dbeta, x_scratch},
+               {dy, w, raw, norm.mean, norm.inv_std, norm.gamma, norm.beta}, conv.shape.flops(),
+               [=, shape = conv.shape](Backend& b, const Frame& f) {
+                   b.conv2d_data_grad_norm(f[dx], f[dgamma], f[dbeta], f[dy], f[w], f[raw], f[norm.mean],
+                                           f[norm.inv_std], f[norm.gamma], f[norm.beta], f[x_scratch], shape);
+               });
+        return;
+    }
     e.emit(conv.name + ".data_grad", "conv2d_data_grad", {dx, x_scratch}, {dy, w}, conv.shape.flops(),
            [=, shape = conv.shape](Backend& b, const Frame& f) {
                b.conv2d_data_grad(f[dx], f[dy], f[w], f[x_scratch], shape);
            });
-    e.set_gradient(conv.x.key, dx);
 }
 
 Shape pooled(const Shape& shape) { return {shape[0], shape[1] / 2, shape[2] / 2, shape[3]}; }
@@ -272,7 +297,7 @@ TensorId emit_gate_backward(Emitter& e, const std::string& name, TensorId dy, Te
 } // namespace
 
 FeatureMap stored_map(const Emitter& emitter, TensorId values) {
-    return {values, emitter.shape(values), {}, {}, {}, values, [values](const std::string&) { return values; }};
+    return {values, emitter.shape(values), {}, {}, {}, {}, values, [values](const std::string&) { return values; }};
 }
 
 FeatureMap input_norm(Emitter& e, TensorId x) {
@@ -331,10 +356,18 @@ FeatureMap conv_norm(Emitter& e, const FeatureMap& x, const ConvNormSpec& spec) 
         out.raw = conv.y;
         out.scale = norm.scale;
         out.shift = norm.shift;
+        if (e.training())
+            out.norm =
+                std::make_shared<NormOfMap>(NormOfMap{norm.name, norm.mean, norm.inv_std, norm.gamma, norm.beta});
     }
-    e.on_backward([=, &e] {
+    e.on_backward([=, &e, of_map = out.norm] {
+        const TensorId gradient = e.gradient(conv.y);
         const TensorId dy = e.alias(conv.y, conv.name + ".dy", conv.shape.y());
-        emit_norm_backward(e, norm, dy, e.gradient(conv.y), conv.y, epilogue);
+        if (of_map && of_map->gradient_is_summed) {
+            emit_apply_gradient(e, norm, dy, gradient, conv.y);
+        } else {
+            emit_norm_backward(e, norm, dy, gradient, conv.y, epilogue);
+        }
         emit_convolution_backward(e, conv, dy);
     });
     return out;

@@ -1,11 +1,20 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "model/emitter.h"
 
 namespace scene {
+
+/// The batch norm behind raw values whose relu is a FeatureMap. Whoever computes the map's gradient may take in the
+/// norm's sums; the gradient it sets is then that of the norm's output, masked, and the norm's parameters have theirs.
+struct NormOfMap {
+    std::string name;
+    TensorId mean, inv_std, gamma, beta;
+    bool gradient_is_summed = false;
+};
 
 /// The output of a convolution block, between layers. It is not stored after its batch norm: whoever needs the
 /// values writes them (again), or hands raw values, scale and shift to a convolution that normalises on load. So a
@@ -14,6 +23,7 @@ struct FeatureMap {
     TensorId key;                                             ///< names the gradient: Emitter::set_gradient(key, ...)
     Shape shape;                                              ///< [N, H, W, C]
     TensorId raw, scale, shift;                               ///< set when the values are relu(scale*raw + shift)
+    std::shared_ptr<NormOfMap> norm;                          ///< set in training where raw is
     TensorId stored;                                          ///< set when the values are kept until the backward pass
     std::function<TensorId(const std::string& suffix)> write; ///< emits the ops that write the values
 };

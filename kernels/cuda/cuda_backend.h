@@ -61,6 +61,9 @@ public:
     void conv2d_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scratch, const Conv2dShape& shape,
                             Tensor input_scale, Tensor input_shift) override;
 
+    void conv2d_data_grad_norm(Tensor dz, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor w, Tensor norm_x, Tensor mean,
+                               Tensor inv_std, Tensor gamma, Tensor beta, Tensor scratch,
+                               const Conv2dShape& shape) override;
     void conv2d_norm_statistics(Tensor mean, Tensor variance, Tensor moments, Tensor x, Tensor w, Tensor scratch,
                                 const Conv2dShape& shape) override;
     size_t conv2d_norm_statistics_scratch_bytes(const Conv2dShape& shape) const override;
@@ -82,6 +85,8 @@ public:
                              Tensor scale, Tensor shift, Tensor scratch, const NormEpilogue& epilogue,
                              Tensor control) override;
     size_t batch_norm_scratch_bytes(const Shape& x) const override;
+    void batch_norm_apply_gradient(Tensor dx, Tensor dz, Tensor x, Tensor mean, Tensor inv_std, Tensor scale,
+                                   Tensor dgamma, Tensor dbeta) override;
 
     void se_squeeze(Tensor pooled, Tensor x, Tensor scale, Tensor shift) override;
     void se_excite_forward(Tensor y, Tensor x, Tensor scale, Tensor shift, Tensor gate, bool avg_pool) override;

@@ -30,20 +30,26 @@ size_t aligned(size_t bytes) { return (bytes + alignment - 1) / alignment * alig
 /// What lies in a pass's scratch before the library's own, each piece aligned. Weight gradients come in the activation
 /// type and are widened; sums over rows become moments.
 struct OwnScratch {
-    size_t narrow_gradient = 0, sums = 0; ///< bytes; there are two kinds of sums
+    size_t narrow_gradient = 0; ///< bytes
+    size_t sums = 0;            ///< of one kind; there are two
+    size_t unused = 0;          ///< of one output that nobody reads; there are three
 
     OwnScratch(const ConvolutionTask& task, DType activation) {
         if (task.pass == ConvPass::WeightGrad && activation != DType::F32)
             narrow_gradient = aligned(static_cast<size_t>(task.shape.w().elements()) * size_of(activation));
+        if (task.fusion.norm_gradient) unused = aligned(static_cast<size_t>(task.shape.in_channels) * sizeof(float));
         if (task.fusion.statistics) sums = aligned(static_cast<size_t>(task.shape.out_channels) * sizeof(float));
     }
-    size_t bytes() const { return narrow_gradient + 2 * sums; }
+    size_t bytes() const { return narrow_gradient + 2 * sums + 3 * unused; }
 };
 
 /// The forms of a pass that the fusions allow.
 std::vector<ConvolutionTask> tasks_of(const Conv2dShape& shape, ConvPass pass, const ConvFusion& fusion) {
     std::vector<ConvolutionTask> tasks{{shape, pass, {}}};
-    if (pass == ConvPass::DataGrad) return tasks;
+    if (pass == ConvPass::DataGrad) {
+        if (fusion.norm_gradient) tasks.push_back({shape, pass, {.norm_gradient = true}});
+        return tasks;
+    }
     const bool forward = pass == ConvPass::Forward;
     if (forward && fusion.statistics) tasks.push_back({shape, pass, {.normalize_input = false, .statistics = true}});
     if (fusion.normalize_input) tasks.push_back({shape, pass, {.normalize_input = true, .statistics = forward}});
@@ -119,6 +125,34 @@ void CudaBackend::conv2d_data_grad(Tensor dx, Tensor dy, Tensor w, Tensor scratc
     convolutions_->run({shape, ConvPass::DataGrad, {}}, {.x = dx.data, .w = w.data, .y = dy.data}, memory, stream_);
 }
 
+void CudaBackend::conv2d_data_grad_norm(Tensor dz, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor w, Tensor norm_x,
+                                        Tensor mean, Tensor inv_std, Tensor gamma, Tensor beta, Tensor scratch,
+                                        const Conv2dShape& shape) {
+    const ConvolutionTask task{shape, ConvPass::DataGrad, {.norm_gradient = true}};
+    check_offered(task);
+    check(dz, activation_, shape.x(), "dz");
+    check(dy, activation_, shape.y(), "dy");
+    check(w, activation_, shape.w(), "w");
+    check(norm_x, activation_, shape.x(), "norm_x");
+    const auto channels = [&](const Tensor& tensor, const char* name) {
+        check(tensor, DType::F32, {shape.in_channels}, name);
+        return static_cast<float*>(tensor.data);
+    };
+    auto* memory = static_cast<std::byte*>(checked_scratch(scratch, conv2d_scratch_bytes(shape, ConvPass::DataGrad)));
+    const OwnScratch own(task, activation_);
+    ConvolutionOperands operands{.x = dz.data, .w = w.data, .y = dy.data};
+    operands.norm_x = norm_x.data;
+    operands.mean = channels(mean, "mean");
+    operands.inv_std = channels(inv_std, "inv_std");
+    operands.gamma = channels(gamma, "gamma");
+    operands.beta = channels(beta, "beta");
+    operands.dgamma = channels(dgamma, "dgamma");
+    operands.dbeta = channels(dbeta, "dbeta");
+    for (size_t i = 0; i < operands.unused.size(); ++i)
+        operands.unused[i] = reinterpret_cast<float*>(memory + i * own.unused);
+    convolutions_->run(task, operands, memory + own.bytes(), stream_);
+}
+
 void CudaBackend::conv2d_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scratch, const Conv2dShape& shape,
                                      Tensor input_scale, Tensor input_shift) {
     const ConvolutionTask task{
@@ -190,6 +224,11 @@ void CudaBackend::batch_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, Te
                                       const NormEpilogue& epilogue, Tensor control) {
     cuda::batch_norm_backward(dx, dgamma, dbeta, dy, x, mean, inv_std, scale, shift, scratch, epilogue, control,
                               stream_);
+}
+
+void CudaBackend::batch_norm_apply_gradient(Tensor dx, Tensor dz, Tensor x, Tensor mean, Tensor inv_std, Tensor scale,
+                                            Tensor dgamma, Tensor dbeta) {
+    cuda::batch_norm_apply_gradient(dx, dz, x, mean, inv_std, scale, dgamma, dbeta, stream_);
 }
 
 size_t CudaBackend::batch_norm_scratch_bytes(const Shape& x) const { return batch_norm_backward_scratch_bytes(x); }

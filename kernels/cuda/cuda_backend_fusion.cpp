@@ -39,6 +39,31 @@ public:
             });
         });
     }
+    /// Of a norm with a relu behind it.
+    double norm_backward(const Shape& map) const {
+        return seconds("batch_norm_backward", map, [&] {
+            const TrialBuffer x(map, activation_), dy(map, activation_), rows({6, channels(map)}, DType::F32);
+            const size_t bytes = batch_norm_backward_scratch_bytes(map);
+            const TrialBuffer scratch(bytes);
+            const Tensor memory{scratch.get(), DType::U8, {static_cast<int64_t>(bytes)}};
+            const Tensor in{x.get(), activation_, map}, gradient{dy.get(), activation_, map};
+            return median_seconds(stream_, [&] {
+                batch_norm_backward(in, row(rows, 0, map), row(rows, 1, map), gradient, in, row(rows, 2, map),
+                                    row(rows, 3, map), row(rows, 4, map), row(rows, 5, map), memory, {}, {}, stream_);
+            });
+        });
+    }
+    /// What a data gradient with the norm's sums leaves to do.
+    double apply_gradient(const Shape& map) const {
+        return seconds("batch_norm_apply_gradient", map, [&] {
+            const TrialBuffer x(map, activation_), dz(map, activation_), rows({5, channels(map)}, DType::F32);
+            const Tensor in{x.get(), activation_, map};
+            return median_seconds(stream_, [&] {
+                batch_norm_apply_gradient(in, {dz.get(), activation_, map}, in, row(rows, 0, map), row(rows, 1, map),
+                                          row(rows, 2, map), row(rows, 3, map), row(rows, 4, map), stream_);
+            });
+        });
+    }
     /// From sums to moments, which a fused convolution leaves to do.
     double finish_statistics(const Shape& map) const {
         return seconds("moments_of_sums", {channels(map)}, [&] {
@@ -91,16 +116,22 @@ ConvFusion CudaBackend::choose_fusion(const Conv2dShape& shape) const {
     const ConvolutionTask sums{shape, ConvPass::Forward, {.normalize_input = false, .statistics = true}};
     const ConvolutionTask all{shape, ConvPass::Forward, {.normalize_input = true, .statistics = true}};
     const ConvolutionTask all_grad{shape, ConvPass::WeightGrad, {.normalize_input = true, .statistics = false}};
-    ConvFusion fusion{
-        .normalize_input = false, .statistics = false, .bias_relu = true, .norm_of_windows = conv2d_norm_suits(shape)};
+    const ConvolutionTask plain_data_grad{shape, ConvPass::DataGrad, {}};
+    const ConvolutionTask into_norm{shape, ConvPass::DataGrad, {.norm_gradient = true}};
+    ConvFusion fusion{.bias_relu = true, .norm_of_windows = conv2d_norm_suits(shape)};
     if (conv2d_thin_suits(shape) || fusions_ == Fusions::Never) return fusion;
     if (fusions_ == Fusions::Quickest && !convolutions_->seconds(plain)) return fusion;
     fusion.statistics = convolutions_->offers(sums);
     fusion.normalize_input = fusion.statistics && convolutions_->offers(all) && convolutions_->offers(all_grad);
-    if (fusions_ == Fusions::Always || !fusion.statistics) return fusion;
+    fusion.norm_gradient = convolutions_->offers(into_norm);
+    if (fusions_ == Fusions::Always) return fusion;
 
     const SeparateOps ops(convolutions_->times(), activation_, stream_);
     const auto seconds = [&](const ConvolutionTask& task) { return convolutions_->seconds(task).value(); };
+    if (fusion.norm_gradient)
+        fusion.norm_gradient = seconds(into_norm) + ops.apply_gradient(shape.x()) <
+                               seconds(plain_data_grad) + ops.norm_backward(shape.x());
+    if (!fusion.statistics) return fusion;
     const double separate = seconds(plain) + ops.statistics(shape.y());
     const double with_sums = seconds(sums) + ops.finish_statistics(shape.y());
     fusion.statistics = with_sums < separate;

@@ -1,5 +1,6 @@
 #include "kernels/cuda/cudnn_convolutions.h"
 
+#include <memory>
 #include <vector>
 
 #include "kernels/cuda/timing.h"
@@ -21,20 +22,34 @@ size_t most_workspace(const Conv2dShape& shape, DType type) {
 
 /// Random operands of a pass.
 struct TrialOperands {
-    TrialBuffer x, w, y, scale, shift, sum, square_sum;
+    TrialBuffer x, w, y;
+    std::optional<TrialBuffer> norm_x;
+    std::vector<std::unique_ptr<TrialBuffer>> per_channel;
+    ConvolutionOperands operands;
 
     explicit TrialOperands(const ConvolutionProblem& problem)
         : x(problem.task.shape.x(), problem.type), w(problem.task.shape.w(), problem.type),
-          y(problem.task.shape.y(), problem.type), scale({problem.task.shape.in_channels}, problem.type),
-          shift({problem.task.shape.in_channels}, problem.type), sum({problem.task.shape.out_channels}, DType::F32),
-          square_sum({problem.task.shape.out_channels}, DType::F32) {}
-    ConvolutionOperands operands(const ConvolutionFusion& fusion) const {
-        ConvolutionOperands out{.x = x.get(), .w = w.get(), .y = y.get()};
-        if (fusion.normalize_input) out.scale = scale.get(), out.shift = shift.get();
+          y(problem.task.shape.y(), problem.type) {
+        const auto& [shape, pass, fusion] = problem.task;
+        operands = {.x = x.get(), .w = w.get(), .y = y.get()};
+        if (fusion.normalize_input) {
+            operands.scale = channels(shape.in_channels, problem.type);
+            operands.shift = channels(shape.in_channels, problem.type);
+        }
         if (fusion.statistics)
-            out.sum = static_cast<float*>(sum.get()), out.square_sum = static_cast<float*>(square_sum.get());
-        return out;
+            for (float** sum : {&operands.sum, &operands.square_sum}) *sum = floats(shape.out_channels);
+        if (!fusion.norm_gradient) return;
+        operands.norm_x = norm_x.emplace(shape.x(), problem.type).get();
+        for (float** operand : {&operands.mean, &operands.inv_std, &operands.gamma, &operands.beta, &operands.dgamma,
+                                &operands.dbeta, &operands.unused[0], &operands.unused[1], &operands.unused[2]})
+            *operand = floats(shape.in_channels);
     }
+
+private:
+    void* channels(int64_t count, DType type) {
+        return per_channel.emplace_back(std::make_unique<TrialBuffer>(Shape{count}, type))->get();
+    }
+    float* floats(int64_t count) { return static_cast<float*>(channels(count, DType::F32)); }
 };
 
 std::string device_name() {
@@ -100,7 +115,6 @@ ConvolutionPlan CudnnConvolutions::choose(const ConvolutionProblem& problem) {
             return std::move(*plan);
     std::vector<ConvolutionPlan> candidates = convolution_plans(problem, target_, most_candidates);
     const TrialOperands trial(problem);
-    const ConvolutionOperands operands = trial.operands(problem.task.fusion);
     check_cudnn(cudnn().set_stream(target_.handle(), nullptr), "choosing a stream");
     std::optional<size_t> best;
     double best_time = 0;
@@ -109,7 +123,7 @@ ConvolutionPlan CudnnConvolutions::choose(const ConvolutionProblem& problem) {
         try {
             const TrialBuffer workspace(candidates[i].workspace);
             const double time =
-                median_seconds(nullptr, [&] { execute(candidates[i], target_, operands, workspace.get()); });
+                median_seconds(nullptr, [&] { execute(candidates[i], target_, trial.operands, workspace.get()); });
             if (!best || time < best_time) best = i, best_time = time;
         } catch (const Error& error) { failure = error.what(); } // a plan that does not run is no candidate
     }

@@ -11,7 +11,7 @@ namespace {
 constexpr int64_t alignment = 16; ///< bytes, of every tensor's address
 
 /// What has no memory gets numbers of its own behind the roles.
-enum class Virtual : int64_t { Scaled = 100, Shifted, Rectified };
+enum class Virtual : int64_t { Scaled = 100, Shifted, Rectified, Gradient, Centred, Normed, Multiplied, Raised };
 
 /// A tensor of `shape` = [outermost, rows, columns, channels], channels last, as cuDNN's [outermost, channels, rows,
 /// columns] with the strides of that memory.
@@ -121,7 +121,9 @@ std::string ConvolutionProblem::text() const {
     const Conv2dShape& shape = task.shape;
     return fmt::format("{}{}{} {} {} {} stride {} padding {}{} within {}", names_of(task.pass).name,
                        task.fusion.normalize_input ? " of relu(scale*x + shift)" : "",
-                       task.fusion.statistics ? " with sums" : "",
+                       task.fusion.statistics      ? " with sums"
+                       : task.fusion.norm_gradient ? " into a batch norm"
+                                                   : "",
                        type == DType::F32 && tensor_cores ? "TF32" : name_of(type), shape.x().text(), shape.w().text(),
                        shape.stride, shape.padding, deterministic ? " deterministic" : "", most_workspace);
 }
@@ -131,11 +133,13 @@ ConvolutionGraph::ConvolutionGraph(const ConvolutionProblem& problem, const Plan
     const auto& [shape, pass, fusion] = problem.task;
     SCENE_CHECK(!fusion.normalize_input || pass != ConvPass::DataGrad, "a data gradient reads no x");
     SCENE_CHECK(!fusion.statistics || pass == ConvPass::Forward, "only the forward pass writes y");
+    SCENE_CHECK(!fusion.norm_gradient || pass == ConvPass::DataGrad, "only a data gradient goes into a batch norm");
     const PassNames& names = names_of(pass);
     const Descriptor& x = keep(tensor(shape.x(), problem.type, ConvTensor::X));
     const Descriptor& y = keep(tensor(shape.y(), problem.type, ConvTensor::Y));
     Descriptor operation(names.operation);
-    operation.set(names.x, fusion.normalize_input ? normalized(x, problem) : x);
+    const Descriptor& gradient = fusion.norm_gradient ? keep(tensor(shape.x(), DType::F32, Virtual::Gradient)) : x;
+    operation.set(names.x, fusion.normalize_input ? normalized(x, problem) : gradient);
     operation.set(names.w, keep(tensor(shape.w(), problem.type, ConvTensor::W)));
     operation.set(names.y, y);
     operation.set(names.convolution, keep(convolution(shape)));
@@ -144,6 +148,7 @@ ConvolutionGraph::ConvolutionGraph(const ConvolutionProblem& problem, const Plan
     operation.finalize(problem.text());
     operations_.push_back(std::move(operation));
     if (fusion.statistics) add_sums(y, problem);
+    if (fusion.norm_gradient) add_norm_gradient(x, gradient, problem);
     graph_.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, std::span<const Descriptor>(operations_));
     if (target.handle()) graph_.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, target.handle());
     graph_.finalize("the graph of " + problem.text());
@@ -155,13 +160,17 @@ const Descriptor& ConvolutionGraph::normalized(const Descriptor& x, const Convol
     const Shape map = problem.task.shape.x(), per_channel{1, 1, 1, map[3]};
     const Descriptor& scale = keep(tensor(per_channel, problem.type, ConvTensor::Scale));
     const Descriptor& shift = keep(tensor(per_channel, problem.type, ConvTensor::Shift));
-    const Descriptor& scaled = keep(tensor(map, DType::F32, Virtual::Scaled));
-    const Descriptor& shifted = keep(tensor(map, DType::F32, Virtual::Shifted));
-    const Descriptor& rectified = keep(tensor(map, DType::F32, Virtual::Rectified));
-    operations_.push_back(pointwise(keep(arithmetic(CUDNN_POINTWISE_MUL)), x, &scale, scaled));
-    operations_.push_back(pointwise(keep(arithmetic(CUDNN_POINTWISE_ADD)), scaled, &shift, shifted));
-    operations_.push_back(pointwise(keep(arithmetic(CUDNN_POINTWISE_RELU_FWD)), shifted, nullptr, rectified));
-    return rectified;
+    const Descriptor& scaled = computed(CUDNN_POINTWISE_MUL, x, &scale, map, Virtual::Scaled);
+    const Descriptor& shifted = computed(CUDNN_POINTWISE_ADD, scaled, &shift, map, Virtual::Shifted);
+    return computed(CUDNN_POINTWISE_RELU_FWD, shifted, nullptr, map, Virtual::Rectified);
+}
+
+template <typename Role> const Descriptor& ConvolutionGraph::computed(cudnnPointwiseMode_t function,
+                                                                      const Descriptor& a, const Descriptor* b,
+                                                                      const Shape& map, Role role) {
+    const Descriptor& y = keep(tensor(map, DType::F32, role));
+    operations_.push_back(pointwise(keep(arithmetic(function)), a, b, y));
+    return y;
 }
 
 void ConvolutionGraph::add_sums(const Descriptor& y, const ConvolutionProblem& problem) {
@@ -173,6 +182,43 @@ void ConvolutionGraph::add_sums(const Descriptor& y, const ConvolutionProblem& p
     sums.set(CUDNN_ATTR_OPERATION_GENSTATS_SUMDESC, keep(tensor(per_channel, DType::F32, ConvTensor::Sum)));
     sums.set(CUDNN_ATTR_OPERATION_GENSTATS_SQSUMDESC, keep(tensor(per_channel, DType::F32, ConvTensor::SquareSum)));
     sums.finalize("sums over rows");
+    operations_.push_back(std::move(sums));
+}
+
+void ConvolutionGraph::add_norm_gradient(const Descriptor& dz, const Descriptor& gradient,
+                                         const ConvolutionProblem& problem) {
+    const Shape map = problem.task.shape.x(), per_channel{1, 1, 1, map[3]};
+    const auto channels = [&](ConvTensor role) -> const Descriptor& {
+        return keep(tensor(per_channel, DType::F32, role));
+    };
+    const Descriptor& x = keep(tensor(map, problem.type, ConvTensor::NormX));
+    const Descriptor &mean = channels(ConvTensor::Mean), &inv_std = channels(ConvTensor::InvStd);
+    const Descriptor &gamma = channels(ConvTensor::Gamma), &beta = channels(ConvTensor::Beta);
+    const Descriptor& centred = computed(CUDNN_POINTWISE_SUB, x, &mean, map, Virtual::Centred);
+    const Descriptor& normed = computed(CUDNN_POINTWISE_MUL, centred, &inv_std, map, Virtual::Normed);
+    const Descriptor& multiplied = computed(CUDNN_POINTWISE_MUL, normed, &gamma, map, Virtual::Multiplied);
+    const Descriptor& z = computed(CUDNN_POINTWISE_ADD, multiplied, &beta, map, Virtual::Raised);
+    Descriptor mask(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
+    mask.set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, keep(arithmetic(CUDNN_POINTWISE_RELU_BWD)));
+    mask.set(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, z);
+    mask.set(CUDNN_ATTR_OPERATION_POINTWISE_DYDESC, gradient);
+    mask.set(CUDNN_ATTR_OPERATION_POINTWISE_DXDESC, dz);
+    mask.finalize("the relu's gradient");
+    operations_.push_back(std::move(mask));
+    Descriptor sums(CUDNN_BACKEND_OPERATION_BN_BWD_WEIGHTS_DESCRIPTOR);
+    sums.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_MATH_PREC, CUDNN_DATA_FLOAT);
+    sums.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_MEAN_DESC, mean);
+    sums.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_INVSTD_DESC, inv_std);
+    sums.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_BN_SCALE_DESC, gamma);
+    sums.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_X_DESC, x);
+    sums.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_DY_DESC, dz);
+    sums.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_DBN_SCALE_DESC, channels(ConvTensor::DGamma));
+    sums.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_DBN_BIAS_DESC, channels(ConvTensor::DBeta));
+    // The factors of dx = A*dz + B*x + C, which batch_norm_apply_gradient works out itself.
+    sums.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_EQ_DY_SCALE_DESC, channels(ConvTensor::UnusedA));
+    sums.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_EQ_X_SCALE_DESC, channels(ConvTensor::UnusedB));
+    sums.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_EQ_BIAS, channels(ConvTensor::UnusedC));
+    sums.finalize("sums of a batch norm's gradient");
     operations_.push_back(std::move(sums));
 }
 

@@ -45,7 +45,25 @@ struct ConvolutionProblem {
 };
 
 /// The tensors of a graph that have memory, by their role; gradients have the role of what they are the gradient of.
-enum class ConvTensor : int64_t { X = 1, W, Y, Scale, Shift, Sum, SquareSum };
+enum class ConvTensor : int64_t {
+    X = 1,
+    W,
+    Y,
+    Scale,
+    Shift,
+    Sum,
+    SquareSum,
+    NormX,
+    Mean,
+    InvStd,
+    Gamma,
+    Beta,
+    DGamma,
+    DBeta,
+    UnusedA,
+    UnusedB,
+    UnusedC
+};
 
 /// The operation graph of one problem, with everything that it refers to.
 class ConvolutionGraph {
@@ -59,6 +77,11 @@ private:
     /// relu(scale*x + shift), which has no memory.
     const Descriptor& normalized(const Descriptor& x, const ConvolutionProblem& problem);
     void add_sums(const Descriptor& y, const ConvolutionProblem& problem);
+    /// From the convolution's gradient, which has no memory, to dz and the batch norm's sums.
+    void add_norm_gradient(const Descriptor& dz, const Descriptor& gradient, const ConvolutionProblem& problem);
+    /// function(a, b), which has no memory; one of them may be a value per channel.
+    template <typename Role> const Descriptor& computed(cudnnPointwiseMode_t function, const Descriptor& a,
+                                                        const Descriptor* b, const Shape& map, Role role);
 
     std::deque<Descriptor> parts_; // its references stay valid
     std::vector<Descriptor> operations_;

@@ -103,7 +103,17 @@ void execute(const ConvolutionPlan& plan, const PlanTarget& target, const Convol
                                                              {ConvTensor::Scale, operands.scale},
                                                              {ConvTensor::Shift, operands.shift},
                                                              {ConvTensor::Sum, operands.sum},
-                                                             {ConvTensor::SquareSum, operands.square_sum}}) {
+                                                             {ConvTensor::SquareSum, operands.square_sum},
+                                                             {ConvTensor::NormX, operands.norm_x},
+                                                             {ConvTensor::Mean, operands.mean},
+                                                             {ConvTensor::InvStd, operands.inv_std},
+                                                             {ConvTensor::Gamma, operands.gamma},
+                                                             {ConvTensor::Beta, operands.beta},
+                                                             {ConvTensor::DGamma, operands.dgamma},
+                                                             {ConvTensor::DBeta, operands.dbeta},
+                                                             {ConvTensor::UnusedA, operands.unused[0]},
+                                                             {ConvTensor::UnusedB, operands.unused[1]},
+                                                             {ConvTensor::UnusedC, operands.unused[2]}}) {
         if (!memory) continue;
         roles.push_back(static_cast<int64_t>(role));
         pointers.push_back(memory);

@@ -92,6 +92,10 @@ void batch_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dy, Tens
                          Tensor scale, Tensor shift, Tensor scratch, const NormEpilogue& epilogue, Tensor control,
                          cudaStream_t stream);
 
+/// In place over x.
+void batch_norm_apply_gradient(Tensor dx, Tensor dz, Tensor x, Tensor mean, Tensor inv_std, Tensor scale, Tensor dgamma,
+                               Tensor dbeta, cudaStream_t stream);
+
 // ---- squeeze and excitation ---------------------------------------------------------------------------------------
 /// For se_squeeze and se_excite_backward_gate of x [N, H, W, C].
 size_t se_scratch_bytes(const Shape& x);

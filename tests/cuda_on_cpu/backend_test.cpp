@@ -101,6 +101,9 @@ TEST(CudaBackend, FusionsReplaceOps) {
     EXPECT_EQ(after["batch_norm_statistics"], 1);
     EXPECT_EQ(before["batch_norm_forward"] - after["batch_norm_forward"], 2);
     EXPECT_EQ(after["convert"] - before["convert"], 2) << "scale and shift";
+    EXPECT_EQ(after["conv2d_data_grad_norm"], 1) << "into block2.norm1";
+    EXPECT_EQ(after["batch_norm_apply_gradient"], 1);
+    EXPECT_EQ(before["batch_norm_backward"] - after["batch_norm_backward"], 1);
     before = ops_of(separate, Architecture::SeTrans), after = ops_of(fused, Architecture::SeTrans);
     EXPECT_EQ(before["batch_norm_statistics"], 1 + 4);
     EXPECT_EQ(after["batch_norm_statistics"], 1 + 1); // the first convolution's

@@ -73,7 +73,8 @@ public:
 private:
     cudaError_t compute(const cuda::ConvolutionTask& task, const cuda::ConvolutionOperands& operands, void* scratch) {
         const auto& [shape, pass, fusion] = task;
-        const auto& [x, w, y, scale, shift, sum, square_sum] = operands;
+        void *const x = operands.x, *const w = operands.w, *const y = operands.y;
+        float *const sum = operands.sum, *const square_sum = operands.square_sum;
         const Shape workspace{static_cast<int64_t>(scratch_bytes(task))}, in{shape.in_channels},
             out{shape.out_channels};
         if (in_device_memory(scratch, DType::U8, workspace) != cudaSuccess) return cudaErrorInvalidValue;
@@ -82,10 +83,10 @@ private:
         std::memset(scratch, 0xFF, workspace.elements());
         Floats fx(x, activation_, shape.x()), fw(w, activation_, shape.w()), fy(y, activation_, shape.y());
         if (fusion.normalize_input) {
-            if (in_device_memory(scale, activation_, in) != cudaSuccess ||
-                in_device_memory(shift, activation_, in) != cudaSuccess)
+            if (in_device_memory(operands.scale, activation_, in) != cudaSuccess ||
+                in_device_memory(operands.shift, activation_, in) != cudaSuccess)
                 return cudaErrorInvalidValue;
-            normalize(fx, Floats(scale, activation_, in), Floats(shift, activation_, in));
+            normalize(fx, Floats(operands.scale, activation_, in), Floats(operands.shift, activation_, in));
         }
         std::vector<float> cpu_scratch(cpu_backend().conv2d_scratch_bytes(shape, pass) / sizeof(float) + 1);
         const Tensor memory{cpu_scratch.data(), DType::U8, {static_cast<int64_t>(cpu_scratch.size() * sizeof(float))}};
@@ -96,6 +97,9 @@ private:
             break;
         case ConvPass::DataGrad:
             cpu_backend().conv2d_data_grad(fx.tensor(), fy.tensor(), fw.tensor(), memory, shape);
+            if (fusion.norm_gradient) {
+                if (!add_norm_gradient(fx, operands, shape)) return cudaErrorInvalidValue;
+            }
             fx.store(x, activation_);
             break;
         case ConvPass::WeightGrad:
@@ -133,6 +137,32 @@ private:
         std::copy(squares.begin(), squares.end(), square_sum);
         emulator::mark_written(sum, channels * sizeof(float));
         emulator::mark_written(square_sum, channels * sizeof(float));
+    }
+
+    /// dx becomes dz, and its sums are written; what nobody should read is not a number.
+    bool add_norm_gradient(Floats& dx, const cuda::ConvolutionOperands& operands, const Conv2dShape& shape) const {
+        const auto channels = static_cast<size_t>(shape.in_channels);
+        const Shape per_channel{shape.in_channels};
+        bool inside = in_device_memory(operands.norm_x, activation_, shape.x()) == cudaSuccess;
+        for (const float* operand : {operands.mean, operands.inv_std, operands.gamma, operands.beta, operands.dgamma,
+                                     operands.dbeta, operands.unused[0], operands.unused[1], operands.unused[2]})
+            inside = inside && in_device_memory(operand, DType::F32, per_channel) == cudaSuccess;
+        if (!inside) return false;
+        const Floats raw(operands.norm_x, activation_, shape.x());
+        std::vector<double> sum(channels), sum_normed(channels);
+        for (size_t i = 0; i < dx.values.size(); ++i) {
+            const size_t c = i % channels;
+            const float normed = (raw.values[i] - operands.mean[c]) * operands.inv_std[c];
+            if (!(operands.gamma[c] * normed + operands.beta[c] > 0)) dx.values[i] = 0;
+            sum[c] += static_cast<double>(dx.values[i]);
+            sum_normed[c] += static_cast<double>(dx.values[i]) * static_cast<double>(normed);
+        }
+        std::copy(sum_normed.begin(), sum_normed.end(), operands.dgamma);
+        std::copy(sum.begin(), sum.end(), operands.dbeta);
+        for (float* output : {operands.dgamma, operands.dbeta})
+            emulator::mark_written(output, channels * sizeof(float));
+        for (float* output : operands.unused) std::memset(output, 0xFF, channels * sizeof(float));
+        return true;
     }
 
     DType activation_;

@@ -1,0 +1,70 @@
+#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/operands.h"
+
+namespace scene::cuda {
+namespace {
+
+/// Per-channel operands of one batch norm.
+struct NormOperands {
+    const float *mean, *inv_std, *scale, *dgamma, *dbeta;
+};
+
+/// dx = scale*(dz - dbeta/M - (x - mean)*inv_std*dgamma/M).
+template <typename T, int V> __global__ void __launch_bounds__(block_threads)
+    apply_gradient(T* dx, const T* dz, const T* x, NormOperands norm, int64_t rows, int64_t rows_per_piece,
+                   int channels, float one_row) {
+    const int channel = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x) * V;
+    if (channel >= channels) return;
+    float mean[V], scale[V], centre[V], tilt[V], inv_std[V];
+    load(mean, norm.mean + channel);
+    load(scale, norm.scale + channel);
+    load(inv_std, norm.inv_std + channel);
+    load(centre, norm.dbeta + channel);
+    load(tilt, norm.dgamma + channel);
+#pragma unroll
+    for (int v = 0; v < V; ++v) {
+        centre[v] *= one_row;
+        tilt[v] *= inv_std[v] * one_row;
+    }
+    const int64_t first = blockIdx.x * rows_per_piece;
+    const int64_t end = first + rows_per_piece < rows ? first + rows_per_piece : rows;
+    for (int64_t row = first + threadIdx.y; row < end; row += blockDim.y) {
+        const int64_t at = row * channels + channel;
+        float gradient[V], value[V];
+        load(gradient, dz + at);
+        load(value, x + at);
+#pragma unroll
+        for (int v = 0; v < V; ++v) value[v] = scale[v] * (gradient[v] - centre[v] - (value[v] - mean[v]) * tilt[v]);
+        store(dx + at, value);
+    }
+}
+
+} // namespace
+
+void batch_norm_apply_gradient(Tensor dx, Tensor dz, Tensor x, Tensor mean, Tensor inv_std, Tensor scale, Tensor dgamma,
+                               Tensor dbeta, cudaStream_t stream) {
+    const int64_t channels = channels_of(x, "x"), rows = x.elements() / channels;
+    const Shape per_channel{channels};
+    check_tensor(dx, x.dtype, x.shape, "dx");
+    check_tensor(dz, x.dtype, x.shape, "dz");
+    const NormOperands norm{.mean = floats(mean, per_channel, "mean"),
+                            .inv_std = floats(inv_std, per_channel, "inv_std"),
+                            .scale = floats(scale, per_channel, "scale"),
+                            .dgamma = floats(dgamma, per_channel, "dgamma"),
+                            .dbeta = floats(dbeta, per_channel, "dbeta")};
+    with_activation_type(x, [&](auto type) {
+        using T = decltype(type);
+        with_pack_width<T>(
+            channels, {dx.data, dz.data, x.data, norm.mean, norm.inv_std, norm.scale, norm.dgamma, norm.dbeta},
+            [&](auto width) {
+                constexpr int V = decltype(width)::value;
+                const RowBlocks blocks = elementwise_blocks(rows, channels, V);
+                launch(apply_gradient<T, V>, blocks.grid, blocks.block, 0, stream, static_cast<T*>(dx.data),
+                       static_cast<const T*>(dz.data), static_cast<const T*>(x.data), norm, rows, blocks.rows_per_piece,
+                       static_cast<int>(channels), 1.0f / static_cast<float>(rows));
+            });
+    });
+}
+
+} // namespace scene::cuda
