@@ -105,7 +105,7 @@ __global__ void __launch_bounds__(block_threads)
     of_variance = warp_sum(of_variance);
     if (lane != 0) return;
     mean[k] = static_cast<float>(of_mean);
-    variance[k] = static_cast<float>(of_variance > 0 ? of_variance : 0);
+    variance[k] = of_variance < 0 ? 0.0f : static_cast<float>(of_variance); // a NaN stays one: the step must be skipped
 }
 
 // ---- backward -----------------------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ __global__ void __launch_bounds__(block_threads)
 template <typename T> struct BackwardOperands {
     const T *da, *a, *x; ///< dz = da where a > 0
     const float *w, *scale;
-    float* partial; ///< [pieces, K*(T + 1)]: sums of dz*window, then of dz
+    float* partial; ///< [pieces, K, T + 1]: sums of dz*window and of dz
     float* dx_sum;  ///< [N, H, W, C]: dz through the scaled weights; absent: not wanted
 };
 

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "tests/cuda_on_cpu/support.h"
 
@@ -104,6 +106,17 @@ TEST(CudaConvNorm, MoreWorkThanBlocks) {
     shape.batch = 530, shape.height = 3, shape.width = 2;
     expect_statistics(shape, DType::F32);
     expect_backward(shape, DType::F32, true);
+}
+
+/// An overflow of half precision must reach the loss and not be hidden.
+TEST(CudaConvNorm, AnInputThatIsNoNumberStaysNone) {
+    const Conv2dShape shape{.batch = 1, .height = 4, .width = 4, .in_channels = 1, .out_channels = 4};
+    Guarded x = uniform(shape.x(), 1);
+    x[5] = std::numeric_limits<float>::quiet_NaN();
+    const OnDevice mean({4}), variance({4}), moments({10, 9}), d_x(x), w(uniform(shape.w(), 2));
+    const OnDevice scratch = scratch_on_device(cuda::conv2d_norm_statistics_scratch_bytes(shape));
+    cuda::conv2d_norm_statistics(mean, variance, moments, d_x, w, scratch, shape, nullptr);
+    for (const float value : variance.host().floats()) EXPECT_TRUE(std::isnan(value));
 }
 
 TEST(CudaConvNorm, SuitsOnlyThinConvolutions) {
