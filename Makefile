@@ -1,5 +1,6 @@
 # scene.cu. `make help` lists the targets.
 # Variables: BUILD (output folder), CXX, ARCH (-march value), SANITIZE=address,undefined, JOBS, PREFIX, DESTDIR,
+# V=1 (show the commands), WERROR=1 (warnings are errors), PCH=0 (no precompiled headers),
 # CUDA=0 (no GPU support where it could be built), CUDA_ARCH (compute capability of the GPU, 90).
 
 ARCH     ?= native
@@ -9,6 +10,13 @@ JOBS     ?= $(shell nproc)
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 CXXFLAGS ?= -g1
+V        ?= 0
+WERROR   ?= 0
+PCH      ?= 1
+
+# One short line a file, or the commands: $(call say,what is done,to what) begins every recipe that takes a while.
+Q   := $(if $(filter 1,$(V)),,@)
+say  = $(if $(filter 1,$(V)),,@printf '  %-8s %s\n' '$(1)' '$(2)')
 
 # make's own default for CXX is replaced; a CXX from the environment or the command line stands.
 ifeq ($(origin CXX),default)
@@ -33,9 +41,11 @@ below_kernels :=
 TESTED := $(foreach r,$(ROOMS),$(if $(wildcard tests/$(r)/*.cpp),$(r)))
 
 WIDE  := $(if $(filter x86_64,$(shell uname -m)),-mprefer-vector-width=512)
+# A user's build never fails on a warning: another compiler has others. CI's does.
 # gcc 12 at -O3 warns, wrongly, of an overflow inside fmt 9's own header.
+WARNINGS := -Wall -Wextra -Wno-stringop-overflow $(if $(filter 1,$(WERROR)),-Werror)
 FLAGS := -std=c++20 -march=$(ARCH) $(WIDE) -fopenmp -fno-math-errno -fno-trapping-math \
-         -Wall -Wextra -Werror -Wno-stringop-overflow -I. -MMD -MP $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
+         $(WARNINGS) -I. -MMD -MP $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 LIBS   = -ldnnl -lsndfile -lsoxr -lfmt $(CUDA_LIBS)
 
 sources_of  = $(wildcard $(1)/*.cpp) $(if $(filter kernels,$(1)),$(wildcard kernels/cpu/*.cpp))
@@ -44,6 +54,27 @@ objects_of  = $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out tools/main.cpp,$(call s
 archives_of = $(patsubst %,$(BUILD)/lib%.a,$(filter-out kernels,$(1) $(below_$(1)))) \
               $(if $(filter tools,$(1)),$(CUDA_ARCHIVE)) $(BUILD)/libkernels.a
 format_files = $(shell git ls-files '*.cpp' '*.h' '*.cu')
+
+# What most files include from outside is parsed once for each set of flags (PCH=0: each file by itself, which finds
+# missing includes). $(call precompile,name,header,flags) makes a rule for $(BUILD)/precompiled/<name>.h,
+# $(call precompiled,name) is its target, and $(call use_precompiled,name) are the flags of a file that begins with it;
+# both are empty where there is no such header.
+define precompile_rule
+precompiled_headers += $(BUILD)/precompiled/$(1).h.gch
+$(BUILD)/precompiled/$(1).h.gch: $(2)
+	@mkdir -p $$(@D)
+	@printf '#include "$(2)"\n' > $$(@:.gch=)
+	$(call say,pch,$(2) ($(1)))
+	$(Q)$(CXX) $(filter-out -MMD -MP,$(3)) -x c++-header -c $(2) -o $$@
+endef
+precompile      = $(if $(filter 1,$(PCH)),$(eval $(call precompile_rule,$(1),$(2),$(3))))
+precompiled     = $(filter $(BUILD)/precompiled/$(1).h.gch,$(precompiled_headers))
+use_precompiled = $(patsubst %.gch,-include %,$(call precompiled,$(1)))
+
+$(foreach o,-O1 -O2 -O3,$(call precompile,source$(o),kernels/precompiled.h,$(FLAGS) $(o) $(CXXFLAGS)))
+$(foreach o,-O0 -O1,$(call precompile,test$(o),tests/precompiled.h,$(FLAGS) $(o) $(CXXFLAGS)))
+# ccache must be told that a precompiled header stands for what it was made of.
+export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 
 include kernels/cuda/cuda.mk
 
@@ -68,13 +99,15 @@ help:
 	@echo "make clean         remove $(BUILD)"
 
 $(BUILD)/scene: $(BUILD)/tools/main.o $(call archives_of,tools)
-	$(CXX) $(FLAGS) $(CXXFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
+	$(call say,link,$@)
+	$(Q)$(CXX) $(FLAGS) $(CXXFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
 
 # One archive per room, so that a room's tests link only what the room may enter.
 define room
 $(BUILD)/lib$(1).a: $(call objects_of,$(1))
+	$$(call say,ar,$$@)
 	@rm -f $$@
-	ar rcs $$@ $$^
+	$(Q)ar rcs $$@ $$^
 endef
 $(foreach r,$(ROOMS),$(eval $(call room,$(r))))
 
@@ -82,7 +115,8 @@ $(foreach r,$(ROOMS),$(eval $(call room,$(r))))
 define room_tests
 $(BUILD)/tests/$(1)_tests: $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/$(1)/*.cpp) tests/main.cpp) $(call archives_of,$(1))
 	@mkdir -p $$(@D)
-	$$(CXX) $$(FLAGS) $$(CXXFLAGS) $$^ $$(LIBS) -lgtest -o $$@
+	$$(call say,link,$$@)
+	$(Q)$$(CXX) $$(FLAGS) $$(CXXFLAGS) $$^ $$(LIBS) -lgtest -o $$@
 .PHONY: test-$(1)
 test-$(1): $(BUILD)/tests/$(1)_tests
 	$$<
@@ -90,15 +124,22 @@ endef
 $(foreach r,$(TESTED),$(eval $(call room_tests,$(r))))
 test-tools: $(BUILD)/scene
 
-$(BUILD)/%.o: %.cpp
+# $(call compile,kind,optimisation)
+define compile
 	@mkdir -p $(@D)
-	$(CXX) $(FLAGS) $(OPTIMIZE_$(firstword $(subst /, ,$<))) $(CXXFLAGS) -c $< -o $@
+	$(call say,c++,$<)
+	$(Q)$(CXX) $(call use_precompiled,$(1)$(2)) $(FLAGS) $(2) $(CXXFLAGS) -c $< -o $@
+endef
+$(BUILD)/%.o: %.cpp | $(call precompiled,source%)
+	$(call compile,source,$(OPTIMIZE_$(firstword $(subst /, ,$<))))
+$(BUILD)/tests/%.o: tests/%.cpp | $(call precompiled,test%)
+	$(call compile,test,$(OPTIMIZE_tests))
 
 # Loops over samples.
 $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard data/audio*.cpp data/synth*.cpp)): OPTIMIZE_data := -O3
 # CLI11 and nlohmann-json take long to compile, and what they do is no step of anything.
 $(BUILD)/tools/command_line.o: OPTIMIZE_tools := -O0
-$(BUILD)/kernels/safetensors.o: OPTIMIZE_kernels := -O1
+$(BUILD)/kernels/json.o $(BUILD)/kernels/safetensors.o: OPTIMIZE_kernels := -O1
 $(BUILD)/model/checkpoint.o: OPTIMIZE_model := -O1
 $(BUILD)/tools/calibration.o: OPTIMIZE_tools := -O2
 # These tests compute nothing themselves.
@@ -107,14 +148,19 @@ $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/data/*.cpp tests/tools/*.cpp test
 $(BUILD)/tools/info.o: FLAGS += -DSCENE_BUILD_FLAGS='"-march=$(ARCH) -O3 $(CXXFLAGS)"'
 
 # tests/fuzz/*_fuzz.cpp: one program each, with the parsers that they feed, under AddressSanitizer.
-FUZZED  := kernels/safetensors.cpp kernels/crc32c.cpp kernels/atomic_file.cpp data/csv.cpp
+FUZZED  := kernels/json.cpp kernels/safetensors.cpp kernels/crc32c.cpp kernels/atomic_file.cpp data/csv.cpp
 FUZZERS := $(patsubst tests/fuzz/%.cpp,$(BUILD)/tests/%,$(wildcard tests/fuzz/*_fuzz.cpp))
+SANITIZERS := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
 $(BUILD)/sanitized/%.o: %.cpp
 	@mkdir -p $(@D)
-	$(CXX) $(FLAGS) -O1 $(CXXFLAGS) -fsanitize=address,undefined -fno-sanitize-recover=all -c $< -o $@
+	$(call say,c++,$< (sanitized))
+	$(Q)$(CXX) $(FLAGS) $(CXXFLAGS) $(SANITIZERS) -c $< -o $@
+# The whole library: with all of it this would take longer to compile than everything else that is fuzzed.
+$(BUILD)/sanitized/kernels/json.o: SANITIZERS := -O0 -fsanitize=address
 $(FUZZERS): $(BUILD)/tests/%: $(BUILD)/sanitized/tests/fuzz/%.o $(FUZZED:%.cpp=$(BUILD)/sanitized/%.o)
 	@mkdir -p $(@D)
-	$(CXX) -fsanitize=address,undefined $^ -lfmt -o $@
+	$(call say,link,$@)
+	$(Q)$(CXX) -fsanitize=address,undefined $^ -lfmt -o $@
 
 fuzz: $(FUZZERS)
 	@for program in $^; do echo "== $$program"; $$program || exit 1; done

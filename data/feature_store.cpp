@@ -2,10 +2,9 @@
 
 #include <algorithm>
 
-#include <nlohmann/json.hpp>
-
 #include "kernels/crc32c.h"
 #include "kernels/error.h"
+#include "kernels/json.h"
 
 namespace scene {
 namespace {
@@ -82,7 +81,7 @@ public:
         fail("{}: corrupted ({}); make it again with `scene prepare`", name_, detail);
     }
     std::vector<std::string> strings(const std::string& what, std::string_view text) const {
-        const json value = json::parse(text.begin(), text.end(), nullptr, false);
+        const json value = try_parse_json(text);
         if (!value.is_array() || !std::all_of(value.begin(), value.end(), [](const json& v) { return v.is_string(); }))
             corrupted("'" + what + "' is not a list of texts");
         return value.get<std::vector<std::string>>();
@@ -216,7 +215,7 @@ std::string log_mel_spec_json(const LogMelSpec& spec) {
 }
 
 LogMelSpec parse_log_mel_spec(const std::string& text, const std::string& where) {
-    const json value = json::parse(text, nullptr, false);
+    const json value = try_parse_json(text);
     LogMelSpec spec;
     try {
         spec.sample_rate = value.at("sample_rate").get<int32_t>();

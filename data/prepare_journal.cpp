@@ -5,12 +5,12 @@
 #include <iterator>
 
 #include <fcntl.h>
-#include <nlohmann/json.hpp>
 #include <unistd.h>
 
 #include "kernels/atomic_file.h"
 #include "kernels/crc32c.h"
 #include "kernels/error.h"
+#include "kernels/json.h"
 
 namespace scene {
 namespace {
@@ -39,7 +39,7 @@ PrepareJournal::PrepareJournal(const std::filesystem::path& file, const std::str
     size_t at = 0;
     const bool ours = take_line(text, at, line) && line == fingerprint;
     while (ours && take_line(text, at, line)) {
-        const json value = json::parse(line);
+        const json value = parse_json(line);
         records_.push_back({value.at("chunk"), value.at("bad"), value.at("silent")});
         SCENE_CHECK(records_.back().chunk == static_cast<int64_t>(records_.size()) - 1, "chunks are noted in order");
     }

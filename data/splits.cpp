@@ -9,14 +9,13 @@
 #include <numeric>
 #include <set>
 
-#include <nlohmann/json.hpp>
-
 #include "data/dataset_format.h"
 #include "data/grouped_splits.h"
 #include "data/official_split.h"
 #include "data/random_sequence.h"
 #include "kernels/atomic_file.h"
 #include "kernels/error.h"
+#include "kernels/json.h"
 
 namespace scene {
 namespace {
@@ -201,7 +200,7 @@ Split load_split(const std::filesystem::path& file, int64_t clips) {
     std::ifstream in(file, std::ios::binary);
     if (!in) fail("{}: cannot be opened; check the path and its permissions", file.string());
     const std::string text{std::istreambuf_iterator<char>(in), {}};
-    const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+    const nlohmann::json json = try_parse_json(text);
     if (!json.is_object() || json.value("format", "") != split_format)
         fail("{}: not a split file, or a damaged one; make it again", file.string());
     Split split;

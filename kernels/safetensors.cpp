@@ -8,12 +8,12 @@
 
 #include <fcntl.h>
 #include <fmt/ranges.h>
-#include <nlohmann/json.hpp>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "kernels/crc32c.h"
+#include "kernels/json.h"
 
 namespace scene {
 namespace {
@@ -71,7 +71,7 @@ json parse_header(std::string_view text, const std::string& file) {
         }
         return true;
     };
-    json header = json::parse(text.begin(), text.end(), watch, false);
+    json header = try_parse_json(text, watch);
     if (twice) fail_corrupted(file, fmt::format("'{}' stands twice in the header", printable(repeated)));
     if (header.is_discarded() || !header.is_object()) fail_corrupted(file, "the header is not a JSON object");
     return header;

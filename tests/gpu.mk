@@ -7,13 +7,16 @@ gpu_test_sources := $(gpu_tests_of_kernels) $(wildcard tests/gpu/*.cpp)
 gpu_test_objects := $(gpu_test_sources:%.cpp=$(BUILD)/gpu/%.o)
 GPU_TESTS := $(if $(filter 1,$(CUDA)),$(BUILD)/tests/gpu_tests)
 
-$(BUILD)/gpu/%.o: %.cpp
+$(BUILD)/gpu/%.o: %.cpp | $(call precompiled,test%)
 	@mkdir -p $(@D)
-	$(CXX) $(FLAGS) -O0 $(CXXFLAGS) -isystem $(CUDA_HOME)/include -DSCENE_ON_GPU -include tests/gpu/no_emulator.h -c $< -o $@
+	$(call say,c++,$< (gpu))
+	$(Q)$(CXX) $(call use_precompiled,test-O0) $(FLAGS) -O0 $(CXXFLAGS) -isystem $(CUDA_HOME)/include -DSCENE_ON_GPU \
+	    -include tests/gpu/no_emulator.h -c $< -o $@
 
 $(BUILD)/tests/gpu_tests: $(gpu_test_objects) $(BUILD)/libmodel.a $(CUDA_ARCHIVE) $(BUILD)/libkernels.a
 	@mkdir -p $(@D)
-	$(CXX) $(FLAGS) $(CXXFLAGS) $(LDFLAGS) $^ $(LIBS) -lgtest -o $@
+	$(call say,link,$@)
+	$(Q)$(CXX) $(FLAGS) $(CXXFLAGS) $(LDFLAGS) $^ $(LIBS) -lgtest -o $@
 
 .PHONY: gpu-tests gpu-check profile bundle
 gpu-tests: $(GPU_TESTS)

@@ -1,7 +1,8 @@
 #include "tools/json_value.h"
 
 #include <fmt/core.h>
-#include <nlohmann/json.hpp>
+
+#include "kernels/json.h"
 
 namespace scene {
 

@@ -8,9 +8,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
-
 #include "kernels/atomic_file.h"
+#include "kernels/json.h"
 
 namespace scene {
 namespace {
@@ -58,7 +57,7 @@ std::string epoch_json(const EpochRecord& record) { return to_json(record, true)
 
 EpochRecord parse_epoch_json(const std::string& line, const std::string& where) {
     try {
-        return from_json(Json::parse(line));
+        return from_json(parse_ordered_json(line));
     } catch (const nlohmann::json::exception&) {
         fail("{}: not a line of metrics.jsonl; delete the line or start a new run folder", where);
     }
@@ -73,7 +72,7 @@ std::string history_json(const std::vector<EpochRecord>& history) {
 std::vector<EpochRecord> parse_history_json(const std::string& json, const std::string& where) {
     try {
         std::vector<EpochRecord> history;
-        for (const Json& entry : Json::parse(json)) history.push_back(from_json(entry));
+        for (const Json& entry : parse_ordered_json(json)) history.push_back(from_json(entry));
         return history;
     } catch (const nlohmann::json::exception&) {
         fail("{}: its training history cannot be read; start a new run folder", where);

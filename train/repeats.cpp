@@ -4,10 +4,9 @@
 #include <cmath>
 #include <set>
 
-#include <nlohmann/json.hpp>
-
 #include "data/feature_store.h"
 #include "kernels/atomic_file.h"
+#include "kernels/json.h"
 #include "train/stages.h"
 #include "train/statistic.h"
 

@@ -8,9 +8,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
-
 #include "kernels/atomic_file.h"
+#include "kernels/json.h"
 
 namespace scene {
 namespace {
@@ -88,7 +87,7 @@ Json store_identity(const FeatureStore& store) {
 void check_store(const RunFolder& run, const Json& now) {
     Json before;
     try {
-        before = Json::parse(read_text(run.store()));
+        before = parse_ordered_json(read_text(run.store()));
     } catch (const nlohmann::json::exception&) { fail("{}: corrupted; start a new run folder", run.store().string()); }
     if (before == now) return;
     for (const auto& [key, value] : now.items()) {
@@ -199,7 +198,7 @@ void save_result(const RunFolder& run, const RunResult& result, const std::vecto
 std::optional<RunResult> load_result(const RunFolder& run) {
     if (!std::filesystem::exists(run.result())) return std::nullopt;
     try {
-        const Json json = Json::parse(read_text(run.result()));
+        const Json json = parse_ordered_json(read_text(run.result()));
         const auto optional = [&](const char* key) {
             return json.at(key).is_null() ? std::nullopt : std::optional(json.at(key).get<double>());
         };

@@ -4,11 +4,10 @@
 #include <array>
 #include <cmath>
 
-#include <nlohmann/json.hpp>
-
 #include "data/feature_store.h"
 #include "data/splits.h"
 #include "kernels/atomic_file.h"
+#include "kernels/json.h"
 #include "train/repeats.h"
 #include "train/stages.h"
 #include "train/statistic.h"

@@ -1,6 +1,6 @@
-# The CUDA backend, where nvcc and the headers of cuDNN and cuBLASLt are found: make CUDA=0 leaves it out. Warnings are
-# errors; the kernels are built for the H100 (compute capability 9.0) unless CUDA_ARCH says otherwise. The libraries
-# are opened when they are needed, so that the program starts without them; only CUDA's own runtime is linked in.
+# The CUDA backend, where nvcc and the headers of cuDNN and cuBLASLt are found: make CUDA=0 leaves it out. The kernels are
+# built for the H100 (compute capability 9.0) unless CUDA_ARCH says otherwise. The libraries are opened when they are needed,
+# so that the program starts without them; only CUDA's own runtime is linked in.
 
 NVCC      ?= $(firstword $(shell command -v nvcc) $(wildcard /usr/local/cuda/bin/nvcc))
 CUDA_HOME ?= $(patsubst %/bin/nvcc,%,$(NVCC))
@@ -8,7 +8,7 @@ CUDA_ARCH ?= 90
 CUDA      ?= $(if $(and $(NVCC),$(wildcard $(CUDA_HOME)/include/cudnn_graph.h),$(wildcard $(CUDA_HOME)/include/cublasLt.h)),1,0)
 
 NVCCFLAGS := -std=c++20 -O2 -lineinfo -gencode arch=compute_$(CUDA_ARCH),code=sm_$(CUDA_ARCH) -I. \
-             -Werror all-warnings -Xcompiler -Wall,-Wextra,-Werror
+             -Xcompiler -Wall,-Wextra $(if $(filter 1,$(WERROR)),-Werror all-warnings -Xcompiler -Werror)
 CUDA_OBJECTS := $(if $(NVCC),$(patsubst %.cu,$(BUILD)/%.cu.o,$(wildcard kernels/cuda/*.cu)))
 CUDA_ARCHIVE := $(BUILD)/libcuda.a
 
@@ -25,7 +25,8 @@ endif
 
 $(BUILD)/kernels/cuda/%.cu.o: kernels/cuda/%.cu
 	@mkdir -p $(@D)
-	$(NVCC) $(NVCCFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
+	$(call say,nvcc,$<)
+	$(Q)$(NVCC) $(NVCCFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
 
 # Made anew, and so newer than the archive, whenever CUDA is not what it was in the build before.
 $(BUILD)/cuda-is-$(CUDA):
@@ -34,8 +35,9 @@ $(BUILD)/cuda-is-$(CUDA):
 	@touch $@
 
 $(CUDA_ARCHIVE): $(cuda_members) $(BUILD)/cuda-is-$(CUDA)
+	$(call say,ar,$@)
 	@rm -f $@
-	ar rcs $@ $(cuda_members)
+	$(Q)ar rcs $@ $(cuda_members)
 
 .PHONY: cuda-objects
 cuda-objects: $(CUDA_OBJECTS)

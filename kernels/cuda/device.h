@@ -8,7 +8,7 @@
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
-#include "kernels/backend.h"
+#include "kernels/op_types.h"
 #include "kernels/philox.h"
 
 namespace scene::cuda {

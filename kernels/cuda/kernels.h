@@ -17,7 +17,10 @@
 
 #include <cuda_runtime.h>
 
-#include "kernels/backend.h"
+#include "kernels/augmentation.h"
+#include "kernels/confidence.h"
+#include "kernels/log_mel_spec.h"
+#include "kernels/op_types.h"
 
 namespace scene::cuda {
 

@@ -1,8 +1,8 @@
 // scene evaluate --adapt as a user meets it.
 
-#include <nlohmann/json.hpp>
-
 #include "tests/tools/small_run.h"
+
+#include "kernels/json.h"
 
 namespace scene::test {
 namespace {
@@ -14,7 +14,7 @@ TEST(Adapt, PrintsScoresWithAndWithoutAdaptation) {
     const Outcome outcome =
         scene_command({"evaluate", small.run, small.store, "--adapt", "--adapt-neighbours", "3", "--json", "--quiet"});
     ASSERT_EQ(outcome.status, 0) << outcome.err;
-    const json result = json::parse(outcome.out);
+    const json result = parse_json(outcome.out);
     const json& adaptation = result.at("adaptation");
     EXPECT_EQ(adaptation.at("without").at("balanced_accuracy"), result.at("balanced_accuracy"));
     EXPECT_EQ(adaptation.at("labelled_clips"), SmallRun::labelled - small.test_clips());

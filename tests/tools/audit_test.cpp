@@ -2,8 +2,7 @@
 
 #include <cmath>
 
-#include <nlohmann/json.hpp>
-
+#include "kernels/json.h"
 #include "tests/support/shared_data.h"
 #include "tests/tools/small_run.h"
 
@@ -19,7 +18,7 @@ json audit_json(std::vector<std::string> arguments) {
     const Outcome outcome = scene_command(arguments);
     EXPECT_EQ(outcome.status, 0) << outcome.err;
     EXPECT_EQ(outcome.err, "");
-    return json::parse(outcome.out);
+    return parse_json(outcome.out);
 }
 
 /// Metadata of 8 sessions of one scene each, in which every session has 4 clips; no audio.

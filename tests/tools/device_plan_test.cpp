@@ -1,12 +1,11 @@
 // Plans for a GPU that is not there: cuDNN builds them from the device's properties, without a driver. Skipped where
 // this build has no CUDA or the machine no cuDNN.
 
-#include <nlohmann/json.hpp>
-
 #include "kernels/cuda/cuda_device.h"
 #include "kernels/cuda/device_profiles.h"
 #include "kernels/cuda/late_library.h"
 #include "kernels/cuda/plan_cache.h"
+#include "kernels/json.h"
 #include "model/step.h"
 #include "tests/support/expect_error.h"
 #include "tests/tools/small_run.h"
@@ -119,7 +118,7 @@ TEST(DevicePlan, TheCommandShowsMemoryWithWorkspaces) {
                                                "--device-profile", profile, "--precision", precision});
         EXPECT_EQ(outcome.status, 0) << outcome.err;
         EXPECT_EQ(outcome.err, "");
-        return json::parse(outcome.out).at("totals");
+        return parse_json(outcome.out).at("totals");
     };
     write_text(folder / "gpu.json", cuda::device_profile("h100"));
     const json half = totals("fp16", "h100"), single = totals("fp32", folder / "gpu.json");

@@ -4,9 +4,9 @@
 #include <cstdlib>
 
 #include <fmt/core.h>
-#include <nlohmann/json.hpp>
 
 #include "kernels/cuda/cuda_device.h"
+#include "kernels/json.h"
 #include "tests/tools/command.h"
 
 namespace scene::test {
@@ -104,7 +104,7 @@ echo '[]')");
                                  folder_.path().string(), (folder_ / "scene").string(), (folder_ / "tests").string(),
                                  settings, (folder_ / "report.json").string()));
     }
-    json report() const { return json::parse(read_text(folder_ / "report.json")); }
+    json report() const { return parse_json(read_text(folder_ / "report.json")); }
 
 private:
     void write_program(const std::string& name, const std::string& body) {

@@ -3,8 +3,7 @@
 #include <map>
 #include <sstream>
 
-#include <nlohmann/json.hpp>
-
+#include "kernels/json.h"
 #include "tests/tools/small_run.h"
 
 namespace scene::test {
@@ -19,7 +18,7 @@ json plan(const std::string& config_text, const std::vector<std::string>& more =
     arguments.insert(arguments.end(), more.begin(), more.end());
     const Outcome outcome = scene_command(arguments);
     EXPECT_EQ(outcome.status, 0) << outcome.err;
-    return json::parse(outcome.out);
+    return parse_json(outcome.out);
 }
 
 // reference: 17.96 GFLOP forward per clip of the full-width FCNN, all convolutions, 2 per multiply-add.
@@ -97,7 +96,7 @@ TEST(Bench, MeasuresInItsOwnProcessAndReportsEveryFigure) {
     const Outcome outcome =
         scene_command({"bench", "--filter", "logmel", "--repetitions", "2", "--threads", "1", "--json", "--quiet"});
     ASSERT_EQ(outcome.status, 0) << outcome.err;
-    const json entries = json::parse(outcome.out);
+    const json entries = parse_json(outcome.out);
     ASSERT_EQ(entries.size(), 1u);
     const json& entry = entries.at(0);
     EXPECT_EQ(entry.at("name"), "logmel");
@@ -116,7 +115,7 @@ TEST(Bench, ListsOpsOfAStep) {
     const Outcome outcome =
         scene_command({"bench", "--filter", "se_trans_infer_b16", "--repetitions", "1", "--ops", "--json", "--quiet"});
     ASSERT_EQ(outcome.status, 0) << outcome.err;
-    const json entry = json::parse(outcome.out).at(0);
+    const json entry = parse_json(outcome.out).at(0);
     double share = 0;
     for (const json& op : entry.at("ops")) share += op.at("share_of_step").get<double>();
     EXPECT_GT(entry.at("ops").size(), 20u);
@@ -137,7 +136,7 @@ TEST(Bench, ServesRepetitionsByLine) {
     ASSERT_EQ(outcome.status, 0) << outcome.err;
     std::istringstream lines(outcome.out);
     std::vector<json> answers;
-    for (std::string line; std::getline(lines, line);) answers.push_back(json::parse(line));
+    for (std::string line; std::getline(lines, line);) answers.push_back(parse_json(line));
     ASSERT_EQ(answers.size(), 4u);
     EXPECT_EQ(answers[0].at("name"), "logmel");
     EXPECT_GT(answers[1].at("seconds").get<double>(), 0);

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
+#include "kernels/json.h"
 #include "tests/tools/small_run.h"
 
 namespace scene::test {
@@ -39,7 +39,7 @@ TEST(Predict, JsonHasRankedConfidences) {
     const Files f = files();
     const Outcome outcome = scene_command({"predict", f.checkpoint, f.first, f.second, "--json", "--top", "10"});
     ASSERT_EQ(outcome.status, 0) << outcome.err;
-    const json all = json::parse(outcome.out);
+    const json all = parse_json(outcome.out);
     ASSERT_EQ(all.size(), 2u);
     for (const json& one : all) {
         ASSERT_EQ(one.at("top").size(), 10u);
@@ -57,9 +57,9 @@ TEST(Predict, JsonHasRankedConfidences) {
 
 TEST(Predict, FormatsAgree) {
     const Files f = files();
-    const json wanted = json::parse(scene_command({"predict", f.checkpoint, f.first, "--json"}).out).at(0);
+    const json wanted = parse_json(scene_command({"predict", f.checkpoint, f.first, "--json"}).out).at(0);
     const Outcome lines = scene_command({"predict", f.checkpoint, f.first, "--format", "jsonl"});
-    EXPECT_EQ(json::parse(lines.out), wanted);
+    EXPECT_EQ(parse_json(lines.out), wanted);
     const Outcome csv = scene_command({"predict", f.checkpoint, f.first, "--format", "csv", "--top", "1"});
     EXPECT_EQ(csv.out, fmt::format("file,label,confidence\n{},{},{:.6f}\n", f.first,
                                    wanted.at("label").get<std::string>(), wanted.at("confidence").get<double>()));
@@ -67,8 +67,8 @@ TEST(Predict, FormatsAgree) {
 
 TEST(Predict, AnswersDoNotDependOnTheOtherFilesOfTheCall) {
     const Files f = files();
-    const json alone = json::parse(scene_command({"predict", f.checkpoint, f.first, "--json"}).out).at(0);
-    const json folder = json::parse(scene_command({"predict", f.checkpoint, small_run().audio, "--json"}).out);
+    const json alone = parse_json(scene_command({"predict", f.checkpoint, f.first, "--json"}).out).at(0);
+    const json folder = parse_json(scene_command({"predict", f.checkpoint, small_run().audio, "--json"}).out);
     EXPECT_EQ(folder.size(), SmallRun::clips);
     const auto found =
         std::find_if(folder.begin(), folder.end(), [&](const json& one) { return one.at("file") == f.first; });
@@ -84,7 +84,7 @@ TEST(Predict, ABadFileIsOneLineAndTheOthersGoOn) {
     const Outcome outcome =
         scene_command({"predict", f.checkpoint, folder / "bad.wav", f.first, "--quiet", "--format", "jsonl"});
     EXPECT_TRUE(fails_with(outcome, 1, "bad.wav"));
-    EXPECT_EQ(json::parse(outcome.out).at("file"), f.first);
+    EXPECT_EQ(parse_json(outcome.out).at("file"), f.first);
     EXPECT_TRUE(fails_with(scene_command({"predict", f.checkpoint, folder / "none.wav", "--quiet"}), 1, "none.wav"));
 }
 

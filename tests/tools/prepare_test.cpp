@@ -6,8 +6,8 @@
 #include <thread>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
+#include "kernels/json.h"
 #include "tests/tools/small_run.h"
 
 namespace scene::test {
@@ -51,7 +51,7 @@ TEST(Prepare, ReportsTheStoreAsJson) {
     const TemporaryFolder folder;
     const Outcome outcome = scene_command({"prepare", small.audio, folder / "s", "--json"});
     ASSERT_EQ(outcome.status, 0) << outcome.err;
-    const json report = json::parse(outcome.out);
+    const json report = parse_json(outcome.out);
     EXPECT_EQ(report.at("clips"), SmallRun::clips);
     EXPECT_TRUE(report.at("bad").empty());
     EXPECT_EQ(read_text(folder / "s"), read_text(small.store));
@@ -70,7 +70,7 @@ TEST(Prepare, BadClipsAreListedAndStopItUnlessSkipped) {
     EXPECT_NE(list.find("empty.wav"), std::string::npos) << list;
     const Outcome skipping = scene_command({"prepare", data.path(), out / "s", "--skip-bad", "--json", "--quiet"});
     ASSERT_EQ(skipping.status, 0) << skipping.err;
-    const json report = json::parse(skipping.out);
+    const json report = parse_json(skipping.out);
     EXPECT_EQ(report.at("clips"), 4);
     EXPECT_EQ(report.at("bad").size(), 2u);
     EXPECT_TRUE(fs::exists(out / "s"));
@@ -85,7 +85,7 @@ TEST(Prepare, ReadsAUsersOwnTableWithNamedColumns) {
                                                 "label=scene", "--json",          "--quiet"};
     const Outcome outcome = scene_command(arguments);
     ASSERT_EQ(outcome.status, 0) << outcome.err;
-    EXPECT_EQ(json::parse(outcome.out).at("clips"), 3);
+    EXPECT_EQ(parse_json(outcome.out).at("clips"), 3);
     EXPECT_TRUE(
         fails_with(scene_command({"prepare", data / "mine.csv", out / "t", "--column", "file"}), 2, "--column"));
 }
@@ -111,7 +111,7 @@ TEST(Prepare, CtrlCThenTheSameCommandGivesTheSameBytes) {
     EXPECT_FALSE(fs::exists(store));
     const Outcome resumed = scene_command({"prepare", data.path(), store, "--json", "--quiet"});
     ASSERT_EQ(resumed.status, 0) << resumed.err;
-    EXPECT_GT(json::parse(resumed.out).at("resumed").get<int>(), 0);
+    EXPECT_GT(parse_json(resumed.out).at("resumed").get<int>(), 0);
     EXPECT_EQ(read_text(store), read_text(whole));
 }
 

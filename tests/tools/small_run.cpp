@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include <nlohmann/json.hpp>
+#include "kernels/json.h"
 
 namespace scene::test {
 
@@ -13,7 +13,7 @@ std::vector<std::string> SmallRun::train(const std::string& to, const std::vecto
 }
 
 size_t SmallRun::test_clips() const {
-    return nlohmann::json::parse(read_text(std::filesystem::path(run) / "split.json")).at("test").size();
+    return parse_json(read_text(std::filesystem::path(run) / "split.json")).at("test").size();
 }
 
 const SmallRun& small_run() {

@@ -6,8 +6,8 @@
 #include <thread>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
+#include "kernels/json.h"
 #include "tests/tools/small_run.h"
 
 namespace scene::test {
@@ -28,7 +28,7 @@ TEST(Train, ACompleteRunIsNotRunAgain) {
     const std::string before = read_text(fs::path(small.run) / "best_model_2.safetensors");
     const Outcome again = scene_command(small.train(small.run, {"--json"}));
     ASSERT_EQ(again.status, 0) << again.err;
-    const json result = json::parse(again.out);
+    const json result = parse_json(again.out);
     EXPECT_TRUE(result.at("was_complete").get<bool>());
     EXPECT_GE(result.at("train_score").get<double>(), 0);
     EXPECT_LE(result.at("pseudo_score").get<double>(), 1);
@@ -47,7 +47,7 @@ TEST(Train, SeveralSeedsGiveASummary) {
     once.push_back("--json");
     const Outcome again = scene_command(once);
     EXPECT_EQ(again.out, read_text(folder / "runs" / "summary.json"));
-    const json summary = json::parse(again.out);
+    const json summary = parse_json(again.out);
     EXPECT_EQ(summary.at("scores").at("leaked_share").at("mean"), 1) << "one session per scene";
     EXPECT_EQ(summary.at("scores").at("test_balanced_accuracy").at("values").size(), 2u);
     EXPECT_TRUE(fails_with(scene_command(small.train(folder / "folds", {"--seeds", "0"})), 2, "--seeds"));
@@ -100,7 +100,7 @@ json evaluate(const std::vector<std::string>& more) {
     const Outcome outcome = scene_command(arguments);
     EXPECT_EQ(outcome.status, 0) << outcome.err;
     EXPECT_EQ(outcome.err, "");
-    return json::parse(outcome.out);
+    return parse_json(outcome.out);
 }
 
 TEST(Evaluate, ARunIsScoredOnItsTestClips) {
@@ -127,7 +127,7 @@ TEST(Evaluate, ARunIsScoredOnItsTestClips) {
     EXPECT_GT(result.at("leaked_share").get<double>(), 0.5);
     EXPECT_EQ(result.at("evaluated_clips_that_trained"), 0);
     // The same clips as the run's own test at its end.
-    const json run = json::parse(scene_command(small.train(small.run, {"--json", "--quiet"})).out);
+    const json run = parse_json(scene_command(small.train(small.run, {"--json", "--quiet"})).out);
     EXPECT_NEAR(result.at("balanced_accuracy").get<double>(), run.at("test_balanced_accuracy").get<double>(), 1e-9);
     EXPECT_EQ(result.at("leaked_share"), run.at("leaked_share"));
     EXPECT_EQ(run.at("split"), "simulation");
@@ -143,7 +143,7 @@ TEST(Evaluate, ACheckpointFileAndOtherClipsAreAccepted) {
 
 TEST(Evaluate, EveryResultLineNamesSplitAndLeak) {
     const SmallRun& small = small_run();
-    const json audit = json::parse(scene_command({"audit", small.store, "--json", "--quiet"}).out);
+    const json audit = parse_json(scene_command({"audit", small.store, "--json", "--quiet"}).out);
     const json result = evaluate({small.run, small.store});
     EXPECT_NEAR(result.at("leaked_share").get<double>(), audit.at("leaked_share").get<double>(), 1e-12);
     const std::string leak = fmt::format("leaked {:.3f}", audit.at("leaked_share").get<double>());

@@ -1,8 +1,7 @@
 // What every command shares: help, usage errors, devices, exit statuses.
 
-#include <nlohmann/json.hpp>
-
 #include "kernels/cuda/cuda_device.h"
+#include "kernels/json.h"
 #include "tests/tools/small_run.h"
 
 namespace scene::test {
@@ -90,7 +89,7 @@ TEST(Usage, AutoSaysOnceThatItRunsOnTheCpuUnlessQuiet) {
 TEST(Usage, InfoTellsBuildDevicesAndLibraries) {
     const Outcome outcome = scene_command({"info", "--json"});
     ASSERT_EQ(outcome.status, 0);
-    const json info = json::parse(outcome.out);
+    const json info = parse_json(outcome.out);
     EXPECT_FALSE(info.at("version").get<std::string>().empty());
     EXPECT_FALSE(info.at("build").at("compiler").get<std::string>().empty());
     EXPECT_EQ(info.at("build").at("cuda").get<bool>(), built_with_cuda());

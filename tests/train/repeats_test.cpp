@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
+#include "kernels/json.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/train/small_store.h"
@@ -83,7 +83,7 @@ TEST_F(Repeats, TheSummaryHoldsEveryScoreOfEveryRun) {
     second.cities = {{"Jinan", Confusion(2, {1, 0, 0, 0})}};
     second.leak = {0.25, 0.5, 1};
     const Summary summary = summarize(config_, repeats_of(config_, 2, store_), {first, second}, {"a", "b"});
-    const auto json = nlohmann::json::parse(summary_json(summary));
+    const auto json = parse_json(summary_json(summary));
     EXPECT_EQ(json["runs"], (nlohmann::json{"seed-1234", "seed-1235"}));
     EXPECT_EQ(json["scores"]["train"]["mean"], 0.75);
     EXPECT_NEAR(json["scores"]["train"]["deviation"].get<double>(), 0.5 / std::sqrt(2.0), 1e-12);

@@ -7,8 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
-
+#include "kernels/json.h"
 #include "model/checkpoint.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/train/small_store.h"
@@ -32,7 +31,7 @@ std::string epochs_of(const std::filesystem::path& run) {
     std::ifstream stream(run / "metrics.jsonl");
     std::string out;
     for (std::string line; std::getline(stream, line);) {
-        auto json = nlohmann::ordered_json::parse(line);
+        auto json = parse_ordered_json(line);
         json.erase("seconds");
         json.erase("clips_per_second");
         out += json.dump() + "\n";

@@ -4,8 +4,8 @@
 #include <fstream>
 
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
+#include "kernels/json.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/train/small_store.h"
@@ -40,7 +40,7 @@ TEST(Table1, TheSplitsSideBySideBesideThePaper) {
               std::string::npos)
         << text;
     EXPECT_NE(text.find("no city split: too few"), std::string::npos);
-    const auto json = nlohmann::json::parse(table1_json(table));
+    const auto json = parse_json(table1_json(table));
     EXPECT_EQ(json[0]["test"], 0.875);
     EXPECT_EQ(json[0]["paper_test"], 0.978);
     EXPECT_EQ(json[0]["leaked_share"], 0.75);
@@ -63,7 +63,7 @@ TEST(Table1, SeveralSeedsAreMeanAndDeviation) {
     EXPECT_NE(text.find("| 0.625 ± 0.177 (0.920) |"), std::string::npos) << text;
     EXPECT_NE(text.find("simulation test, leaked: unknown (no sessions)"), std::string::npos) << text;
     EXPECT_NE(text.find("n - 1"), std::string::npos);
-    const auto json = nlohmann::json::parse(table1_json(table));
+    const auto json = parse_json(table1_json(table));
     EXPECT_EQ(json[0]["seeds"], 2);
     EXPECT_NEAR(json[0]["train_deviation"].get<double>(), 0.25 / std::sqrt(2.0), 1e-12);
 }

@@ -1,0 +1,21 @@
+// What most sources include from outside, for the compiler to parse once (PCH in the Makefile). No source includes this
+// file: each has what it needs itself, and `make PCH=0` proves it.
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <memory>
+#include <numeric>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fmt/format.h>
