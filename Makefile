@@ -177,7 +177,7 @@ programs: $(BUILD)/scene $(TESTED:%=$(BUILD)/tests/%_tests) $(FUZZERS)
 
 test: dependencies
 	@$(MAKE) --no-print-directory -j$(JOBS) programs
-	@tests/run_tests.sh $(FUZZERS) $(TESTED:%=$(BUILD)/tests/%_tests) $(EMULATED)
+	@JOBS=$(JOBS) tests/run_tests.sh $(EMULATED) $(TESTED:%=$(BUILD)/tests/%_tests) $(FUZZERS)
 
 # Without a GPU the demo does not wait for kernels that it could not run.
 demo: dependencies
