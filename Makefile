@@ -43,7 +43,7 @@ TESTED := $(foreach r,$(ROOMS),$(if $(wildcard tests/$(r)/*.cpp),$(r)))
 WIDE  := $(if $(filter x86_64,$(shell uname -m)),-mprefer-vector-width=512)
 # A user's build never fails on a warning: another compiler has others. CI's does.
 # gcc 12 at -O3 warns, wrongly, of an overflow inside fmt 9's own header.
-WARNINGS := -Wall -Wextra -Wno-stringop-overflow $(if $(filter 1,$(WERROR)),-Werror)
+WARNINGS := -Wall -Wextra -Wno-unknown-warning-option -Wno-stringop-overflow $(if $(filter 1,$(WERROR)),-Werror)
 FLAGS := -std=c++20 -march=$(ARCH) $(WIDE) -fopenmp -fno-math-errno -fno-trapping-math \
          $(WARNINGS) -I. -MMD -MP $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 LIBS   = -ldnnl -lsndfile -lsoxr -lfmt $(CUDA_LIBS)

@@ -7,7 +7,7 @@
 # FOLDER holds a root folder for each try (3 GB each), its log, and results.md, a table of what came of it. It goes on
 # where it stopped: a try that is in the table is not made again. WHAT is one or more of
 #   12  13                       `make test`, then `make demo`, with nothing installed but make and git
-#   12:g++-12  13:clang-19 ...   every program and test compiled by that compiler
+#   13:g++-13  13:clang-19 ...   every program and test compiled by that compiler of that release
 # and all of them unless given. What is tried is the last commit. From the environment: MIRROR (of Debian's packages;
 # debootstrap's own unless given), JOBS (processes at once; all cores).
 set -euo pipefail
@@ -19,7 +19,7 @@ mkdir -p "$1"
 folder=$(cd "$1" && pwd)
 shift
 tries=("$@")
-[ $# -gt 0 ] || tries=(12 13 12:g++-12 13:g++-13 13:g++-14 13:clang-19)
+[ $# -gt 0 ] || tries=(12 13 13:g++-12 13:g++-13 13:clang-19) # the first two have g++ 12 and 14
 declare -A suite=([12]=bookworm [13]=trixie)
 
 results=$folder/results.md
@@ -83,7 +83,7 @@ for try in "${tries[@]}"; do
         # shellcheck disable=SC2086  # several packages
         inside "$root" bash -c "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages" \
             > "$root.log" 2>&1
-        outcome=$(attempt "$root" "$root.compile.log" bash -c "make dependencies && make CXX=$cxx -j${JOBS:-$(nproc)} programs")
+        outcome=$(attempt "$root" "$root.compile.log" bash -c "make dependencies && make CXX=$cxx -k -j${JOBS:-$(nproc)} programs")
         note "$release" "$root" "$compiler" "compiles" "$outcome"
     fi
     rm -rf "$root"

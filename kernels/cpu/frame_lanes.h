@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstddef>
+#include <utility>
 
 namespace scene::cpu {
 
@@ -16,24 +17,24 @@ constexpr int lanes = 4;
 constexpr int lanes = 2;
 #endif
 
-// GCC's vector extension: + - * work element by element, and with a scalar, for any instruction set.
+// The vector extension of GCC and clang: + - * work element by element, and with a scalar, for any instruction set.
 typedef double LanesF64 __attribute__((vector_size(lanes * sizeof(double))));
 typedef float LanesF32 __attribute__((vector_size(lanes * sizeof(float))));
-typedef long long LanesI64 __attribute__((vector_size(lanes * sizeof(long long))));
 
-/// One step of the transpose: swaps the off-diagonal quarters of every 2*Distance x 2*Distance block.
+/// Swaps the off-diagonal quarters of the 2*Distance x 2*Distance blocks of two rows.
+template <int Distance, int... Lane>
+inline void exchange_quarters(LanesF64& a, LanesF64& b, std::integer_sequence<int, Lane...>) {
+    // Indices into the concatenation of the rows.
+    const LanesF64 low = __builtin_shufflevector(a, b, ((Lane & Distance) ? lanes + Lane - Distance : Lane)...);
+    b = __builtin_shufflevector(a, b, ((Lane & Distance) ? lanes + Lane : Lane + Distance)...);
+    a = low;
+}
+
+/// One step of the transpose.
 template <int Distance> inline void exchange_blocks(LanesF64 (&rows)[lanes]) {
-    LanesI64 low, high; // indices into the concatenation of two rows
-    for (int lane = 0; lane < lanes; ++lane) {
-        low[lane] = (lane & Distance) ? lanes + lane - Distance : lane;
-        high[lane] = (lane & Distance) ? lanes + lane : lane + Distance;
-    }
-    for (int row = 0; row < lanes; ++row) {
-        if (row & Distance) continue;
-        const LanesF64 a = rows[row], b = rows[row + Distance];
-        rows[row] = __builtin_shuffle(a, b, low);
-        rows[row + Distance] = __builtin_shuffle(a, b, high);
-    }
+    for (int row = 0; row < lanes; ++row)
+        if (!(row & Distance))
+            exchange_quarters<Distance>(rows[row], rows[row + Distance], std::make_integer_sequence<int, lanes>());
 }
 
 /// Frames of consecutive samples to samples of consecutive frames: rows[i][j] becomes rows[j][i].
