@@ -28,10 +28,13 @@ template <typename T> struct Operands {
 template <int V> struct Channels {
     float scale[V], shift[V], gate[V];
 
-    template <typename T> __device__ void load_from(const Operands<T>& op, int clip, int channel) {
+    template <typename T> __device__ void load_norm(const Operands<T>& op, int channel) {
         load(scale, op.scale + channel);
         load(shift, op.shift + channel);
-        if (op.gate) load(gate, op.gate + static_cast<int64_t>(clip) * op.channels + channel);
+    }
+    template <typename T> __device__ void load_from(const Operands<T>& op, int clip, int channel) {
+        load_norm(op, channel);
+        load(gate, op.gate + static_cast<int64_t>(clip) * op.channels + channel);
     }
 };
 
@@ -41,7 +44,7 @@ template <typename T, int V> struct SqueezeTerms {
     const T* x;
 
     __device__ void start(int clip, int channel) {
-        of.load_from(op, clip, channel);
+        of.load_norm(op, channel);
         x = op.x + op.clip_start(clip) + channel;
     }
     __device__ void add(float (&sum)[1][V], int64_t row) {
