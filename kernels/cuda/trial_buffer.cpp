@@ -8,14 +8,16 @@
 
 namespace scene::cuda {
 
-TrialBuffer::TrialBuffer(size_t bytes) { SCENE_CUDA(cudaMalloc(&memory_, std::max<size_t>(bytes, 1))); }
+TrialBuffer::TrialBuffer(size_t bytes) : bytes_(bytes) { SCENE_CUDA(cudaMalloc(&memory_, std::max<size_t>(bytes, 1))); }
 
 TrialBuffer::TrialBuffer(const Shape& shape, DType type)
     : TrialBuffer(static_cast<size_t>(shape.elements()) * size_of(type)) {
     const size_t tile_elements = std::min<size_t>(1 << 18, shape.elements()); // copied over and over
     std::vector<float> floats(tile_elements);
     for (size_t i = 0; i < tile_elements; ++i) floats[i] = 2 * uniform_of(random_word(1, 0, 0, i)) - 1;
-    const std::vector<_Float16> halves(floats.begin(), floats.end());
+    std::vector<_Float16> halves(tile_elements);
+    std::transform(floats.begin(), floats.end(), halves.begin(),
+                   [](float value) { return static_cast<_Float16>(value); });
     const void* tile = type == DType::F16 ? static_cast<const void*>(halves.data()) : floats.data();
     const size_t tile_bytes = tile_elements * size_of(type);
     const size_t bytes = static_cast<size_t>(shape.elements()) * size_of(type);

@@ -17,8 +17,10 @@ public:
     TrialBuffer(const TrialBuffer&) = delete;
     TrialBuffer& operator=(const TrialBuffer&) = delete;
     void* get() const { return memory_; }
+    size_t bytes() const { return bytes_; }
 
 private:
+    size_t bytes_ = 0;
     void* memory_ = nullptr;
 };
 
