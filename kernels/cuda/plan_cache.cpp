@@ -7,6 +7,9 @@
 #include <fstream>
 #include <utility>
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "kernels/atomic_file.h"
 #include "kernels/error.h"
 
@@ -14,6 +17,18 @@ namespace scene::cuda {
 namespace {
 
 constexpr std::string_view first_line = "scene convolution plans, version 2: problem, choice, microseconds";
+
+/// A folder for temporary files of this user alone: in one that others may write, they could choose the plans.
+std::filesystem::path private_temporary_folder() {
+    std::error_code failed;
+    const std::filesystem::path temporary = std::filesystem::temp_directory_path(failed);
+    if (failed) return {};
+    const std::filesystem::path folder = temporary / fmt::format("scene-{}", geteuid());
+    (void)mkdir(folder.c_str(), 0700);
+    struct stat found {};
+    if (lstat(folder.c_str(), &found) != 0 || !S_ISDIR(found.st_mode)) return {};
+    return found.st_uid == geteuid() && (found.st_mode & 0077) == 0 ? folder : std::filesystem::path();
+}
 
 } // namespace
 
@@ -49,9 +64,16 @@ void PlanCache::add(const std::string& problem, const std::string& choice, doubl
     if (file_.empty()) return;
     try {
         write();
-    } catch (const std::exception&) {
+        write_failure_.clear();
+    } catch (const std::exception& error) {
         // A home that cannot be written costs time at the next start, nothing else.
+        write_failure_ = error.what();
     }
+}
+
+std::string PlanCache::place() const {
+    if (file_.empty()) return "in this process only; with HOME or XDG_CACHE_HOME they would be kept";
+    return write_failure_.empty() ? file_.string() : "in this process only: " + write_failure_;
 }
 
 void PlanCache::write() const {
@@ -71,7 +93,7 @@ std::filesystem::path PlanCache::folder() {
         return std::filesystem::path(cache) / "scene";
     if (const std::string home = variable("HOME"); !home.empty())
         return std::filesystem::path(home) / ".cache" / "scene";
-    return {};
+    return private_temporary_folder();
 }
 
 std::filesystem::path PlanCache::file_for(const std::string& device, const std::string& cudnn_version) {

@@ -23,8 +23,11 @@ public:
     std::optional<Entry> find(const std::string& problem) const;
     /// Remembers tenths of microseconds and writes the file. Where that fails, the entry is known to this process only.
     void add(const std::string& problem, const std::string& choice, double microseconds);
+    /// The file, or why there is none, in one line.
+    std::string place() const;
 
-    /// $XDG_CACHE_HOME/scene, or ~/.cache/scene, or empty where there is no home.
+    /// $XDG_CACHE_HOME/scene, or ~/.cache/scene, or, where there is no home, scene-<user id> in the folder for
+    /// temporary files ($TMPDIR, /tmp), made for this user alone; empty where that is not his own.
     static std::filesystem::path folder();
     /// "NVIDIA-H100-80GB-HBM3-cudnn-9.19.0.plans" in the folder; empty where that is.
     static std::filesystem::path file_for(const std::string& device, const std::string& cudnn_version);
@@ -34,6 +37,7 @@ private:
     void write() const;
 
     std::filesystem::path file_;
+    std::string write_failure_;
     std::map<std::string, Entry> entries_;
 };
 
