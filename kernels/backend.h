@@ -31,6 +31,20 @@
 
 namespace scene {
 
+/// How a backend that has a choice computes one pass of a convolution.
+struct ConvChoice {
+    std::string pass;     ///< what is computed, of which type and shapes, in one line
+    std::string engine;   ///< empty where none runs
+    double seconds = 0;   ///< as measured; 0 where it was not
+    bool ran = false;     ///< in a step; what is slower than another form is only known
+    std::string failures; ///< the engines that did not run and why, in one line
+};
+
+struct ConvReport {
+    std::vector<ConvChoice> choices; ///< in the order in which they were made
+    std::string kept;                ///< where they are remembered from run to run, or why they are not
+};
+
 /// One line about a device for `scene info`.
 struct DeviceInfo {
     std::string name;      ///< "AMD EPYC, 2 threads, AVX-512"
@@ -109,6 +123,8 @@ public:
     virtual ConvFusion conv2d_fusion(const Conv2dShape& shape) const = 0;
     /// Scratch the pass needs, in bytes; the `scratch` tensor given to the op has at least that many (U8).
     virtual size_t conv2d_scratch_bytes(const Conv2dShape& shape, ConvPass pass) const = 0;
+    /// Empty where there is nothing to choose.
+    virtual ConvReport conv2d_report() const { return {}; }
     /// y [N, P, Q, K] = x [N, H, W, C] * w [K, R, S, C], with the extras that conv2d_fusion offers.
     virtual void conv2d_forward(Tensor y, Tensor x, Tensor w, Tensor scratch, const Conv2dShape& shape,
                                 const ConvExtras& extras) = 0;

@@ -33,6 +33,8 @@ struct LossScaling {
 struct Conv2dShape {
     int64_t batch = 0, height = 0, width = 0, in_channels = 0, out_channels = 0;
     int64_t kernel = 3, stride = 1, padding = 1;
+    /// Of the batches that this is the last and smaller one of, so that it comes seldom; 0: a batch of its own.
+    int64_t full_batch = 0;
 
     int64_t out_height() const { return (height + 2 * padding - kernel) / stride + 1; }
     int64_t out_width() const { return (width + 2 * padding - kernel) / stride + 1; }

@@ -126,8 +126,8 @@ struct Convolution {
 Convolution declare_convolution(Emitter& e, const FeatureMap& x, const ConvNormSpec& spec) {
     Convolution conv;
     conv.name = spec.conv;
-    conv.shape = {x.shape[0],    x.shape[1],  x.shape[2],  x.shape[3],
-                  spec.channels, spec.kernel, spec.stride, spec.padding};
+    conv.shape = {x.shape[0],  x.shape[1],  x.shape[2],   x.shape[3],    spec.channels,
+                  spec.kernel, spec.stride, spec.padding, e.full_batch()};
     conv.fusion = e.backend().conv2d_fusion(conv.shape);
     conv.x = x;
     if (conv.normalizes_on_load()) { // cast once: forward and backward see the same rounded values

@@ -34,8 +34,9 @@ void check_dataflow(const Program& program) {
 
 } // namespace
 
-Emitter::Emitter(std::string program_name, const Backend& backend, Variables& variables, Mode mode, int64_t batch)
-    : backend_(backend), variables_(variables), mode_(mode), batch_(batch) {
+Emitter::Emitter(std::string program_name, const Backend& backend, Variables& variables, Mode mode, int64_t batch,
+                 int64_t full_batch)
+    : backend_(backend), variables_(variables), mode_(mode), batch_(batch), full_batch_(full_batch) {
     SCENE_CHECK(batch > 0, "a batch holds at least one clip");
     program_.name = std::move(program_name);
 }

@@ -16,11 +16,14 @@ enum class Mode : uint8_t { Training, Inference };
 class Emitter {
 public:
     /// `backend` answers questions about scratch sizes and fusions; it runs nothing here.
-    Emitter(std::string program_name, const Backend& backend, Variables& variables, Mode mode, int64_t batch);
+    /// `full_batch`: of the program that this one shares its variables with, where `batch` is its smaller last one.
+    Emitter(std::string program_name, const Backend& backend, Variables& variables, Mode mode, int64_t batch,
+            int64_t full_batch = 0);
 
     const Backend& backend() const { return backend_; }
     bool training() const { return mode_ == Mode::Training; }
     int64_t batch() const { return batch_; }
+    int64_t full_batch() const { return full_batch_; }
 
     // ---- tensors --------------------------------------------------------------------------------------------
     TensorId transient(const std::string& name, const Shape& shape, DType dtype = DType::F32);
@@ -77,7 +80,7 @@ private:
     const Backend& backend_;
     Variables& variables_;
     Mode mode_;
-    int64_t batch_;
+    int64_t batch_, full_batch_;
     Phase phase_ = Phase::Forward;
     Program program_;
     std::vector<std::function<void()>> backward_;

@@ -158,7 +158,8 @@ std::string program_name(const StepConfig& config, const char* what) {
 } // namespace
 
 Program emit_training_step(const Backend& backend, Variables& variables, const StepConfig& config, int64_t max_batch) {
-    Emitter e(program_name(config, "training"), backend, variables, Mode::Training, config.batch);
+    Emitter e(program_name(config, "training"), backend, variables, Mode::Training, config.batch,
+              config.batch < max_batch ? max_batch : 0);
     const Batch batch = augment_batch(e, config, gather_batch(e, config, max_batch));
     const TensorId logits = emit_network(e, config.model, batch.inputs).logits;
     const Loss loss = emit_loss(e, config, batch, logits);

@@ -70,6 +70,10 @@ CudaBackend::~CudaBackend() {
     if (!products_) return;
     (void)cudaStreamSynchronize(stream_);
     for (const auto& [memory, bytes] : allocations_) (void)cudaFree(memory);
+    // The libraries' handles refer to the stream.
+    convolutions_.reset();
+    products_.reset();
+    transforms_.reset();
     (void)cudaStreamDestroy(stream_);
 }
 
@@ -157,11 +161,7 @@ std::function<void()> CudaBackend::record(std::function<void()> ops) {
 
 double CudaBackend::seconds_of(const std::function<void()>& ops) {
     require_device();
-    Event begin, end;
-    begin.record(stream_);
-    ops();
-    end.record(stream_);
-    return end.seconds_since(begin);
+    return cuda::seconds_of(stream_, ops);
 }
 
 Tensor CudaBackend::scratch(size_t bytes) {

@@ -52,8 +52,10 @@ public:
     void augment_features(Tensor y, Tensor x, Tensor draws, Tensor mean, Tensor deviation, Tensor clip_mean) override;
     void mix_targets(Tensor mixed_target, Tensor mixed_weight, Tensor target, Tensor weight, Tensor draws) override;
 
-    /// Decided when a shape is first asked for, then the same for good.
+    /// Decided when a shape is first asked for, then the same for good. With Fusions::Always it throws Error where a
+    /// fusion that the library is made for has no engine that runs.
     ConvFusion conv2d_fusion(const Conv2dShape& shape) const override;
+    ConvReport conv2d_report() const override;
     size_t conv2d_scratch_bytes(const Conv2dShape& shape, ConvPass pass) const override;
     void conv2d_forward(Tensor y, Tensor x, Tensor w, Tensor scratch, const Conv2dShape& shape,
                         const ConvExtras& extras) override;
@@ -143,6 +145,8 @@ private:
     Tensor log_mel_table(const LogMelSpec& spec);
     void require_device() const;
     ConvFusion choose_fusion(const Conv2dShape& shape) const;
+    bool can_fuse(const ConvolutionTask& task) const;
+    void convolve(const ConvolutionTask& task, const ConvolutionOperands& operands, void* scratch);
     void check_offered(const ConvolutionTask& task) const;
 
     struct Table {
@@ -156,6 +160,7 @@ private:
     std::unique_ptr<FourierTransforms> transforms_;
     Fusions fusions_;
     mutable std::vector<std::pair<Conv2dShape, ConvFusion>> chosen_fusions_;
+    std::vector<ConvolutionTask> ran_; ///< each once
     cudaStream_t stream_ = nullptr;
     std::map<void*, size_t> allocations_; ///< all of it, scratch and tables too
     // Records refer to scratch, so memory that has become too small is kept until the end.

@@ -82,6 +82,20 @@ void CudaBackend::check_offered(const ConvolutionTask& task) const {
                 "conv2d_fusion does not offer this fusion");
 }
 
+void CudaBackend::convolve(const ConvolutionTask& task, const ConvolutionOperands& operands, void* scratch) {
+    if (std::find(ran_.begin(), ran_.end(), task) == ran_.end()) ran_.push_back(task);
+    convolutions_->run(task, operands, scratch, stream_);
+}
+
+ConvReport CudaBackend::conv2d_report() const {
+    ConvReport report;
+    for (const ConvolutionChoice& choice : convolutions_->choices())
+        report.choices.push_back({choice.text, choice.engine, choice.seconds,
+                                  std::find(ran_.begin(), ran_.end(), choice.task) != ran_.end(), choice.failures});
+    report.kept = convolutions_->times().place();
+    return report;
+}
+
 void CudaBackend::conv2d_forward(Tensor y, Tensor x, Tensor w, Tensor scratch, const Conv2dShape& shape,
                                  const ConvExtras& extras) {
     const ConvolutionTask task{
@@ -107,7 +121,7 @@ void CudaBackend::conv2d_forward(Tensor y, Tensor x, Tensor w, Tensor scratch, c
         operands.sum = reinterpret_cast<float*>(memory);
         operands.square_sum = reinterpret_cast<float*>(memory + own.sums);
     }
-    convolutions_->run(task, operands, memory + own.bytes(), stream_);
+    convolve(task, operands, memory + own.bytes());
     if (task.fusion.statistics)
         moments_of_sums(extras.mean, extras.variance, {operands.sum, DType::F32, {channels}},
                         {operands.square_sum, DType::F32, {channels}}, y.elements() / channels, stream_);
@@ -122,7 +136,7 @@ void CudaBackend::conv2d_data_grad(Tensor dx, Tensor dy, Tensor w, Tensor scratc
     check(dy, activation_, shape.y(), "dy");
     check(w, activation_, shape.w(), "w");
     void* memory = checked_scratch(scratch, conv2d_scratch_bytes(shape, ConvPass::DataGrad));
-    convolutions_->run({shape, ConvPass::DataGrad, {}}, {.x = dx.data, .w = w.data, .y = dy.data}, memory, stream_);
+    convolve({shape, ConvPass::DataGrad, {}}, {.x = dx.data, .w = w.data, .y = dy.data}, memory);
 }
 
 void CudaBackend::conv2d_data_grad_norm(Tensor dz, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor w, Tensor norm_x,
@@ -150,7 +164,7 @@ void CudaBackend::conv2d_data_grad_norm(Tensor dz, Tensor dgamma, Tensor dbeta, 
     operands.dbeta = channels(dbeta, "dbeta");
     for (size_t i = 0; i < operands.unused.size(); ++i)
         operands.unused[i] = reinterpret_cast<float*>(memory + i * own.unused);
-    convolutions_->run(task, operands, memory + own.bytes(), stream_);
+    convolve(task, operands, memory + own.bytes());
 }
 
 void CudaBackend::conv2d_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scratch, const Conv2dShape& shape,
@@ -170,7 +184,7 @@ void CudaBackend::conv2d_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scra
     void* gradient = own.narrow_gradient > 0 ? static_cast<void*>(memory) : dw.data;
     ConvolutionOperands operands{.x = x.data, .w = gradient, .y = dy.data};
     add_input_norm(operands, task, x, input_scale, input_shift);
-    convolutions_->run(task, operands, memory + own.bytes(), stream_);
+    convolve(task, operands, memory + own.bytes());
     if (own.narrow_gradient > 0) cuda::convert(dw, {gradient, activation_, shape.w()}, stream_);
 }
 

@@ -1,5 +1,6 @@
 #include "kernels/cuda/cudnn_convolutions.h"
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -71,65 +72,101 @@ CudnnConvolutions::CudnnConvolutions(const ConvolutionSettings& settings, const 
 
 std::string CudnnConvolutions::version() const { return "cuDNN " + cudnn().version(); }
 
-bool CudnnConvolutions::offers(const ConvolutionTask& task) {
+bool CudnnConvolutions::offers(const ConvolutionTask& task) const {
     if (!task.fusion.any()) return true;
-    if (settings_.type != DType::F16) return false;
-    try {
-        plan_of(task);
-        return true;
-    } catch (const Error&) { return false; }
+    return settings_.type == DType::F16 && task.shape.in_channels % 8 == 0 && task.shape.out_channels % 8 == 0;
 }
 
-size_t CudnnConvolutions::scratch_bytes(const ConvolutionTask& task) { return plan_of(task).workspace; }
+size_t CudnnConvolutions::scratch_bytes(const ConvolutionTask& task) { return chosen(task).plan->workspace; }
 
 std::optional<double> CudnnConvolutions::seconds(const ConvolutionTask& task) {
     if (!target_.handle()) return std::nullopt;
-    plan_of(task);
-    return 1e-6 * cache_.find(problem_of(task).text()).value().microseconds;
+    return chosen(task).seconds;
+}
+
+std::vector<ConvolutionChoice> CudnnConvolutions::choices() const {
+    std::vector<ConvolutionChoice> out;
+    for (const Chosen& one : chosen_)
+        out.push_back({one.task, one.text, one.plan ? one.plan->engine : "", one.seconds.value_or(0), one.failures});
+    return out;
 }
 
 void CudnnConvolutions::run(const ConvolutionTask& task, const ConvolutionOperands& operands, void* scratch,
                             cudaStream_t stream) {
-    const ConvolutionPlan& plan = plan_of(task);
+    const ConvolutionPlan& plan = *chosen(task).plan;
     check_cudnn(cudnn().set_stream(target_.handle(), stream), "choosing a stream");
     execute(plan, target_, operands, scratch);
 }
 
 ConvolutionProblem CudnnConvolutions::problem_of(const ConvolutionTask& task) const {
-    return {task, settings_.type, settings_.tensor_cores, settings_.deterministic,
-            most_workspace(task.shape, settings_.type)};
+    return {task,
+            settings_.type,
+            settings_.tensor_cores,
+            settings_.deterministic,
+            most_workspace(task.shape, settings_.type),
+            settings_.run_time_compiled};
 }
 
-const ConvolutionPlan& CudnnConvolutions::plan_of(const ConvolutionTask& task) {
-    const ConvolutionProblem problem = problem_of(task);
-    const std::string key = problem.text();
-    auto known = plans_.find(key);
-    if (known == plans_.end()) known = plans_.emplace(key, choose(problem)).first;
-    return known->second;
-}
-
-ConvolutionPlan CudnnConvolutions::choose(const ConvolutionProblem& problem) {
-    if (!target_.handle()) return std::move(convolution_plans(problem, target_, 1).front());
-    if (const std::optional<PlanCache::Entry> known = cache_.find(problem.text()))
-        if (std::optional<ConvolutionPlan> plan = convolution_plan(problem, target_, known->choice))
-            return std::move(*plan);
-    std::vector<ConvolutionPlan> candidates = convolution_plans(problem, target_, most_candidates);
-    const TrialOperands trial(problem);
-    check_cudnn(cudnn().set_stream(target_.handle(), nullptr), "choosing a stream");
-    std::optional<size_t> best;
-    double best_time = 0;
-    std::string failure;
-    for (size_t i = 0; i < candidates.size(); ++i) {
+const CudnnConvolutions::Chosen& CudnnConvolutions::chosen(const ConvolutionTask& task) {
+    auto known = std::find_if(chosen_.begin(), chosen_.end(), [&](const Chosen& one) { return one.task == task; });
+    if (known == chosen_.end()) {
+        const ConvolutionProblem problem = problem_of(task);
+        Chosen made{task, problem.text(), {}, {}, {}};
         try {
-            const TrialBuffer workspace(candidates[i].workspace);
-            const double time =
-                median_seconds(nullptr, [&] { execute(candidates[i], target_, trial.operands, workspace.get()); });
-            if (!best || time < best_time) best = i, best_time = time;
-        } catch (const Error& error) { failure = error.what(); } // a plan that does not run is no candidate
+            choose(made, problem);
+        } catch (const BrokenDevice&) { throw; } catch (const Error& error) {
+            made.failures = error.what();
+        }
+        chosen_.push_back(std::move(made));
+        known = std::prev(chosen_.end());
     }
-    if (!best) fail("no plan runs for {}; the last one: {}", problem.text(), failure);
-    cache_.add(problem.text(), candidates[*best].engine, 1e6 * best_time);
-    return std::move(candidates[*best]);
+    if (!known->plan) fail("{}", known->failures);
+    return *known;
+}
+
+void CudnnConvolutions::choose(Chosen& out, const ConvolutionProblem& problem) {
+    if (problem.task.shape.full_batch > 0) {
+        ConvolutionTask full = problem.task;
+        full.shape.batch = full.shape.full_batch;
+        full.shape.full_batch = 0;
+        out.plan = convolution_plan(problem, target_, chosen(full).plan->engine);
+        if (out.plan) return;
+    } else if (target_.handle()) {
+        return measure(out, problem);
+    }
+    out.plan = std::move(convolution_plans(problem, target_, 1).front());
+}
+
+void CudnnConvolutions::measure(Chosen& out, const ConvolutionProblem& problem) {
+    if (const std::optional<PlanCache::Entry> known = cache_.find(problem.text())) {
+        out.plan = convolution_plan(problem, target_, known->choice);
+        out.seconds = 1e-6 * known->microseconds;
+        if (out.plan) return;
+    }
+    std::vector<ConvolutionPlan> candidates = convolution_plans(problem, target_, most_candidates);
+    const TrialOperands operands(problem);
+    check_cudnn(cudnn().set_stream(target_.handle(), nullptr), "choosing a stream");
+    std::optional<TrialBuffer> workspace; // of the size that the last candidate wanted
+    std::vector<Trial> trials;
+    for (const ConvolutionPlan& plan : candidates)
+        trials.push_back({plan.engine, [&, &plan = plan] {
+                              if (!workspace || workspace->bytes() != plan.workspace) {
+                                  workspace.reset();
+                                  workspace.emplace(plan.workspace);
+                              }
+                              return seconds_of(nullptr,
+                                                [&] { execute(plan, target_, operands.operands, workspace->get()); });
+                          }});
+    try {
+        const Quickest quickest = quickest_of(trials, device_is_broken);
+        // Rounded as the file has it, so that the next process decides on the same numbers.
+        cache_.add(problem.text(), trials[quickest.index].name, 1e6 * quickest.seconds);
+        out.seconds = 1e-6 * cache_.find(problem.text())->microseconds;
+        out.plan = std::move(candidates[quickest.index]);
+        out.failures = quickest.failures;
+    } catch (const BrokenDevice& error) {
+        throw BrokenDevice(fmt::format("{}: {}", problem.text(), error.what()));
+    } catch (const Error& error) { fail("no plan runs for {}: {}", problem.text(), error.what()); }
 }
 
 } // namespace scene::cuda

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <map>
+#include <deque>
 
 #include "kernels/cuda/cudnn_plans.h"
 #include "kernels/cuda/libraries.h"
@@ -10,12 +10,14 @@ namespace scene::cuda {
 
 struct ConvolutionSettings {
     DType type = DType::F32;
-    bool tensor_cores = true;  ///< F32: TF32 products
-    bool deterministic = true; ///< leave out engines that add in an order of their own
+    bool tensor_cores = true;       ///< F32: TF32 products
+    bool deterministic = true;      ///< leave out engines that add in an order of their own
+    bool run_time_compiled = false; ///< measure engines, too, that cuDNN compiles for the problem: seconds each
 };
 
 /// cuDNN's convolutions. The plan of a pass is chosen when it is first asked for: on a device the quickest of the
-/// heuristics' candidates, measured once and remembered in the cache; without one the heuristics' first.
+/// heuristics' candidates, measured once and remembered in the cache; without one the heuristics' first. A batch that
+/// is not full is not measured: it takes the full one's engine, or the heuristics' first where that does not suit.
 class CudnnConvolutions final : public Convolutions {
 public:
     CudnnConvolutions(const ConvolutionSettings& settings, std::filesystem::path cache);
@@ -23,23 +25,33 @@ public:
     CudnnConvolutions(const ConvolutionSettings& settings, const std::string& device_properties);
 
     std::string version() const override;
-    /// Fused engines are for halves only. One that cannot be built, or does not run, is not offered.
-    bool offers(const ConvolutionTask& task) override;
+    /// Fused engines are for halves, and for channels that come in eights.
+    bool offers(const ConvolutionTask& task) const override;
     size_t scratch_bytes(const ConvolutionTask& task) override;
     std::optional<double> seconds(const ConvolutionTask& task) override;
+    std::vector<ConvolutionChoice> choices() const override;
     PlanCache& times() override { return cache_; }
     void run(const ConvolutionTask& task, const ConvolutionOperands& operands, void* scratch,
              cudaStream_t stream) override;
 
 private:
+    struct Chosen {
+        ConvolutionTask task;
+        std::string text;                    ///< of the problem
+        std::optional<ConvolutionPlan> plan; ///< none: `failures` says why
+        std::optional<double> seconds;
+        std::string failures;
+    };
     ConvolutionProblem problem_of(const ConvolutionTask& task) const;
-    const ConvolutionPlan& plan_of(const ConvolutionTask& task);
-    ConvolutionPlan choose(const ConvolutionProblem& problem);
+    /// Throws Error where there is no plan.
+    const Chosen& chosen(const ConvolutionTask& task);
+    void choose(Chosen& out, const ConvolutionProblem& problem);
+    void measure(Chosen& out, const ConvolutionProblem& problem);
 
     ConvolutionSettings settings_;
     PlanTarget target_;
     PlanCache cache_;
-    std::map<std::string, ConvolutionPlan> plans_; ///< by ConvolutionProblem::text
+    std::deque<Chosen> chosen_; // its references stay valid
 };
 
 } // namespace scene::cuda

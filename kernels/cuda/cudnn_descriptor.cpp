@@ -28,6 +28,11 @@ void Descriptor::finalize(const std::string& what) {
 
 bool Descriptor::try_finalize() { return cudnn().finalize(descriptor_) == CUDNN_STATUS_SUCCESS; }
 
+std::string Descriptor::finalize_or_reason() {
+    const cudnnStatus_t status = cudnn().finalize(descriptor_);
+    return status == CUDNN_STATUS_SUCCESS ? "" : cudnn_reason(status);
+}
+
 int64_t Descriptor::integer(cudnnBackendAttributeName_t name) const {
     int64_t value = 0;
     get_all(name, CUDNN_TYPE_INT64, 1, &value);

@@ -62,6 +62,8 @@ public:
     void finalize(const std::string& what);
     /// False when cuDNN does not support what the descriptor describes.
     bool try_finalize();
+    /// Empty, or what cuDNN says against it.
+    std::string finalize_or_reason();
 
     int64_t integer(cudnnBackendAttributeName_t name) const;
     /// The elements of an enumeration or number attribute, `most` at most.

@@ -119,13 +119,15 @@ PlanTarget::~PlanTarget() {
 
 std::string ConvolutionProblem::text() const {
     const Conv2dShape& shape = task.shape;
-    return fmt::format("{}{}{} {} {} {} stride {} padding {}{} within {}", names_of(task.pass).name,
+    return fmt::format("{}{}{} {} {} {} stride {} padding {}{}{} within {}{}", names_of(task.pass).name,
                        task.fusion.normalize_input ? " of relu(scale*x + shift)" : "",
                        task.fusion.statistics      ? " with sums"
                        : task.fusion.norm_gradient ? " into a batch norm"
                                                    : "",
                        type == DType::F32 && tensor_cores ? "TF32" : name_of(type), shape.x().text(), shape.w().text(),
-                       shape.stride, shape.padding, deterministic ? " deterministic" : "", most_workspace);
+                       shape.stride, shape.padding, deterministic ? " deterministic" : "",
+                       run_time_compiled ? " or compiled at run time" : "", most_workspace,
+                       shape.full_batch > 0 ? fmt::format(" as in a batch of {}", shape.full_batch) : "");
 }
 
 ConvolutionGraph::ConvolutionGraph(const ConvolutionProblem& problem, const PlanTarget& target)

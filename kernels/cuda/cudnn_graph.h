@@ -34,10 +34,11 @@ private:
 /// One pass and what is allowed in computing it.
 struct ConvolutionProblem {
     ConvolutionTask task;
-    DType type = DType::F32;   ///< of all tensors but the sums, F32 or F16; sums are float
-    bool tensor_cores = true;  ///< F32: whether products may be rounded to TF32
-    bool deterministic = true; ///< only engines that give the same bits every time
-    size_t most_workspace = 0; ///< bytes
+    DType type = DType::F32;        ///< of all tensors but the sums, F32 or F16; sums are float
+    bool tensor_cores = true;       ///< F32: whether products may be rounded to TF32
+    bool deterministic = true;      ///< only engines that give the same bits every time
+    size_t most_workspace = 0;      ///< bytes
+    bool run_time_compiled = false; ///< also engines that cuDNN compiles for the problem: seconds each
 
     /// "forward F16 [16, 250, 32, 144] [144, 3, 3, 144] stride 1 padding 1 deterministic within 41943040": one line,
     /// the key of a cache.

@@ -39,13 +39,16 @@ const CudnnLibrary& cudnn() {
     return library;
 }
 
-void fail_cudnn(cudnnStatus_t status, const std::string& what) {
+std::string cudnn_reason(cudnnStatus_t status) {
     char detail[1024] = "";
     cudnn().get_last_error_string(detail, sizeof detail);
     std::string line = detail;
     std::replace(line.begin(), line.end(), '\n', ' ');
-    fail("cuDNN {}: {}: {}{}{}", cudnn().version(), what, cudnn().get_error_string(status), line.empty() ? "" : ": ",
-         line);
+    return fmt::format("{}{}{}", cudnn().get_error_string(status), line.empty() ? "" : ": ", line);
+}
+
+void fail_cudnn(cudnnStatus_t status, const std::string& what) {
+    fail("cuDNN {}: {}: {}", cudnn().version(), what, cudnn_reason(status));
 }
 
 } // namespace scene::cuda

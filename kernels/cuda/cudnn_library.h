@@ -28,6 +28,9 @@ struct CudnnLibrary {
 /// Loads cuDNN on the first call; throws Error with one line where that fails.
 const CudnnLibrary& cudnn();
 
+/// What cuDNN says about its last failure, in one line.
+std::string cudnn_reason(cudnnStatus_t status);
+
 /// Throws Error: what was tried, and what cuDNN says about it.
 [[noreturn]] void fail_cudnn(cudnnStatus_t status, const std::string& what);
 

@@ -37,7 +37,14 @@ std::string engine_text(const Descriptor& config, const Descriptor& engine) {
     return text;
 }
 
+bool is_compiled_at_run_time(const Descriptor& engine) {
+    const auto notes = engine.values<cudnnBackendBehaviorNote_t>(
+        CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE, CUDNN_BEHAVIOR_NOTE_TYPE_COUNT);
+    return std::find(notes.begin(), notes.end(), CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION) != notes.end();
+}
+
 bool suits(const Descriptor& engine, const ConvolutionProblem& problem) {
+    if (!problem.run_time_compiled && is_compiled_at_run_time(engine)) return false;
     const auto notes = engine.values<cudnnBackendNumericalNote_t>(
         CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT);
     const auto noted = [&](cudnnBackendNumericalNote_t note) {
@@ -49,45 +56,95 @@ bool suits(const Descriptor& engine, const ConvolutionProblem& problem) {
     return problem.tensor_cores || problem.type != DType::F32 || !noted(CUDNN_NUMERICAL_NOTE_TENSOR_CORE);
 }
 
-/// The first `most` plans whose engines `wanted` takes.
-template <typename Wanted> std::vector<ConvolutionPlan>
-build_plans(const ConvolutionProblem& problem, const PlanTarget& target, size_t most, Wanted&& wanted) {
-    const auto graph = std::make_shared<const ConvolutionGraph>(problem, target);
-    std::vector<ConvolutionPlan> out;
+/// Why configurations were not taken.
+struct LeftOut {
+    int proposed = 0, by_notes = 0, too_large = 0, not_built = 0;
+    std::string last_not_built;
+
+    std::string text() const {
+        if (proposed == 0) return "its heuristics propose nothing";
+        std::string out = fmt::format("of {} proposed, {} are left out by their notes, {} want more workspace and {} "
+                                      "cannot be built",
+                                      proposed, by_notes, too_large, not_built);
+        return not_built > 0 ? fmt::format("{} (the last: {})", out, last_not_built) : out;
+    }
+};
+
+/// Calls `take(config, name)` for each suitable configuration, each name once, until it says that it has enough.
+template <typename Take> void visit_suitable(const ConvolutionProblem& problem, const ConvolutionGraph& graph,
+                                             const PlanTarget& target, LeftOut& left_out, Take&& take) {
+    std::vector<std::string> seen;
     for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
-        for (Descriptor& config : proposals(graph->get(), target, mode)) {
-            if (out.size() >= most) return out;
+        for (Descriptor& config : proposals(graph.get(), target, mode)) {
             const Descriptor engine = engine_of(config);
-            if (!suits(engine, problem)) continue;
             std::string name = engine_text(config, engine);
-            if (!wanted(name)) continue;
-            if (std::any_of(out.begin(), out.end(), [&](const auto& known) { return known.engine == name; })) continue;
-            Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
-            plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);
-            if (target.handle()) plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, target.handle());
-            if (target.properties()) plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, *target.properties());
-            if (!plan.try_finalize()) continue;
-            const auto workspace = static_cast<size_t>(plan.integer(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE));
-            if (workspace > problem.most_workspace) continue;
-            out.push_back({graph, std::move(config), std::move(plan), std::move(name), workspace});
+            if (std::find(seen.begin(), seen.end(), name) != seen.end()) continue;
+            seen.push_back(name);
+            ++left_out.proposed;
+            if (!suits(engine, problem)) {
+                ++left_out.by_notes;
+            } else if (!take(config, name)) {
+                return;
+            }
         }
     }
+}
+
+/// The first `most` plans whose engines `wanted` takes.
+template <typename Wanted> std::vector<ConvolutionPlan> build_plans(const ConvolutionProblem& problem,
+                                                                    const PlanTarget& target, size_t most,
+                                                                    LeftOut& left_out, Wanted&& wanted) {
+    const auto graph = std::make_shared<const ConvolutionGraph>(problem, target);
+    std::vector<ConvolutionPlan> out;
+    visit_suitable(problem, *graph, target, left_out, [&](Descriptor& config, std::string& name) {
+        if (!wanted(name)) return true;
+        Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+        plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);
+        if (target.handle()) plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, target.handle());
+        if (target.properties()) plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, *target.properties());
+        if (const std::string reason = plan.finalize_or_reason(); !reason.empty()) {
+            ++left_out.not_built;
+            left_out.last_not_built = fmt::format("{}: {}", name, reason);
+            return true;
+        }
+        const auto workspace = static_cast<size_t>(plan.integer(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE));
+        if (workspace > problem.most_workspace) {
+            ++left_out.too_large;
+            return true;
+        }
+        out.push_back({graph, std::move(config), std::move(plan), std::move(name), workspace});
+        return out.size() < most;
+    });
     return out;
 }
 
 } // namespace
 
+std::vector<std::string> convolution_engines(const ConvolutionProblem& problem, const PlanTarget& target) {
+    const ConvolutionGraph graph(problem, target);
+    std::vector<std::string> names;
+    LeftOut left_out;
+    visit_suitable(problem, graph, target, left_out, [&](Descriptor&, std::string& name) {
+        names.push_back(name);
+        return true;
+    });
+    return names;
+}
+
 std::vector<ConvolutionPlan> convolution_plans(const ConvolutionProblem& problem, const PlanTarget& target,
                                                size_t most) {
-    std::vector<ConvolutionPlan> out = build_plans(problem, target, most, [](const std::string&) { return true; });
-    if (out.empty()) fail("cuDNN {} has no plan for {}", cudnn().version(), problem.text());
+    LeftOut left_out;
+    std::vector<ConvolutionPlan> out =
+        build_plans(problem, target, most, left_out, [](const std::string&) { return true; });
+    if (out.empty()) fail("cuDNN {} has no plan for {}: {}", cudnn().version(), problem.text(), left_out.text());
     return out;
 }
 
 std::optional<ConvolutionPlan> convolution_plan(const ConvolutionProblem& problem, const PlanTarget& target,
                                                 const std::string& engine) {
+    LeftOut left_out;
     std::vector<ConvolutionPlan> out =
-        build_plans(problem, target, 1, [&](const std::string& name) { return name == engine; });
+        build_plans(problem, target, 1, left_out, [&](const std::string& name) { return name == engine; });
     if (out.empty()) return std::nullopt;
     return std::move(out.front());
 }
@@ -124,7 +181,8 @@ void execute(const ConvolutionPlan& plan, const PlanTarget& target, const Convol
     pack.set_pointers(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, pointers);
     pack.set_pointers(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, scratch);
     pack.finalize("the tensors of a convolution");
-    check_cudnn(cudnn().execute(target.handle(), plan.plan.get(), pack.get()), "running a convolution");
+    const cudnnStatus_t status = cudnn().execute(target.handle(), plan.plan.get(), pack.get());
+    if (status != CUDNN_STATUS_SUCCESS) fail_cudnn(status, "running a convolution by " + plan.engine);
 }
 
 } // namespace scene::cuda

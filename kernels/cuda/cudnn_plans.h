@@ -20,8 +20,12 @@ struct ConvolutionPlan {
     size_t workspace = 0; ///< bytes
 };
 
+/// The names of the heuristics' engines that suit the problem, in their order, best first. Nothing is built, so some
+/// may be of no use.
+std::vector<std::string> convolution_engines(const ConvolutionProblem& problem, const PlanTarget& target);
+
 /// The plans that suit the problem, in the heuristics' order, best first, `most` at most; those whose engine cannot be
-/// built for the target are left out. Throws Error when none is left.
+/// built for the target are left out. Throws Error when none is left: how many were left out for which reason.
 std::vector<ConvolutionPlan> convolution_plans(const ConvolutionProblem& problem, const PlanTarget& target,
                                                size_t most);
 

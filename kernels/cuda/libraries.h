@@ -6,6 +6,7 @@
 #include <array>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <cuda_runtime.h>
 
@@ -30,6 +31,15 @@ struct ConvolutionTask {
     bool operator==(const ConvolutionTask&) const = default;
 };
 
+/// What a library computes a task with.
+struct ConvolutionChoice {
+    ConvolutionTask task;
+    std::string text;     ///< the task and its bounds in one line
+    std::string engine;   ///< empty where none runs
+    double seconds = 0;   ///< as measured; 0 where it was not
+    std::string failures; ///< the engines that did not run and why, in one line
+};
+
 /// Device memory of a pass, channels last: y = conv(x, w), or dx from dy and w, or dw from dy and x; the output is x, w
 /// or y by the pass.
 struct ConvolutionOperands {
@@ -51,11 +61,15 @@ public:
     virtual ~Convolutions() = default;
     /// "cuDNN 9.19.0"
     virtual std::string version() const = 0;
-    /// Whether the task can be computed; without fusion every task can.
-    virtual bool offers(const ConvolutionTask& task) = 0;
+    /// Whether the library is made for such a task; without fusion it is for every one.
+    virtual bool offers(const ConvolutionTask& task) const = 0;
+    /// Throws Error, with the reasons, where the library has no engine for the task or none that runs.
     virtual size_t scratch_bytes(const ConvolutionTask& task) = 0;
-    /// Measured on the device; absent where there is none.
+    /// Measured on the device; absent where there is none, and for a batch that is not full, which takes the full
+    /// one's engine. Throws as scratch_bytes does.
     virtual std::optional<double> seconds(const ConvolutionTask& task) = 0;
+    /// All that was decided so far, in the order of the decisions.
+    virtual std::vector<ConvolutionChoice> choices() const = 0;
     /// Where measured times are kept.
     virtual PlanCache& times() = 0;
     /// Queued on `stream`. `scratch`: scratch_bytes(task) of device memory, 256-byte aligned.

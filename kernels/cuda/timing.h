@@ -2,13 +2,10 @@
 
 // Times on the device, and memory to take them on.
 
-#include <algorithm>
-#include <array>
-
 #include <cuda_runtime.h>
 
 #include "kernels/cuda/launch.h"
-#include "kernels/tensor.h"
+#include "kernels/cuda/quickest.h"
 
 namespace scene::cuda {
 
@@ -33,20 +30,24 @@ private:
     cudaEvent_t event_ = nullptr;
 };
 
-/// Seconds that the device takes for what `queue()` puts on the stream: the median of five runs, after two that warm
-/// up.
-template <typename Queue> double median_seconds(cudaStream_t stream, const Queue& queue) {
-    std::array<double, 5> seconds{};
-    for (int run = 0; run < 2; ++run) queue();
-    for (double& time : seconds) {
-        Event begin, end;
-        begin.record(stream);
-        queue();
-        end.record(stream);
-        time = end.seconds_since(begin);
-    }
-    std::sort(seconds.begin(), seconds.end());
-    return seconds[seconds.size() / 2];
+/// Seconds that the device takes for what `queue()` puts on the stream.
+template <typename Queue> double seconds_of(cudaStream_t stream, const Queue& queue) {
+    Event begin, end;
+    begin.record(stream);
+    queue();
+    end.record(stream);
+    return end.seconds_since(begin);
+}
+
+/// Whether every call fails from now on, as after an illegal access.
+inline bool device_is_broken() {
+    (void)cudaGetLastError(); // an error that passes is gone now
+    return cudaStreamSynchronize(nullptr) != cudaSuccess;
+}
+
+/// The same of a warm device, in the manner of quickest_of.
+template <typename Queue> double settled_seconds(cudaStream_t stream, const Queue& queue) {
+    return quickest_of({{"a kernel", [&] { return seconds_of(stream, queue); }}}, device_is_broken).seconds;
 }
 
 } // namespace scene::cuda

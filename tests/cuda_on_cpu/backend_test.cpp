@@ -1,10 +1,14 @@
 // CudaBackend as a whole on the emulator, against CpuBackend: training and inference steps of small networks, recorded
 // and replayed, in F32 and in F16 with loss scaling. Convolutions and matrix products are stand-ins for the libraries'.
 
+#include <numeric>
+
 #include "kernels/cuda/cuda_backend.h"
+#include "kernels/cuda/quickest.h"
 #include "kernels/error.h"
 #include "tests/cuda_on_cpu/library_stand_ins.h"
 #include "tests/cuda_on_cpu/support.h"
+#include "tests/support/expect_error.h"
 #include "tests/support/small_step.h"
 
 namespace scene::test {
@@ -141,6 +145,102 @@ TEST(CudaBackend, TheQuickestFusionIsChosenOncePerShape) {
     EXPECT_FALSE(emulated_backend(DType::F16, Fusions::Quickest).conv2d_fusion(shape).statistics) << "without times";
 }
 
+/// An engine that should be there and does not run: with Always an error, else another way is taken. The reason is
+/// kept.
+TEST(CudaBackend, AFusionThatDoesNotRunIsAnErrorOrReported) {
+    const Conv2dShape shape{2, 6, 5, 16, 24};
+    const auto failure = [](const cuda::ConvolutionTask& task) {
+        return std::string(task.fusion.statistics ? "engine 2 fell over" : "");
+    };
+    const auto backend_with = [&](Fusions fusions) {
+        const auto seconds = [](const cuda::ConvolutionTask& task) { return task.fusion.any() ? 1.0 : 2.0; };
+        return cuda::CudaBackend(DType::F16, convolutions_on_cpu(DType::F16, seconds, failure), products_on_cpu(),
+                                 nullptr, fusions);
+    };
+    EXPECT_TRUE(fails_with([&] { backend_with(Fusions::Always).conv2d_fusion(shape); },
+                           {"engine 2 fell over", "always", "quickest", "never"}));
+    const cuda::CudaBackend quickest = backend_with(Fusions::Quickest);
+    const ConvFusion fusion = quickest.conv2d_fusion(shape);
+    EXPECT_FALSE(fusion.statistics);
+    EXPECT_FALSE(fusion.normalize_input);
+    EXPECT_TRUE(fusion.norm_gradient) << "that one runs";
+    int failed = 0;
+    for (const ConvChoice& choice : quickest.conv2d_report().choices) {
+        EXPECT_EQ(choice.engine.empty(), !choice.failures.empty()) << choice.pass;
+        failed += choice.failures == "engine 2 fell over";
+    }
+    EXPECT_GE(failed, 1);
+    EXPECT_FALSE(backend_with(Fusions::Never).conv2d_fusion(shape).norm_gradient);
+}
+
+TEST(CudaBackend, ABrokenDeviceIsNoReasonToDoWithoutAFusion) {
+    const auto broken = [](const cuda::ConvolutionTask& task) -> std::string {
+        if (task.fusion.any()) throw cuda::BrokenDevice("an illegal access");
+        return "";
+    };
+    const cuda::CudaBackend backend(DType::F16,
+                                    convolutions_on_cpu(
+                                        DType::F16, [](const auto&) { return 1.0; }, broken),
+                                    products_on_cpu());
+    EXPECT_THROW(backend.conv2d_fusion({2, 6, 5, 16, 24}), cuda::BrokenDevice);
+}
+
+/// What only plans could not tell: which passes a step really ran, and by what.
+TEST(CudaBackend, ReportsWhatRan) {
+    const StepConfig config = small_step(Architecture::Fcnn, false, false);
+    for (const Fusions fusions : {Fusions::Never, Fusions::Always}) {
+        cuda::CudaBackend backend = emulated_backend(DType::F16, fusions);
+        SmallStep step(backend, config, Mode::Training);
+        for (const ConvChoice& choice : backend.conv2d_report().choices) EXPECT_FALSE(choice.ran) << choice.pass;
+        step.run();
+        int ran = 0;
+        for (const ConvChoice& choice : backend.conv2d_report().choices) {
+            ran += choice.ran;
+            EXPECT_EQ(choice.engine, "CPU");
+        }
+        EXPECT_EQ(ran, 8 * 3) << "the library's convolutions, each in one form of each pass";
+    }
+}
+
+/// A smaller last batch comes once in an epoch: no time is spent on measuring for it, and its form is the full one's.
+TEST(CudaBackend, ASmallerLastBatchIsNotMeasured) {
+    int asked = 0;
+    std::vector<int64_t> batches;
+    const auto seconds = [&](const cuda::ConvolutionTask& task) {
+        ++asked;
+        batches.push_back(task.shape.batch);
+        return task.fusion.statistics ? 1.0 : 2.0;
+    };
+    const cuda::CudaBackend backend(DType::F16, convolutions_on_cpu(DType::F16, seconds), products_on_cpu());
+    StepConfig config = small_step(Architecture::Fcnn, false, false);
+    const auto statistics_of = [&](int64_t batch, int64_t full_batch) {
+        config.batch = batch;
+        Variables variables;
+        int count = 0;
+        for (const Op& op : emit_training_step(backend, variables, config, full_batch).ops)
+            count += op.kind == "batch_norm_statistics";
+        return count;
+    };
+    EXPECT_EQ(statistics_of(2, 3), 1) << "the input's; all others come with their convolutions";
+    EXPECT_GT(asked, 0) << "for the full batch, which nobody has asked for yet";
+    EXPECT_EQ(std::count(batches.begin(), batches.end(), 2), 0);
+    const int before = asked;
+    EXPECT_EQ(statistics_of(3, 3), 1);
+    EXPECT_EQ(statistics_of(1, 3), 1);
+    EXPECT_EQ(asked, before);
+    EXPECT_EQ(statistics_of(2, 2), 1);
+    EXPECT_GT(asked, before) << "a batch of its own";
+}
+
+TEST(CudaBackend, TheStreamOutlivesTheLibraries) {
+    least_streams_at_close = emulator::streams + 1;
+    {
+        const cuda::CudaBackend backend(DType::F32, convolutions_on_cpu(DType::F32), products_on_cpu(),
+                                        transforms_on_cpu());
+    }
+    EXPECT_EQ(least_streams_at_close, emulator::streams + 1);
+}
+
 TEST(CudaBackend, OnlyOfferedFusionsRun) {
     cuda::CudaBackend backend = emulated_backend(DType::F32);
     const Conv2dShape shape{1, 4, 4, 16, 16};
@@ -178,6 +278,40 @@ TEST(CudaBackend, AnOverflowSkipsTheStep) {
     EXPECT_NE(step.all(Segment::Parameters), before);
     EXPECT_EQ(step.control().step, 1u);
     EXPECT_EQ(step.control().good_steps, 1u);
+}
+
+/// The comparison of tests/gpu, by the CPU alone: it forgives a flip, and neither a fault nor noise in one step.
+TEST(GradientsInFloat, AWrongOneIsFoundAndAFlipForgiven) {
+    for (const auto& [name, config] : networks()) {
+        SCOPED_TRACE(name);
+        const auto gradients = [&, &config = config](float share) {
+            SmallStep step(cpu(), config, Mode::Training);
+            step.perturb_parameters(share);
+            return gradients_at_rest(step, 6);
+        };
+        const std::vector<Gradients> expected = gradients(0), perturbed = gradients(flipping_share);
+        EXPECT_NE(expected[0], expected[1]) << "steps differ";
+        std::vector<Gradients> actual = gradients(1e-6f);
+        EXPECT_TRUE(same_gradients_in_float(actual, expected, perturbed));
+        std::vector<Gradients> flipped = perturbed; // whatever flips there were
+        for (size_t i = 0; i < 3; ++i) flipped[i] = actual[i];
+        EXPECT_TRUE(same_gradients_in_float(flipped, expected, perturbed));
+        const auto longest = std::max_element(expected[0].begin(), expected[0].end(), [](const auto& a, const auto& b) {
+            const auto square = [](const std::vector<float>& v) {
+                return std::inner_product(v.begin(), v.end(), v.begin(), 0.0f);
+            };
+            return square(a.second) < square(b.second);
+        });
+        std::vector<Gradients> wrong = actual;
+        for (Gradients& step : wrong)
+            for (float& value : step[longest->first]) value *= 1.01f;
+        EXPECT_FALSE(same_gradients_in_float(wrong, expected, perturbed)) << longest->first;
+        std::vector<Gradients> noisy = actual;
+        for (float& value : noisy[4][longest->first]) value *= -1;
+        EXPECT_FALSE(same_gradients_in_float(noisy, expected, perturbed));
+        noisy[4][longest->first][0] = std::nanf("");
+        EXPECT_FALSE(same_gradients_in_float(noisy, expected, perturbed));
+    }
 }
 
 TEST(CudaBackend, Inference) {

@@ -10,8 +10,12 @@
 #include <cuda_runtime.h>
 
 #include "kernels/cuda/launch.h"
+#include "kernels/error.h"
 
 namespace scene::test {
+
+int least_streams_at_close = 0;
+
 namespace {
 
 /// oneDNN keeps no threads: kernels of the emulator run on the caller's alone.
@@ -48,22 +52,32 @@ cudaError_t in_device_memory(const void* memory, DType dtype, const Shape& shape
     return emulator::check_range(memory, bytes) ? cudaSuccess : cudaErrorInvalidValue;
 }
 
+void note_close() { least_streams_at_close = std::min(least_streams_at_close, emulator::streams); }
+
 class CpuConvolutions final : public cuda::Convolutions {
 public:
-    CpuConvolutions(DType activation, TaskSeconds seconds) : activation_(activation), seconds_(std::move(seconds)) {}
+    CpuConvolutions(DType activation, TaskSeconds seconds, TaskFailure failure)
+        : activation_(activation), seconds_(std::move(seconds)), failure_(std::move(failure)) {}
+    ~CpuConvolutions() override { note_close(); }
 
     std::string version() const override { return "CPU"; }
     /// What cuDNN has for halves: no normalised input without statistics.
-    bool offers(const cuda::ConvolutionTask& task) override {
+    bool offers(const cuda::ConvolutionTask& task) const override {
         return task.pass != ConvPass::Forward || !task.fusion.normalize_input || task.fusion.statistics;
     }
     /// Asked for and overwritten, before and after, so that a workspace which overlaps something is noticed.
     size_t scratch_bytes(const cuda::ConvolutionTask& task) override {
+        const std::string failure = failure_ ? failure_(task) : "";
+        if (std::find_if(choices_.begin(), choices_.end(), [&](const auto& known) { return known.task == task; }) ==
+            choices_.end())
+            choices_.push_back({task, task.shape.x().text(), failure.empty() ? "CPU" : "", 0, failure});
+        if (!failure.empty()) throw Error(failure);
         return static_cast<size_t>(task.shape.in_channels) * (task.fusion.any() ? 96 : 64);
     }
     std::optional<double> seconds(const cuda::ConvolutionTask& task) override {
         return seconds_ ? std::optional(seconds_(task)) : std::nullopt;
     }
+    std::vector<cuda::ConvolutionChoice> choices() const override { return choices_; }
     cuda::PlanCache& times() override { return times_; }
     void run(const cuda::ConvolutionTask& task, const cuda::ConvolutionOperands& operands, void* scratch,
              cudaStream_t) override {
@@ -167,11 +181,14 @@ private:
 
     DType activation_;
     TaskSeconds seconds_;
+    TaskFailure failure_;
+    std::vector<cuda::ConvolutionChoice> choices_;
     cuda::PlanCache times_{std::filesystem::path()};
 };
 
 class CpuProducts final : public cuda::MatrixProducts {
 public:
+    ~CpuProducts() override { note_close(); }
     std::string version() const override { return "CPU"; }
     size_t scratch_bytes() const override { return 256; }
     void multiply(const cuda::Product& product, void* to, const void* first, const void* second, void* scratch,
@@ -205,6 +222,7 @@ public:
 /// Term by term.
 class CpuTransforms final : public cuda::FourierTransforms {
 public:
+    ~CpuTransforms() override { note_close(); }
     std::string version() const override { return "CPU"; }
     size_t scratch_bytes(int, int64_t rows) override { return static_cast<size_t>(rows) * 8; }
     void run(int points, int64_t rows, double2* spectra, double* x, void* scratch, cudaStream_t) override {
@@ -238,8 +256,8 @@ public:
 
 } // namespace
 
-std::unique_ptr<cuda::Convolutions> convolutions_on_cpu(DType activation, TaskSeconds seconds) {
-    return std::make_unique<CpuConvolutions>(activation, std::move(seconds));
+std::unique_ptr<cuda::Convolutions> convolutions_on_cpu(DType activation, TaskSeconds seconds, TaskFailure failure) {
+    return std::make_unique<CpuConvolutions>(activation, std::move(seconds), std::move(failure));
 }
 
 std::unique_ptr<cuda::MatrixProducts> products_on_cpu() { return std::make_unique<CpuProducts>(); }

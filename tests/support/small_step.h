@@ -2,10 +2,14 @@
 
 // A small network's step on some backend, with inputs that depend on nothing but their place, for comparing backends.
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "kernels/philox.h"
 #include "model/executor.h"
@@ -96,6 +100,16 @@ public:
             executor_.upload(Segment::Parameters, name, rounded.data(), rounded.size() * sizeof(float));
         }
     }
+    /// Every parameter off by up to `share` of itself.
+    void perturb_parameters(float share) {
+        uint32_t stream = 0;
+        for (auto& [name, values] : all(Segment::Parameters)) {
+            ++stream;
+            for (size_t i = 0; i < values.size(); ++i)
+                values[i] *= 1 + share * (2 * uniform_of(random_word(4, stream, 0, i)) - 1);
+            executor_.upload(Segment::Parameters, name, values.data(), values.size() * sizeof(float));
+        }
+    }
     std::vector<float> probabilities() const { return values(Segment::State, "probabilities"); }
 
 private:
@@ -158,6 +172,50 @@ inline GradientDistance gradient_distance(const std::map<std::string, std::vecto
     }
     out.whole = std::sqrt(all_differences / all_lengths);
     return out;
+}
+
+// ---- gradients in float -----------------------------------------------------------------------------------------
+
+using Gradients = std::map<std::string, std::vector<float>>;
+
+/// Of so many steps at the same parameters, each with other clips and other dropout masks than the one before.
+inline std::vector<Gradients> gradients_at_rest(SmallStep& step, int steps) {
+    step.set_control({.seed = 9, .learning_rate = 0});
+    std::vector<Gradients> out;
+    for (int i = 0; i < steps; ++i) {
+        if (i % 3 == 0) step.rewind();
+        step.run();
+        out.push_back(step.all(Segment::Gradients));
+    }
+    return out;
+}
+
+/// A step in float rounds otherwise on another device, by about 1e-6 of its values. Its loss and activations are
+/// continuous, so they follow by that much, and so do the gradients, unless a rectifier's input or two values of a
+/// pooling window lie so close that the decision flips: then a gradient goes another way, and is off by up to some
+/// hundredths, although nothing is wrong. That happens in one step out of several, a wrong op is wrong in all of them.
+/// So more than a third of the steps must be close.
+constexpr double most_float_distance = 1e-3;
+/// And none may be further off than twice what flips can do, which the CPU itself tells: `perturbed` are its gradients
+/// with parameters off by ten times as much as float rounds, so that decisions flip ten times as often.
+constexpr float flipping_share = 1e-5f;
+
+inline testing::AssertionResult same_gradients_in_float(const std::vector<Gradients>& actual,
+                                                        const std::vector<Gradients>& expected,
+                                                        const std::vector<Gradients>& perturbed) {
+    std::vector<double> distances;
+    double flips = most_float_distance;
+    for (size_t i = 0; i < expected.size(); ++i) {
+        const double distance = gradient_distance(actual[i], expected[i], 1e-2).whole;
+        distances.push_back(std::isnan(distance) ? std::numeric_limits<double>::infinity() : distance);
+        flips = std::max(flips, gradient_distance(perturbed[i], expected[i], 1e-2).whole);
+    }
+    std::sort(distances.begin(), distances.end());
+    if (const double close = distances[distances.size() / 3]; close > most_float_distance)
+        return testing::AssertionFailure() << "most steps are off by " << close << " or more";
+    if (distances.back() > 2 * flips)
+        return testing::AssertionFailure() << "a step is off by " << distances.back() << ", and flips make " << flips;
+    return testing::AssertionSuccess();
 }
 
 } // namespace scene::test

@@ -12,6 +12,7 @@
 #include "kernels/cuda/cudnn_plans.h"
 #include "kernels/cuda/device_profiles.h"
 #include "kernels/error.h"
+#include "tests/support/expect_error.h"
 
 namespace scene::test {
 namespace {
@@ -109,11 +110,21 @@ TEST(FusedPlan, AnInputNormNeedsStatistics) {
     if (!target) GTEST_SKIP() << reason;
     if (!cudnn().version().starts_with("9.19.")) GTEST_SKIP() << "cuDNN " << cudnn().version() << " was not looked at";
     const Conv2dShape shape = shapes(64).front();
-    EXPECT_THROW(
-        convolution_plans({{shape, ConvPass::Forward, normalized}, DType::F16, true, true, generous}, *target, 1),
-        Error);
-    EXPECT_THROW(convolution_plans({{shape, ConvPass::Forward, sums}, DType::F32, true, true, generous}, *target, 1),
-                 Error);
+    for (const ConvolutionProblem& problem :
+         {ConvolutionProblem{{shape, ConvPass::Forward, normalized}, DType::F16, true, true, generous},
+          {{shape, ConvPass::Forward, sums}, DType::F32, true, true, generous}})
+        EXPECT_TRUE(fails_with([&] { convolution_plans(problem, *target, 1); }, {"has no plan", "propose nothing"}));
+}
+
+TEST(FusedPlan, WhyThereIsNoneIsCounted) {
+    std::string reason;
+    const std::optional<PlanTarget> target = h100(reason);
+    if (!target) GTEST_SKIP() << reason;
+    EXPECT_TRUE(fails_with(
+        [&] {
+            convolution_plans({{shapes(64)[0], ConvPass::Forward, sums}, DType::F16, true, true, 0}, *target, 1);
+        },
+        {"of 10 proposed", "10 want more workspace", "0 cannot be built"}));
 }
 
 TEST(FusedPlan, TheTextNamesTheFusion) {

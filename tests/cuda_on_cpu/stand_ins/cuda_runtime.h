@@ -126,6 +126,7 @@ constexpr unsigned cudaStreamNonBlocking = 1;
 namespace emulator {
 
 inline std::unique_ptr<CUgraph_st> capture; ///< null: nothing is captured
+inline int streams = 0;                     ///< that were created and not destroyed
 
 /// Runs the work, or keeps it for the graph that is being captured.
 inline cudaError_t enqueue(std::function<cudaError_t()> work) {
@@ -138,9 +139,13 @@ inline cudaError_t enqueue(std::function<cudaError_t()> work) {
 
 inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
     *stream = nullptr;
+    ++emulator::streams;
     return cudaSuccess;
 }
-inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaStreamDestroy(cudaStream_t) {
+    --emulator::streams;
+    return cudaSuccess;
+}
 inline cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
     if (emulator::capture) return cudaErrorStreamCaptureUnsupported;
     emulator::capture = std::make_unique<CUgraph_st>();
