@@ -45,7 +45,10 @@ CudaSettings cuda_settings(const RuntimeSettings& runtime) {
     const Fusions fusions = runtime.fusions == "never"    ? Fusions::Never
                             : runtime.fusions == "always" ? Fusions::Always
                                                           : Fusions::Quickest;
-    return {.precision = precision, .deterministic = runtime.deterministic, .fusions = fusions};
+    return {.precision = precision,
+            .deterministic = runtime.deterministic,
+            .fusions = fusions,
+            .autotune = runtime.autotune == "full" ? Autotune::Full : Autotune::Precompiled};
 }
 
 std::unique_ptr<Backend> open_backend(const RuntimeSettings& runtime, bool quiet) {

@@ -233,6 +233,8 @@ const std::vector<Setting>& settings() {
         flag("runtime.deterministic", FIELD(runtime.deterministic)),
         choice<std::string>("runtime.fusions", {{"quickest", "quickest"}, {"never", "never"}, {"always", "always"}},
                             FIELD(runtime.fusions)),
+        choice<std::string>("runtime.autotune", {{"precompiled", "precompiled"}, {"full", "full"}},
+                            FIELD(runtime.autotune)),
         integer("runtime.threads", 0, 4096, FIELD(runtime.threads)),
     };
     return all;

@@ -103,14 +103,17 @@ struct SplitSettings {
 /// As make_split (data/splits.h) takes them.
 SplitOptions split_options(const SplitSettings& settings);
 
-/// [runtime] in the file: where and how it runs. None of it is part of what a run is, except the precision.
+/// [runtime] in the file: where and how it runs. Device and threads are no part of what a run is; the rest decides
+/// which bits come out of it.
 struct RuntimeSettings {
     std::string device = "auto";    ///< auto, cpu, cuda
     std::string precision = "fp32"; ///< fp32, tf32, fp16
     bool deterministic = true;      ///< on a GPU: the same bits run after run; a CPU always gives them
     /// On a GPU, in fp16: convolutions with a batch norm's work in them; quickest (as measured), never, always.
     std::string fusions = "quickest";
-    int64_t threads = 0; ///< 0: all cores
+    std::string autotune = "precompiled"; ///< on a GPU: the engines to choose from; full: also those compiled for a
+                                          ///< problem, at seconds each
+    int64_t threads = 0;                  ///< 0: all cores
 
     bool operator==(const RuntimeSettings&) const = default;
 };

@@ -45,7 +45,8 @@ std::string device_obstacle() {
 cuda::ConvolutionSettings convolution_settings(const CudaSettings& settings) {
     return {.type = settings.precision == Precision::Fp16 ? DType::F16 : DType::F32,
             .tensor_cores = settings.precision != Precision::Fp32,
-            .deterministic = settings.deterministic};
+            .deterministic = settings.deterministic,
+            .run_time_compiled = settings.autotune == Autotune::Full};
 }
 
 } // namespace

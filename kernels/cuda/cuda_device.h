@@ -23,11 +23,18 @@ enum class Fusions : uint8_t {
     Always, ///< all that the library has, however slow
 };
 
+/// Which of the library's engines are measured to find the quickest.
+enum class Autotune : uint8_t {
+    Precompiled,
+    Full, ///< also those that the library compiles for a problem, at seconds each
+};
+
 struct CudaSettings {
     Precision precision = Precision::Fp32;
     bool deterministic = true;     ///< the same bits run after run; convolutions may be slower
     bool log_mel_by_cufft = false; ///< instead of the backend's own kernel, to compare it; needs cuFFT
     Fusions fusions = Fusions::Quickest;
+    Autotune autotune = Autotune::Precompiled;
 };
 
 /// Whether this build can run on a GPU at all.

@@ -159,6 +159,7 @@ TEST(Config, WrongValuesInTheFileNameFileLineKeyAndWhatIsAllowed) {
         {"[split]\nname = 4", "split.name", "4", "simulation"},
         {"[runtime]\ndevice = \"tpu\"", "runtime.device", "tpu", "cpu"},
         {"[runtime]\nprecision = \"bf16\"", "runtime.precision", "bf16", "fp32"},
+        {"[runtime]\nautotune = \"all\"", "runtime.autotune", "all", "full"},
         {"[runtime]\nthreads = -2", "runtime.threads", "-2", "from 0"},
         {"\nsystem = \"\"", "system", "", "letters"},
         {"\nsystem = \"a/b\"", "system", "a/b", "letters"},
@@ -239,8 +240,10 @@ TEST(Config, DifferencesNameWhatChanged) {
     EXPECT_TRUE(differences(before, now).empty());
     now.training.batch = 32;
     now.runtime.precision = "fp16";
+    now.runtime.autotune = "full"; // other engines, and so other bits
     const std::vector<std::string> expected{"training.batch = 32 (was 64)",
-                                            "runtime.precision = \"fp16\" (was \"fp32\")"};
+                                            "runtime.precision = \"fp16\" (was \"fp32\")",
+                                            "runtime.autotune = \"full\" (was \"precompiled\")"};
     EXPECT_EQ(differences(before, now), expected);
 }
 
