@@ -9,6 +9,7 @@
 #include <fnmatch.h>
 
 #include "tools/command.h"
+#include "tools/convolution_report.h"
 #include "tools/json_value.h"
 #include "tools/measurement.h"
 #include "tools/options.h"
@@ -22,8 +23,8 @@ struct BenchOptions {
     CommonOptions common;
     std::string filter = "*";
     int64_t repetitions = 7;
-    bool ops = false, serve = false, deterministic = true;
-    std::string fusions = "quickest";
+    bool ops = false, serve = false, in_process = false, deterministic = true;
+    std::string fusions = "quickest", autotune = "precompiled";
 
     int threads() const {
         const int64_t given = common.runtime().threads;
@@ -31,13 +32,15 @@ struct BenchOptions {
     }
     uint64_t seed() const { return common.seed.value_or(1234); }
 
-    /// Says or fails what the device flags mean, without touching a GPU: each measurement opens it in its own process.
+    /// Says or fails what the device flags mean; without touching a GPU where each measurement opens it in a process of
+    /// its own.
     MeasurementSettings measurement() const {
         RuntimeSettings runtime = common.runtime();
         runtime.deterministic = deterministic;
         runtime.fusions = fusions;
-        MeasurementSettings settings{{}, threads(), static_cast<int>(repetitions), ops, seed()};
-        if (runtime.device != "cpu" && cuda_obstacle_in_child().empty()) {
+        runtime.autotune = autotune;
+        MeasurementSettings settings{{}, threads(), static_cast<int>(repetitions), ops, seed(), in_process};
+        if (runtime.device != "cpu" && (in_process ? cuda_obstacle() : cuda_obstacle_in_child()).empty()) {
             settings.cuda = cuda_settings(runtime);
         } else {
             open_backend(runtime, common.quiet);
@@ -69,39 +72,47 @@ double total_seconds(const std::vector<OpSamples>& ops) {
     return total;
 }
 
-JsonValue to_json(const Measurement& m) {
-    const Calibration& c = m.calibration;
+/// What a figure is a share of; nothing without a calibration.
+void set_shares(JsonValue& entry, const Measurement& m) {
+    if (!m.calibration) return;
+    const Calibration& c = *m.calibration;
+    entry.set("peak_gflops", c.gflops)
+        .set("share_of_peak", m.gflops() / c.gflops)
+        .set("copy_gb_per_s", c.copy_gb_per_s)
+        .set("share_of_copy", m.gb_per_s() / c.copy_gb_per_s)
+        .set("clock_ghz", c.clock_ghz)
+        .set("calibration_plausible", c.plausible());
+}
+
+JsonValue to_json(const Measurement& m, int threads) {
     JsonValue entry = JsonValue::object();
     entry.set("name", m.name)
         .set("device", m.device)
-        .set("threads", c.threads)
+        .set("threads", threads)
         .set("repetitions", m.seconds.size())
         .set("median_ms", 1e3 * m.median_seconds())
         .set("min_ms", 1e3 * *std::min_element(m.seconds.begin(), m.seconds.end()))
         .set("clips_per_s", m.clips_per_second())
         .set("peak_bytes", m.peak_bytes)
         .set("gflops", m.gflops())
-        .set("peak_gflops", c.gflops)
-        .set("share_of_peak", m.gflops() / c.gflops)
-        .set("gb_per_s", m.gb_per_s())
-        .set("copy_gb_per_s", c.copy_gb_per_s)
-        .set("share_of_copy", m.gb_per_s() / c.copy_gb_per_s)
-        .set("clock_ghz", c.clock_ghz)
-        .set("calibration_plausible", c.plausible());
+        .set("gb_per_s", m.gb_per_s());
+    set_shares(entry, m);
+    if (!m.convolutions.choices.empty()) entry.set("convolutions", to_json(m.convolutions));
     if (m.ops.empty()) return entry;
     JsonValue ops = JsonValue::array();
     const double total = total_seconds(m.ops);
     for (const OpSamples& op : m.ops) {
         const double seconds = median(op.seconds);
-        ops.push(JsonValue::object()
-                     .set("name", op.name)
-                     .set("kind", op.kind)
-                     .set("phase", name_of(op.phase))
-                     .set("median_ms", 1e3 * seconds)
-                     .set("gflops", op.flops / seconds / 1e9)
-                     .set("gb_per_s", op.bytes_moved / seconds / 1e9)
-                     .set("share_of_step", seconds / total)
-                     .set("share_of_roofline", roofline_share(op, c)));
+        JsonValue entry = JsonValue::object();
+        entry.set("name", op.name)
+            .set("kind", op.kind)
+            .set("phase", name_of(op.phase))
+            .set("median_ms", 1e3 * seconds)
+            .set("gflops", op.flops / seconds / 1e9)
+            .set("gb_per_s", op.bytes_moved / seconds / 1e9)
+            .set("share_of_step", seconds / total);
+        if (m.calibration) entry.set("share_of_roofline", roofline_share(op, *m.calibration));
+        ops.push(entry);
     }
     return entry.set("ops", ops);
 }
@@ -117,7 +128,7 @@ void print_ops(const Measurement& m) {
                    op.flops > 0 ? fmt::format("{:.1f}", op.flops / seconds / 1e9) : "",
                    fmt::format("{:.1f}", op.bytes_moved / seconds / 1e9),
                    fmt::format("{:.1f} %", 100 * seconds / total),
-                   fmt::format("{:.0f} %", 100 * roofline_share(op, m.calibration))});
+                   m.calibration ? fmt::format("{:.0f} %", 100 * roofline_share(op, *m.calibration)) : ""});
     }
     std::vector<std::pair<double, std::string>> kinds;
     for (const auto& [kind, seconds] : by_kind) kinds.emplace_back(seconds, kind);
@@ -128,18 +139,9 @@ void print_ops(const Measurement& m) {
     fmt::print("\n{} op by op\n{}\n{}", m.name, table.text(), summary.text());
 }
 
-void print(const std::vector<Measurement>& measurements) {
-    TextTable table({"benchmark", "median ms", "clips/s", "peak memory", "GFLOP/s", "of peak", "GB/s", "of copy"});
-    for (const Measurement& m : measurements) {
-        const Calibration& c = m.calibration;
-        table.add({m.name, fmt::format("{:.1f}", 1e3 * m.median_seconds()), fmt::format("{:.2f}", m.clips_per_second()),
-                   bytes_text(static_cast<double>(m.peak_bytes)), fmt::format("{:.1f}", m.gflops()),
-                   fmt::format("{:.0f} %", 100 * m.gflops() / c.gflops), fmt::format("{:.2f}", m.gb_per_s()),
-                   fmt::format("{:.0f} %", 100 * m.gb_per_s() / c.copy_gb_per_s)});
-    }
-    fmt::print("{}", table.text());
-    const Calibration& c = measurements.back().calibration;
-    fmt::print("\n{}\n", measurements.back().device);
+std::string share_text(double figure, double of) { return fmt::format("{:.0f} %", 100 * figure / of); }
+
+void print_calibration(const Calibration& c) {
     if (c.threads == 0)
         fmt::print("Last calibration: matrix product {:.1f} TFLOP/s, copy {:.1f} GB/s.\n", c.gflops / 1e3,
                    c.copy_gb_per_s);
@@ -149,18 +151,34 @@ void print(const std::vector<Measurement>& measurements) {
             "{:.2f} GHz), copy {:.1f} GB/s.\nConvolutions count 2 FLOP per multiply-add of the direct method; an "
             "algorithm that needs fewer can pass 100 %.\n",
             c.threads, c.gflops, c.flop_per_cycle, c.clock_ghz, c.copy_gb_per_s);
-    for (const Measurement& m : measurements)
+}
+
+void print(const std::vector<Measurement>& measurements) {
+    TextTable table({"benchmark", "median ms", "clips/s", "peak memory", "GFLOP/s", "of peak", "GB/s", "of copy"});
+    for (const Measurement& m : measurements) {
+        const std::optional<Calibration>& c = m.calibration;
+        table.add({m.name, fmt::format("{:.1f}", 1e3 * m.median_seconds()), fmt::format("{:.2f}", m.clips_per_second()),
+                   bytes_text(static_cast<double>(m.peak_bytes)), fmt::format("{:.1f}", m.gflops()),
+                   c ? share_text(m.gflops(), c->gflops) : "", fmt::format("{:.2f}", m.gb_per_s()),
+                   c ? share_text(m.gb_per_s(), c->copy_gb_per_s) : ""});
+    }
+    fmt::print("{}", table.text());
+    fmt::print("\n{}\n", measurements.back().device);
+    if (measurements.back().calibration) print_calibration(*measurements.back().calibration);
+    for (const Measurement& m : measurements) {
+        if (!m.convolutions.choices.empty())
+            fmt::print("\n{} by these engines\n{}", m.name, text_of(m.convolutions, !m.ops.empty()));
         if (!m.ops.empty()) print_ops(m);
+    }
 }
 
 void warn_if_implausible(const Measurement& m) {
-    const Calibration& c = m.calibration;
-    if (!c.plausible())
+    if (m.calibration && !m.calibration->plausible())
         fmt::print(
             stderr,
             "scene: {}: the calibration gives {:.1f} FLOP per cycle and thread where at most {:.0f} are possible; "
             "is the machine busy?\n",
-            m.name, c.flop_per_cycle, c.flop_per_cycle_max);
+            m.name, m.calibration->flop_per_cycle, m.calibration->flop_per_cycle_max);
 }
 
 /// Answers each line `run NAME` on stdin with {"name", "seconds"} of one repetition, so that another program can take
@@ -204,7 +222,7 @@ int run(const BenchOptions& options) {
         return 0;
     }
     JsonValue all = JsonValue::array();
-    for (const Measurement& m : measurements) all.push(to_json(m));
+    for (const Measurement& m : measurements) all.push(to_json(m, settings.cuda ? 0 : settings.threads));
     fmt::print("{}\n", all.text());
     return 0;
 }
@@ -227,8 +245,15 @@ void add_bench_command(CommandLine& line) {
                        "on a GPU: convolutions that give the same bits every time (the default), or the fastest");
     arguments.add("--fusions", options->fusions, "on a GPU in fp16: convolutions with a batch norm's work in them")
         .choices({"quickest", "never", "always"});
+    arguments
+        .add(
+            "--autotune", options->autotune,
+            "on a GPU: the convolutions' engines to choose from; full: also those compiled for a problem, seconds each")
+        .choices({"precompiled", "full"});
     arguments.add_flag("--serve", options->serve,
                        "answer each line 'run NAME' on stdin with the seconds of one repetition, as JSON");
+    arguments.add_flag("--in-process", options->in_process,
+                       "for profilers: measure in this process, not in a child, and leave out the calibration");
     add_common_options(arguments, options->common);
 }
 

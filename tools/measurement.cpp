@@ -124,23 +124,43 @@ Calibration calibrate_in_child(const MeasurementSettings& settings) {
     return calibration;
 }
 
-void run_and_send(const std::string& name, const MeasurementSettings& settings, Message& message) {
+Measurement run_benchmark(const std::string& name, const MeasurementSettings& settings) {
     const auto backend = make_backend(name, settings);
     const auto benchmark = make_benchmark(name, *backend, settings.seed);
     for (int warm_up = 0; warm_up < 2; ++warm_up) time_once(*benchmark);
-    std::vector<double> seconds;
-    for (int repetition = 0; repetition < settings.repetitions; ++repetition) seconds.push_back(time_once(*benchmark));
-    message.write(benchmark->clips());
-    message.write(benchmark->flops());
-    message.write(benchmark->bytes_moved());
-    message.write(seconds);
+    Measurement result;
+    result.name = name;
+    for (int repetition = 0; repetition < settings.repetitions; ++repetition)
+        result.seconds.push_back(time_once(*benchmark));
+    result.clips = benchmark->clips();
+    result.flops = benchmark->flops();
+    result.bytes_moved = benchmark->bytes_moved();
     const DeviceInfo device = backend->info();
-    message.write(settings.cuda ? device.allocated_bytes : peak_resident_bytes());
-    message.write(device.name + "; " + device.libraries);
-    const std::vector<OpSamples> ops =
-        settings.ops ? benchmark->profile(settings.repetitions) : std::vector<OpSamples>();
-    message.write(ops.size());
-    for (const OpSamples& op : ops) {
+    result.peak_bytes = settings.cuda ? device.allocated_bytes : peak_resident_bytes();
+    result.device = device.name + "; " + device.libraries;
+    if (settings.ops) result.ops = benchmark->profile(settings.repetitions);
+    result.convolutions = backend->conv2d_report();
+    return result;
+}
+
+void send(const Measurement& result, Message& message) {
+    message.write(result.clips);
+    message.write(result.flops);
+    message.write(result.bytes_moved);
+    message.write(result.seconds);
+    message.write(result.peak_bytes);
+    message.write(result.device);
+    message.write(result.convolutions.kept);
+    message.write(result.convolutions.choices.size());
+    for (const ConvChoice& choice : result.convolutions.choices) {
+        message.write(choice.pass);
+        message.write(choice.engine);
+        message.write(choice.seconds);
+        message.write(choice.ran);
+        message.write(choice.failures);
+    }
+    message.write(result.ops.size());
+    for (const OpSamples& op : result.ops) {
         message.write(op.name);
         message.write(op.kind);
         message.write(op.phase);
@@ -157,6 +177,15 @@ void receive(Measurement& result, Message& message) {
     result.seconds = message.read_doubles();
     result.peak_bytes = message.read<uint64_t>();
     result.device = message.read_string();
+    result.convolutions.kept = message.read_string();
+    result.convolutions.choices.resize(message.read<size_t>());
+    for (ConvChoice& choice : result.convolutions.choices) {
+        choice.pass = message.read_string();
+        choice.engine = message.read_string();
+        choice.seconds = message.read<double>();
+        choice.ran = message.read<bool>();
+        choice.failures = message.read_string();
+    }
     result.ops.resize(message.read<size_t>());
     for (OpSamples& op : result.ops) {
         op.name = message.read_string();
@@ -195,11 +224,12 @@ double median(std::vector<double> values) {
 double Measurement::median_seconds() const { return median(seconds); }
 
 Measurement measure(const std::string& name, const MeasurementSettings& settings) {
+    if (settings.in_process) return run_benchmark(name, settings);
     Measurement result;
     result.name = name;
     if (!settings.cuda) {
         const Calibration before = calibrate_in_child(settings);
-        in_child([&](Message& message) { run_and_send(name, settings, message); },
+        in_child([&](Message& message) { send(run_benchmark(name, settings), message); },
                  [&](Message& message) { receive(result, message); });
         result.calibration = best_of(before, calibrate_in_child(settings));
         return result;
@@ -208,7 +238,7 @@ Measurement measure(const std::string& name, const MeasurementSettings& settings
     in_child(
         [&](Message& message) {
             message.write(calibrate_device(settings));
-            run_and_send(name, settings, message);
+            send(run_benchmark(name, settings), message);
             message.write(calibrate_device(settings));
         },
         [&](Message& message) {

@@ -19,8 +19,9 @@ struct Measurement {
     uint64_t peak_bytes = 0;     ///< largest resident memory of the process that measured it, libraries included; on a
                                  ///< GPU the device memory that the backend holds
     std::string device;          ///< name and libraries
-    Calibration calibration;     ///< the better one of right before and right after
-    std::vector<OpSamples> ops;  ///< only when asked for
+    std::optional<Calibration> calibration; ///< the better one of right before and right after; not in process
+    ConvReport convolutions;                ///< on a GPU
+    std::vector<OpSamples> ops;             ///< only when asked for
 
     double median_seconds() const;
     double clips_per_second() const { return static_cast<double>(clips) / median_seconds(); }
@@ -36,6 +37,7 @@ struct MeasurementSettings {
     int repetitions = 7;
     bool ops = false;
     uint64_t seed = 1234;
+    bool in_process = false; ///< no child and no calibration: a profiler sees the benchmark, and it alone
 };
 
 /// cuda_obstacle, found out by a process of its own: a process that has looked at a GPU cannot fork others that use it.
@@ -45,8 +47,8 @@ std::string cuda_obstacle_in_child();
 std::unique_ptr<Backend> make_backend(const std::string& name, const MeasurementSettings& settings);
 
 /// Measures one benchmark in a process of its own, so that its peak memory is its own, between two calibrations, which
-/// on the CPU have their own processes too. Two repetitions warm up and are not counted. Must be called before this
-/// process has run anything in several threads or on a GPU.
+/// on the CPU have their own processes too. Two repetitions warm up and are not counted. Unless it is `in_process`, it
+/// must be called before this process has run anything in several threads or on a GPU.
 Measurement measure(const std::string& name, const MeasurementSettings& settings);
 
 } // namespace scene

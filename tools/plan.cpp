@@ -7,6 +7,7 @@
 #include "model/memory_plan.h"
 #include "model/step.h"
 #include "tools/command.h"
+#include "tools/convolution_report.h"
 #include "tools/json_value.h"
 #include "tools/options.h"
 #include "tools/text_table.h"
@@ -31,6 +32,7 @@ struct Plan {
     Program program;
     int64_t batch = 0;
     std::string device; ///< what the plan is for, where that is not the device it was made on
+    ConvReport convolutions;
 
     /// The largest scratch of an op; each lives for its op alone.
     size_t workspace_bytes() const {
@@ -91,6 +93,7 @@ Plan make_plan(const PlanOptions& options) {
             fmt::format("{}, {}, {}", options.device_profile, config.runtime.precision, backend->info().libraries);
     plan.program = options.inference ? emit_inference_step(*backend, plan.variables, step, step.batch)
                                      : emit_training_step(*backend, plan.variables, step, step.batch);
+    plan.convolutions = backend->conv2d_report();
     return plan;
 }
 
@@ -133,6 +136,7 @@ JsonValue to_json(const Plan& plan) {
     JsonValue all = JsonValue::object();
     all.set("program", plan.program.name);
     if (!plan.device.empty()) all.set("device", plan.device);
+    if (!plan.convolutions.choices.empty()) all.set("convolutions", to_json(plan.convolutions));
     return all.set("ops", ops).set("totals", totals);
 }
 

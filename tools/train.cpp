@@ -4,7 +4,9 @@
 
 #include "data/feature_store.h"
 #include "tools/command.h"
+#include "tools/convolution_report.h"
 #include "tools/json_value.h"
+#include "tools/note.h"
 #include "tools/options.h"
 #include "tools/progress_display.h"
 #include "tools/split_options.h"
@@ -60,6 +62,11 @@ void print(const RunResult& result, const Split& split, const std::string& run, 
     fmt::print("  report                      {}/report.html\n", run);
 }
 
+void note_failures(const Backend& backend, bool quiet) {
+    const std::string line = failures_line(backend.conv2d_report());
+    if (!line.empty() && !quiet) note_later(line);
+}
+
 int run(const TrainOptions& options) {
     RunConfig config = load_config(options.config, options.common);
     config.split = options.split.apply(config.split);
@@ -74,6 +81,7 @@ int run(const TrainOptions& options) {
     if (repeated) {
         const Summary summary =
             train_repeats(*backend, store, config, options.seeds, options.run, {progress, stop.flag()});
+        note_failures(*backend, options.common.quiet);
         if (options.common.json)
             fmt::print("{}", summary_json(summary));
         else
@@ -81,6 +89,7 @@ int run(const TrainOptions& options) {
         return 0;
     }
     const RunResult result = train_system(*backend, store, *split, config, options.run, {progress, stop.flag()});
+    note_failures(*backend, options.common.quiet);
     if (options.common.json)
         fmt::print("{}\n", to_json(result).text());
     else

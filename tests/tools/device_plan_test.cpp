@@ -1,6 +1,13 @@
 // Plans for a GPU that is not there: cuDNN builds them from the device's properties, without a driver. Skipped where
 // this build has no CUDA or the machine no cuDNN.
 
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <optional>
+
+#include <unistd.h>
+
 #include "kernels/cuda/cuda_device.h"
 #include "kernels/cuda/device_profiles.h"
 #include "kernels/cuda/late_library.h"
@@ -100,6 +107,48 @@ TEST(DevicePlan, FusedConvolutionsInHalf) {
     }
 }
 
+/// With Always a missing engine is an error where the library is made for such a task, and only there.
+TEST(DevicePlan, AlwaysFailsWhereAnEngineIsMissing) {
+    std::string reason;
+    const std::unique_ptr<Backend> fused = planning_backend(Precision::Fp16, reason, Fusions::Always);
+    if (!fused) GTEST_SKIP() << reason;
+    EXPECT_FALSE(fused->conv2d_fusion({64, 125, 16, 36, 72}).statistics) << "36 channels are no eights";
+    const TemporaryFolder folder;
+    std::string turing = cuda::device_profile("h100");
+    const std::string version = "\"deviceVer\": 900";
+    turing.replace(turing.find(version), version.size(), "\"deviceVer\": 750");
+    write_text(folder / "turing.json", turing);
+    const Conv2dShape shape{64, 125, 16, 288, 288};
+    const auto backend_with = [&](Fusions fusions) {
+        return make_planning_backend({.precision = Precision::Fp16, .fusions = fusions}, folder / "turing.json");
+    };
+    EXPECT_TRUE(fails_with([&] { backend_with(Fusions::Always)->conv2d_fusion(shape); },
+                           {"always", "with sums", "propose nothing", "quickest"}));
+    EXPECT_FALSE(backend_with(Fusions::Quickest)->conv2d_fusion(shape).statistics);
+}
+
+/// Which engine each pass has, and that a smaller last batch has the full one's.
+TEST(DevicePlan, ReportsEnginesAndSharesThemWithASmallerLastBatch) {
+    std::string reason;
+    const std::unique_ptr<Backend> backend = planning_backend(Precision::Fp16, reason, Fusions::Always);
+    if (!backend) GTEST_SKIP() << reason;
+    std::map<int64_t, std::vector<std::string>> engines;
+    for (const Conv2dShape& shape :
+         {Conv2dShape{256, 125, 16, 288, 288}, {12, 125, 16, 288, 288}, {12, 125, 16, 288, 288, 3, 1, 1, 256}}) {
+        const size_t before = backend->conv2d_report().choices.size();
+        for (const ConvPass pass : {ConvPass::Forward, ConvPass::DataGrad, ConvPass::WeightGrad})
+            (void)backend->conv2d_scratch_bytes(shape, pass);
+        const std::vector<ConvChoice> choices = backend->conv2d_report().choices;
+        for (size_t i = before; i < choices.size(); ++i) {
+            EXPECT_NE(choices[i].engine, "") << choices[i].pass << choices[i].failures;
+            engines[shape.batch + shape.full_batch].push_back(choices[i].engine);
+        }
+    }
+    EXPECT_EQ(engines[256].size(), 7u) << "three passes, and four fused forms of them";
+    EXPECT_EQ(engines[12 + 256], engines[256]);
+    EXPECT_NE(engines[12], engines[256]) << "it would have others";
+}
+
 TEST(DevicePlan, ThePlanningBackendComputesNothing) {
     std::string reason;
     const std::unique_ptr<Backend> backend = planning_backend(Precision::Fp16, reason);
@@ -136,6 +185,32 @@ TEST(DevicePlan, TheCommandShowsMemoryWithWorkspaces) {
     EXPECT_TRUE(fails_with(
         scene_command({"plan", "--config", folder / "config.toml", "--device-profile", folder / "empty.json"}), 1,
         "cuDNN"));
+}
+
+/// The settings reach the library, and the plan tells its engines.
+TEST(DevicePlan, TheCommandShowsEngines) {
+    std::string reason;
+    if (!planning_backend(Precision::Fp16, reason)) GTEST_SKIP() << reason;
+    const TemporaryFolder folder;
+    write_text(folder / "config.toml", "system = \"4\"\n");
+    const auto choices = [&](const std::string& setting) {
+        const Outcome outcome = scene_command({"plan", "--config", folder / "config.toml", "--batch", "16", "--json",
+                                               "--device-profile", "h100", "--precision", "fp16", "--set", setting});
+        EXPECT_EQ(outcome.status, 0) << outcome.err;
+        return parse_json(outcome.out).at("convolutions").at("choices");
+    };
+    const auto having = [](const json& entries, const std::string& part) {
+        return std::count_if(entries.begin(), entries.end(), [&](const json& entry) {
+            return entry.at("pass").get<std::string>().find(part) != std::string::npos;
+        });
+    };
+    const json plain = choices("runtime.autotune=precompiled"), full = choices("runtime.autotune=full"),
+               fused = choices("runtime.fusions=always");
+    for (const json& entry : plain) EXPECT_NE(entry.at("engine"), "") << entry;
+    EXPECT_EQ(having(plain, "compiled at run time"), 0);
+    EXPECT_EQ(having(full, "compiled at run time"), static_cast<std::ptrdiff_t>(full.size()));
+    EXPECT_EQ(having(plain, "with sums"), 0);
+    EXPECT_GT(having(fused, "with sums"), 0);
 }
 
 // ---- what the CUDA backend keeps and opens --------------------------------------------------------------------------
@@ -176,6 +251,55 @@ TEST(PlanCache, WorksWithoutAFile) {
     cuda::PlanCache unwritable("/proc/nowhere/gpu.plans");
     unwritable.add("forward", "engine 1", 1);
     EXPECT_EQ(unwritable.find("forward")->choice, "engine 1");
+    EXPECT_NE(unwritable.place().find("in this process only: "), std::string::npos);
+}
+
+/// Variables of the environment as a test wants them, and then as they were.
+class Environment {
+public:
+    using Values = std::map<const char*, std::optional<std::string>>;
+    explicit Environment(const Values& wanted) {
+        for (const auto& [name, value] : wanted) {
+            const char* now = std::getenv(name);
+            before_[name] = now ? std::optional<std::string>(now) : std::nullopt;
+            set(name, value);
+        }
+    }
+    ~Environment() {
+        for (const auto& [name, value] : before_) set(name, value);
+    }
+    Environment(const Environment&) = delete;
+    Environment& operator=(const Environment&) = delete;
+
+private:
+    static void set(const char* name, const std::optional<std::string>& value) {
+        value ? setenv(name, value->c_str(), 1) : unsetenv(name);
+    }
+    Values before_;
+};
+
+/// Without a home every process would measure, and perhaps choose, anew.
+TEST(PlanCache, WithoutAHomeThereIsAFolderOfTheUsersOwn) {
+    const TemporaryFolder folder;
+    const Environment environment(
+        Environment::Values{{"HOME", {}}, {"XDG_CACHE_HOME", {}}, {"TMPDIR", folder.path().string()}});
+    const std::filesystem::path own = folder / ("scene-" + std::to_string(geteuid()));
+    const std::filesystem::path file = cuda::PlanCache::file_for("A GPU", "9.19.0");
+    EXPECT_EQ(file, own / "A-GPU-cudnn-9.19.0.plans");
+    EXPECT_EQ(std::filesystem::status(own).permissions(), std::filesystem::perms::owner_all);
+    cuda::PlanCache(file).add("forward", "engine 1", 1);
+    EXPECT_EQ(cuda::PlanCache(file).find("forward")->choice, "engine 1");
+    EXPECT_EQ(cuda::PlanCache(file).place(), file);
+
+    std::filesystem::permissions(own, std::filesystem::perms::all);
+    EXPECT_EQ(cuda::PlanCache::folder(), "") << "others could choose the plans";
+    std::filesystem::remove_all(own);
+    std::filesystem::create_directory_symlink(folder.path(), own);
+    EXPECT_EQ(cuda::PlanCache::folder(), "") << "somewhere else";
+    EXPECT_NE(cuda::PlanCache(cuda::PlanCache::file_for("A GPU", "9.19.0")).place().find("XDG_CACHE_HOME"),
+              std::string::npos);
+    const Environment with_home(Environment::Values{{"HOME", "/somewhere"}});
+    EXPECT_EQ(cuda::PlanCache::folder(), "/somewhere/.cache/scene");
 }
 
 TEST(LateLibrary, AMissingOneIsOneLine) {
