@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "kernels/cuda/cuda_device.h"
+#include "tests/support/temporary_folder.h"
 
 int main(int argc, char** argv) {
     testing::InitGoogleTest(&argc, argv);
@@ -13,5 +14,8 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "gpu_tests: %s\n", obstacle.c_str());
         return 1;
     }
+    // All backends of the process take the same plans, whatever was measured on this machine before.
+    const scene::test::TemporaryFolder plans;
+    setenv("XDG_CACHE_HOME", plans.path().c_str(), 1);
     return RUN_ALL_TESTS();
 }
