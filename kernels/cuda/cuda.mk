@@ -12,18 +12,22 @@ NVCCFLAGS := -std=c++20 -O2 -lineinfo -gencode arch=compute_$(CUDA_ARCH),code=sm
 CUDA_OBJECTS := $(if $(NVCC),$(patsubst %.cu,$(BUILD)/%.cu.o,$(wildcard kernels/cuda/*.cu)))
 CUDA_ARCHIVE := $(BUILD)/libcuda.a
 
+tests_of_cudnn := tests/tools/fused_plan_test.cpp tests/tools/run_time_engines_test.cpp
+
 ifeq ($(CUDA),1)
 cuda_sources := $(filter-out kernels/cuda/without_cuda.cpp,$(wildcard kernels/cuda/*.cpp))
 cuda_members := $(CUDA_OBJECTS) $(cuda_sources:%.cpp=$(BUILD)/%.o)
 CUDA_LIBS    := -L$(CUDA_HOME)/lib64 -lcudart_static -ldl -lrt -lpthread
 $(BUILD)/kernels/cuda/%.o: FLAGS += -isystem $(CUDA_HOME)/include -DSCENE_CUDA_ARCH=$(CUDA_ARCH)
-$(BUILD)/tests/tools/fused_plan_test.o $(BUILD)/tests/tools/run_time_engines_test.o: FLAGS += -isystem $(CUDA_HOME)/include
+$(tests_of_cudnn:%.cpp=$(BUILD)/%.o): FLAGS += -isystem $(CUDA_HOME)/include
 # A test gives it to cuDNN in the place of a driver.
 $(BUILD)/tests/tools_tests: | $(BUILD)/tests/stand_ins/libcuda.so.1
 $(BUILD)/tests/stand_ins/libcuda.so.1: tests/tools/stand_ins/libcuda.cpp
 	@mkdir -p $(@D)
-	$(CXX) -shared -fPIC $< -o $@
+	$(call say,link,$@)
+	$(Q)$(CXX) -shared -fPIC $< -o $@
 else
+tests_left_out := $(tests_of_cudnn)
 cuda_members := $(patsubst %,$(BUILD)/kernels/cuda/%.o,without_cuda plan_cache device_profiles late_library)
 CUDA_LIBS    :=
 endif

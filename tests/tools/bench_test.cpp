@@ -1,8 +1,8 @@
 // scene bench: for profilers, which lose a forked child, and what it tells of the engines that ran.
 
-#include <nlohmann/json.hpp>
 #include <sys/resource.h>
 
+#include "kernels/json.h"
 #include "tests/tools/command.h"
 #include "tools/convolution_report.h"
 #include "tools/measurement.h"
@@ -43,7 +43,7 @@ TEST(BenchInProcess, TheCommandLeavesSharesOut) {
             EXPECT_NE(outcome.out.find("logmel_b1"), std::string::npos);
             continue;
         }
-        const json entry = json::parse(outcome.out).at(0);
+        const json entry = parse_json(outcome.out).at(0);
         EXPECT_GT(entry.at("median_ms").get<double>(), 0);
         EXPECT_EQ(entry.at("threads"), 1);
         for (const char* share : {"peak_gflops", "share_of_peak", "share_of_copy", "calibration_plausible"})
@@ -67,7 +67,7 @@ TEST(ConvolutionReport, TellsWhatRanAndWhatFailed) {
     for (const char* part :
          {"forward A with sums: engine 1: no memory", "forward B with sums: no plan runs", "in a file"})
         EXPECT_NE(text.find(part), std::string::npos) << part;
-    const json entries = json::parse(to_json(report).line());
+    const json entries = parse_json(to_json(report).line());
     EXPECT_EQ(entries.at("kept"), "in a file");
     EXPECT_EQ(entries.at("choices").size(), 3u);
     EXPECT_EQ(entries.at("choices").at(0).at("ran"), true);
