@@ -1,136 +1,377 @@
 #!/bin/bash
-# Everything that a GPU is needed for, in one call: the tests on the device, compute-sanitizer, the benchmarks, and
-# PyTorch beside them. Writes one JSON report.
+# Everything that a GPU is needed for, in a few minutes, and the evidence of it whatever breaks.
 #
-#   tools/gpu_check.sh [REPORT]        (default: docs/gpu/<device>-<commit>.json)
+#   tools/gpu_check.sh [CALL] [REPORT]
 #
-# From the environment: SCENE and GPU_TESTS (the programs; default build/scene, build/tests/gpu_tests), PYTHON (it writes
-# the report, and where it has PyTorch the peer is measured), SECONDS_IN_ALL (570: what has not ended by then is stopped,
-# what has not begun is left out), SECONDS_FOR_TESTS (30: limit of a suite of kernel tests), PARTS (*: a pattern of the
-# names of parts, such as 'bench_*', where only some are wanted; all of them take longer than a GPU may be lent for at once).
+# CALL is one of these, or all (the default), which does one after the other:
+#   contact       machine, tests on the device, the FCNN's training step unfused and as is quickest, log-mel
+#   measure       benchmarks in the order of their weight, op by op, PyTorch beside them
+#   experiment    System #4 on clips as many and as long as CAS2023 has
+#   sanitize      compute-sanitizer over the kernels' tests
+# REPORT (*.json) is docs/gpu/<device>-<commit>.json by default, or $OUT/report.json where OUT is set.
+#
+# From the environment: OUT (the folder for logs.tgz and cache; default: that of REPORT, or build/gpu-check), SCENE and
+# GPU_TESTS (the programs; default build/scene, build/tests/gpu_tests), PYTHON (it writes the report, and where it has
+# PyTorch the peer is measured), SECONDS_IN_ALL (235 for contact and measure, else 570: what has not ended by then is
+# stopped, what has not begun is left out), SECONDS_FOR_TESTS (no process with tests has more), PARTS (*: a pattern of the
+# names of parts, such as 'bench_*', where only some are wanted).
 #
 # Each part is a process of its own with a limit of its own, because a kernel that fails takes its process with it. A part
-# that fails, hangs or is left out is in the report as such, and the status is 1; the parts behind it run all the same.
-# The report is written before every part, so it is there even if this script is killed.
+# that fails, hangs or finds no time is in the report as such, and the status is 1; the parts behind it run all the same.
+# The archive logs.tgz has all that any part printed. It is written after every part, the report before every part, so both
+# are there when this script is stopped; only after SIGKILL do they lack the part that ran. The output ends with what to
+# mend first. Measured plans are kept in OUT/cache for the next call; a bundle also takes those of ../cache.
+# No clock, mode or other setting of the device is changed.
 set -u
+from=$PWD
 cd "$(dirname "$0")/.." || exit 1
+refuse() {
+    echo "gpu_check: $*" >&2
+    exit 1
+}
 scene=${SCENE:-build/scene} tests=${GPU_TESTS:-build/tests/gpu_tests} python=${PYTHON:-python3}
-in_all=${SECONDS_IN_ALL:-570} for_tests=${SECONDS_FOR_TESTS:-30} wanted=${PARTS:-*}
-# Where cuDNN, cuBLASLt and cuFFT are not installed for everyone, those that PyTorch brings.
-for folder in $("$python" -c 'import glob, site; print(*(d for s in site.getsitepackages() for d in glob.glob(s + "/nvidia/*/lib")))' \
-    2> /dev/null); do
+call=all
+case ${1:-} in contact | measure | experiment | sanitize | all) call=$1; shift ;; esac
+case ${1:-} in
+'' | *.json) report=${1:-} ;;
+*) refuse "$1 is neither contact, measure, experiment, sanitize, all, nor the .json file to write the report to" ;;
+esac
+case $call in contact | measure) in_all=${SECONDS_IN_ALL:-235} ;; *) in_all=${SECONDS_IN_ALL:-570} ;; esac
+for_tests=${SECONDS_FOR_TESTS:-$in_all} wanted=${PARTS:-*}
+end=$((in_all - 8)) # the rest is for stopping what hangs, and for archive and report
+[ -x "$scene" ] || refuse "there is no $scene; run make, or set SCENE"
+
+[ -n "$report" ] || [ -z "${OUT:-}" ] || report=$OUT/report.json
+if [ -n "${OUT:-}" ]; then out=$OUT; elif [ -n "$report" ]; then out=$(dirname "$report"); else out=$PWD/build/gpu-check; fi
+[[ -z $report || $report == /* ]] || report=$from/$report
+[[ $out == /* ]] || out=$from/$out
+work=$(mktemp -d) || refuse "cannot make a temporary folder"
+logs=$work/logs scratch=$work/scratch
+mkdir "$logs" "$scratch"
+trap 'rm -rf "$scratch"; [ -n "$unarchived" ] || rm -rf "$work"' EXIT
+unarchived=
+mkdir -p "$out/cache/scene" || refuse "cannot write to $out"
+export XDG_CACHE_HOME=$out/cache HOME=${HOME:-$scratch}
+if [ -f COMMIT ]; then # a bundle
+    cp COMMIT "$logs/commit"
+    cp -n ../cache/scene/*.plans "$out/cache/scene/" 2> /dev/null
+else
+    git rev-parse HEAD > "$logs/commit" 2> /dev/null
+    git diff --quiet HEAD 2> /dev/null || echo "with changes" >> "$logs/commit"
+fi
+echo "$call" > "$logs/call"
+timeout 10 nvidia-smi --query-gpu=driver_version --format=csv,noheader > "$logs/driver" 2> /dev/null
+# Where cuDNN, cuBLASLt and cuFFT are not installed for everyone, those that PyTorch brings. Behind what is there: the
+# driver's folder stays in front.
+for folder in $(timeout 10 "$python" -c \
+    'import glob, site; print(*(d for s in site.getsitepackages() for d in glob.glob(s + "/nvidia/*/lib")))' 2> /dev/null); do
     export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder"
 done
-command -v "$python" > /dev/null || { echo "gpu_check: $python is needed to write the report" >&2; exit 1; }
-[ -x "$scene" ] || { echo "gpu_check: there is no $scene; run make, or set SCENE" >&2; exit 1; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 
-"$scene" info --json > "$work/info.json" || exit 1
-if ! grep -q '"kind": *"cuda"' "$work/info.json"; then
-    echo "gpu_check: $("$scene" info | grep '^CUDA' | cut -c16-)" >&2
-    exit 1
-fi
-if [ -f COMMIT ]; then # a bundle
-    cp COMMIT "$work/commit"
-else
-    git rev-parse HEAD > "$work/commit" 2> /dev/null
-    git diff --quiet HEAD 2> /dev/null || echo "with changes" >> "$work/commit"
-fi
-nvidia-smi --query-gpu=driver_version --format=csv,noheader > "$work/driver" 2> /dev/null
-write_report() { "$python" tools/gpu_report.py "$work" "${1:-}"; }
-report=$(write_report "${1:-}") || exit 1
+status=0 begun=0 child="" current="" suspects=()
+tell() { echo "== $*" | tee -a "$logs/summary"; }
+# shellcheck disable=SC2053  # a pattern
+is_wanted() { [[ $1 == $wanted ]]; }
 
-status=0
-# part NAME LIMIT COMMAND...: in $work, NAME.out and NAME.log for stdout and stderr, NAME.status, NAME.seconds, and a line
-# of `parts`.
+# archive: logs.tgz anew, and the old one stays until the new one is whole. A file keeps its ends, so that one part cannot
+# fill the disk. GNU tar's status 1 says that a file grew meanwhile.
+archive() {
+    local file code=0 ends=1000000
+    for file in "$logs"/*; do
+        [ "$(stat -c %s "$file")" -le $((2 * ends)) ] && continue
+        { head -c $ends "$file"; printf '\n[...]\n'; tail -c $ends "$file"; } > "$scratch/ends" && cat "$scratch/ends" > "$file"
+    done
+    timeout 20 tar -czf "$out/logs.tgz.tmp" -C "$work" logs 2> "$scratch/tar" || code=$?
+    if [ $code -le 1 ] && mv "$out/logs.tgz.tmp" "$out/logs.tgz" 2>> "$scratch/tar"; then
+        unarchived=
+    else
+        unarchived=$(tail -n 1 "$scratch/tar")
+        unarchived=${unarchived:-status $code}
+        rm -f "$out/logs.tgz.tmp"
+    fi
+}
+# Without Python there is no report; the archive and the summary have what it would be made of.
+write_report() {
+    unreported=
+    [ $begun = 1 ] || return
+    report=$(timeout 20 "$python" tools/gpu_report.py "$logs" "$report" 2> "$scratch/report" || echo "$report")
+    unreported=$(tail -n 1 "$scratch/report")
+}
+
+# outcomes NAME: of the tests in that part's output, in order: OK, FAILED or SKIPPED, or RUN where the process died in it.
+outcomes() {
+    awk '$1 != "[" || $3 != "]" { next }
+         $2 == "RUN" { test = $4 }
+         $2 != "RUN" && /ms\)$/ { sub(/,$/, "", $4); print $2, $4; test = "" }
+         END { if (test != "") print "RUN", test }' "$logs/$1.out"
+}
+# said NAME: the tests counted, or a benchmark's time.
+said() {
+    outcomes "$1" | awk '{ n[$1]++ } $1 == "RUN" { running = $2 }
+        END { if (NR) printf ": %d passed, %d failed, %d skipped", n["OK"], n["FAILED"], n["SKIPPED"]
+              if (running != "") printf ", ended in %s", running }'
+    grep -oE '"median_ms": *[0-9]+\.?[0-9]{0,3}' "$logs/$1.out" | head -n 1 | sed 's/.*: */: /; s/$/ ms/'
+}
+# part NAME LIMIT COMMAND...: in the archive, NAME.out and NAME.log for stdout and stderr, NAME.cudnn and NAME.cublaslt for
+# what the libraries log (errors; more under `loudly`), NAME.status, NAME.seconds, a line of `parts`, one of `summary`.
+# With `need=SECONDS part ...` it is left out where less is left.
 part() {
-    local name=$1 limit=$2 left=$((in_all - SECONDS))
+    local name=$1 limit=$2 left=$((end - SECONDS)) begin code=0 outcome
     shift 2
-    # shellcheck disable=SC2053  # a pattern
-    [[ $name == $wanted ]] || return 0
-    echo "$name" >> "$work/parts"
-    if [ $left -lt 2 ]; then
-        echo "left out" > "$work/$name.status"
+    is_wanted "$name" || return 0
+    if [ $left -lt "${need:-2}" ]; then
+        leave_out "$name" "$((left > 0 ? left : 0)) s left${need:+ of $need needed}"
         status=1
-        return
+        return 0
     fi
     [ "$limit" -lt $left ] || limit=$left
-    echo "unfinished" > "$work/$name.status"
-    write_report "$report" > /dev/null
-    local begin=$SECONDS code=0
-    timeout --kill-after=5 "$limit" "$@" > "$work/$name.out" 2> "$work/$name.log" || code=$?
-    echo $code > "$work/$name.status"
-    echo $((SECONDS - begin)) > "$work/$name.seconds"
-    echo "== $name: status $code, $((SECONDS - begin)) s" >&2
-    [ $code = 0 ] && return
+    echo "$name" >> "$logs/parts"
+    echo unfinished > "$logs/$name.status"
+    current=$name
+    write_report
+    begin=$SECONDS
+    CUDNN_LOGLEVEL_DBG=${level:-1} CUDNN_LOGDEST_DBG=$logs/$name.cudnn \
+        CUBLASLT_LOG_LEVEL=${level:-1} CUBLASLT_LOG_FILE=$logs/$name.cublaslt \
+        timeout --kill-after=5 "$limit" "$@" > "$logs/$name.out" 2> "$logs/$name.log" &
+    child=$!
+    wait $child 2> /dev/null || code=$?
+    child="" current=""
+    # A filter that names no test has tested nothing.
+    [ $code != 0 ] || ! grep -q '^\[=*\] Running 0 tests' "$logs/$name.out" || code="no test"
+    case $code in
+    0) outcome=passed ;;
+    "no test") outcome="failed: its filter names no test" ;;
+    124) outcome="stopped at its limit of $limit s" ;;
+    137) outcome="killed, at its limit of $limit s or for memory" ;;
+    129 | 1[3-5][0-9]) outcome="killed by signal $((code - 128))" ;;
+    *) outcome="failed with exit status $code" ;;
+    esac
+    echo "$outcome" > "$logs/$name.status"
+    echo $((SECONDS - begin)) > "$logs/$name.seconds"
+    tell "$name: $outcome, $((SECONDS - begin)) s$(said "$name")"
+    find "$logs" -name "$name.cu*" -empty -delete
+    archive
+    [ "$code" = 0 ] && return
     status=1
-    tail -n 5 "$work/$name.out" "$work/$name.log" >&2
+    return 1
 }
-# suite NAME LIMIT: one suite of the tests
+leave_out() {
+    echo "$1" >> "$logs/parts"
+    echo "left out: $2" > "$logs/$1.status"
+    tell "$1: left out, $2"
+}
+# needs TOOL NAME: false, and said, where that part's tool is not installed. No fault of what is checked.
+needs() {
+    command -v "$1" > /dev/null && return
+    ! is_wanted "$2" || leave_out "$2" "no $1"
+    return 1
+}
+# loudly COMMAND...: with launches that wait for their kernel, so that an error comes from the call that caused it.
+loudly() { CUDA_LAUNCH_BLOCKING=1 level=3 "$@"; }
+# tests NAME LIMIT FILTER [PROGRAM...]: a part that runs tests in one process, under PROGRAM where there is one.
+tests() {
+    local name=$1 limit=$2 filter=$3
+    shift 3
+    [ "$limit" -lt "$for_tests" ] || limit=$for_tests
+    part "$name" "$limit" "$@" "$tests" --gtest_filter="$filter"
+}
+# suite NAME LIMIT FILTER: tests of which the first two that fail, and the one that the process died in, are suspects.
 suite() {
-    local name=test_${1//\//_}
-    part "$name" "$2" "$tests" --gtest_filter="$1.*" --gtest_output="json:$work/$name.json"
+    local test
+    tests "$@" && return
+    for test in $(outcomes "$1" | awk '$1 == "FAILED" && ++n <= 2 || $1 == "RUN" { print $2 }'); do
+        [[ " ${suspects[*]-} " == *" $test "* ]] || suspects+=("$test")
+    done
+    return 1
 }
-# bench NAME OPTIONS...: one benchmark
+# In one process, since every process pays for opening the device. Where that died, or lost the device and with it every
+# later test, each suite that it has not passed has a process of its own, in at most 45 seconds altogether.
+kernels() {
+    local end=$end name
+    suite kernels 50 'Cuda*' && return
+    grep -q '^\[=*\] .* ran\.' "$logs/kernels.out" && ! grep -qE 'cudaError(IllegalAddress|IllegalInstruction|InvalidPc|Assert|'\
+'MisalignedAddress|InvalidAddressSpace|HardwareStackError|LaunchFailure|LaunchTimeout|ECCUncorrectable)' "$logs/kernels.out" && return
+    [ $end -lt $((SECONDS + 45)) ] || end=$((SECONDS + 45))
+    part kernels_list 10 "$tests" --gtest_list_tests --gtest_filter='Cuda*' || return
+    while read -r name; do
+        if ! grep -qF " from $name (" "$logs/kernels.out" || outcomes kernels | grep -q "^FAILED $name\."; then
+            suite "kernels_$name" 15 "$name.*"
+        fi
+    done < <(sed -n 's/^\([^ ]*\)\.\( .*\)*$/\1/p' "$logs/kernels_list.out")
+}
+# Once more and alone, with everything that the libraries have to say, and kernels under memcheck.
+look_again() {
+    local test name
+    for test in "${suspects[@]:0:4}"; do
+        name=${test//\//_}
+        loudly tests "again_$name" 15 "$test"
+        [[ $test == Cuda* ]] && needs compute-sanitizer "memcheck_$name" &&
+            tests "memcheck_$name" 25 "$test" compute-sanitizer --tool memcheck --error-exitcode 1
+    done
+    suspects=()
+}
+# bench NAME LIMIT REPETITIONS OPTIONS...: most of a limit is for a shape's first benchmark, which measures its plans.
 bench() {
+    local name=$1 limit=$2 repetitions=$3
+    shift 3
+    part "bench_$name" "$limit" "$scene" bench --device cuda --json --quiet --repetitions "$repetitions" "$@"
+}
+# half NAME [OPTIONS...]: one benchmark in half precision.
+half() {
     local name=$1
     shift
-    # Most of the limit is for the first benchmark of a shape, which measures convolution plans.
-    part "bench_$name" 150 "$scene" bench --device cuda --json --quiet --repetitions 20 "$@"
+    bench "fp16_$name" 150 20 --precision fp16 --filter "$name" "$@"
 }
+# peer NAME LIMIT OPTIONS...
 peer() {
-    local name=$1 limit=$2
+    local name=pytorch_$1 limit=$2
     shift 2
-    part "pytorch_$name" "$limit" "$python" tools/reference/bench_peer_gpu.py "$@"
+    if [ -n "$has_torch" ]; then
+        part "$name" "$limit" "$python" tools/reference/bench_peer_gpu.py "$@"
+    elif is_wanted "$name"; then
+        leave_out "$name" "no PyTorch"
+    fi
 }
 
-if [ -x "$tests" ]; then
-    wanted='*' part suites 30 "$tests" --gtest_list_tests
-    suites=$(sed -n 's/^\([^ ]*\)\.\( .*\)*$/\1/p' "$work/suites.out" 2> /dev/null)
-    for name in $suites; do
-        if [ "$name" = GpuStep ]; then suite "$name" 150; else suite "$name" "$for_tests"; fi
-    done
-    if sanitizer=$(command -v compute-sanitizer); then
-        # Kernels only: a sanitizer is some fifty times slower, and libraries are not ours to check.
-        declare -A leave=([initcheck]=1)
-        for tool in memcheck racecheck initcheck; do
-            part "sanitizer_$tool" 60 env SCENE_LEAVE_MEMORY="${leave[$tool]:-}" "$sanitizer" --tool $tool \
-                --error-exitcode 1 "$tests" --gtest_brief=1 --gtest_filter='Cuda*'
-        done
+contact() {
+    local step="--precision fp16 --filter fcnn_train_b256" gradients='GpuStep.LossAndGradientsOfTheFirstStep*' bits='GpuStep.TheSameBits*'
+    if [ -x "$tests" ]; then
+        kernels
+        suite ops 25 'GpuOps.*'
+        suite gradients 60 "$gradients"
     fi
-fi
-for name in fcnn_train_b256 logmel_b256 logmel_cufft_b256 se_trans_train_b256 fcnn_train_b64 fcnn_infer_b256 se_trans_train_b64 \
-    fcnn_train_b16 fcnn_infer_b1; do
-    bench "fp16_$name" --precision fp16 --filter $name
-done
-if ncu=$(command -v ncu); then
-    # One step op by op, under the profiler: the memory traffic of its kernels.
-    part traffic_fp16 150 "$ncu" --target-processes all --nvtx --nvtx-include "step/" --cache-control none --csv \
-        --print-units base \
-        --log-file "$work/traffic_fp16.csv" --metrics dram__bytes_read.sum,dram__bytes_write.sum \
-        "$scene" bench --device cuda --precision fp16 --filter fcnn_train_b256 --ops --repetitions 1 --json --quiet
-fi
-bench fp16_ops --precision fp16 --filter fcnn_train_b256 --ops
-for form in never always; do bench fp16_fused_$form --precision fp16 --filter fcnn_train_b256 --fusions $form; done
-bench fp16_fastest --precision fp16 --filter fcnn_train_b256 --fastest
-for precision in tf32 fp32; do
-    for name in fcnn_train_b256 se_trans_train_b256; do bench ${precision}_$name --precision $precision --filter $name; done
-done
-if "$python" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torch") is None)'; then
-    peer fp16_eager 60 --precision fp16 --variants eager
-    for name in fcnn_train_b256 se_trans_train_b256 fcnn_train_b64 fcnn_infer_b256; do
-        peer fp16_compiled_$name 120 --precision fp16 --variants compiled --names $name
-    done
-    peer tf32_eager 60 --precision tf32 --variants eager
-fi
-# The whole of System #4 on clips as many and as long as CAS2023 has: the files, then what a user waits for.
-part experiment_data 240 sh -c '"$1" synth "$2/clips" --clips 8700 --labelled 0.2 --quiet &&
-    "$1" prepare "$2/clips" "$2/clips.store" --quiet --json' sh "$scene" "$work"
-if [ -f "$work/clips.store" ]; then
-    part experiment_train 240 "$scene" train "$work/clips.store" --config configs/system4.toml --split simulation \
-        --device cuda --precision fp16 --set training.early_stop=0 --run "$work/run" --quiet --json
-fi
+    # shellcheck disable=SC2086  # words
+    bench fp16_unfused 70 5 $step --fusions never --ops || loudly bench fp16_unfused_again 25 1 $step --fusions never
+    if [ -x "$tests" ]; then
+        look_again
+        suite bits 30 "$bits"
+    fi
+    # shellcheck disable=SC2086
+    bench fp16_quickest 60 10 $step
+    bench logmel 20 10 --filter logmel_b256
+    if [ -x "$tests" ]; then
+        suite other_tests 60 "*-Cuda*:GpuOps.*:$gradients:$bits"
+        look_again
+    fi
+}
 
-write_report "$report"
+measure() {
+    local has_torch="" name form
+    timeout 20 "$python" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torch") is None)' 2> /dev/null &&
+        has_torch=1
+    half fcnn_train_b256
+    bench fp16_ops 150 20 --precision fp16 --filter fcnn_train_b256 --ops
+    peer fp16_eager 60 --precision fp16 --variants eager
+    half logmel_b256
+    half se_trans_train_b256
+    # max-autotune compiles for minutes before the first step.
+    need=100 peer fp16_compiled_fcnn_train_b256 180 --precision fp16 --variants compiled --names fcnn_train_b256
+    # One step op by op, under the profiler: the memory traffic of its kernels.
+    needs ncu traffic_fp16 && part traffic_fp16 150 ncu --clock-control none --nvtx --nvtx-include "step/" \
+        --cache-control none --csv --print-units base --log-file "$logs/traffic_fp16.csv" \
+        --metrics dram__bytes_read.sum,dram__bytes_write.sum \
+        "$scene" bench --in-process --device cuda --precision fp16 --filter fcnn_train_b256 --ops --repetitions 1 --json --quiet
+    for form in never always; do bench fp16_fused_$form 150 20 --precision fp16 --filter fcnn_train_b256 --fusions $form; done
+    for name in fcnn_train_b64 fcnn_infer_b256 se_trans_train_b64 fcnn_train_b16 fcnn_infer_b1; do half $name; done
+    for name in fcnn_train_b256 se_trans_train_b256; do bench tf32_$name 150 20 --precision tf32 --filter $name; done
+    peer tf32_eager 60 --precision tf32 --variants eager
+    bench fp16_fastest 150 20 --precision fp16 --filter fcnn_train_b256 --fastest
+    half logmel_cufft_b256
+    for name in se_trans_train_b256 fcnn_train_b64 fcnn_infer_b256; do
+        need=100 peer fp16_compiled_$name 180 --precision fp16 --variants compiled --names $name
+    done
+    # Without tensor cores a data gradient has one slow engine: up to two seconds a step.
+    for name in fcnn_train_b256 se_trans_train_b256; do need=300 bench fp32_$name 150 5 --precision fp32 --filter $name; done
+}
+
+# The files, then what a user waits for.
+experiment() {
+    # shellcheck disable=SC2016  # its own arguments
+    part experiment_data 240 sh -c '"$1" synth "$2/clips" --clips 8700 --labelled 0.2 --quiet &&
+        "$1" prepare "$2/clips" "$2/clips.store" --quiet --json' sh "$scene" "$scratch"
+    [ ! -f "$scratch/clips.store" ] || part experiment_train 240 "$scene" train "$scratch/clips.store" --config configs/system4.toml \
+        --split simulation --device cuda --precision fp16 --set training.early_stop=0 --run "$scratch/run" --quiet --json
+}
+
+# Kernels only: a sanitizer is some fifty times slower, and libraries are not ours to check.
+sanitize() {
+    local tool leave
+    [ -x "$tests" ] || return
+    for tool in memcheck racecheck initcheck; do
+        leave=""
+        [ $tool != initcheck ] || leave=1
+        needs compute-sanitizer sanitizer_$tool &&
+            tests sanitizer_$tool 60 'Cuda*' env SCENE_LEAVE_MEMORY=$leave compute-sanitizer --tool $tool --error-exitcode 1
+    done
+}
+
+# to_mend: of each part that failed, in their order, the first failures; of a process that died, its last words.
+to_mend() {
+    local name outcome
+    while read -r name; do
+        outcome=$(cat "$logs/$name.status")
+        case $outcome in passed | "left out"* | "") continue ;; esac
+        echo "$name $outcome"
+        [ -f "$logs/$name.out" ] || continue
+        {
+            awk '$1 == "[" && $3 == "]" && $2 == "RUN" { test = $4; n = 0; next }
+                 $1 == "[" && $3 == "]" && /ms\)$/ {
+                     if ($2 == "FAILED" && ++failed <= 3) { print test; for (i = 0; i < n && i < 5; i++) print "  " text[i] }
+                     test = ""; next
+                 }
+                 test != "" { text[n++] = $0 }
+                 END {
+                     if (failed > 3) print failed - 3 " more failed"
+                     if (test != "") { print test " ran when the process ended"; for (i = n > 3 ? n - 3 : 0; i < n; i++) print "  " text[i] }
+                 }' "$logs/$name.out"
+            grep '^=========' "$logs/$name.out" | grep -v COMPUTE-SANITIZER | head -n 5
+            grep -vE '^ *$' "$logs/$name.log" | tail -n 3
+            cat "$logs/$name".cu* 2> /dev/null | grep -a rror | tail -n 2
+        } | cut -c1-180 | head -n 12 | sed 's/^/  /'
+    done < <(cat "$logs/parts" 2> /dev/null) | head -n 35
+}
+finish() {
+    begun=1
+    write_report
+    {
+        echo
+        to_mend
+    } > "$logs/to_mend"
+    archive
+    cat "$logs/to_mend"
+    [ -z "$unreported" ] || { status=1; echo "gpu_check: no report: $unreported"; }
+    [ -z "$unarchived" ] || { status=1; echo "gpu_check: no logs.tgz of all parts in $out ($unarchived); their logs stay in $logs"; }
+    echo "report ${unreported:+not }in ${report:-docs/gpu}; logs.tgz and cache in $out"
+}
+# shellcheck disable=SC2317  # called by a trap
+# With the words of the part that ran. `timeout` hands the signal on to it.
+stop() {
+    trap '' TERM INT HUP
+    [ -z "$child" ] || kill "$child"
+    [ -z "$current" ] || echo "stopped with the whole call" > "$logs/$current.status"
+    tell "stopped by a signal${current:+ in $current$(said "$current")}"
+    finish
+    exit 143
+}
+trap stop TERM INT HUP
+
+everything=$wanted wanted='*'
+# shellcheck disable=SC2016  # its own arguments
+part machine 20 sh -c 'uname -a; ldd --version | head -n 1; nproc; free -g; df -h . /tmp "$3"; echo "LD_LIBRARY_PATH=$LD_LIBRARY_PATH"
+    for tool in ncu nsys compute-sanitizer cuda-gdb nvcc; do command -v $tool || echo "no $tool"; done
+    ldconfig -p | grep -E "libcuda\.|cublasLt|cudnn|cufft"; ldd "$1" "$2" | grep "not found"
+    timeout 5 "$4" -c "from importlib.metadata import distributions
+for d in distributions():
+    name = d.metadata[\"Name\"] or \"\"
+    if name.startswith((\"nvidia\", \"torch\", \"triton\")): print(name, d.version)"
+    timeout 8 nvidia-smi && timeout 5 nvidia-smi -q -d CLOCK,PERFORMANCE; true' sh "$scene" "$tests" "$out" "$python"
+if ! part info 30 "$scene" info --json; then
+    part info_libraries 20 env LD_DEBUG=libs "$scene" info
+elif ! grep -q '"kind": *"cuda"' "$logs/info.out"; then
+    part info_libraries 20 env LD_DEBUG=libs "$scene" info
+    refuse "$(sed -n 's/^CUDA *//p' "$logs/info_libraries.out")"
+fi
+wanted=$everything begun=1
+if [ "$call" = all ]; then contact; measure; experiment; sanitize; else "$call"; fi
+finish
 exit $status

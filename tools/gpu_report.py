@@ -7,6 +7,9 @@ import pathlib
 import re
 import sys
 
+MOST_OF_A_FAILURE = 8000  # characters
+MOST_FAILURES = 200  # of a part's tests, with their texts
+
 
 def text_of(path: pathlib.Path) -> str:
     return path.read_text(errors="replace") if path.is_file() else ""
@@ -19,22 +22,29 @@ def json_of(text: str):
         return None
 
 
-def outcome(status: str) -> str:
-    if not status.isdigit():
-        return status  # "unfinished" or "left out"
-    known = {0: "passed", 124: "stopped at its limit", 137: "killed at its limit"}
-    return known.get(int(status), f"failed with exit status {status}")
+def ends_of(text: str) -> str:
+    half = MOST_OF_A_FAILURE // 2
+    return text if len(text) <= 2 * half else text[:half] + "\n[...]\n" + text[-half:]
 
 
-def tests_of(suites: dict) -> dict:
-    tests = [test for suite in suites["testsuites"] for test in suite["testsuite"]]
-    skipped = sum(test["result"] == "SKIPPED" for test in tests)
-    failed = {
-        f"{test['classname']}.{test['name']}": test["failures"][0]["failure"][:1000]
-        for test in tests
-        if test.get("failures")
-    }
-    return {"passed": len(tests) - skipped - len(failed), "skipped": skipped, "failed": failed}
+def tests_of(output: str) -> dict:
+    """By GoogleTest's lines, which are there also when the process died: the test that it died in is the one that is running."""
+    counts = {"OK": 0, "FAILED": 0, "SKIPPED": 0}
+    failed, running, text = {}, None, []
+    for line in output.splitlines():
+        if begin := re.match(r"\[ RUN      \] (\S+)", line):
+            running, text = begin[1], []
+        elif end := re.match(r"\[ *(OK|FAILED|SKIPPED) *\] (\S+?),? .*ms\)$", line):
+            counts[end[1]] += 1
+            if end[1] == "FAILED":
+                failed[end[2]] = ends_of("\n".join(text)) if len(failed) < MOST_FAILURES else ""
+            running = None
+        else:
+            text.append(line)
+    if not running and not any(counts.values()):
+        return {}
+    entry = {"passed": counts["OK"], "skipped": counts["SKIPPED"], "failed": failed}
+    return entry | ({"running": running} if running else {})
 
 
 def traffic_of(csv_text: str) -> dict:
@@ -47,37 +57,41 @@ def traffic_of(csv_text: str) -> dict:
 
 
 def part(folder: pathlib.Path, name: str) -> dict:
-    """What a part gave: tests counted, JSON as it is, and the end of its output where there is neither."""
-    entry = {"outcome": outcome(text_of(folder / f"{name}.status").strip())}
+    """What a part gave: tests counted, JSON as it is, and the end of its output where it did not pass or gave neither."""
+    entry = {"outcome": text_of(folder / f"{name}.status").strip()}
     if seconds := text_of(folder / f"{name}.seconds").strip():
         entry["seconds"] = int(seconds)
     text = text_of(folder / f"{name}.out")
     if counters := text_of(folder / f"{name}.csv"):
         entry |= traffic_of(counters)
-    if tests := json_of(text_of(folder / f"{name}.json")):
-        entry |= tests_of(tests)
-    elif results := json_of(text):
+    entry |= tests_of(text)
+    if results := json_of(text):
         entry["results"] = results
-    elif lines := (text + text_of(folder / f"{name}.log")).strip().splitlines():
-        entry["output"] = lines[-20:]
+    if entry["outcome"] != "passed" or not ("passed" in entry or results):
+        if lines := (text + text_of(folder / f"{name}.log")).strip().splitlines():
+            entry["output"] = [line[:1000] for line in lines[-40:]]
     return entry
 
 
 def main() -> int:
     folder = pathlib.Path(sys.argv[1])
-    info = json.loads((folder / "info.json").read_text())
-    gpu = next(device for device in info["devices"] if device["kind"] == "cuda")
+    call = text_of(folder / "call").strip()
+    info = json_of(text_of(folder / "info.out")) or {}
+    unknown = {"name": "unknown", "libraries": "unknown"}
+    gpu = next((device for device in info.get("devices", []) if device["kind"] == "cuda"), unknown)
     report = {
+        "call": call,
         "commit": " ".join(text_of(folder / "commit").split()) or "unknown",
         "device": gpu["name"],
         "driver": text_of(folder / "driver").strip() or "unknown",
         "libraries": gpu["libraries"],
-        "build": info["build"],
+        "build": info.get("build"),
         "parts": {name: part(folder, name) for name in text_of(folder / "parts").split()},
     }
     short = re.sub(r"[^A-Za-z0-9]+", "-", gpu["name"].split(",")[0]).strip("-").lower()
+    which = "" if call == "all" else f"-{call}"
     given = sys.argv[2] if len(sys.argv) > 2 else ""
-    path = pathlib.Path(given or f"docs/gpu/{short}-{report['commit'][:10]}.json")
+    path = pathlib.Path(given or f"docs/gpu/{short}-{report['commit'][:10]}{which}.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(report, indent=1) + "\n")
