@@ -1,5 +1,6 @@
 # The tests that need a GPU: the kernels' own of tests/cuda_on_cpu, compiled for the device, and those of tests/gpu.
-# `make test` builds them where CUDA can be built; `make gpu-check` runs them.
+# `make test` builds them where CUDA can be built; `make gpu-check` runs them (CALL=contact, measure, experiment or sanitize:
+# only that part of tools/gpu_check.sh; REPORT: where its report goes).
 
 gpu_tests_of_kernels := $(filter-out %/emulator_test.cpp %/access_checker_test.cpp %/backend_test.cpp,\
                         $(wildcard tests/cuda_on_cpu/*_test.cpp))
@@ -22,7 +23,7 @@ $(BUILD)/tests/gpu_tests: $(gpu_test_objects) $(BUILD)/libmodel.a $(CUDA_ARCHIVE
 gpu-tests: $(GPU_TESTS)
 
 gpu-check: $(BUILD)/scene $(GPU_TESTS)
-	@SCENE=$(BUILD)/scene GPU_TESTS=$(GPU_TESTS) tools/gpu_check.sh $(REPORT)
+	@SCENE=$(BUILD)/scene GPU_TESTS=$(GPU_TESTS) tools/gpu_check.sh $(CALL) $(REPORT)
 
 profile: $(BUILD)/scene
 	@SCENE=$(BUILD)/scene tools/profile.sh $(BENCHMARK)

@@ -30,4 +30,4 @@ newest=$(objdump -T "$folder/build/scene" "$folder/build/tests/gpu_tests" "$fold
 tar -czf "$folder.tar.gz" -C "$(dirname "$folder")" "$(basename "$folder")"
 mib() { echo $((($1 + 1048575) / 1048576)); }
 echo "$folder: $(mib "$bytes") MiB ($(mib "$(stat -c %s "$folder.tar.gz")") as $folder.tar.gz), for ${newest/_/ } or newer;" \
-    "copy it to the machine with the GPU and run tools/gpu_check.sh in it"
+    "copy it to the machine with the GPU and run tools/gpu_check.sh contact in it"

@@ -38,6 +38,7 @@ case ${1:-} in
 esac
 case $call in contact | measure) in_all=${SECONDS_IN_ALL:-235} ;; *) in_all=${SECONDS_IN_ALL:-570} ;; esac
 for_tests=${SECONDS_FOR_TESTS:-$in_all} wanted=${PARTS:-*}
+[ "$in_all" -ge 30 ] 2> /dev/null || refuse "SECONDS_IN_ALL=$in_all: needs 30 or more"
 end=$((in_all - 8)) # the rest is for stopping what hangs, and for archive and report
 [ -x "$scene" ] || refuse "there is no $scene; run make, or set SCENE"
 
@@ -85,7 +86,7 @@ archive() {
     if [ $code -le 1 ] && mv "$out/logs.tgz.tmp" "$out/logs.tgz" 2>> "$scratch/tar"; then
         unarchived=
     else
-        unarchived=$(tail -n 1 "$scratch/tar")
+        unarchived=$(head -n 1 "$scratch/tar")
         unarchived=${unarchived:-status $code}
         rm -f "$out/logs.tgz.tmp"
     fi
@@ -94,7 +95,11 @@ archive() {
 write_report() {
     unreported=
     [ $begun = 1 ] || return
-    report=$(timeout 20 "$python" tools/gpu_report.py "$logs" "$report" 2> "$scratch/report" || echo "$report")
+    command -v "$python" > /dev/null || { unreported="there is no $python"; return; }
+    report=$(timeout 20 "$python" tools/gpu_report.py "$logs" "$report" 2> "$scratch/report" || {
+        rm -f "${report%.json}.tmp"
+        echo "$report"
+    })
     unreported=$(tail -n 1 "$scratch/report")
 }
 
@@ -173,7 +178,12 @@ tests() {
     local name=$1 limit=$2 filter=$3
     shift 3
     [ "$limit" -lt "$for_tests" ] || limit=$for_tests
-    part "$name" "$limit" "$@" "$tests" --gtest_filter="$filter"
+    if [ -x "$tests" ]; then
+        part "$name" "$limit" "$@" "$tests" --gtest_filter="$filter"
+    elif is_wanted "$name"; then
+        leave_out "$name" "no $tests"
+        status=1
+    fi
 }
 # suite NAME LIMIT FILTER: tests of which the first two that fail, and the one that the process died in, are suspects.
 suite() {
@@ -235,24 +245,18 @@ peer() {
 
 contact() {
     local step="--precision fp16 --filter fcnn_train_b256" gradients='GpuStep.LossAndGradientsOfTheFirstStep*' bits='GpuStep.TheSameBits*'
-    if [ -x "$tests" ]; then
-        kernels
-        suite ops 25 'GpuOps.*'
-        suite gradients 60 "$gradients"
-    fi
+    kernels
+    suite ops 25 'GpuOps.*'
+    suite gradients 60 "$gradients"
     # shellcheck disable=SC2086  # words
     bench fp16_unfused 70 5 $step --fusions never --ops || loudly bench fp16_unfused_again 25 1 $step --fusions never
-    if [ -x "$tests" ]; then
-        look_again
-        suite bits 30 "$bits"
-    fi
+    look_again
+    suite bits 30 "$bits"
     # shellcheck disable=SC2086
     bench fp16_quickest 60 10 $step
     bench logmel 20 10 --filter logmel_b256
-    if [ -x "$tests" ]; then
-        suite other_tests 60 "*-Cuda*:GpuOps.*:$gradients:$bits"
-        look_again
-    fi
+    suite other_tests 60 "*-Cuda*:GpuOps.*:$gradients:$bits"
+    look_again
 }
 
 measure() {
@@ -296,7 +300,6 @@ experiment() {
 # Kernels only: a sanitizer is some fifty times slower, and libraries are not ours to check.
 sanitize() {
     local tool leave
-    [ -x "$tests" ] || return
     for tool in memcheck racecheck initcheck; do
         leave=""
         [ $tool != initcheck ] || leave=1
@@ -339,9 +342,13 @@ finish() {
     } > "$logs/to_mend"
     archive
     cat "$logs/to_mend"
-    [ -z "$unreported" ] || { status=1; echo "gpu_check: no report: $unreported"; }
-    [ -z "$unarchived" ] || { status=1; echo "gpu_check: no logs.tgz of all parts in $out ($unarchived); their logs stay in $logs"; }
-    echo "report ${unreported:+not }in ${report:-docs/gpu}; logs.tgz and cache in $out"
+    if [ -z "$unreported" ]; then echo "report: $report"; else status=1; echo "gpu_check: no report: $unreported"; fi
+    if [ -z "$unarchived" ]; then
+        echo "logs: $out/logs.tgz"
+    else
+        status=1
+        echo "gpu_check: $out/logs.tgz lacks the last parts ($unarchived); the logs stay in $logs"
+    fi
 }
 # shellcheck disable=SC2317  # called by a trap
 # With the words of the part that ran. `timeout` hands the signal on to it.

@@ -7,7 +7,7 @@ set -u
 benchmark=${1:-fcnn_train_b256} precision=${2:-fp16} folder=${3:-build/profile}
 scene=${SCENE:-build/scene}
 mkdir -p "$folder"
-step=("$scene" bench --device cuda --precision "$precision" --filter "$benchmark" --ops --repetitions 1)
+step=("$scene" bench --in-process --device cuda --precision "$precision" --filter "$benchmark" --ops --repetitions 1)
 status=0
 
 run() {
@@ -16,10 +16,9 @@ run() {
     "$@" || status=1
 }
 
-# The measuring processes are forked.
-run nsys profile --trace=cuda,nvtx --trace-fork-before-exec=true --force-overwrite=true \
-    --output "$folder/$benchmark-$precision" "${step[@]}"
-run ncu --target-processes all --nvtx --print-nvtx-rename kernel --force-overwrite \
+run nsys profile --trace=cuda,nvtx --force-overwrite=true --output "$folder/$benchmark-$precision" "${step[@]}"
+# The clocks stay as they are: the device may be shared.
+run ncu --clock-control none --nvtx --print-nvtx-rename kernel --force-overwrite \
     --metrics dram__bytes_read.sum,dram__bytes_write.sum,gpu__time_duration.sum,sm__inst_executed_pipe_tensor.sum \
     --export "$folder/$benchmark-$precision" "${step[@]}"
 exit $status

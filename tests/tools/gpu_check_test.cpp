@@ -1,7 +1,9 @@
 // What runs where there is a GPU, as far as it can be tested where there is none: the refusals, and tools/gpu_check.sh
-// with programs in the place of the real ones, of which some fail and some hang.
+// with programs in the place of the real ones that fail, crash, hang and lose the device.
 
+#include <algorithm>
 #include <cstdlib>
+#include <sstream>
 
 #include <fmt/core.h>
 
@@ -13,6 +15,9 @@ namespace scene::test {
 namespace {
 
 using nlohmann::json;
+using testing::AssertionFailure;
+using testing::AssertionResult;
+using testing::AssertionSuccess;
 
 /// Runs a line of shell with nothing in its environment but the search path.
 Outcome shell(const TemporaryFolder& folder, const std::string& line) {
@@ -21,6 +26,26 @@ Outcome shell(const TemporaryFolder& folder, const std::string& line) {
     const int status = std::system(command.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_text(folder / "out"), read_text(folder / "err")};
 }
+
+void write_program(const std::filesystem::path& file, const std::string& body) {
+    write_text(file, "#!/bin/bash\n" + body + "\n");
+    std::filesystem::permissions(file, std::filesystem::perms::owner_all);
+}
+
+AssertionResult contains(const std::string& text, const std::string& part) {
+    if (text.find(part) != std::string::npos) return AssertionSuccess();
+    return AssertionFailure() << "'" << part << "' is not in:\n" << text;
+}
+
+/// That the line of a part begins and ends so; between them are its seconds.
+AssertionResult says(const std::string& output, const std::string& begin, const std::string& end) {
+    std::istringstream lines(output);
+    for (std::string line; std::getline(lines, line);)
+        if (line.starts_with("== " + begin + ", ") && line.ends_with(" s" + end)) return AssertionSuccess();
+    return AssertionFailure() << "no line '== " << begin << ", ... s" << end << "' in:\n" << output;
+}
+
+bool has_python() { return std::system("python3 -c '' 2> /dev/null") == 0; }
 
 TEST(GpuTests, RefuseInOneLineWhereThereIsNoGpu) {
     const std::filesystem::path program = scene_binary().parent_path() / "tests" / "gpu_tests";
@@ -34,12 +59,30 @@ TEST(GpuTests, RefuseInOneLineWhereThereIsNoGpu) {
 }
 
 TEST(GpuCheck, RefusesInOneLineWhereThereIsNoGpu) {
-    if (std::system("python3 -c '' 2> /dev/null") != 0) GTEST_SKIP() << "there is no Python";
     if (cuda_obstacle().empty()) GTEST_SKIP() << "there is a GPU";
     const TemporaryFolder folder;
-    const Outcome outcome = shell(folder, fmt::format("SCENE={} tools/gpu_check.sh", scene_binary().string()));
+    const Outcome outcome = shell(
+        folder, fmt::format("OUT={} SCENE={} tools/gpu_check.sh", (folder / "back").string(), scene_binary().string()));
     EXPECT_EQ(outcome.status, 1);
     EXPECT_EQ(outcome.err, "gpu_check: " + cuda_obstacle() + "\n");
+    EXPECT_TRUE(std::filesystem::exists(folder / "back" / "logs.tgz")) << "why not may be in there";
+}
+
+TEST(GpuCheck, RefusesWhatItDoesNotKnow) {
+    const TemporaryFolder folder;
+    const auto error = [&](const std::string& line) {
+        const Outcome outcome = shell(folder, line);
+        EXPECT_EQ(outcome.status, 1);
+        EXPECT_EQ(outcome.out, "");
+        return outcome.err;
+    };
+    EXPECT_EQ(error("tools/gpu_check.sh contract"),
+              "gpu_check: contract is neither contact, measure, experiment, sanitize, "
+              "all, nor the .json file to write the report to\n");
+    EXPECT_EQ(error("SECONDS_IN_ALL=10 tools/gpu_check.sh contact"),
+              "gpu_check: SECONDS_IN_ALL=10: needs 30 or more\n");
+    EXPECT_EQ(error("SECONDS_IN_ALL=few tools/gpu_check.sh contact"),
+              "gpu_check: SECONDS_IN_ALL=few: needs 30 or more\n");
 }
 
 /// Of this build's scene, twice: what is tested is what lies in the folder, and that it says so.
@@ -50,8 +93,8 @@ TEST(Bundle, HasTheProgramsTheirLibrariesAndTheCommit) {
     ASSERT_EQ(made.status, 0) << made.err;
     EXPECT_TRUE(made.out.starts_with(bundle + ": ")) << made.out;
     for (const char* file :
-         {"build/scene", "build/tests/gpu_tests", "tools/gpu_check.sh", "tools/gpu_report.py", "COMMIT",
-          "configs/system4.toml", "tools/reference/bench_peer_gpu.py", "tools/reference/models.py"})
+         {"build/scene", "build/tests/gpu_tests", "tools/gpu_check.sh", "tools/gpu_report.py", "tools/profile.sh",
+          "COMMIT", "configs/system4.toml", "tools/reference/bench_peer_gpu.py", "tools/reference/models.py"})
         EXPECT_TRUE(std::filesystem::exists(folder / "bundle" / file)) << file;
     EXPECT_TRUE(std::filesystem::exists(bundle + ".tar.gz"));
     const Outcome ran = shell(folder, fmt::format("LD_LIBRARY_PATH={0}/lib {0}/build/scene --version", bundle));
@@ -65,29 +108,69 @@ TEST(Bundle, HasTheProgramsTheirLibrariesAndTheCommit) {
     EXPECT_TRUE(has_onednn);
 }
 
+/// Tests that speak as GoogleTest does. CudaBad.A does what FAULT says; its grandparent is the script, its parent
+/// timeout.
+constexpr const char* gpu_tests = R"sh(set -f
+all="CudaAdam.A CudaBad.A CudaBad.B CudaLast.A GpuOps.A
+     GpuStep.LossAndGradientsOfTheFirstStep GpuStep.TheSameBitsTwice GpuStep.Inference"
+[ "$1" != --gtest_list_tests ] || { printf 'CudaAdam.\n  A\nCudaBad.\n  A\n  B\nCudaLast.\n  A\n'; exit; }
+filter=${1#--gtest_filter=} lost=0 status=0
+matches() { # TEST PATTERNS
+    local IFS=: pattern
+    for pattern in $2; do [[ $1 != $pattern ]] || return 0; done
+    return 1
+}
+is_wanted() { matches $1 "${filter%%-*}" && ! { [[ $filter == *-* ]] && matches $1 "${filter#*-}"; }; }
+wanted=$(for test in $all; do ! is_wanted $test || echo $test; done)
+read -r _ _ _ script _ < /proc/$PPID/stat
+echo "[==========] Running $(wc -w <<< "$wanted") tests from 1 test suite."
+for test in $wanted; do
+    echo "[ RUN      ] $test"
+    case "$FAULT $test" in
+    "crash CudaBad.A") echo "dying" >&2; kill -SEGV $$ ;;
+    "hang CudaBad.A") exec sleep 60 ;;
+    "stop CudaBad.A") kill -TERM $script; exec sleep 60 ;;
+    "kill CudaBad.A") kill -KILL $script; exit ;;
+    "lose CudaBad.A") lost=1 ;;
+    esac
+    if [ $lost = 1 ]; then
+        echo "CUDA device 0: an illegal memory access was encountered (cudaErrorIllegalAddress)"
+        result="FAILED  "
+    elif [ "$FAULT $test" = "fail CudaBad.A" ]; then
+        echo "blocking ${CUDA_LAUNCH_BLOCKING:-0}, logs $CUDNN_LOGLEVEL_DBG"
+        printf '%03000d\n' 1 2 3
+        result="FAILED  "
+    else
+        result="     OK "
+    fi
+    echo "[  $result] $test (1 ms)"
+    [ "$result" = "     OK " ] || status=1
+    [ $test = CudaBad.A ] || echo "[----------] 1 test from ${test%.*} (1 ms total)"
+done
+echo "[==========] 1 test from 1 test suite ran. (9 ms total)"
+exit $status)sh";
+
+/// A scene that keeps a plan and says which libraries it would find, tests, and a sanitizer.
 class StandIns {
 public:
     StandIns() {
-        write_program("scene", R"(case "$1 $*" in
-info*) echo '{"devices": [{"kind": "cuda", "name": "Test GPU", "libraries": "none"}], "build": {}}' ;;
+        std::filesystem::create_directory(folder_ / "back");
+        write_program(folder_ / "scene", R"(echo measured > "$XDG_CACHE_HOME/scene/of-$1.plans"
+case "$1 $*" in
+info*) echo '{"devices": [{"kind": "cuda", "name": "Test GPU", "libraries": "'"$LD_LIBRARY_PATH"'"}], "build": {}}' ;;
 *fp32*) echo "no such precision" >&2; exit 3 ;;
 *) echo '[{"name": "a step", "median_ms": 1.5}]' ;;
 esac)");
-        write_program("tests", R"(case $* in
-*list*) printf 'CudaBad.\n  A\nCudaHangs.\n  A\nCudaGood.\n  A\n  B\n' ;;
-*CudaHangs*) echo "[ RUN      ] CudaHangs.A"; sleep 60 ;;
-*CudaBad*) kill -SEGV $$ ;;
-*) echo '{"testsuites": [{"testsuite": [
-    {"classname": "CudaGood", "name": "A", "result": "COMPLETED"},
-    {"classname": "CudaGood", "name": "B", "result": "COMPLETED", "failures": [{"failure": "3 is not 4"}]}]}]}' \
-    > "${2#--gtest_output=json:}"; exit 1 ;;
-esac)");
+        write_program(folder_ / "tests", gpu_tests);
+        write_program(folder_ / "compute-sanitizer",
+                      "echo '========= Invalid __global__ write of size 4 bytes'; exit 1");
     }
 
     /// One that answers as Nsight Compute does, for two kernels.
     void add_profiler() {
-        write_program("ncu", R"(while [ $# -gt 1 ]; do [ "$1" = --log-file ] && log=$2; shift; done
-cat > "$log" <<END
+        write_program(folder_ / "ncu", R"(echo "$*" > ")" + (folder_ / "ncu_arguments").string() + R"("
+while [ $# -gt 1 ]; do [ "$1" = --log-file ] && log=$2; shift; done
+[ -z "$log" ] || cat > "$log" <<END
 ==PROF== Connected to process 7
 "ID","Process ID","Kernel Name","Metric Name","Metric Unit","Metric Value"
 "0","7","convolve","dram__bytes_read.sum","byte","1,024"
@@ -98,74 +181,210 @@ END
 echo '[]')");
     }
 
-    Outcome check(const std::string& settings) {
+    /// Without Python, which is slow to start, unless `settings` have one.
+    Outcome check(const std::string& call, const std::string& settings, const std::string& script = "tools") {
         return shell(folder_,
-                     fmt::format("PATH={}:\"$PATH\" SCENE={} GPU_TESTS={} PARTS='[!p]*' {} tools/gpu_check.sh {}",
-                                 folder_.path().string(), (folder_ / "scene").string(), (folder_ / "tests").string(),
-                                 settings, (folder_ / "report.json").string()));
+                     fmt::format("PATH={0}:\"$PATH\" SCENE={0}/scene GPU_TESTS={0}/tests OUT={0}/back PYTHON=none "
+                                 "{1} {2}/gpu_check.sh {3}",
+                                 folder_.path().string(), settings, script, call));
     }
-    json report() const { return parse_json(read_text(folder_ / "report.json")); }
+    json report() const { return parse_json(read_text(folder_ / "back" / "report.json")); }
+    std::string archived(const std::string& name) const {
+        return shell(folder_, fmt::format("tar -xzOf {}/back/logs.tgz logs/{}", folder_.path().string(), name)).out;
+    }
+    const TemporaryFolder& folder() const { return folder_; }
 
 private:
-    void write_program(const std::string& name, const std::string& body) {
-        write_text(folder_ / name, "#!/bin/bash\n" + body + "\n");
-        std::filesystem::permissions(folder_ / name, std::filesystem::perms::owner_all);
-    }
     TemporaryFolder folder_;
 };
 
-TEST(GpuCheck, WhatFailsOrHangsIsReportedAndTheRestGoesOn) {
-    if (std::system("python3 -c '' 2> /dev/null") != 0) GTEST_SKIP() << "there is no Python";
+/// The parts in the order in which they ended.
+std::vector<std::string> parts_of(const std::string& output) {
+    std::vector<std::string> names;
+    std::istringstream lines(output);
+    for (std::string line; std::getline(lines, line);)
+        if (line.starts_with("== ")) names.push_back(line.substr(3, line.find(':') - 3));
+    return names;
+}
+
+using Names = std::vector<std::string>;
+
+TEST(GpuCheck, ContactGoesFromKernelsToBenchmarks) {
     StandIns programs;
-    const Outcome outcome = programs.check("SECONDS_FOR_TESTS=2");
+    const Outcome outcome = programs.check("contact", "");
+    EXPECT_EQ(parts_of(outcome.out), (Names{"machine", "info", "kernels", "ops", "gradients", "bench_fp16_unfused",
+                                            "bits", "bench_fp16_quickest", "bench_logmel", "other_tests"}));
+    EXPECT_TRUE(says(outcome.out, "kernels: passed", ": 4 passed, 0 failed, 0 skipped"));
+    EXPECT_TRUE(says(outcome.out, "other_tests: passed", ": 1 passed, 0 failed, 0 skipped"))
+        << "what no other part has run";
+    EXPECT_TRUE(says(outcome.out, "bench_logmel: passed", ": 1.5 ms"));
+    EXPECT_TRUE(contains(programs.archived("machine.out"), "LD_LIBRARY_PATH="));
+}
+
+TEST(GpuCheck, AfterACrashTheSuitesThatDidNotPassRunApart) {
+    StandIns programs;
+    const Outcome outcome = programs.check("contact", "FAULT=crash");
     EXPECT_EQ(outcome.status, 1);
+    EXPECT_EQ(parts_of(outcome.out),
+              (Names{"machine", "info", "kernels", "kernels_list", "kernels_CudaBad", "kernels_CudaLast", "ops",
+                     "gradients", "bench_fp16_unfused", "again_CudaBad.A", "memcheck_CudaBad.A", "bits",
+                     "bench_fp16_quickest", "bench_logmel", "other_tests"}));
+    EXPECT_TRUE(
+        says(outcome.out, "kernels: killed by signal 11", ": 1 passed, 0 failed, 0 skipped, ended in CudaBad.A"));
+    EXPECT_TRUE(
+        contains(outcome.out, "\nkernels killed by signal 11\n  CudaBad.A ran when the process ended\n  dying\n"));
+    EXPECT_TRUE(
+        contains(outcome.out, "\nmemcheck_CudaBad.A failed with exit status 1\n  ========= Invalid __global__"));
+    EXPECT_EQ(programs.archived("kernels.log"), "dying\n");
+}
+
+TEST(GpuCheck, AfterTheLossOfTheDeviceTheSuitesThatFailedRunApart) {
+    StandIns programs;
+    const Outcome outcome = programs.check("contact", "FAULT=lose PARTS='kernels*'");
+    EXPECT_EQ(parts_of(outcome.out),
+              (Names{"machine", "info", "kernels", "kernels_list", "kernels_CudaBad", "kernels_CudaLast"}));
+    EXPECT_TRUE(says(outcome.out, "kernels: failed with exit status 1", ": 1 passed, 3 failed, 0 skipped"));
+    EXPECT_TRUE(contains(outcome.out, "== kernels_CudaLast: passed")) << "only the first has a fault of its own";
+}
+
+TEST(GpuCheck, WhatFailsRunsAgainAloudAndIsKeptWhole) {
+    if (!has_python()) GTEST_SKIP() << "there is no Python";
+    StandIns programs;
+    const Outcome outcome =
+        programs.check("contact", "FAULT=fail PARTS='@(kernels|*CudaBad*|bench_fp32*)' PYTHON=python3");
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_EQ(parts_of(outcome.out), (Names{"machine", "info", "kernels", "again_CudaBad.A", "memcheck_CudaBad.A"}));
     const json report = programs.report(), parts = report.at("parts");
     EXPECT_EQ(report.at("device"), "Test GPU");
-    EXPECT_EQ(parts.at("test_CudaBad").at("outcome"), "failed with exit status 139");
-    EXPECT_EQ(parts.at("test_CudaHangs").at("outcome"), "stopped at its limit");
-    EXPECT_EQ(parts.at("test_CudaHangs").at("output"), json({"[ RUN      ] CudaHangs.A"}));
-    EXPECT_EQ(parts.at("test_CudaGood").at("passed"), 1);
-    EXPECT_EQ(parts.at("test_CudaGood").at("failed"), json({{"CudaGood.B", "3 is not 4"}}));
+    EXPECT_EQ(parts.at("kernels").at("outcome"), "failed with exit status 1");
+    EXPECT_EQ(parts.at("kernels").at("passed"), 3);
+    const std::string text = parts.at("kernels").at("failed").at("CudaBad.A"), zeros(2999, '0');
+    EXPECT_EQ(text.substr(0, 8000 / 2), ("blocking 0, logs 1\n" + zeros + "1\n" + zeros).substr(0, 4000));
+    EXPECT_TRUE(text.ends_with(zeros + "3")) << "the last failure of a test is in the report like the first";
+    EXPECT_LT(text.size(), 8100u);
+    EXPECT_TRUE(contains(programs.archived("kernels.out"), zeros + "2\n"));
+    EXPECT_TRUE(contains(programs.archived("again_CudaBad.A.out"), "blocking 1, logs 3\n"));
+}
+
+TEST(GpuCheck, WhatHangsIsStopped) {
+    StandIns programs;
+    const Outcome outcome = programs.check("contact", "FAULT=hang SECONDS_FOR_TESTS=3 PARTS='@(kernels|ops)'");
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_TRUE(says(outcome.out, "kernels: stopped at its limit of 3 s",
+                     ": 1 passed, 0 failed, 0 skipped, ended in CudaBad.A"));
+    EXPECT_TRUE(contains(outcome.out, "== ops: passed"));
+}
+
+TEST(GpuCheck, TheReportHasBenchmarksAndTheirErrors) {
+    if (!has_python()) GTEST_SKIP() << "there is no Python";
+    StandIns programs;
+    const std::string names = "@(bench_fp16_fcnn_train_b256|bench_fp32_fcnn_train_b256)";
+    EXPECT_EQ(programs.check("measure", "SECONDS_IN_ALL=570 PYTHON=python3 PARTS='" + names + "'").status, 1);
+    const json parts = programs.report().at("parts");
+    EXPECT_EQ(parts.size(), 4u) << "with the machine and its information";
     EXPECT_EQ(parts.at("bench_fp16_fcnn_train_b256").at("results").at(0).at("median_ms"), 1.5);
     EXPECT_EQ(parts.at("bench_fp32_fcnn_train_b256").at("outcome"), "failed with exit status 3");
     EXPECT_EQ(parts.at("bench_fp32_fcnn_train_b256").at("output"), json({"no such precision"}));
 }
 
+/// Float convolutions are slow and weigh little, and say so; half ones run in the same time.
+TEST(GpuCheck, WhatNeedsMinutesIsLeftOutWhereThereAreFew) {
+    StandIns programs;
+    const Outcome outcome = programs.check("measure", "SECONDS_IN_ALL=235 PARTS='bench_*_fcnn_train_b256'");
+    EXPECT_TRUE(contains(outcome.out, "== bench_fp16_fcnn_train_b256: passed"));
+    EXPECT_TRUE(contains(outcome.out, " s left of 300 needed\n"));
+}
+
 TEST(GpuCheck, TheProfilersCountersAreAddedUp) {
-    if (std::system("python3 -c '' 2> /dev/null") != 0) GTEST_SKIP() << "there is no Python";
+    if (!has_python()) GTEST_SKIP() << "there is no Python";
     StandIns programs;
     programs.add_profiler();
-    EXPECT_EQ(programs.check("PARTS=traffic_fp16").status, 0);
+    EXPECT_EQ(programs.check("measure", "PARTS=traffic_fp16 PYTHON=python3").status, 0);
     const json traffic = programs.report().at("parts").at("traffic_fp16");
     EXPECT_EQ(traffic.at("outcome"), "passed");
     EXPECT_EQ(traffic.at("kernels"), 2);
     EXPECT_EQ(traffic.at("device_memory_bytes"), 1600);
 }
 
-TEST(GpuCheck, WhatThereIsNoTimeForIsLeftOut) {
-    if (std::system("python3 -c '' 2> /dev/null") != 0) GTEST_SKIP() << "there is no Python";
+/// A profiler that locks the clocks would do so for everyone on the machine, and it does not see into a forked process.
+TEST(GpuCheck, ProfilersLeaveTheClocksAloneAndMeasureInTheirProcess) {
     StandIns programs;
-    EXPECT_EQ(programs.check("SECONDS_IN_ALL=1").status, 1);
-    const json parts = programs.report().at("parts");
-    EXPECT_EQ(parts.at("bench_fp16_fcnn_train_b256"), json({{"outcome", "left out"}}));
+    programs.add_profiler();
+    const TemporaryFolder& folder = programs.folder();
+    const std::filesystem::path arguments = folder / "ncu_arguments";
+    programs.check("measure", "PARTS=traffic_fp16");
+    EXPECT_TRUE(contains(read_text(arguments), "--clock-control none "));
+    EXPECT_TRUE(contains(read_text(arguments), "bench --in-process "));
+    std::filesystem::remove(arguments);
+    shell(folder, fmt::format("PATH={0}:\"$PATH\" SCENE={0}/scene tools/profile.sh fcnn_train_b256 fp16 {0}/profile",
+                              folder.path().string()));
+    EXPECT_TRUE(contains(read_text(arguments), "--clock-control none "));
+    EXPECT_TRUE(contains(read_text(arguments), "bench --in-process "));
 }
 
-TEST(GpuCheck, OnlyThePartsThatAreWantedRun) {
-    if (std::system("python3 -c '' 2> /dev/null") != 0) GTEST_SKIP() << "there is no Python";
+/// The driver's folder is in front. Python stands in for one with PyTorch's libraries.
+TEST(GpuCheck, LibrariesOfPyTorchComeBehindThoseThatAreThere) {
     StandIns programs;
-    EXPECT_EQ(programs.check("PARTS=test_CudaBad").status, 1);
-    const json parts = programs.report().at("parts");
-    EXPECT_EQ(parts.size(), 2u) << parts; // with the list of suites
-    EXPECT_EQ(parts.at("test_CudaBad").at("outcome"), "failed with exit status 139");
+    const TemporaryFolder& folder = programs.folder();
+    write_program(folder / "python", "[[ $2 != *glob* ]] || echo /torch/cudnn /torch/cublas");
+    programs.check("contact",
+                   fmt::format("LD_LIBRARY_PATH=/driver PARTS=none PYTHON={}", (folder / "python").string()));
+    EXPECT_TRUE(contains(programs.archived("info.out"), R"("/driver:/torch/cudnn:/torch/cublas")"));
 }
 
-TEST(GpuCheck, TheReportIsThereWhenItIsKilled) {
-    if (std::system("python3 -c '' 2> /dev/null") != 0) GTEST_SKIP() << "there is no Python";
+/// From a bundle, as it is unpacked on another machine.
+TEST(GpuCheck, MeasuredPlansTravelFromCallToCall) {
     StandIns programs;
-    EXPECT_NE(programs.check("timeout --signal=KILL 5").status, 0);
-    const json parts = programs.report().at("parts");
-    EXPECT_EQ(parts.at("test_CudaBad").at("outcome"), "failed with exit status 139");
-    EXPECT_EQ(parts.at("test_CudaHangs").at("outcome"), "unfinished");
+    const std::filesystem::path root = programs.folder().path(), plans = root / "back" / "cache" / "scene";
+    std::filesystem::create_directories(root / "bundle" / "tools");
+    std::filesystem::create_directories(root / "cache" / "scene");
+    std::filesystem::copy("tools/gpu_check.sh", root / "bundle" / "tools");
+    write_text(root / "bundle" / "COMMIT", "0123456789\n");
+    write_text(root / "cache" / "scene" / "earlier.plans", "one\n");
+    programs.check("contact", "PARTS=bench_logmel", root / "bundle" / "tools");
+    EXPECT_EQ(read_text(plans / "earlier.plans"), "one\n");
+    EXPECT_EQ(read_text(plans / "of-bench.plans"), "measured\n");
+    EXPECT_EQ(programs.archived("commit"), "0123456789\n");
+}
+
+TEST(GpuCheck, ItsEvidenceIsThereWhenItIsStopped) {
+    if (!has_python()) GTEST_SKIP() << "there is no Python";
+    StandIns programs;
+    const Outcome outcome = programs.check("contact", "FAULT=stop PARTS=kernels PYTHON=python3");
+    EXPECT_EQ(outcome.status, 143);
+    EXPECT_TRUE(
+        contains(outcome.out, "\nkernels stopped with the whole call\n  CudaBad.A ran when the process ended\n"));
+    EXPECT_TRUE(contains(programs.archived("kernels.out"), "[ RUN      ] CudaBad.A\n"));
+    EXPECT_EQ(programs.report().at("parts").at("kernels").at("running"), "CudaBad.A");
+}
+
+TEST(GpuCheck, WhatRanBeforeIsThereWhenItIsKilled) {
+    if (!has_python()) GTEST_SKIP() << "there is no Python";
+    StandIns programs;
+    EXPECT_EQ(programs.check("contact", "FAULT=kill PARTS=kernels PYTHON=python3").status, 137);
+    EXPECT_TRUE(contains(programs.archived("info.out"), "Test GPU"));
+    EXPECT_EQ(programs.report().at("parts").at("kernels").at("outcome"), "unfinished");
+}
+
+TEST(GpuCheck, WithoutPythonThereAreLogsAndNoReport) {
+    StandIns programs;
+    const Outcome outcome = programs.check("contact", "PARTS=kernels");
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_TRUE(contains(outcome.out, "\ngpu_check: no report: there is no none\n"));
+    EXPECT_TRUE(contains(programs.archived("kernels.out"), "[       OK ] CudaLast.A (1 ms)\n"));
+}
+
+TEST(GpuCheck, WhereTheArchiveFindsNoRoomTheLogsStay) {
+    StandIns programs;
+    write_program(programs.folder() / "tar", "echo 'tar: No space left on device' >&2; exit 2");
+    const Outcome outcome = programs.check("contact", "PARTS=kernels");
+    EXPECT_EQ(outcome.status, 1);
+    const std::string before = "lacks the last parts (tar: No space left on device); the logs stay in ";
+    ASSERT_TRUE(contains(outcome.out, before));
+    std::filesystem::path logs = outcome.out.substr(outcome.out.find(before) + before.size());
+    logs = logs.string().substr(0, logs.string().find('\n'));
+    EXPECT_TRUE(contains(read_text(logs / "kernels.out"), "[       OK ] CudaLast.A (1 ms)\n"));
+    std::filesystem::remove_all(logs.parent_path());
 }
 
 } // namespace
