@@ -308,7 +308,8 @@ sanitize() {
     done
 }
 
-# to_mend: of each part that failed, in their order, the first failures; of a process that died, its last words.
+# to_mend: of each part that failed, in their order, the first failures, and the last words of a process that died. What an
+# earlier part has shown of a test is not shown again.
 to_mend() {
     local name outcome
     while read -r name; do
@@ -317,16 +318,27 @@ to_mend() {
         echo "$name $outcome"
         [ -f "$logs/$name.out" ] || continue
         {
-            awk '$1 == "[" && $3 == "]" && $2 == "RUN" { test = $4; n = 0; next }
-                 $1 == "[" && $3 == "]" && /ms\)$/ {
-                     if ($2 == "FAILED" && ++failed <= 3) { print test; for (i = 0; i < n && i < 5; i++) print "  " text[i] }
-                     test = ""; next
-                 }
-                 test != "" { text[n++] = $0 }
-                 END {
-                     if (failed > 3) print failed - 3 " more failed"
-                     if (test != "") { print test " ran when the process ended"; for (i = n > 3 ? n - 3 : 0; i < n; i++) print "  " text[i] }
-                 }' "$logs/$name.out"
+            awk -v shown="$scratch/shown" '
+                function show(head, first, end,  i, block) {
+                    block = head
+                    for (i = first; i < end; i++) block = block "\1  " text[i]
+                    if (block in old) return
+                    print block >> shown
+                    gsub("\1", "\n", block)
+                    print block
+                }
+                BEGIN { while ((getline line < shown) > 0) old[line] = 1; close(shown) }
+                $1 == "[" && $3 == "]" && $2 == "RUN" { test = $4; n = 0; next }
+                $1 == "[" && $3 == "]" && /ms\)$/ {
+                    if ($2 == "FAILED" && ++failed <= 3) show(test, 0, n < 5 ? n : 5)
+                    test = ""
+                    next
+                }
+                test != "" { text[n++] = $0 }
+                END {
+                    if (failed > 3) print failed - 3 " more failed"
+                    if (test != "") show(test " ran when the process ended", n > 3 ? n - 3 : 0, n)
+                }' "$logs/$name.out"
             grep '^=========' "$logs/$name.out" | grep -v COMPUTE-SANITIZER | head -n 5
             grep -vE '^ *$' "$logs/$name.log" | tail -n 3
             cat "$logs/$name".cu* 2> /dev/null | grep -a rror | tail -n 2
