@@ -113,6 +113,7 @@ TEST(Bundle, HasTheProgramsTheirLibrariesAndTheCommit) {
 constexpr const char* gpu_tests = R"sh(set -f
 all="CudaAdam.A CudaBad.A CudaBad.B CudaLast.A GpuOps.A
      GpuStep.LossAndGradientsOfTheFirstStep GpuStep.TheSameBitsTwice GpuStep.Inference"
+[ "$FAULT" != rename ] || all=${all/TheSameBits/EqualBits}
 [ "$1" != --gtest_list_tests ] || { printf 'CudaAdam.\n  A\nCudaBad.\n  A\n  B\nCudaLast.\n  A\n'; exit; }
 filter=${1#--gtest_filter=} lost=0 status=0
 matches() { # TEST PATTERNS
@@ -273,6 +274,17 @@ TEST(GpuCheck, WhatHangsIsStopped) {
     EXPECT_TRUE(says(outcome.out, "kernels: stopped at its limit of 3 s",
                      ": 1 passed, 0 failed, 0 skipped, ended in CudaBad.A"));
     EXPECT_TRUE(contains(outcome.out, "== ops: passed"));
+}
+
+TEST(GpuCheck, NoTestsAreNoSuccess) {
+    StandIns programs;
+    const Outcome renamed = programs.check("contact", "FAULT=rename PARTS='@(ops|bits)'");
+    EXPECT_EQ(renamed.status, 1);
+    EXPECT_TRUE(says(renamed.out, "ops: passed", ": 1 passed, 0 failed, 0 skipped"));
+    EXPECT_TRUE(says(renamed.out, "bits: failed: its filter names no test", ""));
+    const Outcome missing = programs.check("contact", "GPU_TESTS=none PARTS=ops");
+    EXPECT_EQ(missing.status, 1);
+    EXPECT_TRUE(contains(missing.out, "== ops: left out, no none\n"));
 }
 
 TEST(GpuCheck, TheReportHasBenchmarksAndTheirErrors) {
