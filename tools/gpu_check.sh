@@ -173,8 +173,8 @@ needs() {
 }
 # loudly COMMAND...: with launches that wait for their kernel, so that an error comes from the call that caused it.
 loudly() { CUDA_LAUNCH_BLOCKING=1 level=3 "$@"; }
-# tests NAME LIMIT FILTER [PROGRAM...]: a part that runs tests in one process, under PROGRAM where there is one.
-tests() {
+# run_tests NAME LIMIT FILTER [PROGRAM...]: a part that runs tests in one process, under PROGRAM where there is one.
+run_tests() {
     local name=$1 limit=$2 filter=$3
     shift 3
     [ "$limit" -lt "$for_tests" ] || limit=$for_tests
@@ -188,19 +188,21 @@ tests() {
 # suite NAME LIMIT FILTER: tests of which the first two that fail, and the one that the process died in, are suspects.
 suite() {
     local test
-    tests "$@" && return
+    run_tests "$@" && return
     for test in $(outcomes "$1" | awk '$1 == "FAILED" && ++n <= 2 || $1 == "RUN" { print $2 }'); do
         [[ " ${suspects[*]-} " == *" $test "* ]] || suspects+=("$test")
     done
     return 1
 }
+# Errors after which a process gets nothing more done on the device.
+lost='cudaError(IllegalAddress|IllegalInstruction|InvalidPc|Assert|MisalignedAddress|InvalidAddressSpace|HardwareStackError|'
+lost+='LaunchFailure|LaunchTimeout|ECCUncorrectable)'
 # In one process, since every process pays for opening the device. Where that died, or lost the device and with it every
 # later test, each suite that it has not passed has a process of its own, in at most 45 seconds altogether.
 kernels() {
     local end=$end name
     suite kernels 50 'Cuda*' && return
-    grep -q '^\[=*\] .* ran\.' "$logs/kernels.out" && ! grep -qE 'cudaError(IllegalAddress|IllegalInstruction|InvalidPc|Assert|'\
-'MisalignedAddress|InvalidAddressSpace|HardwareStackError|LaunchFailure|LaunchTimeout|ECCUncorrectable)' "$logs/kernels.out" && return
+    grep -q '^\[=*\] .* ran\.' "$logs/kernels.out" && ! grep -qE "$lost" "$logs/kernels.out" && return
     [ $end -lt $((SECONDS + 45)) ] || end=$((SECONDS + 45))
     part kernels_list 10 "$tests" --gtest_list_tests --gtest_filter='Cuda*' || return
     while read -r name; do
@@ -214,9 +216,9 @@ look_again() {
     local test name
     for test in "${suspects[@]:0:4}"; do
         name=${test//\//_}
-        loudly tests "again_$name" 15 "$test"
+        loudly run_tests "again_$name" 15 "$test"
         [[ $test == Cuda* ]] && needs compute-sanitizer "memcheck_$name" &&
-            tests "memcheck_$name" 25 "$test" compute-sanitizer --tool memcheck --error-exitcode 1
+            run_tests "memcheck_$name" 25 "$test" compute-sanitizer --tool memcheck --error-exitcode 1
     done
     suspects=()
 }
@@ -244,7 +246,8 @@ peer() {
 }
 
 contact() {
-    local step="--precision fp16 --filter fcnn_train_b256" gradients='GpuStep.LossAndGradientsOfTheFirstStep*' bits='GpuStep.TheSameBits*'
+    local step="--precision fp16 --filter fcnn_train_b256"
+    local gradients='GpuStep.LossAndGradientsOfTheFirstStep*' bits='GpuStep.TheSameBits*'
     kernels
     suite ops 25 'GpuOps.*'
     suite gradients 60 "$gradients"
@@ -293,8 +296,9 @@ experiment() {
     # shellcheck disable=SC2016  # its own arguments
     part experiment_data 240 sh -c '"$1" synth "$2/clips" --clips 8700 --labelled 0.2 --quiet &&
         "$1" prepare "$2/clips" "$2/clips.store" --quiet --json' sh "$scene" "$scratch"
-    [ ! -f "$scratch/clips.store" ] || part experiment_train 240 "$scene" train "$scratch/clips.store" --config configs/system4.toml \
-        --split simulation --device cuda --precision fp16 --set training.early_stop=0 --run "$scratch/run" --quiet --json
+    [ ! -f "$scratch/clips.store" ] || part experiment_train 240 "$scene" train "$scratch/clips.store" \
+        --config configs/system4.toml --split simulation --device cuda --precision fp16 --set training.early_stop=0 \
+        --run "$scratch/run" --quiet --json
 }
 
 # Kernels only: a sanitizer is some fifty times slower, and libraries are not ours to check.
@@ -304,7 +308,7 @@ sanitize() {
         leave=""
         [ $tool != initcheck ] || leave=1
         needs compute-sanitizer sanitizer_$tool &&
-            tests sanitizer_$tool 60 'Cuda*' env SCENE_LEAVE_MEMORY=$leave compute-sanitizer --tool $tool --error-exitcode 1
+            run_tests sanitizer_$tool 60 'Cuda*' env SCENE_LEAVE_MEMORY=$leave compute-sanitizer --tool $tool --error-exitcode 1
     done
 }
 
@@ -376,7 +380,8 @@ trap stop TERM INT HUP
 
 everything=$wanted wanted='*'
 # shellcheck disable=SC2016  # its own arguments
-part machine 20 sh -c 'uname -a; ldd --version | head -n 1; nproc; free -g; df -h . /tmp "$3"; echo "LD_LIBRARY_PATH=$LD_LIBRARY_PATH"
+part machine 20 sh -c 'uname -a; ldd --version | head -n 1; nproc; free -g; df -h . /tmp "$3"
+    echo "LD_LIBRARY_PATH=$LD_LIBRARY_PATH"
     for tool in ncu nsys compute-sanitizer cuda-gdb nvcc; do command -v $tool || echo "no $tool"; done
     ldconfig -p | grep -E "libcuda\.|cublasLt|cudnn|cufft"; ldd "$1" "$2" | grep "not found"
     timeout 5 "$4" -c "from importlib.metadata import distributions
