@@ -393,7 +393,7 @@ if ! part info 30 "$scene" info --json; then
     part info_libraries 20 env LD_DEBUG=libs "$scene" info
 elif ! grep -q '"kind": *"cuda"' "$logs/info.out"; then
     part info_libraries 20 env LD_DEBUG=libs "$scene" info
-    refuse "$(sed -n 's/^CUDA *//p' "$logs/info_libraries.out")"
+    refuse "CUDA: $(sed -n 's/^CUDA *//p' "$logs/info_libraries.out")"
 fi
 wanted=$everything begun=1
 if [ "$call" = all ]; then contact; measure; experiment; sanitize; else "$call"; fi

@@ -64,7 +64,7 @@ TEST(GpuCheck, RefusesInOneLineWhereThereIsNoGpu) {
     const Outcome outcome = shell(
         folder, fmt::format("OUT={} SCENE={} tools/gpu_check.sh", (folder / "back").string(), scene_binary().string()));
     EXPECT_EQ(outcome.status, 1);
-    EXPECT_EQ(outcome.err, "gpu_check: " + cuda_obstacle() + "\n");
+    EXPECT_EQ(outcome.err, "gpu_check: CUDA: " + (built_with_cuda() ? cuda_obstacle() : "not in this build") + "\n");
     EXPECT_TRUE(std::filesystem::exists(folder / "back" / "logs.tgz")) << "why not may be in there";
 }
 
