@@ -42,11 +42,6 @@ $(eval $(call emulated_program,address,-fsanitize=address,-fsanitize=address))
 
 EMULATED := $(if $(SANITIZE),,$(BUILD)/tests/cuda_on_cpu_races_tests $(BUILD)/tests/cuda_on_cpu_address_tests)
 
-.PHONY: test-cuda_on_cpu mutation-test
+.PHONY: test-cuda_on_cpu
 test-cuda_on_cpu: $(EMULATED)
 	@tests/run_tests.sh $^
-
-# Plants faults in the kernels and requires that the tests find them: minutes, so not a part of `make test`.
-mutation-test: $(BUILD)/tests/cuda_on_cpu_races_tests
-	@CXX="$(CXX)" FLAGS="$(emulated_flags) -fsanitize=thread" LIBS="$(emulated_libs)" OBJECTS="$(objects_of_races)" \
-	    OUT=$(BUILD)/mutants tests/cuda_on_cpu/mutate.sh
