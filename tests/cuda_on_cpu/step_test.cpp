@@ -130,10 +130,10 @@ struct AdamCase {
 
 TEST(CudaAdam, UpdatesAsTheCpu) {
     for (const int64_t count : {1, 1003, 4096}) {
-        for (const float decay : {0.0f, 0.01f}) {
+        for (const AdamSettings& settings :
+             {AdamSettings{}, AdamSettings{.beta1 = 0.7f, .beta2 = 0.95f, .epsilon = 0.1f, .weight_decay = 0.01f}}) {
             for (const uint64_t seed : {1, 2, 3}) {
                 emulator::shuffle(seed);
-                const AdamSettings settings{.weight_decay = decay};
                 const AdamCase c(count);
                 const OnDevice w(c.w), m(c.m), v(c.v), g(c.g), half(c.half), state(c.state);
                 const OnDevice scratch = scratch_on_device(cuda::adam_scratch_bytes());

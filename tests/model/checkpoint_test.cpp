@@ -140,6 +140,87 @@ TEST_F(Checkpoint, AModelLoadsFromAFileToResumeFrom) {
         {"best", "optim/exp_avg/", "missing"}));
 }
 
+/// Key by key, since reading with the same list that wrote would not see two keys exchanged.
+TEST_F(Checkpoint, TheMetadataSayWhatMadeTheFile) {
+    CheckpointInfo info = small_info(Architecture::SeTrans);
+    info.model.deltas = true;
+    info.features = {.sample_rate = 32000,
+                     .n_fft = 1024,
+                     .window = 800,
+                     .hop = 400,
+                     .bands = 16,
+                     .low_hz = 27.5f,
+                     .top_db = 70,
+                     .frames = 32,
+                     .samples = 12800};
+    const Model model(info);
+    save_checkpoint(folder_ / "file", info, *model.executor);
+    EXPECT_EQ(SafetensorsFile(folder_ / "file").metadata(),
+              (Metadata{{"format", "scene.cu checkpoint"},
+                        {"version", "1"},
+                        {"system", "2"},
+                        {"fit_rule", "loop"},
+                        {"classes", "[\"Bus\",\"Park, \\\"urban\\\"\",\"Métro\"]"},
+                        {"cities", "[\"Xi'an\",\"Jinan\"]"},
+                        {"model.architecture", "se-trans"},
+                        {"model.width", "0.05"},
+                        {"model.classes", "3"},
+                        {"model.frames", "32"},
+                        {"model.bands", "16"},
+                        {"model.deltas", "1"},
+                        {"model.multimodal", "1"},
+                        {"model.cities", "2"},
+                        {"model.conv_dropout", "0.25"},
+                        {"model.encoder_dropout", "0.1"},
+                        {"features.sample_rate", "32000"},
+                        {"features.n_fft", "1024"},
+                        {"features.window", "800"},
+                        {"features.hop", "400"},
+                        {"features.bands", "16"},
+                        {"features.low_hz", "27.5"},
+                        {"features.top_db", "70"},
+                        {"features.frames", "32"},
+                        {"features.samples", "12800"},
+                        {"training.epoch", "3"},
+                        {"training.score", "0.5"}}));
+    save_checkpoint(folder_ / "fcnn", small_info(), *model_.executor);
+    EXPECT_EQ(SafetensorsFile(folder_ / "fcnn").metadata("model.architecture"), "fcnn");
+    EXPECT_EQ(SafetensorsFile(folder_ / "fcnn").metadata("model.deltas"), "0");
+}
+
+/// Every tensor of both kinds of file is the variable that its name says, and nothing else is in it.
+TEST_F(Checkpoint, EveryTensorIsTheVariableOfItsName) {
+    for (const CheckpointContent content : {CheckpointContent::Model, CheckpointContent::Training}) {
+        std::map<std::string, std::vector<std::byte>> expected;
+        const auto expect = [&](const std::string& prefix, Segment segment) {
+            for (const Variable* variable : model_.variables.all(segment)) {
+                std::vector<std::byte>& bytes = expected[prefix + variable->name];
+                bytes.resize(model_.executor->tensor(segment, variable->name).bytes());
+                model_.executor->download(segment, variable->name, bytes.data(), bytes.size());
+            }
+        };
+        expect("", Segment::Parameters);
+        expect("", Segment::Statistics);
+        if (content == CheckpointContent::Training) {
+            expect("optim/exp_avg/", Segment::FirstMoment);
+            expect("optim/exp_avg_sq/", Segment::SecondMoment);
+            for (const std::string name : {"target", "weight", "control"})
+                expected["state/" + name] = model_.state(name);
+        }
+        save_checkpoint(folder_ / "file", small_info(), *model_.executor, content);
+        const SafetensorsFile file(folder_ / "file");
+        EXPECT_EQ(file.tensors().size(), expected.size());
+        for (const SafetensorsEntry& entry : file.tensors()) {
+            EXPECT_EQ(std::vector<std::byte>(entry.bytes.begin(), entry.bytes.end()), expected[entry.name])
+                << entry.name;
+            EXPECT_EQ(entry.dtype, entry.name == "state/control" ? "U8" : "F32") << entry.name;
+        }
+    }
+    const SafetensorsFile training(folder_ / "file");
+    EXPECT_EQ(training.tensor("state/target").shape, (std::vector<int64_t>{5, 3}));
+    EXPECT_EQ(training.tensor("state/weight").shape, (std::vector<int64_t>{5}));
+}
+
 TEST_F(Checkpoint, NamesAreThoseOfPyTorchModules) {
     save_checkpoint(folder_ / "file", small_info(), *model_.executor);
     const SafetensorsFile file(folder_ / "file");

@@ -250,5 +250,103 @@ TEST_F(Import, OtherNetworksAndFilesAreRefused) {
     EXPECT_EQ(model.values("block1.conv1.weight"), before) << "nothing was loaded by halves";
 }
 
+/// Values of a file that names a few tensors, as PyTorch would write them.
+std::filesystem::path few_tensors(const std::filesystem::path& file, const std::vector<std::string>& names) {
+    SafetensorsWriter writer(file, {{"format", "pt"}});
+    for (const std::string& name : names) writer.declare(name, "F64", {name.ends_with("num_batches_tracked") ? 1 : 16});
+    for (size_t tensor = 0; tensor < names.size(); ++tensor) {
+        std::vector<double> values(names[tensor].ends_with("num_batches_tracked") ? 1 : 16);
+        for (size_t i = 0; i < values.size(); ++i)
+            values[i] = 100.0 * static_cast<double>(tensor) + 0.1 * static_cast<double>(i);
+        writer.write(values.data(), values.size() * sizeof(double));
+    }
+    writer.commit();
+    return file;
+}
+
+TEST_F(Import, DoublesAndRunningStatisticsAreTaken) {
+    Model model;
+    const std::vector<std::string> names{"encoder.norm1.weight", "block1.norm1.num_batches_tracked",
+                                         "block2.norm2.running_mean", "block2.norm2.running_var"};
+    const ImportReport report = model.import(few_tensors(folder_ / "few", names));
+    EXPECT_EQ(report.loaded, (std::vector<std::string>{names[0], names[2], names[3]}));
+    EXPECT_TRUE(report.unused.empty()) << "a count of batches is no weight";
+    EXPECT_EQ(report.loaded_parameters, 16) << "statistics are no parameters";
+    int64_t parameters = 0, tensors = 0;
+    for (const Segment segment : {Segment::Parameters, Segment::Statistics})
+        for (const Variable* variable : model.variables.all(segment)) {
+            ++tensors;
+            if (segment == Segment::Parameters) parameters += variable->shape.elements();
+        }
+    EXPECT_EQ(report.parameters, parameters);
+    EXPECT_EQ(static_cast<int64_t>(report.fresh.size()), tensors - 3);
+    for (const size_t tensor : {0, 2, 3})
+        for (size_t i = 0; i < 16; ++i)
+            EXPECT_FLOAT_EQ(model.values(names[tensor])[i],
+                            100.0f * static_cast<float>(tensor) + 0.1f * static_cast<float>(i));
+    EXPECT_TRUE(fails_with(
+        [&] {
+            model.import(few_tensors(folder_ / "twice", {names[0], "encoder.layers.0.norm1.weight"}));
+        },
+        {"'encoder.layers.0.norm1.weight' gives 'encoder.norm1.weight' a second time"}));
+}
+
+TEST_F(Import, StatisticsOfACheckpointComeWithIt) {
+    Model trained;
+    for (const Variable* statistic : trained.variables.all(Segment::Statistics)) {
+        std::vector<float> numbers(static_cast<size_t>(statistic->shape.elements()));
+        for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = 0.5f + static_cast<float>(i);
+        trained.executor->upload(Segment::Statistics, statistic->name, numbers.data(), numbers.size() * sizeof(float));
+    }
+    save_checkpoint(folder_ / "file", trained.info, *trained.executor);
+    Model model;
+    const ImportReport told = check_import(SafetensorsFile(folder_ / "file"), model.variables, model.info);
+    EXPECT_EQ(model.values("input_norm.running_mean")[1], 0) << "a check changes nothing";
+    EXPECT_EQ(model.import(folder_ / "file").loaded, told.loaded);
+    for (const char* name : {"input_norm.running_mean", "block2.norm2.running_var"})
+        EXPECT_EQ(model.values(name), trained.values(name)) << name;
+}
+
+TEST_F(Import, EverySettingOfNetworkAndFeaturesMustAgreeButTheLength) {
+    Model model;
+    const std::function<void(CheckpointInfo&)> others[] = {
+        [](CheckpointInfo& info) { info.features.sample_rate = 48000; },
+        [](CheckpointInfo& info) { info.features.n_fft = 4096; },
+        [](CheckpointInfo& info) { info.features.window = 1000; },
+        [](CheckpointInfo& info) { info.features.low_hz = 20; },
+        [](CheckpointInfo& info) { info.features.top_db = 60; },
+        [](CheckpointInfo& info) { info.model.deltas = true; },
+        [](CheckpointInfo& info) { info.model.width = 0.25; },
+    };
+    for (size_t i = 0; i < std::size(others); ++i) {
+        CheckpointInfo info = golden_info();
+        others[i](info);
+        save_checkpoint(folder_ / "other", info, *Model(info).executor);
+        EXPECT_TRUE(
+            fails_with([&] { model.import(folder_ / "other"); }, {"other", i < 5 ? "features" : "of the same network"}))
+            << "setting " << i;
+    }
+    CheckpointInfo longer = golden_info();
+    longer.model.frames = longer.features.frames = 50;
+    longer.features.samples = 50 * 882;
+    longer.model.conv_dropout = longer.model.encoder_dropout = 0.5f;
+    longer.fit_rule = "zero";
+    save_checkpoint(folder_ / "longer", longer, *Model(longer).executor);
+    EXPECT_NO_THROW(model.import(folder_ / "longer"));
+}
+
+TEST(ImportReport, ListsTwelveNamesAndCountsTheRest) {
+    ImportReport report;
+    report.source = "PyTorch weights";
+    report.loaded = {"x", "y"};
+    report.loaded_parameters = 30;
+    report.parameters = 70;
+    for (int i = 0; i < 14; ++i) report.unused.push_back("n" + std::to_string(i));
+    const std::vector<std::string> lines = describe(report, "w");
+    ASSERT_EQ(lines.size(), 2u);
+    EXPECT_EQ(lines[0], "init: w (PyTorch weights): 2 tensors loaded, 30 of 70 parameters");
+    EXPECT_TRUE(lines[1].ends_with("n10, n11 and 2 more")) << lines[1];
+}
+
 } // namespace
 } // namespace scene::test

@@ -1,9 +1,12 @@
 #include "model/memory_plan.h"
 
 #include <algorithm>
+#include <map>
 #include <random>
 
 #include <gtest/gtest.h>
+
+#include "tests/support/small_step.h"
 
 namespace scene {
 namespace {
@@ -91,6 +94,67 @@ TEST(MemoryPlan, RandomProgramsNeverOverlapAndStayNearTheBound) {
         EXPECT_LE(static_cast<double>(program.transient_bytes), 1.35 * static_cast<double>(program.lower_bound))
             << "seed " << seed;
     }
+}
+
+/// When a buffer is used and how large it is, whoever's name it goes by.
+struct Use {
+    size_t first = SIZE_MAX, last = 0, bytes = 0, offset = 0;
+};
+
+std::map<int32_t, Use> uses_of(const Program& program) {
+    std::map<int32_t, Use> uses;
+    for (size_t step = 0; step < program.ops.size(); ++step)
+        for (const auto* ids : {&program.ops[step].writes, &program.ops[step].reads})
+            for (const TensorId id : *ids) {
+                const TensorInfo& info = program.info(id);
+                if (info.storage != Storage::Transient) continue;
+                Use& use = uses[info.buffer.value];
+                use.first = std::min(use.first, step);
+                use.last = std::max(use.last, step);
+                use.bytes = std::max(use.bytes, (info.bytes() + 255) / 256 * 256);
+                use.offset = info.offset;
+                EXPECT_EQ(info.offset, program.info(info.buffer).offset) << info.name << " is elsewhere";
+            }
+    return uses;
+}
+
+TEST(MemoryPlan, StepsOfNetworksNeverOverlap) {
+    const auto backend = make_cpu_backend(1);
+    for (const Architecture architecture : {Architecture::Fcnn, Architecture::SeTrans}) {
+        Variables variables;
+        StepConfig config = test::small_step(architecture, true, true);
+        config.augmentation = {.time_masks = 1, .time_mask = 3, .mixup_probability = 1, .mixup_alpha = 1};
+        for (const Program& program : {emit_training_step(*backend, variables, config, 3),
+                                       emit_inference_step(*backend, variables, config, 3)}) {
+            const std::map<int32_t, Use> uses = uses_of(program);
+            std::vector<size_t> live(program.ops.size());
+            for (const auto& [a, one] : uses) {
+                EXPECT_EQ(one.offset % 256, 0u);
+                EXPECT_LE(one.offset + one.bytes, program.transient_bytes);
+                for (size_t step = one.first; step <= one.last; ++step) live[step] += one.bytes;
+                for (const auto& [b, other] : uses) {
+                    if (b <= a || one.last < other.first || other.last < one.first) continue;
+                    EXPECT_TRUE(one.offset + one.bytes <= other.offset || other.offset + other.bytes <= one.offset)
+                        << program.info({a}).name << " and " << program.info({b}).name << " in " << program.name;
+                }
+            }
+            EXPECT_EQ(program.lower_bound, *std::max_element(live.begin(), live.end()));
+            EXPECT_GE(program.transient_bytes, program.lower_bound);
+        }
+    }
+}
+
+/// What a step holds between two ops may lie behind its last use already, and is not reused before.
+TEST(MemoryPlan, ABufferIsFreeAfterItsLastReaderAndNotBefore) {
+    Program program;
+    const TensorId a = add_tensor(program, 256), b = add_tensor(program, 256), c = add_tensor(program, 256);
+    add_op(program, {a}, {});
+    add_op(program, {b}, {});
+    add_op(program, {c}, {a}); // a and c meet here
+    add_op(program, {}, {b, c});
+    plan_memory(program);
+    EXPECT_EQ(program.transient_bytes, 768u);
+    expect_no_overlap(program);
 }
 
 } // namespace

@@ -1,0 +1,252 @@
+// Whatever a backend offers to do in one op, the step is the same; and every op touches what it says and nothing else.
+
+#include <cstring>
+
+#include <gtest/gtest.h>
+
+#include "tests/model/small_model.h"
+#include "tests/support/compare.h"
+#include "tests/support/forwarding_backend.h"
+
+namespace scene::test {
+namespace {
+
+/// A CPU backend that offers other fusions; its ops can do all of them.
+class Offering : public ForwardingBackend {
+public:
+    explicit Offering(bool ConvFusion::*part, bool offered) : part_(part), offered_(offered) {}
+
+    ConvFusion conv2d_fusion(const Conv2dShape& shape) const override {
+        ConvFusion fusion = ForwardingBackend::conv2d_fusion(shape);
+        // The statistics of windows are for few input channels and a convolution whose input gradient nobody needs.
+        if (part_ != &ConvFusion::norm_of_windows || shape.in_channels <= 3) fusion.*part_ = offered_;
+        return fusion;
+    }
+
+private:
+    bool ConvFusion::*part_;
+    bool offered_;
+};
+
+/// Kinds of ops with which a fusion shows, or with which its absence does.
+struct Case {
+    const char* name;
+    bool ConvFusion::*part;
+    bool offered;
+    const char* kind;
+    bool in_training;
+};
+
+const Case cases[] = {
+    {"NoInputNorm", &ConvFusion::normalize_input, false, "batch_norm_forward", true},
+    {"NoStatistics", &ConvFusion::statistics, false, "batch_norm_statistics", true},
+    {"NoBias", &ConvFusion::bias_relu, false, "batch_norm_forward", false},
+    {"NormGradient", &ConvFusion::norm_gradient, true, "conv2d_data_grad_norm", true},
+    {"NormOfWindows", &ConvFusion::norm_of_windows, true, "conv2d_norm_statistics", true},
+};
+
+int64_t count(const Program& program, const std::string& kind) {
+    return std::count_if(program.ops.begin(), program.ops.end(), [&](const Op& op) { return op.kind == kind; });
+}
+
+class Fusions : public testing::TestWithParam<Case> {};
+INSTANTIATE_TEST_SUITE_P(Parts, Fusions, testing::ValuesIn(cases),
+                         [](const auto& instance) { return instance.param.name; });
+
+TEST_P(Fusions, GiveTheSameStep) {
+    StepConfig config = small_step(Architecture::Fcnn, false, false);
+    config.model.frames = 65; // wide enough for the convolutions that normalise on load
+    config.model.bands = 40;
+    const auto usual = make_cpu_backend(1);
+    Offering offering(GetParam().part, GetParam().offered);
+    SmallModel plain(*usual, config), fused(offering, config);
+    const auto with = [&](const SmallModel& model) {
+        return count(GetParam().in_training ? model.training : model.inference, GetParam().kind);
+    };
+    EXPECT_GT(with(fused), with(plain)) << "the case does not occur in this network";
+    EXPECT_EQ(count(fused.training, "batch_norm_apply_gradient"), count(fused.training, "conv2d_data_grad_norm"))
+        << "sums that a convolution has taken are not taken again";
+    for (SmallModel* model : {&plain, &fused}) {
+        model->train();
+        model->set_control({.seed = 9});
+        model->infer();
+    }
+    EXPECT_NEAR(fused.loss_sum(), plain.loss_sum(), 1e-4 * plain.loss_sum());
+    const auto floats = [](const SmallModel& model, Segment segment) {
+        std::map<std::string, std::vector<float>> out;
+        for (const Variable* variable : model.variables.all(segment))
+            out[variable->name] = model.get(segment, variable->name);
+        return out;
+    };
+    // A relu whose input is within a rounding of 0 may let one position's gradient through or not.
+    const GradientDistance distance =
+        gradient_distance(floats(fused, Segment::Gradients), floats(plain, Segment::Gradients), 1e-3);
+    EXPECT_LE(distance.whole, 0.01);
+    EXPECT_LE(distance.largest, 0.05) << distance.parameter;
+    const auto expected = floats(plain, Segment::Statistics);
+    for (const auto& [name, actual] : floats(fused, Segment::Statistics))
+        EXPECT_TRUE(all_close(std::span<const float>(actual), std::span<const float>(expected.at(name)),
+                              {.absolute = 1e-5, .of_largest = 1e-4}, name));
+    const std::vector<float> actual = fused.get(Segment::State, "probabilities");
+    const std::vector<float> wanted = plain.get(Segment::State, "probabilities");
+    EXPECT_TRUE(all_close(std::span<const float>(actual), std::span<const float>(wanted), {.absolute = 1e-3}));
+}
+
+/// Runs a program op by op in memory of the test's own.
+class Bench {
+public:
+    Bench(Backend& backend, const SmallModel& model, const Program& program)
+        : backend_(backend), program_(program), variables_(model.variables), externals_(program.tensors.size()),
+          size_(model.variables.total_bytes() + program.transient_bytes) {
+        memory_ = static_cast<std::byte*>(backend.allocate(size_));
+        for (const Segment segment : {Segment::Parameters, Segment::Statistics, Segment::State})
+            for (const Variable* variable : model.variables.all(segment)) {
+                const std::vector<std::byte> bytes = model.get<std::byte>(segment, variable->name);
+                std::memcpy(memory_ + model.variables.base(segment) + variable->offset, bytes.data(), bytes.size());
+            }
+        for (size_t i = 0; i < program.tensors.size(); ++i)
+            if (program.tensors[i].storage == Storage::External)
+                externals_[i] = const_cast<float*>(model.features.data());
+    }
+    ~Bench() { backend_.release(memory_); }
+    Bench(const Bench&) = delete;
+    Bench& operator=(const Bench&) = delete;
+
+    void expect_honest(const Op& op) {
+        const std::vector<std::byte> before(memory_, memory_ + size_);
+        const Frame frame(program_, variables_, memory_, externals_);
+        // First with nothing there but what the op says it reads.
+        std::memset(memory_, 0xFF, size_);
+        for (const TensorId id : op.reads) copy(frame[id], before, memory_);
+        op.run(backend_, frame);
+        const std::vector<std::byte> poisoned(memory_, memory_ + size_);
+        std::copy(before.begin(), before.end(), memory_);
+        op.run(backend_, frame);
+
+        std::vector<bool> may_change(size_, false);
+        for (const TensorId id : op.writes) {
+            const Tensor tensor = frame[id];
+            const bool scratch = tensor.dtype == DType::U8 && program_.info(id).name != "control";
+            for (size_t at = offset(tensor); at < offset(tensor) + tensor.bytes(); ++at) {
+                may_change[at] = true;
+                const bool untouched = memory_[at] == before[at] && poisoned[at] == std::byte{0xFF};
+                if (scratch || untouched || poisoned[at] == memory_[at]) continue;
+                ADD_FAILURE() << op.name << " reads what it does not say, for " << program_.info(id).name;
+                return;
+            }
+        }
+        for (size_t at = 0; at < size_; ++at)
+            if (!may_change[at] && memory_[at] != before[at]) {
+                ADD_FAILURE() << op.name << " writes what it does not say, at byte " << at;
+                return;
+            }
+    }
+
+private:
+    size_t offset(const Tensor& tensor) const {
+        return static_cast<size_t>(static_cast<std::byte*>(tensor.data) - memory_);
+    }
+    void copy(const Tensor& tensor, const std::vector<std::byte>& from, std::byte* to) const {
+        const auto* place = static_cast<std::byte*>(tensor.data);
+        if (place < memory_ || place >= memory_ + size_) return; // external
+        std::memcpy(to + offset(tensor), from.data() + offset(tensor), tensor.bytes());
+    }
+
+    Backend& backend_;
+    const Program& program_;
+    const Variables& variables_;
+    std::vector<void*> externals_;
+    size_t size_;
+    std::byte* memory_;
+};
+
+TEST(Ops, TouchWhatTheySayAndNothingElse) {
+    for (const Architecture architecture : {Architecture::Fcnn, Architecture::SeTrans}) {
+        StepConfig config = small_step(architecture, architecture == Architecture::SeTrans, true);
+        config.model.width = 0.01;
+        config.embeddings = true;
+        config.augmentation = {.roll = 3, .time_masks = 1, .time_mask = 3, .mixup_probability = 1, .mixup_alpha = 1};
+        Offering offering(&ConvFusion::norm_gradient, true);
+        SmallModel model(offering, config);
+        for (const Program* program : {&model.training, &model.inference}) {
+            Bench bench(offering, model, *program);
+            for (const Op& op : program->ops)
+                if (op.phase == Phase::Setup) bench.expect_honest(op);
+            for (const Op& op : program->ops)
+                if (op.phase != Phase::Setup) bench.expect_honest(op);
+        }
+    }
+}
+
+/// Answers the emitter's questions as a backend in half precision does.
+class InHalf : public ForwardingBackend {
+public:
+    DType activation_type() const override { return DType::F16; }
+    ConvFusion conv2d_fusion(const Conv2dShape&) const override { return {.normalize_input = true, .bias_relu = true}; }
+};
+
+const Op* find(const Program& program, const std::string& name) {
+    const auto found =
+        std::find_if(program.ops.begin(), program.ops.end(), [&](const Op& op) { return op.name == name; });
+    return found == program.ops.end() ? nullptr : &*found;
+}
+
+TEST(HalfPrecision, WeightsAndActivationsOfConvolutionsAreHalvesAndNothingElseIs) {
+    InHalf backend;
+    for (const Architecture architecture : {Architecture::Fcnn, Architecture::SeTrans}) {
+        const StepConfig config = small_step(architecture, false, true);
+        Variables variables;
+        const Program training = emit_training_step(backend, variables, config, 3);
+        const Program inference = emit_inference_step(backend, variables, config, 3);
+        for (const Program* program : {&training, &inference}) {
+            const bool trains = program == &training;
+            const Op* copies = find(*program, "half_parameters");
+            ASSERT_NE(copies, nullptr);
+            EXPECT_EQ(copies->phase, Phase::Setup);
+            EXPECT_EQ(program->info(copies->writes.at(0)).segment, Segment::HalfParameters);
+            EXPECT_EQ(program->info(copies->reads.at(0)).segment, Segment::Parameters);
+            EXPECT_EQ(find(*program, "loss_scale") != nullptr, trains);
+            size_t convolutions = 0;
+            for (const Op& op : program->ops) {
+                if (op.kind.starts_with("conv2d_")) {
+                    ++convolutions;
+                    const bool weight_grad = op.kind == "conv2d_weight_grad";
+                    EXPECT_EQ(program->info(op.writes.at(0)).dtype, weight_grad ? DType::F32 : DType::F16) << op.name;
+                    for (size_t i = 0; i < 2; ++i)
+                        EXPECT_EQ(program->info(op.reads.at(i)).dtype, DType::F16) << op.name;
+                    const TensorInfo& weights = program->info(op.reads.at(1));
+                    const bool is_parameter = !weight_grad && weights.name.ends_with(".weight");
+                    EXPECT_EQ(is_parameter ? weights.segment : Segment::HalfParameters, Segment::HalfParameters)
+                        << op.name;
+                }
+                if (!op.kind.starts_with("linear_") && op.kind != "softmax_loss") continue;
+                for (const TensorId id : op.writes) EXPECT_EQ(program->info(id).dtype, DType::F32) << op.name;
+            }
+            EXPECT_GT(convolutions, 3u);
+        }
+        // The copy follows the parameters, and the scale the step that was or was not made.
+        const auto place = [&](const char* name) { return find(training, name) - training.ops.data(); };
+        const std::vector<TensorId>& written = find(training, "adam")->writes;
+        EXPECT_TRUE(std::any_of(written.begin(), written.end(), [&](TensorId id) {
+            return training.info(id).segment == Segment::HalfParameters && training.info(id).dtype == DType::F16;
+        }));
+        EXPECT_LT(place("adam"), place("advance"));
+        EXPECT_LT(place("advance"), place("loss_scale"));
+        EXPECT_EQ(variables.bytes(Segment::HalfParameters), variables.bytes(Segment::Parameters) / 2);
+        EXPECT_EQ(variables.find(Segment::HalfParameters, "block1.conv2.weight")->offset,
+                  variables.find(Segment::Parameters, "block1.conv2.weight")->offset / 2);
+    }
+}
+
+TEST(HalfPrecision, IsNotThereWhereActivationsAreSingle) {
+    const auto backend = make_cpu_backend(1);
+    Variables variables;
+    const Program training = emit_training_step(*backend, variables, small_step(Architecture::Fcnn, false, false), 3);
+    EXPECT_EQ(find(training, "half_parameters"), nullptr);
+    EXPECT_EQ(find(training, "loss_scale"), nullptr);
+    EXPECT_EQ(count(training, "convert"), 0);
+    EXPECT_EQ(variables.bytes(Segment::HalfParameters), 0u);
+}
+
+} // namespace
+} // namespace scene::test

@@ -1,0 +1,121 @@
+#pragma once
+
+// A small network with both of its programs, and tables whose every entry is known: a step then has one right result.
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "kernels/philox.h"
+#include "model/executor.h"
+#include "model/initialize.h"
+#include "model/step.h"
+#include "tests/support/small_step.h"
+
+namespace scene::test {
+
+class SmallModel {
+public:
+    SmallModel(Backend& backend, const StepConfig& config)
+        : config(config), max_batch(config.batch + 2),
+          training(emit_training_step(backend, variables, config, max_batch)),
+          inference(emit_inference_step(backend, variables, config, max_batch)),
+          executor(backend, variables, {&training, &inference}) {
+        const ModelConfig& model = config.model;
+        const auto rows = static_cast<size_t>(config.rows), classes = static_cast<size_t>(model.classes);
+        features.resize(rows * static_cast<size_t>(model.frames * model.bands));
+        for (size_t i = 0; i < features.size(); ++i) features[i] = 40 * draw(1, i) - 60;
+        executor.bind_external("features", features.data(), features.size() * sizeof(float));
+        target.assign(rows * classes, 0.0f);
+        for (size_t row = 0; row < rows; ++row) {
+            target[row * classes + row * 3 % classes] = 1;
+            weight.push_back(0.5f + 0.25f * static_cast<float>(row));
+        }
+        set_tables();
+        if (model.multimodal) {
+            std::vector<int32_t> city;
+            std::vector<float> time;
+            for (size_t row = 0; row < rows; ++row)
+                city.push_back(static_cast<int32_t>(row % static_cast<size_t>(model.cities + 1)) - 1);
+            for (size_t i = 0; i < rows * time_inputs; ++i) time.push_back(draw(2, i));
+            set(Segment::State, "city", city);
+            set(Segment::State, "time", time);
+        }
+        initialize_parameters(executor, 5);
+        // Where every gamma is 1, a batch norm's scale is its inverse deviation.
+        for (const Variable* parameter : variables.all(Segment::Parameters)) {
+            if (parameter->name.find("norm") == std::string::npos) continue;
+            std::vector<float> values = get(Segment::Parameters, parameter->name);
+            for (size_t i = 0; i < values.size(); ++i) values[i] += 0.25f * draw(3, i);
+            set(Segment::Parameters, parameter->name, values);
+        }
+        set_order({0, 1, 2});
+        set_control({.seed = 9, .learning_rate = 1e-3f});
+    }
+    SmallModel(const SmallModel&) = delete;
+    SmallModel& operator=(const SmallModel&) = delete;
+
+    void train() { executor.run(training); }
+    void infer() {
+        executor.setup(inference);
+        executor.run(inference);
+    }
+
+    template <typename T> void set(Segment segment, const std::string& name, const std::vector<T>& values) {
+        executor.upload(segment, name, values.data(), values.size() * sizeof(T));
+    }
+    template <typename T = float> std::vector<T> get(Segment segment, const std::string& name) const {
+        std::vector<T> out(executor.tensor(segment, name).bytes() / sizeof(T));
+        executor.download(segment, name, out.data(), out.size() * sizeof(T));
+        return out;
+    }
+    std::map<std::string, std::vector<std::byte>> bytes(Segment segment) const {
+        std::map<std::string, std::vector<std::byte>> out;
+        for (const Variable* variable : variables.all(segment))
+            out[variable->name] = get<std::byte>(segment, variable->name);
+        return out;
+    }
+    void set_tables() {
+        set(Segment::State, "target", target);
+        set(Segment::State, "weight", weight);
+    }
+    /// The clips of the first batch; the places behind it are empty.
+    void set_order(std::vector<int32_t> order) {
+        order.resize(static_cast<size_t>(config.rows + max_batch), -1);
+        set(Segment::State, "order", order);
+    }
+    void set_control(const StepControl& control) {
+        executor.upload(Segment::State, "control", &control, sizeof control);
+    }
+    StepControl control() const {
+        StepControl out;
+        executor.download(Segment::State, "control", &out, sizeof out);
+        return out;
+    }
+    double loss_sum() const { return get<double>(Segment::State, "loss_sum")[0]; }
+    void clear_metrics() {
+        set(Segment::State, "loss_sum", std::vector<double>(1, 0.0));
+        set(Segment::State, "confusion",
+            std::vector<int32_t>(static_cast<size_t>(config.model.classes * config.model.classes), 0));
+    }
+    /// Without its weights the classifier gives every clip the same logits: its bias.
+    void set_classifier(const std::vector<float>& bias) {
+        set(Segment::Parameters, "head.classifier.bias", bias);
+        std::vector<float> none(get(Segment::Parameters, "head.classifier.weight").size(), 0.0f);
+        set(Segment::Parameters, "head.classifier.weight", none);
+    }
+
+    /// Uniform in [-1, 1).
+    static float draw(uint32_t stream, size_t index) { return 2 * uniform_of(random_word(3, stream, 0, index)) - 1; }
+
+    StepConfig config;
+    int64_t max_batch; ///< as if another program of the run had a larger batch
+    Variables variables;
+    Program training, inference;
+    Executor executor;
+    std::vector<float> features, target, weight;
+};
+
+} // namespace scene::test
