@@ -272,5 +272,34 @@ TEST(FitLength, RulesHaveNames) {
     EXPECT_TRUE(fails_with([] { fit_rule_from_name("mirror"); }, {"loop or zero"}));
 }
 
+TEST(Silence, IsHalfAStepOf16BitsInBothDirections) {
+    EXPECT_TRUE(is_silent(std::vector<float>{0x1.fffffep-17f, -0x1.fffffep-17f}));
+    EXPECT_FALSE(is_silent(std::vector<float>{0, 0x1p-16f}));
+    EXPECT_FALSE(is_silent(std::vector<float>{-0x1p-16f, 0}));
+    EXPECT_FALSE(is_silent(std::vector<float>{-0.5f}));
+}
+
+/// Byte by byte, since libsndfile forgives a header much.
+TEST(Wav, HeaderAndRounding) {
+    const std::string bytes = wav_bytes(std::vector<float>{0.4f / 32768, 0.6f / 32768, -1.6f / 32768}, 22050);
+    const char expected[] = "RIFF\x2A\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0\x22\x56\0\0\x44\xAC\0\0\2\0\x10\0data\6\0\0\0"
+                            "\0\0\1\0\xFE\xFF";
+    EXPECT_EQ(bytes, std::string(expected, sizeof expected - 1));
+}
+
+/// A chunk of odd size is followed by a byte of padding; whoever forgets it does not find the samples' own head.
+TEST_F(Audio, ChunksBeforeTheSamplesAreSteppedOver) {
+    const std::string whole = wav_bytes(std::vector<float>(1000, 0.25f), 44100);
+    for (const std::string body : {"", "x", "xy", "xyz"}) {
+        std::string note = "LIST" + std::string(1, static_cast<char>(body.size())) + std::string(3, '\0') + body;
+        if (body.size() % 2 != 0) note += '\0';
+        const std::string bytes = whole.substr(0, 36) + note + whole.substr(36);
+        write_bytes("note.wav", bytes);
+        EXPECT_EQ(read_mono(at("note.wav"), 44100), std::vector<float>(1000, 0.25f)) << body.size();
+        write_bytes("cut.wav", bytes.substr(0, bytes.size() - 2));
+        EXPECT_TRUE(reading_fails_with(at("cut.wav"), "promises 2000 bytes of audio, the file has 1998"));
+    }
+}
+
 } // namespace
 } // namespace scene

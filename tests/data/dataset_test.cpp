@@ -309,5 +309,82 @@ TEST_F(FolderTest, BadFolders) {
     EXPECT_TRUE(fails_with([&] { read_dataset(folder_.path()); }, {"f.csv", "no rows"}));
 }
 
+TEST_F(Cas2023Test, ClassesAndCitiesAreInTheChallengesOrder) {
+    add_files({"a.wav"});
+    const Dataset dataset = read("filename,scene_label\na,Bus\n");
+    EXPECT_EQ(dataset.classes,
+              (std::vector<std::string>{"Bus", "Airport", "Metro", "Restaurant", "Shopping mall", "Public square",
+                                        "Urban park", "Traffic street", "Construction site", "Bar"}));
+    EXPECT_EQ(dataset.cities,
+              (std::vector<std::string>{"Xi'an",   "Xianyang",   "Changchun", "Jinan",     "Hefei",     "Sanya",
+                                        "Nanning", "Haikou",     "Guilin",    "Guangzhou", "Chongqing", "Shenyang",
+                                        "Beijing", "Baishan",    "Taiyuan",   "Tianjin",   "Nanchang",  "Shanghai",
+                                        "Luoyang", "Liupanshui", "Shangrao",  "Dandong"}));
+}
+
+TEST_F(Cas2023Test, SpellingsAreFoldedAndSessionsAreCityAndTime) {
+    add_files({"a.wav", "b.wav", "c.wav", "d.wav"});
+    const Dataset dataset = read("filename,location,record_time,scene_label\n"
+                                 "a,XIAN,2023-06-18 18:44:34,traffic-street\n"
+                                 "b,xi\xE2\x80\x99"
+                                 "an,2023-06-18 18:44:34,Traffic street\n"
+                                 "c,Xi'an,2023-06-18 18:44:35,BAR\n"
+                                 "d,Hefei,,Bar\n");
+    for (const size_t clip : {0, 1, 2}) EXPECT_EQ(dataset.clips[clip].city, "Xi'an");
+    EXPECT_EQ(dataset.clips[0].session, dataset.clips[1].session);
+    EXPECT_NE(dataset.clips[0].session, dataset.clips[2].session);
+    EXPECT_EQ(dataset.clips[3].session, "") << "a city alone is no session";
+    EXPECT_EQ(dataset.clips[0].label, 7);
+    EXPECT_EQ(dataset.clips[1].label, 7);
+    EXPECT_EQ(dataset.clips[2].line, 4u);
+    EXPECT_EQ(dataset.source, folder_ / "meta.csv");
+}
+
+TEST_F(TableTest, AudioIsLookedForWhereTheCellCanMean) {
+    add_files({"beside.wav", "audio/in.wav", "meta/x", "above.wav", "other/sub/deep.wav", "other/flat.wav"});
+    const Dataset dataset =
+        read("file,label\n../beside.wav,x\n" + (folder_ / "audio/in.wav").string() + ",x\n" + "in.wav,x\nabove.wav,x\n",
+             {}, "meta/table.csv");
+    EXPECT_EQ(dataset.clips[0].file, folder_ / "beside.wav");
+    EXPECT_EQ(dataset.clips[1].file, folder_ / "audio/in.wav");
+    EXPECT_EQ(dataset.clips[2].file, folder_ / "audio/in.wav") << "in the folder audio above the table";
+    EXPECT_EQ(dataset.clips[3].file, folder_ / "above.wav");
+    const Dataset elsewhere =
+        read("file\nsub/deep.wav\nwhere/ever/flat.wav\n", {.audio = folder_ / "other"}, "meta/table.csv");
+    EXPECT_EQ(elsewhere.clips[0].file, folder_ / "other/sub/deep.wav");
+    EXPECT_EQ(elsewhere.clips[1].file, folder_ / "other/flat.wav") << "a name alone is enough";
+    EXPECT_TRUE(
+        rejects("file\nabove.wav\n", {"no audio file in", "other", "row 2 'above.wav'"}, {.audio = folder_ / "other"}));
+}
+
+TEST_F(TableTest, ColumnsOfTheirOwnNameNeedNoMention) {
+    add_files({"a.wav", "b.wav"});
+    const Dataset dataset = read("device,session,fold,time,city,label,file\n"
+                                 "p1,t1,0,2023-06-18,Oslo,rain,a.wav\np2,t2,12,2023-06-19 01:02,Bergen,sun,b.wav\n");
+    const Clip &one = dataset.clips[0], &two = dataset.clips[1];
+    EXPECT_EQ(dataset.classes, (std::vector<std::string>{"rain", "sun"}));
+    EXPECT_EQ(dataset.cities, (std::vector<std::string>{"Bergen", "Oslo"}));
+    EXPECT_EQ(one.device + one.session + one.city, "p1t1Oslo");
+    EXPECT_EQ(two.device + two.session + two.city, "p2t2Bergen");
+    EXPECT_EQ(one.fold, 0);
+    EXPECT_EQ(two.fold, 12);
+    EXPECT_EQ(one.label, 0);
+    EXPECT_EQ(two.label, 1);
+    EXPECT_EQ(dataset.city_index(two.city), 0);
+    EXPECT_EQ(two.time, (RecordTime{2023, 6, 19, 1, 2, 0}));
+}
+
+TEST_F(FolderTest, SpellingsHiddenFilesAndGivenClasses) {
+    add_files({"rain/.b.wav", "rain/c.wav", "unlabeled/u.wav", "Sun/s.wav"});
+    const Dataset dataset = read_dataset(folder_.path(), {.classes = {"rain", "Sun"}});
+    ASSERT_EQ(dataset.clips.size(), 3u);
+    EXPECT_EQ(dataset.classes, (std::vector<std::string>{"rain", "Sun"}));
+    std::map<std::string, int> labels;
+    for (const Clip& clip : dataset.clips) labels[clip.name] = clip.label;
+    EXPECT_EQ(labels, (std::map<std::string, int>{{"Sun/s.wav", 1}, {"rain/c.wav", 0}, {"unlabeled/u.wav", -1}}));
+    EXPECT_EQ(dataset.clips[0].file, folder_ / "Sun/s.wav");
+    EXPECT_EQ(dataset.source, folder_.path());
+}
+
 } // namespace
 } // namespace scene

@@ -116,6 +116,44 @@ TEST_F(FeatureStoreTest, ColumnsThatDisagreeAreFound) {
     EXPECT_THROW(write_feature_store(file_, columns_, features_), std::logic_error);
 }
 
+TEST_F(FeatureStoreTest, StoresOfTheFirstVersionsAndFoldersAreRead) {
+    columns_.recorded.clear();
+    write_feature_store(file_, columns_, features_);
+    EXPECT_EQ(FeatureStore::open(file_).columns().recorded, std::vector<std::string>(2));
+    // The first stores had no tensor "recorded".
+    const SafetensorsFile now(file_);
+    SafetensorsWriter writer(folder_ / "first.store", now.metadata());
+    for (const SafetensorsEntry& entry : now.tensors())
+        if (entry.name != "recorded") writer.declare(entry.name, entry.dtype, entry.shape);
+    for (const SafetensorsEntry& entry : now.tensors())
+        if (entry.name != "recorded") writer.write(entry.bytes.data(), entry.bytes.size());
+    writer.commit();
+    const FeatureStore first = FeatureStore::open(folder_ / "first.store");
+    EXPECT_TRUE(first.columns().recorded.empty());
+    EXPECT_EQ(first.columns().names, columns_.names);
+    Dataset dataset = small_dataset();
+    dataset.source = "/some/folder/";
+    EXPECT_EQ(store_columns(dataset, spec_, "zero").source, "folder");
+    EXPECT_EQ(store_columns(dataset, spec_, "zero").fit, "zero");
+}
+
+TEST_F(FeatureStoreTest, ViewsAreOfTheRightColumns) {
+    write_feature_store(file_, columns_, features_);
+    const FeatureStore store = FeatureStore::open(file_);
+    const ClipColumns view = store.clip_columns();
+    EXPECT_EQ(view.label.data(), store.columns().label.data());
+    EXPECT_EQ(view.fold.data(), store.columns().fold.data());
+    EXPECT_EQ(view.city.data(), store.columns().city.data());
+    EXPECT_EQ(view.session.data(), store.columns().sessions.data());
+    EXPECT_EQ(view.name.data(), store.columns().names.data());
+    EXPECT_EQ(view.classes, columns_.classes);
+    EXPECT_EQ(view.cities, columns_.cities);
+    EXPECT_EQ(store.classes_count(), 2);
+    EXPECT_EQ(store.path(), file_);
+    for (int64_t clip : {0, 1})
+        for (size_t i = 0; i < 15; ++i) EXPECT_EQ(store.logmel(clip)[i], features_[static_cast<size_t>(clip) * 15 + i]);
+}
+
 TEST(LogMelSpecJson, RoundTripAndDamage) {
     const LogMelSpec spec{.low_hz = 27.5f, .frames = 423};
     EXPECT_EQ(parse_log_mel_spec(log_mel_spec_json(spec), "x"), spec);

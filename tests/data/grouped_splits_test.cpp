@@ -305,5 +305,48 @@ TEST(GroupedValidation, WholeSessionsAndTheUnlabelledShare) {
     }
 }
 
+TEST(GroupedValidation, GroupsWithoutLabelsFillTheUnlabelledShare) {
+    Clips clips;
+    for (int s = 0; s < 10; ++s) clips.add(s % 2, "s" + std::to_string(s));
+    for (int s = 0; s < 30; ++s) clips.add(-1, "u" + std::to_string(s), -1, 2);
+    clips.add(-1, "", -1, 5);
+    Indices labelled, unlabelled;
+    for (size_t i = 0; i < clips.label.size(); ++i)
+        (clips.label[i] >= 0 ? labelled : unlabelled).push_back(static_cast<int32_t>(i));
+    std::set<std::set<std::string>> drawn;
+    for (const double share : {0.2, 0.4}) {
+        for (const uint64_t seed : {1, 2, 3}) {
+            const GroupedValidation held = grouped_validation(clips.columns(), labelled, unlabelled,
+                                                              {.name = "session", .seed = seed, .test_share = share});
+            const double wanted = share * 65;
+            EXPECT_GT(static_cast<double>(held.unlabelled.validation.size()), wanted - 2);
+            EXPECT_LE(static_cast<double>(held.unlabelled.validation.size()), wanted);
+            drawn.insert(sessions_of(clips, held.unlabelled.validation));
+        }
+    }
+    EXPECT_EQ(drawn.size(), 6u) << "the seed decides";
+}
+
+TEST(GroupedValidation, KeepsCitiesWhole) {
+    const Clips clips = many_sessions();
+    Indices labelled, unlabelled;
+    for (size_t i = 0; i < clips.label.size(); ++i)
+        (clips.label[i] >= 0 ? labelled : unlabelled).push_back(static_cast<int32_t>(i));
+    const GroupedValidation held =
+        grouped_validation(clips.columns(), labelled, unlabelled, {.name = "city", .seed = 3, .test_share = 0.25});
+    const std::set<int32_t> validating = cities_of(clips, held.labelled.validation);
+    EXPECT_EQ(validating.size(), 1u);
+    EXPECT_EQ(cities_of(clips, held.unlabelled.validation), validating);
+    EXPECT_EQ(common(cities_of(clips, held.labelled.train), validating).size(), 0u);
+    EXPECT_EQ(common(cities_of(clips, held.unlabelled.train), validating).size(), 0u);
+    EXPECT_TRUE(cities_of(clips, held.unlabelled.train).contains(-1)) << "clips of unknown cities train";
+}
+
+TEST(CitySplit, TheShareDecidesHowManyAreDrawn) {
+    const Clips clips = many_sessions();
+    EXPECT_EQ(cities_of(clips, clips.split({.name = "city", .test_share = 0.25}).test).size(), 1u);
+    EXPECT_EQ(cities_of(clips, clips.split({.name = "city", .test_share = 0.75}).test).size(), 3u);
+}
+
 } // namespace
 } // namespace scene

@@ -219,6 +219,70 @@ TEST_F(PrepareTest, OtherSettingsOrFilesStartAnew) {
     EXPECT_EQ(read_text(folder_ / "a.store"), read_text(folder_ / "whole.store"));
 }
 
+TEST_F(PrepareTest, ShortClipsAreFilledByTheRule) {
+    options_.spec.frames = 37; // to the clip's last sample
+    options_.fit = FitRule::Zero;
+    run("zero.store");
+    options_.fit = FitRule::Loop;
+    run("loop.store");
+    const FeatureStore zero = FeatureStore::open(folder_ / "zero.store"),
+                       loop = FeatureStore::open(folder_ / "loop.store");
+    EXPECT_EQ(zero.columns().fit, "zero");
+    EXPECT_EQ(loop.columns().fit, "loop");
+    const std::unique_ptr<Backend> backend = make_cpu_backend(1);
+    for (const int i : {0, 1, 2, 40}) { // 700, 710, 720 and 750 samples, where 720 are wanted
+        std::vector<float> wave = read_mono(clip(i), 8000), expected(37 * 5, NAN);
+        const size_t length = wave.size();
+        wave.resize(720, 0.0f);
+        backend->log_mel({expected.data(), DType::F32, {1, 37, 5}}, {wave.data(), DType::F32, {1, 720}}, options_.spec);
+        EXPECT_TRUE(test::all_close(zero.logmel(i), std::span<const float>(expected), {.absolute = 1e-5}));
+        const bool same = std::equal(zero.logmel(i).begin(), zero.logmel(i).end(), loop.logmel(i).begin());
+        EXPECT_EQ(same, length >= 720) << i;
+    }
+}
+
+TEST_F(PrepareTest, EverySettingAndEveryChangeOfAFileStartsAnew) {
+    const auto resumed_after = [&](const std::function<void()>& change) {
+        std::filesystem::remove(folder_ / "a.store");
+        const PrepareOptions kept = options_;
+        std::atomic<bool> stop = false;
+        options_.stop = &stop;
+        options_.progress = [&](const PrepareProgress&) { stop = true; };
+        run("a.store");
+        options_ = kept;
+        change();
+        const int64_t resumed = run("a.store").resumed;
+        options_ = kept;
+        return resumed;
+    };
+    EXPECT_EQ(resumed_after([] {}), 32);
+    EXPECT_EQ(resumed_after([&] { options_.threads = 1, options_.skip_bad = true; }), 32) << "these change no feature";
+    EXPECT_EQ(resumed_after([&] { options_.fit = FitRule::Zero; }), 0);
+    EXPECT_EQ(resumed_after([&] { options_.spec.hop = 21; }), 0);
+    EXPECT_EQ(resumed_after([&] { options_.spec.low_hz = 60; }), 0);
+    EXPECT_EQ(resumed_after([&] {
+                  const auto time = std::filesystem::last_write_time(clip(3));
+                  write_clip(3, 730, 0.25f); // as long as before
+                  std::filesystem::last_write_time(clip(3), time + std::chrono::nanoseconds(1000));
+              }),
+              0);
+    EXPECT_EQ(resumed_after([&] {
+                  const auto time = std::filesystem::last_write_time(clip(3));
+                  write_clip(3, 731, 0.25f); // at the same time, longer
+                  std::filesystem::last_write_time(clip(3), time);
+              }),
+              0);
+    EXPECT_EQ(resumed_after([&] {
+                  const auto time = std::filesystem::last_write_time(clip(3));
+                  std::filesystem::rename(clip(3), folder_ / "audio/other.wav");
+                  std::filesystem::last_write_time(folder_ / "audio/other.wav", time);
+                  std::string table = read_text(folder_ / "meta.csv");
+                  table.replace(table.find("c3.wav"), 6, "other.wav");
+                  test::write_text(folder_ / "meta.csv", table);
+              }),
+              0);
+}
+
 class BadClips : public PrepareTest {
 protected:
     BadClips() {
@@ -271,6 +335,27 @@ TEST_F(BadClips, TheListGoesWhenTheClipsAreMended) {
     for (const int i : {2, 40, 41, 50}) write_clip(i, 700);
     EXPECT_EQ(run("a.store").clips, clip_count);
     EXPECT_FALSE(std::filesystem::exists(folder_ / "a.store.bad.csv"));
+}
+
+TEST_F(BadClips, AreCountedWhileTheWorkGoesOn) {
+    std::vector<int64_t> bad;
+    options_.skip_bad = true;
+    options_.progress = [&](const PrepareProgress& progress) { bad.push_back(progress.bad); };
+    run("a.store");
+    EXPECT_EQ(bad, (std::vector<int64_t>{1, 3, 3}));
+    std::filesystem::remove(folder_ / "a.store");
+    std::atomic<bool> stop = false;
+    options_.stop = &stop;
+    options_.progress = [&](const PrepareProgress&) { stop = true; };
+    run("a.store");
+    stop = false, bad.clear();
+    options_.progress = [&](const PrepareProgress& progress) { bad.push_back(progress.bad); };
+    const PrepareReport report = run("a.store");
+    EXPECT_EQ(report.resumed, 32);
+    EXPECT_EQ(report.clips, clip_count - 3);
+    EXPECT_EQ(bad, (std::vector<int64_t>{3, 3})) << "with those of the run before";
+    EXPECT_EQ(report.bad[0].file, clip(2).string());
+    EXPECT_EQ(report.bad[0].row, 4u);
 }
 
 TEST_F(BadClips, AStoreOfNothingIsRefused) {

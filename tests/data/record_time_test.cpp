@@ -45,5 +45,24 @@ TEST(RecordTime, UnknownIsZerosWhichNoKnownTimeGives) {
     EXPECT_EQ(seen.count({}), 0u);
 }
 
+/// Hour, month, weekday and minute, in this order, each of another phase.
+TEST(RecordTime, FeaturesStandInTheirPlaces) {
+    const auto features = time_features(RecordTime{2023, 5, 3, 2, 10, 59}); // a Wednesday
+    const double turn = 2 * 3.14159265358979323846;
+    const double phases[] = {2.0 / 24, 4.0 / 12, 2.0 / 7, 10.0 / 60};
+    std::vector<double> expected;
+    for (const double phase : phases) expected.insert(expected.end(), {std::sin(turn * phase), std::cos(turn * phase)});
+    EXPECT_TRUE(
+        test::all_close(std::span<const float>(features), std::span<const double>(expected), {.absolute = 1e-6}));
+}
+
+TEST(RecordTime, TextAndLeapSeconds) {
+    EXPECT_EQ(text_of(RecordTime{2023, 6, 8, 1, 2, 3}), "2023-06-08 01:02:03");
+    EXPECT_EQ(parse_record_time("2016-12-31 23:59:60"), (RecordTime{2016, 12, 31, 23, 59, 60}));
+    EXPECT_FALSE(parse_record_time("2016-12-31 23:59:61"));
+    EXPECT_FALSE(parse_record_time("2016-12-31 23:60:59"));
+    EXPECT_FALSE(parse_record_time("2016-00-31"));
+}
+
 } // namespace
 } // namespace scene

@@ -203,5 +203,72 @@ TEST(Splits, FilesKeepThemAndRefuseDamage) {
     EXPECT_TRUE(damaged("}", "", {"not a split file, or a damaged one"}));
 }
 
+/// Of five classes of one clip each, a fifth would be one whole class.
+TEST(Splits, ValidationLeavesEveryClassAClip) {
+    const std::vector<int32_t> singles = {0, 1, 2, 3, 4}, pairs = {0, 0, 1, 1, 2, 2};
+    const Indices five = {0, 1, 2, 3, 4}, six = {0, 1, 2, 3, 4, 5};
+    for (uint64_t seed = 0; seed < 10; ++seed) {
+        EXPECT_EQ(validation_split(five, singles, 0.2, seed).train, five);
+        EXPECT_EQ(validation_split(five, singles, 0.9, seed).train, five);
+        EXPECT_EQ(counts_of(validation_split(six, pairs, 0.9, seed).train, pairs),
+                  (std::map<int, int>{{0, 1}, {1, 1}, {2, 1}}));
+    }
+}
+
+TEST(Splits, ValidationIsAFifthByDefaultAndOnlyOfTheClipsGiven) {
+    const std::vector<int32_t> label(100, 0);
+    Indices some;
+    for (int32_t i = 0; i < 100; i += 2) some.push_back(i);
+    const ValidationSplit split = validation_split(some, label);
+    EXPECT_EQ(split.validation.size(), 10u);
+    EXPECT_EQ(split.validation, validation_split(some, label, 0.2, 1234).validation);
+    for (const Indices* part : {&split.train, &split.validation})
+        for (const int32_t clip : *part) EXPECT_EQ(clip % 2, 0);
+}
+
+/// A twentieth of eight clips is none, and a class that nobody trains on could not be learnt.
+TEST(Splits, AFoldsSmallShareLeavesEveryClassALabel) {
+    std::vector<int32_t> label, fold;
+    for (int f = 0; f < 2; ++f)
+        for (int i = 0; i < 24; ++i) label.push_back(i % 3), fold.push_back(f);
+    const ClipColumns clips = {label, fold, three_classes};
+    EXPECT_EQ(counts_of(make_split(clips, {.name = "fold:0", .labelled_share = 0.05}).labelled, label),
+              (std::map<int, int>{{0, 1}, {1, 1}, {2, 1}}));
+    const Split whole = make_split(clips, {.name = "fold:0", .labelled_share = 1});
+    EXPECT_EQ(whole.labelled.size(), 24u);
+    EXPECT_TRUE(whole.unlabelled.empty());
+    EXPECT_EQ(make_split(clips, {.name = "fold:0"}).labelled.size(), 5u) << "a fifth by default, rounded";
+    EXPECT_TRUE(fails_with([&] { make_split(clips, {.name = "fold:0", .labelled_share = 1.01}); }, {"1.01"}));
+}
+
+/// Which of several equal classes is rounded up is the seed's choice, and so is which clips of each.
+TEST(Splits, TheSeedRoundsAndEveryClassIsDrawnOnItsOwn) {
+    std::vector<int32_t> label;
+    for (int i = 0; i < 33; ++i) label.push_back(i % 3); // eleven of each: 5.5 to train
+    std::set<std::map<int, int>> rounded;
+    int alike = 0;
+    for (uint64_t seed = 0; seed < 20; ++seed) {
+        const Split split = make_split({label, {}, three_classes}, {.seed = seed});
+        EXPECT_EQ(split.labelled.size(), 17u); // 16.5, rounded
+        rounded.insert(counts_of(split.labelled, label));
+        std::set<int32_t> of_a, of_b; // places within the class
+        for (const int32_t clip : split.labelled) (clip % 3 == 0 ? of_a : of_b).insert(clip / 3);
+        alike += of_a == of_b ? 1 : 0;
+        EXPECT_EQ(split.seed, seed);
+        EXPECT_EQ(split.name, "simulation");
+    }
+    EXPECT_GT(rounded.size(), 1u);
+    EXPECT_LT(alike, 5);
+}
+
+/// A shuffle that spares some place would always take the same one of two.
+TEST(Splits, EitherOfTwoClipsMayTrain) {
+    const std::vector<int32_t> pairs = {0, 0, 1, 1, 2, 2};
+    std::set<int32_t> trained;
+    for (uint64_t seed = 0; seed < 20; ++seed)
+        for (const int32_t clip : make_split({pairs, {}, three_classes}, {.seed = seed}).labelled) trained.insert(clip);
+    EXPECT_EQ(trained.size(), 6u);
+}
+
 } // namespace
 } // namespace scene

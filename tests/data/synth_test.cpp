@@ -218,5 +218,50 @@ TEST_F(SynthTest, AFullDiskLeavesNothing) {
     EXPECT_EQ(entries(folder_.path()), 0u);
 }
 
+/// Every setting of the difficulty is heard, and alone.
+TEST(SynthScene, EveryDifficultyChangesTheWave) {
+    const SceneClip clip = {5, 2, 3, 1};
+    const std::vector<float> usual = render_scene(clip, 9, 22050, {});
+    const std::pair<const char*, float SceneDifficulty::*> settings[] = {
+        {"prominence", &SceneDifficulty::prominence_db},     {"overlap", &SceneDifficulty::overlap},
+        {"level spread", &SceneDifficulty::level_spread_db}, {"coloration", &SceneDifficulty::coloration_db},
+        {"noise floor", &SceneDifficulty::noise_floor_db},   {"session effect", &SceneDifficulty::session_effect}};
+    for (const auto& [name, setting] : settings) {
+        SceneDifficulty difficulty;
+        difficulty.*setting += 0.3f;
+        EXPECT_NE(render_scene(clip, 9, 22050, difficulty), usual) << name;
+    }
+    SceneDifficulty crowded;
+    crowded.distractors = 1, crowded.overlap = 0;
+    SceneDifficulty pure;
+    pure.distractors = 0, pure.overlap = 0;
+    EXPECT_NE(render_scene(clip, 9, 22050, crowded), render_scene(clip, 9, 22050, pure));
+    EXPECT_NE(render_scene({5, 2, 3, 2}, 9, 22050, {}), usual) << "the city shifts pitches";
+    EXPECT_NE(render_scene(clip, 10, 22050, {}), usual) << "the seed";
+}
+
+/// City, time and label belong to the session; a share of the labels is shown.
+TEST_F(SynthTest, SettingsReachTheMetadata) {
+    options_.clips = 120;
+    options_.labelled = 0.75;
+    options_.seconds = 0.625;
+    options_.clips_per_session = 4;
+    const SynthReport report = synthesize(folder_ / "a", options_);
+    EXPECT_EQ(report.labelled, 90);
+    EXPECT_EQ(report.sessions, 30);
+    const Dataset dataset = read_dataset(folder_ / "a");
+    std::map<std::string, int> sessions;
+    std::map<int, int> labelled;
+    for (const Clip& clip : dataset.clips) {
+        ++sessions[clip.session];
+        ++labelled[clip.label];
+    }
+    EXPECT_EQ(sessions.size(), 30u);
+    for (const auto& [session, clips] : sessions) EXPECT_EQ(clips, 4) << session;
+    EXPECT_EQ(labelled[-1], 30);
+    for (int label = 0; label < synth_classes; ++label) EXPECT_EQ(labelled[label], 9) << label;
+    EXPECT_EQ(audio_info(dataset.clips[0].file).frames, 27563); // 0.625 s, rounded
+}
+
 } // namespace
 } // namespace scene
