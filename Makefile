@@ -88,9 +88,9 @@ help:
 	@echo "make demo          install what is missing, build, train System #4 on synthetic scenes"
 	@echo "make test-ROOM     the tests of one room: $(TESTED)"
 	@echo "make test-cuda_on_cpu   the CUDA kernels, run on the CPU: races, bounds, results"
-	@echo "make mutation-test plants faults in the CUDA kernels and requires that their tests find them"
+	@echo "make mutation-test plants faults in kernels, model, data and train (ROOM=model: there) and requires that tests find them"
 	@echo "make cuda-objects  compiles the CUDA kernels, where there is an nvcc"
-	@echo "make gpu-check     on a machine with a GPU: tests, sanitizers, benchmarks, PyTorch beside them; one JSON report"
+	@echo "make gpu-check     on a machine with a GPU: tests, benchmarks, PyTorch beside them, sanitizers (docs/cuda.md)"
 	@echo "make profile       on a machine with a GPU: one step under Nsight Systems and Nsight Compute"
 	@echo "make bundle        $(BUILD)/bundle, a folder that runs gpu-check where nothing can be built"
 	@echo "make fuzz          the parsers on damaged files, under AddressSanitizer"
@@ -169,6 +169,7 @@ dependencies:
 	@tools/install_dependencies.sh
 
 include tests/cuda_on_cpu.mk
+include tests/mutation.mk
 include tests/gpu.mk
 
 .PHONY: programs

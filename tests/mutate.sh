@@ -4,9 +4,9 @@
 #   FLAGS_ROOM     how its sources are compiled
 #   OBJECTS_ROOM   what the program is linked from: objects, then archives
 #   LIBS_ROOM      libraries and other flags of the link
-# and CXX, OUT (a folder for the mutants) and JOBS (how many at a time).
+# and CXX, OUT (a folder for the mutants), JOBS (how many at a time) and, for other lists than the project's, LISTS.
 #
-# Plants the faults of tests/mutations/ROOM.txt in copies of the sources, one at a time, and requires that the room's
+# Plants the faults of $LISTS/ROOM.txt (tests/mutations) in copies of the sources, one at a time, and requires that the room's
 # tests fail. A line of the list:
 #   file | source compiled | gtest filter of tests that must fail | what is planted | sed -E edit
 # The source compiled is the file itself unless that is a header. A fault whose tests hang is found; one that changes
@@ -55,10 +55,10 @@ plant() {
     echo "| \`$file\` | $fault | $found |" > "$tree/row"
 }
 
-rm -rf "$OUT"
 planted=0 missed=0
 for room; do
-    list=tests/mutations/$room.txt program=PROGRAM_$room
+    rm -rf "${OUT:?}/$room"
+    list=${LISTS:-tests/mutations}/$room.txt program=PROGRAM_$room
     mapfile -t faults < <(grep -vE '^ *(#|$)' "$list")
     # Only a test that passes without the fault finds it.
     filters=$(for line in "${faults[@]}"; do trimmed "$(cut -d'|' -f3 <<< "$line")"; echo; done | sort -u | paste -sd:)
