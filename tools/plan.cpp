@@ -11,7 +11,7 @@
 #include "tools/json_value.h"
 #include "tools/options.h"
 #include "tools/text_table.h"
-#include "train/trainer.h"
+#include "train/step_config.h"
 
 namespace scene {
 namespace {
@@ -25,7 +25,15 @@ struct PlanOptions {
 };
 
 /// CAS2023, the dataset of the paper: what the shape of the network follows from where no store is given.
-constexpr int64_t paper_clips = 8700;
+StoreShape paper_store() {
+    StoreShape store;
+    store.name = "CAS2023";
+    store.clips = 8700;
+    store.classes = 10;
+    store.cities = 22;
+    store.places_or_times = true;
+    return store;
+}
 
 struct Plan {
     Variables variables;
@@ -64,28 +72,13 @@ struct Plan {
 };
 
 Plan make_plan(const PlanOptions& options) {
-    const RunConfig config = load_config(options.config, options.common);
+    RunConfig config = load_config(options.config, options.common);
     const auto backend = options.device_profile.empty()
                              ? open_backend(config.runtime, options.common.quiet)
                              : make_planning_backend(cuda_settings(config.runtime), options.device_profile);
-    StepConfig step;
-    if (options.store.empty()) {
-        step.model.architecture = config.model.architecture;
-        step.model.width = config.model.width;
-        step.model.deltas = config.model.deltas;
-        step.model.multimodal = config.model.multimodal != Multimodal::Off;
-        step.model.conv_dropout = static_cast<float>(config.model.conv_dropout);
-        step.model.encoder_dropout = static_cast<float>(config.model.encoder_dropout);
-        step.rows = paper_clips;
-        step.augmentation = augmentation_for(config.augmentation, {});
-    } else {
-        const FeatureStore store = FeatureStore::open(options.store);
-        step.model = model_for(config.model, store);
-        step.rows = store.clips();
-        step.augmentation = augmentation_for(config.augmentation, store.spec());
-    }
-    step.batch = options.batch.value_or(config.training.batch);
-    step.label_smoothing = static_cast<float>(config.training.label_smoothing);
+    if (options.batch) config.training.batch = *options.batch;
+    const StoreShape store = options.store.empty() ? paper_store() : StoreShape(FeatureStore::open(options.store));
+    const StepConfig step = step_config(config, store);
     Plan plan;
     plan.batch = step.batch;
     if (!options.device_profile.empty())

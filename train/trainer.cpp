@@ -16,6 +16,7 @@
 #include "train/run_folder.h"
 #include "train/schedule.h"
 #include "train/stages.h"
+#include "train/step_config.h"
 #include "train/tensorboard.h"
 
 namespace scene {
@@ -58,17 +59,8 @@ private:
     }
 
     void make_learner() {
-        learner_.emplace(backend_, store_, step_config(), clips_.batches(config_.training), store_.columns().city);
-    }
-
-    StepConfig step_config() const {
-        StepConfig step;
-        step.model = model_;
-        step.batch = config_.training.batch;
-        step.label_smoothing = static_cast<float>(config_.training.label_smoothing);
-        step.adam.weight_decay = static_cast<float>(config_.training.weight_decay);
-        step.augmentation = augmentation_for(config_.augmentation, store_.spec());
-        return step;
+        learner_.emplace(backend_, store_, step_config(config_, store_), clips_.batches(config_.training),
+                         store_.columns().city);
     }
 
     CheckpointInfo checkpoint_info(int64_t stage, int64_t epoch) const {
@@ -336,47 +328,18 @@ private:
 
 /// Fails when training.init does not fit: before the run folder has its settings, and a teacher is trained for hours.
 void check_init(const Backend& backend, const FeatureStore& store, const RunConfig& config) {
+    StepConfig step = step_config(config, store);
+    step.batch = 1;
     CheckpointInfo info;
-    info.model = model_for(config.model, store);
+    info.model = step.model;
     info.features = store.spec();
     info.cities = store.columns().cities;
-    StepConfig step;
-    step.model = info.model;
-    step.batch = 1;
     Variables variables;
     emit_inference_step(backend, variables, step, step.batch);
     check_import(SafetensorsFile(find_checkpoint(config.training.init)), variables, info);
 }
 
 } // namespace
-
-ModelConfig model_for(const ModelSettings& settings, const FeatureStore& store) {
-    const StoreColumns& columns = store.columns();
-    const bool knows_place_or_time =
-        std::any_of(columns.city.begin(), columns.city.end(), [](int32_t city) { return city >= 0; }) ||
-        std::any_of(columns.has_time.begin(), columns.has_time.end(), [](uint8_t known) { return known != 0; });
-    ModelConfig model;
-    model.architecture = settings.architecture;
-    model.width = settings.width;
-    model.classes = store.classes_count();
-    model.frames = store.spec().frames;
-    model.bands = store.spec().bands;
-    model.deltas = settings.deltas;
-    model.multimodal =
-        settings.multimodal == Multimodal::On || (settings.multimodal == Multimodal::Auto && knows_place_or_time);
-    model.cities = std::max<int64_t>(1, static_cast<int64_t>(columns.cities.size()));
-    model.conv_dropout = static_cast<float>(settings.conv_dropout);
-    model.encoder_dropout = static_cast<float>(settings.encoder_dropout);
-    // After all pooling the FCNN's last batch norm must still see two positions of a single clip.
-    const bool fcnn = model.architecture == Architecture::Fcnn;
-    const int64_t shorter = std::min(model.frames, model.bands), longer = std::max(model.frames, model.bands);
-    if (shorter < (fcnn ? 16 : 4) || longer < (fcnn ? 32 : 4))
-        fail("{}: {} frames x {} bands are too few for this network, which needs {}", store.path().string(),
-             model.frames, model.bands, fcnn ? "32 of one and 16 of the other" : "4 of each");
-    if (model.deltas && model.frames < 9)
-        fail("{}: model.deltas needs 9 frames or more, the store has {}", store.path().string(), model.frames);
-    return model;
-}
 
 RunResult train_system(Backend& backend, const FeatureStore& store, const Split& split, const RunConfig& config,
                        const std::filesystem::path& run, const Session& session) {

@@ -34,9 +34,6 @@ struct RunResult {
     bool was_complete = false;            ///< the run had ended before; nothing was computed
 };
 
-/// The network `settings` describes on this store.
-ModelConfig model_for(const ModelSettings& settings, const FeatureStore& store);
-
 /// Trains one system in the paper's stages and predicts the test clips (paper, section II-E), leaving in `run`:
 /// config.toml, split.json, store.json, metrics.jsonl, best_model_1.safetensors, pseudo_labels.csv,
 /// best_model_2.safetensors, last.safetensors, hard_samples.csv, predictions.csv, confusion.txt, .csv and .svg (where

@@ -17,6 +17,7 @@
 #include "tests/train/small_store.h"
 #include "train/learner.h"
 #include "train/stages.h"
+#include "train/step_config.h"
 #include "train/trainer.h"
 
 namespace scene::test {

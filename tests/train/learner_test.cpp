@@ -9,6 +9,7 @@
 #include "tests/support/temporary_folder.h"
 #include "tests/train/small_store.h"
 #include "train/stages.h"
+#include "train/step_config.h"
 #include "train/trainer.h"
 
 namespace scene::test {

@@ -17,6 +17,7 @@
 #include "train/run_folder.h"
 #include "train/schedule.h"
 #include "train/stages.h"
+#include "train/step_config.h"
 
 namespace scene::test {
 namespace {
