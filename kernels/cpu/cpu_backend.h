@@ -14,7 +14,7 @@ class LogMelPlans;
 /// The backend that runs on the host: oneDNN for matrix products and convolutions it does best, our own loops
 /// (OpenMP, SIMD) for the rest. Ops run when they are called. Work is cut into pieces by size, never by thread
 /// count, wherever a reduction crosses pieces.
-class CpuBackend final : public Backend {
+class CpuBackend : public Backend {
 public:
     explicit CpuBackend(int threads);
     ~CpuBackend() override;
