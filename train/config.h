@@ -103,8 +103,8 @@ struct SplitSettings {
 /// As make_split (data/splits.h) takes them.
 SplitOptions split_options(const SplitSettings& settings);
 
-/// [runtime] in the file: where and how it runs. Device and threads are no part of what a run is; the rest decides
-/// which bits come out of it.
+/// [runtime] in the file: where and how it runs. Device and threads are no part of what a run is; the rest is, because
+/// it decides the bits that a GPU computes.
 struct RuntimeSettings {
     std::string device = "auto";    ///< auto, cpu, cuda
     std::string precision = "fp32"; ///< fp32, tf32, fp16
@@ -150,7 +150,8 @@ RunConfig load_config(const std::filesystem::path& file, const std::vector<std::
 /// The configuration as a TOML file that load_config reads back to an equal RunConfig.
 std::string to_toml(const RunConfig& config);
 
-/// "training.batch = 64 (was 32)" for every setting in which two runs differ, [runtime] apart from precision ignored.
+/// "training.batch = 64 (was 32)" for every setting in which two runs differ; runtime.device and
+/// runtime.threads do not count.
 std::vector<std::string> differences(const RunConfig& before, const RunConfig& now);
 
 /// "section.key" of every setting, in the order of the file.
