@@ -2,7 +2,6 @@
 
 #include "train/augmentation.h"
 
-#include <atomic>
 #include <cmath>
 #include <fstream>
 #include <memory>
@@ -18,7 +17,6 @@
 #include "train/learner.h"
 #include "train/stages.h"
 #include "train/step_config.h"
-#include "train/trainer.h"
 
 namespace scene::test {
 namespace {
@@ -188,27 +186,6 @@ TEST_F(AugmentedLearner, EveryClipIsCountedOnceAndTheLossIsThatOfTheMixture) {
     for (int64_t truth = 0; truth < 3; ++truth) EXPECT_EQ(first.confusion.clips(truth), 10);
     EXPECT_TRUE(std::isfinite(first.loss_sum));
     EXPECT_NE(first.loss_sum, second.loss_sum) << "another pass draws anew";
-}
-
-TEST(AugmentedTraining, LearnsAllTheSame) {
-    const TemporaryFolder folder;
-    const FeatureStore store = small_store(folder / "store", {.clips = 240, .noise = 4});
-    RunConfig config = small_config(2);
-    config.training.epochs = 6;
-    config.training.stages = 1;
-    // No Freq-MixStyle: here the bands' means are all there is to tell the classes by.
-    config.augmentation =
-        load_config("", {"augmentation.preset=fcnn", "augmentation.gain_db=6", "augmentation.roll_seconds=0.1"})
-            .augmentation;
-    Recorder recorder;
-    const std::atomic<bool> stop{false};
-    const auto backend = make_cpu_backend(1);
-    const RunResult result =
-        train_system(*backend, store, split_of(store, config), config, folder / "run", {recorder, stop});
-    ASSERT_TRUE(result.test);
-    EXPECT_GT(result.test->balanced_accuracy(), 0.8);
-    const std::string kept = read_text(folder / "run" / "config.toml");
-    EXPECT_NE(kept.find("[augmentation]\npreset = \"fcnn\"\nmixup_alpha = 0.4\n"), std::string::npos) << kept;
 }
 
 } // namespace
