@@ -229,6 +229,10 @@ std::vector<Case> cases(const TemporaryFolder& folder) {
         {"training.teacher", file("guide"), hard, with({{"teacher's steps", any}}, hardness)},
         {"training.init", file("donor"), {}, {{"first values", any}}},
         {"training.validation_share", "0.4", {}, with({{"batches", any}}, division)},
+        {"training.validation_share",
+         "0.4",
+         {{"training.validation", "\"sessions\""}},
+         with({{"batches", any}}, division)},
         {"training.validation", "\"sessions\"", {}, with({}, division)},
         {"training.validation", "\"cities\"", {}, with({{"batches", any}}, division)},
         {"training.validation", "\"clips\"", {{"split.name", "\"session\""}}, with({{"batches", any}}, division)},
@@ -251,6 +255,10 @@ std::vector<Case> cases(const TemporaryFolder& folder) {
                {"result", any}},
               epochs)},
         {"training.seed", "5", {}, with({{"dropout keys", any}, {"first values", any}}, division)},
+        {"training.seed",
+         "5",
+         {{"training.validation", "\"sessions\""}},
+         with({{"dropout keys", any}, {"first values", any}}, division)},
         {"training.choose_by",
          "\"paper\"",
          {},
@@ -429,6 +437,14 @@ TEST_F(ConfigWiring, EveryKeyChangesWhatItShouldAndNothingElse) {
     }
     const std::vector<std::string> keys = config_keys();
     EXPECT_EQ(tested, std::set<std::string>(keys.begin(), keys.end())) << "a case for every key";
+}
+
+/// Weights for one network are none for another.
+TEST(AsSystem, KeepsFirstValuesOnlyForTheirNetwork) {
+    RunConfig config = system_config(4);
+    config.training.init = "tuned.safetensors";
+    EXPECT_EQ(as_system(config, 2).training.init, "tuned.safetensors");
+    EXPECT_EQ(as_system(config, 1).training.init, "");
 }
 
 } // namespace

@@ -77,7 +77,8 @@ TEST_F(Repeats, TheSummaryHoldsEveryScoreOfEveryRun) {
     RunResult first, second;
     first.train_score = 0.5;
     second.train_score = 1;
-    first.test = Confusion(2, {3, 1, 0, 4});
+    first.test = Confusion(2, {3, 1, 0, 8});
+    first.devices = {{"phone", Confusion(2, {1, 3, 0, 0})}};
     first.cities = {{"Jinan", Confusion(2, {1, 1, 0, 0})}, {"(unknown)", Confusion(2, {1, 0, 0, 0})}};
     second.test = Confusion(2, {4, 0, 2, 2});
     second.cities = {{"Jinan", Confusion(2, {1, 0, 0, 0})}};
@@ -88,6 +89,10 @@ TEST_F(Repeats, TheSummaryHoldsEveryScoreOfEveryRun) {
     EXPECT_EQ(json["scores"]["train"]["mean"], 0.75);
     EXPECT_NEAR(json["scores"]["train"]["deviation"].get<double>(), 0.5 / std::sqrt(2.0), 1e-12);
     EXPECT_EQ(json["scores"]["test_balanced_accuracy"]["values"], (nlohmann::json{0.875, 0.75}));
+    EXPECT_EQ(json["scores"]["test_accuracy"]["values"], (nlohmann::json{11.0 / 12, 0.75}));
+    EXPECT_EQ(json["scores"]["leaked_share_with_unlabelled"]["values"], (nlohmann::json{nullptr, 0.5}));
+    EXPECT_EQ(json["devices"]["phone"]["values"], (nlohmann::json{0.25, nullptr}));
+    EXPECT_FALSE(json["devices"].contains("Jinan"));
     EXPECT_EQ(json["scores"]["leaked_share"]["values"], (nlohmann::json{nullptr, 0.25}));
     EXPECT_TRUE(json["scores"]["pseudo"]["mean"].is_null());
     EXPECT_EQ(json["classes"]["b"]["values"], (nlohmann::json{1.0, 0.5}));

@@ -21,6 +21,7 @@
 #include "train/history.h"
 #include "train/run_folder.h"
 #include "train/stages.h"
+#include "train/table1.h"
 #include "train/trainer.h"
 
 namespace scene::test {
@@ -44,7 +45,7 @@ protected:
     }
 
     RunResult train() {
-        split_ = split_of(store_, config_);
+        split_ = split_of(store_.columns(), config_.split);
         clips_ = divide_training_clips(store_, split_, config_.training);
         validates_.clear();
         validates_.insert(clips_.labelled.validation.begin(), clips_.labelled.validation.end());
@@ -54,9 +55,15 @@ protected:
     }
 
     // ---- the script -------------------------------------------------------------------------------------------
-    int64_t steps_of(int64_t stage) const {
-        return (static_cast<int64_t>(clips_.train(stage).size()) + batch - 1) / batch;
+    /// The clips of a stage: those with a label, and those whose pseudo label is confident enough.
+    std::vector<int32_t> trains(int64_t stage) const {
+        std::vector<int32_t> clips = clips_.labelled.train;
+        if (stage == 1) return clips;
+        for (int32_t clip : clips_.unlabelled.train)
+            if (own_answer(best_age(stage - 1), clip).confidence >= config_.pseudo.threshold) clips.push_back(clip);
+        return clips;
     }
+    int64_t steps_of(int64_t stage) const { return (static_cast<int64_t>(trains(stage).size()) + batch - 1) / batch; }
     /// Steps behind the model after an epoch; each stage goes on from the best model of the one before.
     int64_t age(int64_t stage, int64_t epoch) const {
         const int64_t before = stage == 1 ? 0 : age(stage - 1, best_epoch);
@@ -145,7 +152,13 @@ TEST_F(RunFiles, CheckpointsHoldTheModelTheirNameSays) {
     const CheckpointInfo last = read_checkpoint_info(SafetensorsFile(run_.last()));
     EXPECT_EQ(last.training.at("epoch"), "3");
     EXPECT_EQ(last.training.at("best_epoch"), "2");
-    ASSERT_EQ(parse_history_json(last.training.at("history"), "last").size(), 6u);
+    const std::vector<EpochRecord> history = parse_history_json(last.training.at("history"), "last");
+    ASSERT_EQ(history.size(), 6u);
+    for (size_t i = 0; i < 6; ++i) {
+        EXPECT_EQ(history[i].stage, i < 3 ? 1 : 2);
+        EXPECT_EQ(history[i].epoch, static_cast<int64_t>(i % 3) + 1);
+        EXPECT_EQ(history[i].best, i % 3 < 2) << "of the epochs until then";
+    }
 }
 
 TEST_F(RunFiles, EveryStageStartsFromTheBestModelBeforeItWithAFreshOptimizer) {
@@ -328,8 +341,14 @@ TEST_F(RunFiles, PredictionsMatrixResultAndReportAreTheLastStagesBestModels) {
          {std::string("Train (validation, stage 1)<b>1.000</b>"),
           fmt::format("Pseudo (validation, stage 2)<b>{:.3f}</b>", balanced(pseudo)),
           std::string("Stage 2, labelled clips only<b>1.000</b>"), fmt::format("Test<b>{:.3f}</b>", balanced(test)),
-          std::string("label_smoothing = 0.2\n"), std::string("<td>class 2</td>")})
+          std::string("label_smoothing = 0.2\n"), std::string("<td>class 2</td>"), std::string("<td>Jinan</td>"),
+          std::string("<td>phone</td>"), std::string("<tr><td>2</td><td>2 *</td><td>0.004</td>"),
+          std::string("<tr><td>2</td><td>3</td><td>0.002</td>")})
         EXPECT_NE(html.find(part), std::string::npos) << part;
+    std::set<std::string> curves; // of five quantities, no two of which are the same here
+    for (size_t at = html.find("<polyline"); at != std::string::npos; at = html.find("<polyline", at + 1))
+        curves.insert(html.substr(at, html.find("fill=", at) - at));
+    EXPECT_EQ(curves.size(), 5u);
 }
 
 TEST_F(RunFiles, TheLogHoldsTheLossesAndScoresOfEveryEpoch) {
@@ -480,19 +499,25 @@ TEST_F(RunFiles, WhatIsFinishedWithoutTrainingIsStillTheBestModels) {
     EXPECT_EQ(find_checkpoint(run_.folder), run_.best_model(2));
 }
 
-/// Stopped between two stages: the next begins from the best model's file, not from the last state.
+/// Stopped between two stages: the next begins from the best model's file, not from the last state, and asks the
+/// teacher again.
 TEST_F(RunFiles, AStageThatBeginsAfterAStopStartsFromTheBestModel) {
+    config_.training.hard_samples = true;
     recorder_.after_epoch = [&](const EpochRecord& record) { stop_ = record.stage == 1 && record.epoch == epochs; };
+    EXPECT_THROW(train(), Interrupted); // the teacher
+    stop_ = false;
     EXPECT_THROW(train(), Interrupted);
     EXPECT_EQ(age_in(run_.last()), age(1, epochs));
     stop_ = false;
     recorder_.after_epoch = nullptr;
     train();
     const auto first =
-        std::find_if(backend_.steps.begin(), backend_.steps.end(), [](const auto& s) { return s.training; });
+        std::find_if(backend_.steps.begin(), backend_.steps.end(), [](const auto& step) { return step.training; });
     ASSERT_NE(first, backend_.steps.end());
+    EXPECT_FALSE(first->model.se_trans);
     EXPECT_EQ(first->model.age, best_age(1));
     EXPECT_TRUE(first->fresh_moments);
+    EXPECT_NE(first->weights, std::vector<float>(first->weights.size(), 1.0f));
     EXPECT_EQ(age_in(run_.best_model(2)), best_age(2));
     expect_predictions(best_age(2), split_.test);
 }
@@ -500,6 +525,7 @@ TEST_F(RunFiles, AStageThatBeginsAfterAStopStartsFromTheBestModel) {
 /// Stopped inside a stage: optimiser, masks, targets and weights go on where they were.
 TEST_F(RunFiles, AnEpochAfterAStopGoesOnFromTheLastState) {
     config_.training.hard_samples = true;
+    config_.pseudo.threshold = 0.57; // and the clips without a target stay out
     train();
     std::vector<StepSeen> whole;
     for (const StepSeen& step : backend_.steps)
@@ -518,6 +544,7 @@ TEST_F(RunFiles, AnEpochAfterAStopGoesOnFromTheLastState) {
         if (step.training) rest.push_back(step);
     }
     ASSERT_EQ(static_cast<int64_t>(rest.size()), steps_of(2));
+    ASSERT_LT(trains(2).size(), clips_.train(2).size());
     const size_t skipped = whole.size() - rest.size();
     for (size_t i = 0; i < rest.size(); ++i) {
         const StepSeen &now = rest[i], &then = whole[skipped + i];
@@ -542,6 +569,22 @@ TEST_F(RunFiles, WithoutTestClipsTheUnlabelledAreThePredictions) {
         EXPECT_TRUE(json[key].is_null()) << key;
     for (const char* file : {"confusion.txt", "confusion.csv", "confusion.svg"})
         EXPECT_FALSE(std::filesystem::exists(run_.folder / file)) << file;
+}
+
+/// Test clips without labels are predicted and give no score.
+TEST_F(RunFiles, ATestWithoutLabelsHasPredictionsOnly) {
+    Split split;
+    split.name = "by hand";
+    for (int32_t clip = 0; clip < 120; ++clip) (label(clip) < 0 ? split.test : split.labelled).push_back(clip);
+    save_split(folder_ / "split.json", split, 120);
+    config_.split.name = (folder_ / "split.json").string();
+    config_.training.stages = 1;
+    const RunResult result = train();
+    ASSERT_EQ(split_.test.size(), 60u);
+    expect_predictions(best_age(1), split_.test);
+    EXPECT_FALSE(result.test);
+    EXPECT_TRUE(result.cities.empty() && result.devices.empty());
+    EXPECT_FALSE(std::filesystem::exists(run_.folder / "confusion.csv"));
 }
 
 /// Equation (1) of the paper: 1/(confidence + 1e-8), scaled to mean 1 over the clips that train in the stage.
@@ -594,6 +637,22 @@ TEST_F(RunFiles, HardSamplesAreTheTeachersBestModels) {
         EXPECT_NEAR(std::stod(row.fields[2]), found->second.first, 2e-6);
         EXPECT_NEAR(std::stod(row.fields[3]), found->second.second, 1e-5);
     }
+}
+
+/// Systems #3 and #4 of a table weigh with the teacher that is given, and only else with its System #1.
+TEST_F(RunFiles, ATablesTeacherIsTheOneThatIsGiven) {
+    const auto teacher_of = [&](const std::string& given, const std::string& table, int system) {
+        config_.training.teacher = given;
+        config_.training.epochs = config_.training.stages = 1;
+        run_table1(backend_, store_, config_, {{"simulation"}, 1}, folder_ / table, {recorder_, stop_});
+        const auto run = folder_ / table / "simulation" / fmt::format("system{}", system) / "seed-1234";
+        return load_config(run / "config.toml").training.teacher;
+    };
+    split_ = split_of(store_, config_);
+    clips_ = divide_training_clips(store_, split_, config_.training);
+    const auto own = folder_ / "a" / "simulation/system1/seed-1234/best_model_1.safetensors";
+    EXPECT_EQ(teacher_of("train", "a", 3), own.string());
+    EXPECT_EQ(teacher_of(own.string(), "b", 4), own.string());
 }
 
 } // namespace
