@@ -17,11 +17,13 @@ TEST(RuntimeSettings, ReachTheGpu) {
     EXPECT_EQ(plain.precision, Precision::Fp32);
     EXPECT_TRUE(plain.deterministic);
     EXPECT_EQ(plain.fusions, Fusions::Quickest);
+    EXPECT_EQ(plain.autotune, Autotune::Precompiled);
     EXPECT_EQ(cuda_settings(runtime({"runtime.precision=fp16"})).precision, Precision::Fp16);
     EXPECT_EQ(cuda_settings(runtime({"runtime.precision=tf32"})).precision, Precision::Tf32);
     EXPECT_FALSE(cuda_settings(runtime({"runtime.deterministic=false"})).deterministic);
     EXPECT_EQ(cuda_settings(runtime({"runtime.fusions=never"})).fusions, Fusions::Never);
     EXPECT_EQ(cuda_settings(runtime({"runtime.fusions=always"})).fusions, Fusions::Always);
+    EXPECT_EQ(cuda_settings(runtime({"runtime.autotune=full"})).autotune, Autotune::Full);
 }
 
 TEST(RuntimeSettings, ReachTheCpu) {

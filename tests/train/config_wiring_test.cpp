@@ -342,6 +342,7 @@ std::vector<Case> cases(const TemporaryFolder& folder) {
         {"runtime.precision", "\"fp16\"", {}, {}},
         {"runtime.deterministic", "false", {}, {}},
         {"runtime.fusions", "\"never\"", {}, {}},
+        {"runtime.autotune", "\"full\"", {}, {}},
         {"runtime.threads", "2", {}, {}},
     };
 }
