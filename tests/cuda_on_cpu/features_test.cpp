@@ -1,3 +1,4 @@
+#include <cmath>
 #include <numbers>
 
 #include "kernels/cuda/log_mel_by_library.h"
@@ -121,6 +122,26 @@ TEST(CudaLogMel, ThePeakCountsInFramesThatAreNotKept) {
     Guarded wave = uniform({1, spec.samples}, 4, -1e-4f, 1e-4f);
     for (int i = 2500; i < 2600; ++i) wave[i] = 1;
     expect_log_mel(wave, spec);
+}
+
+/// Magnitudes beyond a float's range are no decibels: the clip must be refused, not trained on.
+TEST(CudaLogMel, WhatIsNotFiniteIsNotANumber) {
+    const LogMelSpec spec{.sample_rate = 16000,
+                          .n_fft = 256,
+                          .window = 256,
+                          .hop = 128,
+                          .bands = 4,
+                          .low_hz = 50,
+                          .top_db = 80,
+                          .frames = 3,
+                          .samples = 400};
+    const Guarded wave = uniform({1, spec.samples}, 4, -3e38f, 3e38f), expected({1, 3, 4});
+    cpu().log_mel(expected, wave, spec);
+    const OnDevice out(expected.shape()), d_wave(wave), table = device_table(spec);
+    const OnDevice scratch = scratch_on_device(cuda::log_mel_scratch_bytes(1, spec));
+    cuda::log_mel(out, d_wave, table, scratch, spec, nullptr);
+    const Guarded got = out.host();
+    for (int64_t i = 0; i < 12; ++i) EXPECT_TRUE(std::isnan(got[i]) && std::isnan(expected[i])) << i;
 }
 
 TEST(CudaDeltas, AsTheCpu) {

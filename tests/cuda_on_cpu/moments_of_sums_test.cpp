@@ -62,5 +62,12 @@ TEST(CudaMomentsOfSums, NeitherNegativeNorHiding) {
     EXPECT_EQ(got[2], 0.0f);
 }
 
+/// 100, 100 and 101: the sums are exact, the mean is not a float.
+TEST(CudaMomentsOfSums, TheMeanIsSquaredBeforeItIsRounded) {
+    const OnDevice sum(filled({1}, {301.0f})), square_sum(filled({1}, {30201.0f})), mean(Shape{1}), variance(Shape{1});
+    cuda::moments_of_sums(mean, variance, sum, square_sum, 3, nullptr);
+    EXPECT_NEAR(variance.host()[0], 2.0 / 9, 1e-7);
+}
+
 } // namespace
 } // namespace scene::test

@@ -322,8 +322,8 @@ TEST_F(Import, EverySettingOfNetworkAndFeaturesMustAgreeButTheLength) {
         CheckpointInfo info = golden_info();
         others[i](info);
         save_checkpoint(folder_ / "other", info, *Model(info).executor);
-        EXPECT_TRUE(
-            fails_with([&] { model.import(folder_ / "other"); }, {"other", i < 5 ? "features" : "of the same network"}))
+        EXPECT_TRUE(fails_with([&] { model.import(folder_ / "other"); },
+                               {"other", i < 5 ? "features" : "this run trains an SE-Trans of width 0.125"}))
             << "setting " << i;
     }
     CheckpointInfo longer = golden_info();
