@@ -247,7 +247,7 @@ peer() {
 
 contact() {
     local step="--precision fp16 --filter fcnn_train_b256"
-    local gradients='GpuStep.LossAndGradientsOfTheFirstStep*' bits='GpuStep.TheSameBits*'
+    local gradients='GpuStep.*Gradients*' bits='GpuStep.TheSameBits*'
     kernels
     suite ops 25 'GpuOps.*'
     suite gradients 60 "$gradients"
