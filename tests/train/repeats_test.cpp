@@ -91,6 +91,7 @@ TEST_F(Repeats, TheSummaryHoldsEveryScoreOfEveryRun) {
     EXPECT_EQ(json["scores"]["test_balanced_accuracy"]["values"], (nlohmann::json{0.875, 0.75}));
     EXPECT_EQ(json["scores"]["test_accuracy"]["values"], (nlohmann::json{11.0 / 12, 0.75}));
     EXPECT_EQ(json["scores"]["leaked_share_with_unlabelled"]["values"], (nlohmann::json{nullptr, 0.5}));
+    ASSERT_TRUE(json["devices"].contains("phone"));
     EXPECT_EQ(json["devices"]["phone"]["values"], (nlohmann::json{0.25, nullptr}));
     EXPECT_FALSE(json["devices"].contains("Jinan"));
     EXPECT_EQ(json["scores"]["leaked_share"]["values"], (nlohmann::json{nullptr, 0.25}));

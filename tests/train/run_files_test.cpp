@@ -312,6 +312,7 @@ TEST_F(RunFiles, PredictionsMatrixResultAndReportAreTheLastStagesBestModels) {
                 part == std::string("cities") ? store_.columns().city[at] == 1 : store_.columns().devices[at] == column;
             if (here) own.emplace_back(label(clip), own_answer(model, clip).label);
         }
+        ASSERT_TRUE(json[part].contains(column)) << part;
         EXPECT_EQ(json[part][column]["clips"], own.size());
         EXPECT_DOUBLE_EQ(json[part][column]["balanced_accuracy"].get<double>(), balanced(own));
     }
@@ -536,6 +537,7 @@ TEST_F(RunFiles, AnEpochAfterAStopGoesOnFromTheLastState) {
     stop_ = false;
     EXPECT_THROW(train(), Interrupted); // in our own
     stop_ = false;
+    std::ofstream(run_.metrics(), std::ios::app) << "{\"stage\":2,\"ep"; // a line cut short
     recorder_.after_epoch = nullptr;
     train();
     std::vector<StepSeen> rest;
@@ -544,6 +546,9 @@ TEST_F(RunFiles, AnEpochAfterAStopGoesOnFromTheLastState) {
         if (step.training) rest.push_back(step);
     }
     ASSERT_EQ(static_cast<int64_t>(rest.size()), steps_of(2));
+    const std::string log = read_text(run_.metrics());
+    EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 6);
+    EXPECT_EQ(log.find("{\"stage\":2,\"ep{"), std::string::npos);
     ASSERT_LT(trains(2).size(), clips_.train(2).size());
     const size_t skipped = whole.size() - rest.size();
     for (size_t i = 0; i < rest.size(); ++i) {
