@@ -135,7 +135,7 @@ TEST(CudaLogMel, WhatIsNotFiniteIsNotANumber) {
                           .top_db = 80,
                           .frames = 3,
                           .samples = 400};
-    const Guarded wave = uniform({1, spec.samples}, 4, -3e38f, 3e38f), expected({1, 3, 4});
+    const Guarded wave = uniform({1, spec.samples}, 4, -1.5e38f, 1.5e38f), expected({1, 3, 4});
     cpu().log_mel(expected, wave, spec);
     const OnDevice out(expected.shape()), d_wave(wave), table = device_table(spec);
     const OnDevice scratch = scratch_on_device(cuda::log_mel_scratch_bytes(1, spec));

@@ -157,5 +157,19 @@ TEST(MemoryPlan, ABufferIsFreeAfterItsLastReaderAndNotBefore) {
     expect_no_overlap(program);
 }
 
+TEST(MemoryPlan, TheLastOpAndTheLargestNameOfABufferCount) {
+    Program program;
+    const TensorId a = add_tensor(program, 1024), b = add_tensor(program, 512);
+    TensorInfo part = program.info(a);
+    part.shape = {256};
+    program.tensors.push_back(part);
+    add_op(program, {a}, {});
+    add_op(program, {b}, {TensorId{2}});
+    plan_memory(program);
+    EXPECT_EQ(program.lower_bound, 1536u);
+    EXPECT_EQ(program.transient_bytes, 1536u);
+    expect_no_overlap(program);
+}
+
 } // namespace
 } // namespace scene
