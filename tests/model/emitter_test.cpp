@@ -80,5 +80,29 @@ TEST(Variables, SegmentsFollowEachOtherAndMirrorTheParameters) {
     EXPECT_THROW(variables.declare(Segment::Gradients, "unknown", DType::F32, {3}), std::logic_error);
 }
 
+TEST_F(EmitterTest, BytesAndFlopsOfAProgramAreThoseOfItsOps) {
+    const TensorId x = emitter.variable(Segment::State, "x", {10}), y = emitter.transient("y", {4});
+    const TensorId half = emitter.transient("half", {6}, DType::F16), scratch = emitter.scratch("scratch", 1000);
+    const TensorId store = emitter.external("features", {100}, DType::F32);
+    const auto op = [&](Phase phase, std::vector<TensorId> writes, std::vector<TensorId> reads, double flops) {
+        emitter.phase(phase);
+        emitter.emit("op", "op", std::move(writes), std::move(reads), flops, [](Backend&, const Frame&) {});
+    };
+    op(Phase::Setup, {x}, {}, 7);
+    op(Phase::Forward, {y, scratch}, {x, x}, 5); // 16 written, 2 x 40 read; scratch costs nothing
+    op(Phase::Forward, {half}, {store}, 11);     // 12 written, of the store no more than that
+    op(Phase::Backward, {}, {y, half}, 3);       // 16 and 12 read
+    const Program program = emitter.finish();
+    EXPECT_EQ(program.bytes_moved(program.ops[0]), 40);
+    EXPECT_EQ(program.bytes_moved(program.ops[1]), 96);
+    EXPECT_EQ(program.bytes_moved(program.ops[2]), 24);
+    EXPECT_EQ(program.bytes_moved(program.ops[3]), 28);
+    EXPECT_EQ(program.bytes_moved(), 96 + 24 + 28) << "without setup";
+    EXPECT_EQ(program.flops(Phase::Setup), 7);
+    EXPECT_EQ(program.flops(Phase::Forward), 16);
+    EXPECT_EQ(program.flops(Phase::Backward), 3);
+    EXPECT_EQ(program.flops(Phase::Update), 0);
+}
+
 } // namespace
 } // namespace scene
