@@ -10,11 +10,19 @@
 
 namespace scene {
 
+/// Fit for a message: control characters become spaces.
+inline std::string one_line(std::string text) {
+    for (char& c : text)
+        if (static_cast<unsigned char>(c) < 32 || c == 127) c = ' ';
+    return text;
+}
+
 /// Something the user can cause and mend. The message is one line: what is wrong, where, and what to do.
 /// The command prints it as `scene: <message>` on stderr and exits with 1.
 class Error : public std::runtime_error {
 public:
-    using std::runtime_error::runtime_error;
+    /// What the message quotes from a file may hold line ends; it stays one line.
+    explicit Error(std::string message) : std::runtime_error(one_line(std::move(message))) {}
 };
 
 #if !defined(__CUDACC__)

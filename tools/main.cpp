@@ -18,15 +18,9 @@ namespace {
 constexpr int exit_error = 1, exit_usage = 2;
 
 /// Messages of libraries may hold line ends; ours are one line each.
-std::string one_line(std::string text) {
-    while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
-    for (char& c : text)
-        if (c == '\n' || c == '\r') c = ' ';
-    return text;
-}
-
-int report(const std::string& message, int status) {
-    fmt::print(stderr, "scene: {}\n", one_line(message));
+int report(std::string message, int status) {
+    message.erase(message.find_last_not_of("\n ") + 1);
+    fmt::print(stderr, "scene: {}\n", scene::one_line(std::move(message)));
     return status;
 }
 

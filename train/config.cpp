@@ -248,13 +248,6 @@ std::string trimmed(std::string text) {
     return text;
 }
 
-/// Fit for a message: control characters become spaces.
-std::string one_line(std::string text) {
-    std::replace_if(
-        text.begin(), text.end(), [](unsigned char c) { return c < 32 || c == 127; }, ' ');
-    return text;
-}
-
 size_t edit_distance(const std::string& a, const std::string& b) {
     std::vector<size_t> row(b.size() + 1);
     std::iota(row.begin(), row.end(), size_t{0});

@@ -249,6 +249,7 @@ TEST_F(OfficialSplit, BadListsNameTheRow) {
     const std::string train = "filename\nclip0.wav\nclip1.wav\n", test = "filename\nclip2.wav\nclip3.wav\n";
     EXPECT_TRUE(fails_with(clips_.split_by({.name = "official"}), {"two lists", "--train-list"}));
     EXPECT_TRUE(fails_with(clips_.split_by(lists(train, test + "nowhere.wav\n")), {"test.csv:4", "'nowhere.wav'"}));
+    EXPECT_TRUE(fails_with(clips_.split_by(lists(train, test + "\"no\nwhere\"\n")), {"test.csv:4", "'no where'"}));
     EXPECT_TRUE(fails_with(clips_.split_by(lists(train, test + "clip1.wav\n")), {"test.csv:4", "train.csv:3", "once"}));
     EXPECT_TRUE(fails_with(clips_.split_by(lists(train, test + "clip8.wav\n")), {"'clip8.wav'", "no label"}));
     EXPECT_TRUE(fails_with(clips_.split_by(lists(train, "filename\nclip2.wav\n")), {"class 'b'", "test.csv"}));
