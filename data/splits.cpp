@@ -16,6 +16,7 @@
 #include "kernels/atomic_file.h"
 #include "kernels/error.h"
 #include "kernels/json.h"
+#include "kernels/json_number.h"
 
 namespace scene {
 namespace {
@@ -158,6 +159,15 @@ int fold_of(std::string_view name) {
     return error == std::errc() && end == name.data() + name.size() && fold >= 0 ? fold : -1;
 }
 
+/// The clips of one part of a split file; throws if it is not a list of ascending whole numbers.
+Indices ascending(const nlohmann::json& list) {
+    if (!list.is_array()) throw std::domain_error("not a list");
+    Indices clips;
+    for (const nlohmann::json& clip : list) clips.push_back(whole_number<int32_t>(clip));
+    if (!std::is_sorted(clips.begin(), clips.end())) throw std::domain_error("not ascending");
+    return clips;
+}
+
 } // namespace
 
 Split make_split(const ClipColumns& clips, const SplitOptions& options) {
@@ -200,20 +210,21 @@ Split load_split(const std::filesystem::path& file, int64_t clips) {
     std::ifstream in(file, std::ios::binary);
     if (!in) fail("{}: cannot be opened; check the path and its permissions", file.string());
     const std::string text{std::istreambuf_iterator<char>(in), {}};
-    const nlohmann::json json = try_parse_json(text);
-    if (!json.is_object() || json.value("format", "") != split_format)
+    const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+    if (!json.is_object() || !json.contains("format") || json["format"] != nlohmann::json(split_format))
         fail("{}: not a split file, or a damaged one; make it again", file.string());
     Split split;
-    int64_t clips_then = 0;
+    int64_t version = 0, clips_then = 0;
     try {
-        if (const int version = json.at("version").get<int>(); version != split_version)
-            fail("{}: a split of version {}, this program reads {}; make it again", file.string(), version,
-                 split_version);
-        clips_then = json.at("clips").get<int64_t>();
-        split = {json.at("name").get<std::string>(), json.at("seed").get<uint64_t>(),
-                 json.at("labelled").get<Indices>(), json.at("unlabelled").get<Indices>(),
-                 json.at("test").get<Indices>()};
-    } catch (const nlohmann::json::exception&) { fail("{}: a damaged split file; make it again", file.string()); }
+        version = whole_number<int64_t>(json.at("version"));
+        if (version == split_version) {
+            clips_then = whole_number<int64_t>(json.at("clips"));
+            split = {json.at("name").get<std::string>(), whole_number<uint64_t>(json.at("seed")),
+                     ascending(json.at("labelled")), ascending(json.at("unlabelled")), ascending(json.at("test"))};
+        }
+    } catch (const std::exception&) { fail("{}: a damaged split file; make it again", file.string()); }
+    if (version != split_version)
+        fail("{}: a split of version {}, this program reads {}; make it again", file.string(), version, split_version);
     if (clips_then != clips)
         fail("{}: made for a store of {} clips, this one has {}; make it again", file.string(), clips_then, clips);
     std::vector<bool> used(static_cast<size_t>(clips));

@@ -195,7 +195,13 @@ TEST(Splits, FilesKeepThemAndRefuseDamage) {
         return fails_with([&] { load_split(file, 5); }, parts);
     };
     EXPECT_TRUE(damaged("scene.cu split", "something", {"not a split file"}));
+    EXPECT_TRUE(damaged("\"scene.cu split\"", "5", {"not a split file"}));
     EXPECT_TRUE(damaged("\"version\":1", "\"version\":2", {"version 2", "reads 1"}));
+    EXPECT_TRUE(damaged("\"version\":1", "\"version\":1.5", {"damaged"}));
+    EXPECT_TRUE(damaged("[0,3]", "[0,4294967299]", {"damaged"})) << "not clip 3";
+    EXPECT_TRUE(damaged("[1]", "[true]", {"damaged"})) << "not clip 1";
+    EXPECT_TRUE(damaged("[1]", "{\"a\":1}", {"damaged"}));
+    EXPECT_TRUE(damaged("[2,4]", "[4,2]", {"damaged"})) << "clips ascend";
     EXPECT_TRUE(damaged("[2,4]", "[2,3]", {"clip 3 is in two parts"}));
     EXPECT_TRUE(damaged("[2,4]", "[2,5]", {"clip 5"}));
     EXPECT_TRUE(damaged("[2,4]", "\"x\"", {"damaged"}));
