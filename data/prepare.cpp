@@ -250,7 +250,7 @@ PrepareReport prepare(const Dataset& dataset, const fs::path& out, Backend& back
     const fs::path partial = out.string() + ".partial", journal_file = partial.string() + ".journal";
     PartialStore store(out, partial);
     store.reserve(head_bytes + total * row_bytes + static_cast<int64_t>(whole.tail.size()));
-    PrepareJournal journal(journal_file, fingerprint_of(dataset, options, head_bytes));
+    PrepareJournal journal(journal_file, fingerprint_of(dataset, options, head_bytes), total, chunk_clips);
     if (store.fresh() && !journal.records().empty()) journal.clear();
     if (journal.started_anew() && options.notice)
         options.notice("the audio files or the settings have changed since the interrupted run: starting anew");

@@ -1,8 +1,10 @@
 #include "data/prepare_journal.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <fstream>
 #include <iterator>
+#include <optional>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -11,6 +13,7 @@
 #include "kernels/crc32c.h"
 #include "kernels/error.h"
 #include "kernels/json.h"
+#include "kernels/json_number.h"
 
 namespace scene {
 namespace {
@@ -29,19 +32,39 @@ bool take_line(const std::string& text, size_t& at, std::string& line) {
     return true;
 }
 
+/// The record of this chunk, whose clips are `first` to `end`; nothing if the line is something else.
+std::optional<ChunkRecord> parse_record(const std::string& line, int64_t chunk, int64_t first, int64_t end) {
+    const auto clip = [&](const json& value) {
+        const auto number = whole_number<int64_t>(value);
+        if (number < first || number >= end) throw std::out_of_range("a clip of another chunk");
+        return number;
+    };
+    try {
+        const json value = json::parse(line);
+        ChunkRecord record{whole_number<int64_t>(value.at("chunk")), {}, {}};
+        if (record.chunk != chunk || first >= end) return {};
+        for (const json& bad : value.at("bad")) record.bad.emplace_back(clip(bad.at(0)), bad.at(1).get<std::string>());
+        for (const json& silent : value.at("silent")) record.silent.push_back(clip(silent));
+        return record;
+    } catch (const std::exception&) { return {}; }
+}
+
 } // namespace
 
-PrepareJournal::PrepareJournal(const std::filesystem::path& file, const std::string& fingerprint)
+PrepareJournal::PrepareJournal(const std::filesystem::path& file, const std::string& fingerprint, int64_t clips,
+                               int64_t chunk_clips)
     : file_(file), fingerprint_(fingerprint) {
     std::ifstream in(file, std::ios::binary);
     const std::string text{std::istreambuf_iterator<char>(in), {}};
     std::string line;
     size_t at = 0;
     const bool ours = take_line(text, at, line) && line == fingerprint;
-    while (ours && take_line(text, at, line)) {
-        const json value = parse_json(line);
-        records_.push_back({value.at("chunk"), value.at("bad"), value.at("silent")});
-        SCENE_CHECK(records_.back().chunk == static_cast<int64_t>(records_.size()) - 1, "chunks are noted in order");
+    for (size_t next = at; ours && take_line(text, next, line); at = next) {
+        const auto chunk = static_cast<int64_t>(records_.size());
+        const int64_t first = chunk * chunk_clips, end = std::min(first + chunk_clips, clips);
+        std::optional<ChunkRecord> record = parse_record(line, chunk, first, end);
+        if (!record) break;
+        records_.push_back(std::move(*record));
     }
     started_anew_ = !ours && !text.empty();
     descriptor_ = ::open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);

@@ -20,9 +20,11 @@ struct ChunkRecord {
 
 class PrepareJournal {
 public:
-    /// Opens or creates the file. `records` are then the chunks 0, 1, ... that an earlier run with the same fingerprint
-    /// finished; a journal of another fingerprint is emptied.
-    PrepareJournal(const std::filesystem::path& file, const std::string& fingerprint);
+    /// Opens or creates the file. `records` are then the chunks 0, 1, ... of `chunk_clips` of `clips` that an earlier
+    /// run with the same fingerprint finished; a journal of another fingerprint is emptied. What follows a line that is
+    /// no record of the next chunk does not count.
+    PrepareJournal(const std::filesystem::path& file, const std::string& fingerprint, int64_t clips,
+                   int64_t chunk_clips);
     ~PrepareJournal();
     PrepareJournal(const PrepareJournal&) = delete;
     PrepareJournal& operator=(const PrepareJournal&) = delete;
