@@ -5,6 +5,7 @@
 #include "kernels/crc32c.h"
 #include "kernels/error.h"
 #include "kernels/json.h"
+#include "kernels/json_number.h"
 
 namespace scene {
 namespace {
@@ -218,16 +219,16 @@ LogMelSpec parse_log_mel_spec(const std::string& text, const std::string& where)
     const json value = try_parse_json(text);
     LogMelSpec spec;
     try {
-        spec.sample_rate = value.at("sample_rate").get<int32_t>();
-        spec.n_fft = value.at("n_fft").get<int32_t>();
-        spec.window = value.at("window").get<int32_t>();
-        spec.hop = value.at("hop").get<int32_t>();
-        spec.bands = value.at("bands").get<int32_t>();
+        spec.sample_rate = whole_number<int32_t>(value.at("sample_rate"));
+        spec.n_fft = whole_number<int32_t>(value.at("n_fft"));
+        spec.window = whole_number<int32_t>(value.at("window"));
+        spec.hop = whole_number<int32_t>(value.at("hop"));
+        spec.bands = whole_number<int32_t>(value.at("bands"));
         spec.low_hz = value.at("low_hz").get<float>();
         spec.top_db = value.at("top_db").get<float>();
-        spec.frames = value.at("frames").get<int32_t>();
-        spec.samples = value.at("samples").get<int32_t>();
-    } catch (const json::exception&) { fail("{}: damaged feature settings; make the file again", where); }
+        spec.frames = whole_number<int32_t>(value.at("frames"));
+        spec.samples = whole_number<int32_t>(value.at("samples"));
+    } catch (const std::exception&) { fail("{}: damaged feature settings; make the file again", where); }
     if (!spec.is_possible()) fail("{}: impossible feature settings {}; make the file again", where, text);
     return spec;
 }

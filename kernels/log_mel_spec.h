@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 namespace scene {
 
@@ -32,7 +33,7 @@ struct LogMelSpec {
         const bool power_of_two = n_fft > 0 && (n_fft & (n_fft - 1)) == 0;
         return power_of_two && n_fft >= 32 && n_fft <= 8192 && window > 0 && window <= n_fft && hop > 0 && bands > 0 &&
                sample_rate > 0 && low_hz >= 0 && low_hz < static_cast<float>(sample_rate) / 2 && top_db > 0 &&
-               samples > 0 && frames > 0 && frames <= 1 + samples / hop;
+               top_db <= std::numeric_limits<float>::max() && samples > 0 && frames > 0 && frames - 1 <= samples / hop;
     }
 };
 

@@ -1,6 +1,7 @@
 #include "data/feature_store.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include <gtest/gtest.h>
@@ -159,6 +160,16 @@ TEST(LogMelSpecJson, RoundTripAndDamage) {
     EXPECT_EQ(parse_log_mel_spec(log_mel_spec_json(spec), "x"), spec);
     EXPECT_TRUE(fails_with([] { parse_log_mel_spec("{}", "file.store"); }, {"file.store", "damaged feature settings"}));
     EXPECT_TRUE(fails_with([] { parse_log_mel_spec("{", "file.store"); }, {"file.store", "damaged feature settings"}));
+    const LogMelSpec longest{.hop = 1, .samples = std::numeric_limits<int32_t>::max()};
+    EXPECT_EQ(parse_log_mel_spec(log_mel_spec_json(longest), "x"), longest);
+    const auto damaged = [](const std::string& from, const std::string& to, const std::string& what) {
+        std::string text = log_mel_spec_json({});
+        text.replace(text.find(from), from.size(), to);
+        return fails_with([&] { parse_log_mel_spec(text, "x"); }, {"x", what});
+    };
+    EXPECT_TRUE(damaged("\"n_fft\":2048", "\"n_fft\":2048.5", "damaged"));
+    EXPECT_TRUE(damaged("\"hop\":882", "\"hop\":4294968178", "damaged")) << "not 882";
+    EXPECT_TRUE(damaged("\"top_db\":80.0", "\"top_db\":1e300", "impossible")) << "no float";
     const auto refused = [](auto change) {
         LogMelSpec spec;
         change(spec);
