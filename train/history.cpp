@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cmath>
 #include <fstream>
+#include <limits>
 #include <map>
 
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 
 #include "kernels/atomic_file.h"
 #include "kernels/json.h"
+#include "kernels/json_number.h"
 
 namespace scene {
 namespace {
@@ -35,16 +37,21 @@ Json to_json(const EpochRecord& record, bool with_timings) {
     return json;
 }
 
+/// JSON has no NaN: a score of no clips is written as null.
+double number(const Json& json) {
+    return json.is_null() ? std::numeric_limits<double>::quiet_NaN() : json.get<double>();
+}
+
 EpochRecord from_json(const Json& json) {
     EpochRecord record;
-    record.stage = json.at("stage").get<int64_t>();
-    record.epoch = json.at("epoch").get<int64_t>();
-    record.learning_rate = json.at("learning_rate").get<double>();
-    record.train_loss = json.at("train_loss").get<double>();
-    record.train_balanced_accuracy = json.at("train_balanced_accuracy").get<double>();
-    record.validation_loss = json.at("validation_loss").get<double>();
-    record.validation_balanced_accuracy = json.at("validation_balanced_accuracy").get<double>();
-    record.validation_labelled = json.at("validation_labelled_balanced_accuracy").get<double>();
+    record.stage = whole_number<int64_t>(json.at("stage"));
+    record.epoch = whole_number<int64_t>(json.at("epoch"));
+    record.learning_rate = number(json.at("learning_rate"));
+    record.train_loss = number(json.at("train_loss"));
+    record.train_balanced_accuracy = number(json.at("train_balanced_accuracy"));
+    record.validation_loss = number(json.at("validation_loss"));
+    record.validation_balanced_accuracy = number(json.at("validation_balanced_accuracy"));
+    record.validation_labelled = number(json.at("validation_labelled_balanced_accuracy"));
     record.best = json.at("best").get<bool>();
     record.seconds = json.value("seconds", 0.0);
     record.clips_per_second = json.value("clips_per_second", 0.0);
@@ -57,8 +64,8 @@ std::string epoch_json(const EpochRecord& record) { return to_json(record, true)
 
 EpochRecord parse_epoch_json(const std::string& line, const std::string& where) {
     try {
-        return from_json(parse_ordered_json(line));
-    } catch (const nlohmann::json::exception&) {
+        return from_json(Json::parse(line));
+    } catch (const std::exception&) {
         fail("{}: not a line of metrics.jsonl; delete the line or start a new run folder", where);
     }
 }
@@ -71,12 +78,12 @@ std::string history_json(const std::vector<EpochRecord>& history) {
 
 std::vector<EpochRecord> parse_history_json(const std::string& json, const std::string& where) {
     try {
+        const Json list = Json::parse(json);
+        if (!list.is_array()) throw std::domain_error("not a list");
         std::vector<EpochRecord> history;
-        for (const Json& entry : parse_ordered_json(json)) history.push_back(from_json(entry));
+        for (const Json& entry : list) history.push_back(from_json(entry));
         return history;
-    } catch (const nlohmann::json::exception&) {
-        fail("{}: its training history cannot be read; start a new run folder", where);
-    }
+    } catch (const std::exception&) { fail("{}: its training history cannot be read; start a new run folder", where); }
 }
 
 void append_epoch(const std::filesystem::path& file, const EpochRecord& record) {

@@ -1,6 +1,8 @@
 #include "train/history.h"
 
+#include <cmath>
 #include <fstream>
+#include <limits>
 
 #include <gtest/gtest.h>
 
@@ -56,6 +58,25 @@ TEST(History, TravelsWithoutTimings) {
     EXPECT_TRUE(history[1].best);
     EXPECT_TRUE(fails_with([] { parse_history_json("[{}]", "last.safetensors"); }, {"last.safetensors"}));
     EXPECT_TRUE(fails_with([] { parse_epoch_json("{\"stage\":1", "metrics.jsonl:3"); }, {"metrics.jsonl:3"}));
+}
+
+TEST(History, AScoreOfNoClipsSurvives) {
+    EpochRecord before = record(2, 3);
+    before.validation_labelled = std::numeric_limits<double>::quiet_NaN();
+    EXPECT_TRUE(std::isnan(parse_epoch_json(epoch_json(before), "here").validation_labelled));
+    EXPECT_TRUE(std::isnan(parse_history_json(history_json({before}), "here").at(0).validation_labelled));
+}
+
+TEST(History, WhatIsNoneIsRefused) {
+    const std::string line = epoch_json(record(2, 3));
+    const auto refused = [](const std::string& text) {
+        return fails_with([&] { parse_history_json(text, "last.safetensors"); }, {"last.safetensors"});
+    };
+    EXPECT_TRUE(refused("null"));
+    EXPECT_TRUE(refused("{\"a\":" + line + "}")) << "no list";
+    EXPECT_TRUE(
+        fails_with([&] { parse_epoch_json("{\"stage\":2.5" + line.substr(line.find(",\"epoch\"")), "metrics.jsonl"); },
+                   {"metrics.jsonl"}));
 }
 
 TEST(History, LinesBeyondTheResumedEpochAndCutLinesGo) {
