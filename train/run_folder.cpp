@@ -10,6 +10,7 @@
 
 #include "kernels/atomic_file.h"
 #include "kernels/json.h"
+#include "kernels/json_number.h"
 
 namespace scene {
 namespace {
@@ -53,8 +54,10 @@ Json confusion_json(const Confusion& confusion) {
 
 Confusion parse_confusion(const Json& rows) {
     std::vector<int64_t> counts;
-    for (const Json& row : rows)
-        for (const Json& count : row) counts.push_back(count.get<int64_t>());
+    for (const Json& row : rows) {
+        if (!row.is_array() || row.size() != rows.size()) throw std::domain_error("a confusion matrix is square");
+        for (const Json& count : row) counts.push_back(whole_number<int64_t>(count));
+    }
     return Confusion(static_cast<int64_t>(rows.size()), std::move(counts));
 }
 
@@ -87,8 +90,9 @@ Json store_identity(const FeatureStore& store) {
 void check_store(const RunFolder& run, const Json& now) {
     Json before;
     try {
-        before = parse_ordered_json(read_text(run.store()));
-    } catch (const nlohmann::json::exception&) { fail("{}: corrupted; start a new run folder", run.store().string()); }
+        before = Json::parse(read_text(run.store()));
+    } catch (const nlohmann::json::exception&) {} // as no object
+    if (!before.is_object()) fail("{}: corrupted; start a new run folder", run.store().string());
     if (before == now) return;
     for (const auto& [key, value] : now.items()) {
         if (key == "fingerprint" || (before.contains(key) && before[key] == value)) continue;
@@ -207,7 +211,7 @@ std::optional<RunResult> load_result(const RunFolder& run) {
         result.train_score = json.at("train_balanced_accuracy").get<double>();
         result.pseudo_score = optional("pseudo_balanced_accuracy");
         result.labelled_score = optional("labelled_validation_balanced_accuracy");
-        result.hard_clips = json.at("hard_clips").get<int64_t>();
+        result.hard_clips = whole_number<int64_t>(json.at("hard_clips"));
         result.checkpoint = run.folder / json.at("checkpoint").get<std::string>();
         result.was_complete = true;
         if (!json.at("test_confusion").is_null()) result.test = parse_confusion(json.at("test_confusion"));
