@@ -16,6 +16,8 @@
 namespace scene::cuda {
 namespace {
 
+double rounded(double microseconds) { return std::round(10 * microseconds) / 10; }
+
 constexpr std::string_view first_line = "scene convolution plans, version 2: problem, choice, microseconds";
 
 /// A folder for temporary files of this user alone: in one that others may write, they could choose the plans.
@@ -40,12 +42,15 @@ std::map<std::string, PlanCache::Entry> PlanCache::read() const {
     if (!std::getline(stream, line) || line != first_line) return {};
     std::map<std::string, Entry> entries;
     while (std::getline(stream, line)) {
+        if (stream.eof()) return {}; // cut off before the line's end
         const size_t first = line.find('\t'), second = line.find('\t', first + 1);
         if (first == std::string::npos || second == std::string::npos) return {};
         Entry entry{line.substr(first + 1, second - first - 1), 0};
         const char* end = line.data() + line.size();
         const auto [stop, error] = std::from_chars(line.data() + second + 1, end, entry.microseconds);
         if (error != std::errc() || stop != end || entry.choice.empty()) return {};
+        entry.microseconds = rounded(entry.microseconds);
+        if (!std::isfinite(entry.microseconds) || entry.microseconds < 0) return {};
         entries[line.substr(0, first)] = entry;
     }
     return entries;
@@ -60,7 +65,7 @@ std::optional<PlanCache::Entry> PlanCache::find(const std::string& problem) cons
 void PlanCache::add(const std::string& problem, const std::string& choice, double microseconds) {
     for (const auto& [known, entry] : read()) entries_.try_emplace(known, entry); // another program's
     // Rounded as the file has it, so that the next process decides on the same numbers.
-    entries_[problem] = {choice, std::round(10 * microseconds) / 10};
+    entries_[problem] = {choice, rounded(microseconds)};
     if (file_.empty()) return;
     try {
         write();

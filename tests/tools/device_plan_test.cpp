@@ -228,6 +228,8 @@ TEST(PlanCache, RemembersAcrossProcesses) {
     EXPECT_EQ(both.find("data-grad")->choice, "engine 7");
     EXPECT_EQ(both.find("forward")->microseconds, 12.3) << "as the process that measured it";
     EXPECT_FALSE(both.find("weight-grad"));
+    write_text(file, read_text(file) + "by hand\tengine 1\t1.26\n");
+    EXPECT_EQ(cuda::PlanCache(file).find("by hand")->microseconds, 1.3) << "as the next writer leaves it";
 }
 
 TEST(PlanCache, ADamagedFileCountsAsEmptyAndIsReplaced) {
@@ -235,7 +237,8 @@ TEST(PlanCache, ADamagedFileCountsAsEmptyAndIsReplaced) {
     const std::string file = folder / "gpu.plans";
     cuda::PlanCache(file).add("forward", "engine 1", 1);
     const std::string good = read_text(file);
-    for (const std::string& bad : {std::string("nonsense\n"), good + "half a line", good + "a\tb\tno number\n"}) {
+    for (const std::string& bad : {std::string("nonsense\n"), good + "half a line", good + "a\tb\tno number\n",
+                                   good + "a\tb\tnan\n", good + "a\tb\t-1\n", good + "a\tb\t12"}) {
         write_text(file, bad);
         cuda::PlanCache cache(file);
         EXPECT_FALSE(cache.find("forward")) << bad;
