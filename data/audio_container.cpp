@@ -23,8 +23,10 @@ uint32_t little_endian_32(const char* bytes) {
 /// RIFF/WAVE: chunks of an 8-byte head (tag, size) and a body padded to an even size, from byte 12 on.
 void require_complete_wav(const std::filesystem::path& file, std::ifstream& in, uint64_t file_bytes) {
     constexpr uint32_t unknown_size = 0xffffffff;
+    constexpr int most_chunks = 10000; // zeros over gigabytes are as many empty chunks
     std::array<char, 8> head{};
-    for (uint64_t at = 12; at + head.size() <= file_bytes;) {
+    uint64_t at = 12;
+    for (int chunk = 0; chunk < most_chunks && at + head.size() <= file_bytes; ++chunk) {
         in.seekg(static_cast<std::streamoff>(at));
         if (!in.read(head.data(), head.size())) return;
         const uint32_t size = little_endian_32(head.data() + 4);
@@ -40,6 +42,19 @@ void require_complete_wav(const std::filesystem::path& file, std::ifstream& in, 
     }
 }
 
+/// Whether "OggS" there may begin a page (version 0, three flags) or is what compressed audio happens to hold.
+bool is_page_head(std::string_view bytes, size_t at) {
+    return (at + 4 >= bytes.size() || bytes[at + 4] == 0) &&
+           (at + 5 >= bytes.size() || static_cast<uint8_t>(bytes[at + 5]) < 8);
+}
+
+size_t last_page(std::string_view tail) {
+    size_t at = tail.rfind("OggS");
+    while (at != std::string_view::npos && !is_page_head(tail, at))
+        at = at == 0 ? std::string_view::npos : tail.rfind("OggS", at - 1);
+    return at;
+}
+
 /// Ogg: pages of a 27-byte head ("OggS", version, flags, ..., segment count), segment sizes, body. The last page of a
 /// stream has flag 4. A page has at most 27 + 255 + 255*255 bytes, so the last one begins within the file's tail.
 void require_complete_ogg(const std::filesystem::path& file, std::ifstream& in, uint64_t file_bytes) {
@@ -48,7 +63,7 @@ void require_complete_ogg(const std::filesystem::path& file, std::ifstream& in, 
     std::string tail(tail_bytes, '\0');
     in.seekg(static_cast<std::streamoff>(file_bytes - tail_bytes));
     in.read(tail.data(), static_cast<std::streamsize>(tail_bytes));
-    const size_t page = tail.rfind("OggS");
+    const size_t page = last_page(tail);
     bool complete = false;
     if (page != std::string::npos && page + head_bytes <= tail.size()) {
         const auto flags = static_cast<uint8_t>(tail[page + 5]);

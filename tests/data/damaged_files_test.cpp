@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "data/audio_container.h"
 #include "data/prepare_journal.h"
 #include "kernels/crc32c.h"
 #include "tests/support/expect_error.h"
@@ -20,6 +21,29 @@ protected:
 
     test::TemporaryFolder folder_;
 };
+
+/// A file of a few gigabytes whose bytes are zeros is as many empty chunks; they are not all looked at.
+TEST_F(DamagedFiles, AWavOfEmptyChunksIsLeftToTheDecoder) {
+    const std::string cut_data("data\xff\xff\0\0", 8);
+    const auto file_of = [&](size_t empty_chunks) {
+        test::write_text(at("empty.wav"), "RIFF1234WAVE" + std::string(8 * empty_chunks, '\0') + cut_data);
+        return at("empty.wav");
+    };
+    EXPECT_TRUE(fails_with([&] { require_complete_container(file_of(100)); }, {"empty.wav", "cut short"}));
+    EXPECT_NO_THROW(require_complete_container(file_of(100000)));
+}
+
+/// Compressed audio may hold the bytes that a page begins with.
+TEST_F(DamagedFiles, OggBytesInsideAPageAreNoPage) {
+    const auto file_of = [&](char flags, const std::string& body) {
+        const std::string head = "OggS" + std::string(1, '\0') + flags + std::string(20, '\1') + '\1';
+        test::write_text(at("page.ogg"), head + static_cast<char>(body.size()) + body);
+        return at("page.ogg");
+    };
+    EXPECT_NO_THROW(
+        require_complete_container(file_of(4, "some OggS\x01\x04 audio, some OggS" + std::string("\0\x08", 2))));
+    EXPECT_TRUE(fails_with([&] { require_complete_container(file_of(0, "some OggS\x01\x04 audio")); }, {"cut short"}));
+}
 
 /// Whole lines with right checksums that are no record of the next chunk of 4 of 10 clips.
 TEST_F(DamagedFiles, LinesThatAreNoRecordEndAJournal) {
