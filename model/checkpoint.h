@@ -10,28 +10,12 @@
 // moments), "state/target" [R, K], "state/weight" [R] and "state/control" (StepControl, U8).
 
 #include <filesystem>
-#include <map>
-#include <string>
-#include <vector>
 
-#include "kernels/log_mel_spec.h"
 #include "kernels/safetensors.h"
+#include "model/checkpoint_info.h"
 #include "model/executor.h"
-#include "model/model_config.h"
 
 namespace scene {
-
-/// Everything but the numbers.
-struct CheckpointInfo {
-    ModelConfig model;
-    LogMelSpec features;
-    std::string fit_rule; ///< how audio of another length is fitted (data/audio.h)
-    std::vector<std::string> classes, cities;
-    std::string system;
-    std::map<std::string, std::string> training; ///< "stage", "epoch", "validation_balanced_accuracy", ...
-
-    bool operator==(const CheckpointInfo&) const = default;
-};
 
 enum class CheckpointContent : uint8_t {
     Model,    ///< parameters and running statistics
@@ -41,9 +25,6 @@ enum class CheckpointContent : uint8_t {
 /// Writes the executor's variables. The file appears under its name only when it is complete.
 void save_checkpoint(const std::filesystem::path& file, const CheckpointInfo& info, const Executor& executor,
                      CheckpointContent content = CheckpointContent::Model);
-
-/// Fails when the file is not a checkpoint of ours, is of a newer version, or lacks a setting.
-CheckpointInfo read_checkpoint_info(const SafetensorsFile& file);
 
 /// Fills the executor's parameters and running statistics (and optimiser state). Every name and shape is checked before
 /// anything is changed: fails naming what is missing, has another shape, or belongs to another model.

@@ -240,7 +240,8 @@ TEST_F(Checkpoint, EveryWrongSettingIsNamed) {
                  {"model.cities", "0"},      {"model.deltas", "yes"},       {"model.conv_dropout", "1"},
                  {"classes", "[1, 2, 3]"},   {"cities", "Jinan"},           {"features.n_fft", "1000"},
                  {"features.window", "0"},   {"features.hop", "0"},         {"features.samples", "10"},
-                 {"features.low_hz", "1e9"}, {"features.top_db", "inf"},    {"features.sample_rate", "44100 Hz"}};
+                 {"features.low_hz", "1e9"}, {"features.top_db", "inf"},    {"features.sample_rate", "44100 Hz"},
+                 {"model.cities", "1"},      {"features.n_fft", "16384"},   {"features.n_fft", "16"}};
     for (const auto& one : cases) {
         const auto file = changed([&](Metadata& metadata) { metadata[one.key] = one.value; });
         EXPECT_TRUE(fails_with([&] { read_checkpoint_info(SafetensorsFile(file)); }, {file.string(), one.key}))
