@@ -79,7 +79,7 @@ export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 include kernels/cuda/cuda.mk
 
 .DEFAULT_GOAL := all
-.PHONY: all help dependencies test demo fuzz format check-format install clean
+.PHONY: all help dependencies test demo format check-format install clean
 all: $(BUILD)/scene
 
 help:
@@ -147,27 +147,10 @@ $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/data/*.cpp tests/tools/*.cpp test
 # `scene info` tells how it was built.
 $(BUILD)/tools/info.o: FLAGS += -DSCENE_BUILD_FLAGS='"-march=$(ARCH) -O3 $(CXXFLAGS)"'
 
-# tests/fuzz/*_fuzz.cpp: one program each, with the parsers that they feed, under AddressSanitizer.
-FUZZED  := kernels/json.cpp kernels/safetensors.cpp kernels/crc32c.cpp kernels/atomic_file.cpp data/csv.cpp
-FUZZERS := $(patsubst tests/fuzz/%.cpp,$(BUILD)/tests/%,$(wildcard tests/fuzz/*_fuzz.cpp))
-SANITIZERS := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
-$(BUILD)/sanitized/%.o: %.cpp
-	@mkdir -p $(@D)
-	$(call say,c++,$< (sanitized))
-	$(Q)$(CXX) $(FLAGS) $(CXXFLAGS) $(SANITIZERS) -c $< -o $@
-# The whole library: with all of it this would take longer to compile than everything else that is fuzzed.
-$(BUILD)/sanitized/kernels/json.o: SANITIZERS := -O0 -fsanitize=address
-$(FUZZERS): $(BUILD)/tests/%: $(BUILD)/sanitized/tests/fuzz/%.o $(FUZZED:%.cpp=$(BUILD)/sanitized/%.o)
-	@mkdir -p $(@D)
-	$(call say,link,$@)
-	$(Q)$(CXX) -fsanitize=address,undefined $^ -lfmt -o $@
-
-fuzz: $(FUZZERS)
-	@for program in $^; do echo "== $$program"; $$program || exit 1; done
-
 dependencies:
 	@tools/install_dependencies.sh
 
+include tests/fuzz.mk
 include tests/cuda_on_cpu.mk
 include tests/mutation.mk
 include tests/gpu.mk
