@@ -5,7 +5,6 @@
 #include "kernels/crc32c.h"
 #include "kernels/error.h"
 #include "kernels/json.h"
-#include "kernels/json_number.h"
 
 namespace scene {
 namespace {

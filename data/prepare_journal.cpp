@@ -13,7 +13,6 @@
 #include "kernels/crc32c.h"
 #include "kernels/error.h"
 #include "kernels/json.h"
-#include "kernels/json_number.h"
 
 namespace scene {
 namespace {
@@ -40,7 +39,7 @@ std::optional<ChunkRecord> parse_record(const std::string& line, int64_t chunk, 
         return number;
     };
     try {
-        const json value = json::parse(line);
+        const json value = parse_json(line);
         ChunkRecord record{whole_number<int64_t>(value.at("chunk")), {}, {}};
         if (record.chunk != chunk || first >= end) return {};
         for (const json& bad : value.at("bad")) record.bad.emplace_back(clip(bad.at(0)), bad.at(1).get<std::string>());

@@ -16,7 +16,6 @@
 #include "kernels/atomic_file.h"
 #include "kernels/error.h"
 #include "kernels/json.h"
-#include "kernels/json_number.h"
 
 namespace scene {
 namespace {
@@ -210,7 +209,7 @@ Split load_split(const std::filesystem::path& file, int64_t clips) {
     std::ifstream in(file, std::ios::binary);
     if (!in) fail("{}: cannot be opened; check the path and its permissions", file.string());
     const std::string text{std::istreambuf_iterator<char>(in), {}};
-    const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+    const nlohmann::json json = try_parse_json(text);
     if (!json.is_object() || !json.contains("format") || json["format"] != nlohmann::json(split_format))
         fail("{}: not a split file, or a damaged one; make it again", file.string());
     Split split;

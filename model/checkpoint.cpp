@@ -1,10 +1,6 @@
 #include "model/checkpoint.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
-
-#include "kernels/json.h"
 
 namespace scene {
 namespace {

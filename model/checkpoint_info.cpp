@@ -3,7 +3,7 @@
 #include <charconv>
 #include <cmath>
 
-#include <nlohmann/json.hpp>
+#include "kernels/json.h"
 
 namespace scene {
 namespace {
@@ -55,7 +55,7 @@ bool parse(const std::string& text, bool& value) {
 std::vector<std::string> parse_names(const SafetensorsFile& file, const std::string& key) {
     const std::string& text = file.metadata(key);
     try {
-        return nlohmann::json::parse(text).get<std::vector<std::string>>();
+        return parse_json(text).get<std::vector<std::string>>();
     } catch (const nlohmann::json::exception&) { fail_setting(file, key, text); }
 }
 

@@ -11,7 +11,6 @@
 
 #include "kernels/atomic_file.h"
 #include "kernels/json.h"
-#include "kernels/json_number.h"
 
 namespace scene {
 namespace {
@@ -64,7 +63,7 @@ std::string epoch_json(const EpochRecord& record) { return to_json(record, true)
 
 EpochRecord parse_epoch_json(const std::string& line, const std::string& where) {
     try {
-        return from_json(Json::parse(line));
+        return from_json(parse_ordered_json(line));
     } catch (const std::exception&) {
         fail("{}: not a line of metrics.jsonl; delete the line or start a new run folder", where);
     }
@@ -78,7 +77,7 @@ std::string history_json(const std::vector<EpochRecord>& history) {
 
 std::vector<EpochRecord> parse_history_json(const std::string& json, const std::string& where) {
     try {
-        const Json list = Json::parse(json);
+        const Json list = parse_ordered_json(json);
         if (!list.is_array()) throw std::domain_error("not a list");
         std::vector<EpochRecord> history;
         for (const Json& entry : list) history.push_back(from_json(entry));

@@ -10,7 +10,6 @@
 
 #include "kernels/atomic_file.h"
 #include "kernels/json.h"
-#include "kernels/json_number.h"
 
 namespace scene {
 namespace {
@@ -90,7 +89,7 @@ Json store_identity(const FeatureStore& store) {
 void check_store(const RunFolder& run, const Json& now) {
     Json before;
     try {
-        before = Json::parse(read_text(run.store()));
+        before = parse_ordered_json(read_text(run.store()));
     } catch (const nlohmann::json::exception&) {} // as no object
     if (!before.is_object()) fail("{}: corrupted; start a new run folder", run.store().string());
     if (before == now) return;

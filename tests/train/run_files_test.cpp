@@ -10,9 +10,9 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
 #include "data/csv.h"
+#include "kernels/json.h"
 #include "model/checkpoint.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/train/scripted_backend.h"
@@ -288,7 +288,7 @@ TEST_F(RunFiles, PredictionsMatrixResultAndReportAreTheLastStagesBestModels) {
         leaked += with_label.contains(session(clip)), leaked_any += any.contains(session(clip));
     const double tests = static_cast<double>(split_.test.size());
 
-    const Json json = Json::parse(read_text(run_.result()));
+    const Json json = parse_json(read_text(run_.result()));
     EXPECT_EQ(json["system"], "wired");
     EXPECT_EQ(json["split"], "simulation");
     EXPECT_EQ(json["train_balanced_accuracy"], 1.0);
@@ -359,7 +359,7 @@ TEST_F(RunFiles, TheLogHoldsTheLossesAndScoresOfEveryEpoch) {
     for (int64_t stage : {1, 2}) {
         for (int64_t epoch = 1; epoch <= epochs; ++epoch) {
             ASSERT_TRUE(std::getline(lines, line));
-            const Json json = Json::parse(line);
+            const Json json = parse_json(line);
             const auto truth = [&](int32_t clip) {
                 const bool known = std::binary_search(split_.labelled.begin(), split_.labelled.end(), clip);
                 return known ? label(clip) : own_answer(best_age(1), clip).label;
@@ -419,7 +419,7 @@ TEST_F(RunFiles, TheEventsAreTheLogs) {
     std::map<std::string, std::vector<float>> expected;
     std::ifstream lines(run_.metrics());
     for (std::string line; std::getline(lines, line);) {
-        const Json json = Json::parse(line);
+        const Json json = parse_json(line);
         for (const auto& [tag, key] :
              {std::pair("loss/train", "train_loss"),
               {"loss/validation", "validation_loss"},
@@ -440,14 +440,14 @@ TEST_F(RunFiles, TheEventsAreTheLogs) {
 TEST_F(RunFiles, SettingsSplitAndStoreAreThoseOfTheRun) {
     train();
     EXPECT_EQ(load_config(run_.config()), config_);
-    const Json split = Json::parse(read_text(run_.split()));
+    const Json split = parse_json(read_text(run_.split()));
     EXPECT_EQ(split["name"], "simulation");
     EXPECT_EQ(split["seed"], 1234);
     EXPECT_EQ(split["clips"], 120);
     EXPECT_EQ(split["labelled"], Json(split_.labelled));
     EXPECT_EQ(split["unlabelled"], Json(split_.unlabelled));
     EXPECT_EQ(split["test"], Json(split_.test));
-    const Json store = Json::parse(read_text(run_.store()));
+    const Json store = parse_json(read_text(run_.store()));
     EXPECT_EQ(store["clips"], 120);
     EXPECT_EQ(store["classes"], Json(store_.columns().classes));
     EXPECT_EQ(store["frames"], small_frames);
@@ -494,7 +494,7 @@ TEST_F(RunFiles, WhatIsFinishedWithoutTrainingIsStillTheBestModels) {
     const RunResult result = train();
     EXPECT_TRUE(std::none_of(backend_.steps.begin(), backend_.steps.end(), [](const auto& s) { return s.training; }));
     expect_predictions(best_age(1), split_.test);
-    EXPECT_EQ(Json::parse(read_text(run_.result()))["test_confusion"], Json(test_matrix(best_age(1))));
+    EXPECT_EQ(parse_json(read_text(run_.result()))["test_confusion"], Json(test_matrix(best_age(1))));
     EXPECT_EQ(result.test->count(0, 1), test_matrix(best_age(1))[0][1]);
     EXPECT_TRUE(std::filesystem::exists(run_.report()));
     EXPECT_EQ(find_checkpoint(run_.folder), run_.best_model(2));
@@ -569,7 +569,7 @@ TEST_F(RunFiles, WithoutTestClipsTheUnlabelledAreThePredictions) {
     const RunResult result = train();
     EXPECT_FALSE(result.test);
     expect_predictions(best_age(2), split_.unlabelled);
-    const Json json = Json::parse(read_text(run_.result()));
+    const Json json = parse_json(read_text(run_.result()));
     for (const char* key : {"test_balanced_accuracy", "test_accuracy", "test_confusion", "leaked_share"})
         EXPECT_TRUE(json[key].is_null()) << key;
     for (const char* file : {"confusion.txt", "confusion.csv", "confusion.svg"})
@@ -630,7 +630,7 @@ TEST_F(RunFiles, HardSamplesAreTheTeachersBestModels) {
     }
     EXPECT_EQ(stage, 2);
     EXPECT_EQ(result.hard_clips, hard);
-    EXPECT_EQ(Json::parse(read_text(run_.result()))["hard_clips"], hard);
+    EXPECT_EQ(parse_json(read_text(run_.result()))["hard_clips"], hard);
     EXPECT_NE(read_text(run_.report()).find(fmt::format(" {} training clips are hard", hard)), std::string::npos);
     const CsvTable listed = read_csv(run_.hard_samples());
     EXPECT_EQ(listed.header_text(), "stage, filename, confidence, weight");
