@@ -115,7 +115,7 @@ TEST_P(Conv2d, ForwardAddsBiasAndClipsAtZero) {
 }
 
 TEST_P(Conv2d, NormalisesItsInputWhereOffered) {
-    if (!backend->conv2d_fusion(shape).normalize_input) return;
+    if (!backend->conv2d_fusion(shape).normalize_input) GTEST_SKIP() << "not offered for this shape";
     std::vector<float> scale = random_values(shape.in_channels, 4), shift = random_values(shape.in_channels, 5);
     std::vector<double> z(x.size());
     for (size_t i = 0; i < x.size(); ++i) {
@@ -139,7 +139,7 @@ TEST_P(Conv2d, NormalisesItsInputWhereOffered) {
 }
 
 TEST_P(Conv2d, StatisticsAreThoseOfTheOutputWhereOffered) {
-    if (!backend->conv2d_fusion(shape).statistics) return;
+    if (!backend->conv2d_fusion(shape).statistics) GTEST_SKIP() << "not offered for this shape";
     std::vector<float> bias(static_cast<size_t>(shape.out_channels), 1000); // a mean far from zero
     std::vector<float> mean = unset({shape.out_channels}), variance = unset({shape.out_channels});
     for (const bool far : {false, true}) {
@@ -254,6 +254,26 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Conv2d,
                                          Conv2dShape{3, 31, 4, 144, 128, 1, 1, 0}, Conv2dShape{1, 7, 3, 24, 9, 1, 1, 0},
                                          Conv2dShape{5, 41, 16, 8, 8, 3, 1, 1}, Conv2dShape{34, 11, 6, 8, 16, 3, 1, 1}),
                          name_of_case);
+
+/// With fewer channels than 16, the most lanes a processor has, it depends on the vector width.
+TEST(Conv2dFusions, AreOfferedForTheModelsConvolutionsOnEveryProcessor) {
+    struct Case {
+        Conv2dShape shape;
+        bool normalize_input, statistics;
+    };
+    const std::vector<Case> cases{
+        {{2, 21, 16, 144, 144, 3, 1, 1}, true, true}, {{3, 31, 13, 16, 16, 3, 1, 1}, true, true},
+        {{3, 37, 21, 1, 144, 5, 2, 2}, false, true},  {{3, 19, 11, 3, 40, 3, 1, 1}, false, true},
+        {{3, 7, 5, 24, 18, 3, 2, 1}, false, false},   {{1, 9, 9, 40, 40, 5, 1, 2}, false, false},
+        {{3, 31, 4, 144, 128, 1, 1, 0}, false, false}};
+    const auto backend = make_cpu_backend(1);
+    for (const auto& [shape, normalize_input, statistics] : cases) {
+        const ConvFusion offered = backend->conv2d_fusion(shape);
+        EXPECT_EQ(offered.normalize_input, normalize_input) << shape.x().text() << " * " << shape.w().text();
+        EXPECT_EQ(offered.statistics, statistics) << shape.x().text() << " * " << shape.w().text();
+        EXPECT_TRUE(offered.bias_relu) << shape.x().text() << " * " << shape.w().text();
+    }
+}
 
 TEST(Conv2dFold, ScalesEachOutputChannel) {
     std::vector<float> w = random_values(3 * 5 * 5 * 7, 5), scale = {2, -0.5f, 0}, folded(w.size(), NAN);

@@ -44,7 +44,19 @@ Command::~Command() {
     }
 }
 
-void Command::signal(int number) { kill(process_, number); }
+bool Command::interrupt_while(const std::function<bool()>& now) {
+    while (running()) {
+        kill(process_, SIGSTOP);
+        ended_ = waitpid(process_, &wait_status_, WUNTRACED) != process_ || !WIFSTOPPED(wait_status_);
+        if (ended_) return false;
+        const bool wanted = now();
+        if (wanted) kill(process_, SIGINT);
+        kill(process_, SIGCONT);
+        if (wanted) return true;
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return false;
+}
 
 bool Command::running() {
     if (!ended_) ended_ = waitpid(process_, &wait_status_, WNOHANG) != 0;

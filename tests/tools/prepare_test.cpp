@@ -1,9 +1,6 @@
 // scene synth and scene prepare as a user meets them: bad clips, interruption, other layouts.
 
 #include <algorithm>
-#include <chrono>
-#include <csignal>
-#include <thread>
 
 #include <fmt/format.h>
 
@@ -49,7 +46,7 @@ TEST(Synth, ImpossibleRequestsAreErrors) {
 TEST(Prepare, ReportsTheStoreAsJson) {
     const SmallRun& small = small_run();
     const TemporaryFolder folder;
-    const Outcome outcome = scene_command({"prepare", small.audio, folder / "s", "--json"});
+    const Outcome outcome = scene_command(small.prepare(small.audio, folder / "s", {"--json"}));
     ASSERT_EQ(outcome.status, 0) << outcome.err;
     const json report = parse_json(outcome.out);
     EXPECT_EQ(report.at("clips"), SmallRun::clips);
@@ -97,19 +94,27 @@ TEST(Prepare, AnUnwritablePlaceIsOneLine) {
 
 TEST(Prepare, CtrlCThenTheSameCommandGivesTheSameBytes) {
     const TemporaryFolder data, out;
-    link_as_folders(small_run(), data, 224); // seven chunks
+    const SmallRun& small = small_run();
+    link_as_folders(small, data, 224);
+    const int chunks = 7;
     const std::string whole = out / "whole", store = out / "interrupted";
-    ASSERT_EQ(scene_command({"prepare", data.path(), whole, "--quiet"}).status, 0);
-    const auto first_chunk_is_noted = [&] { // one line for the settings, one for every chunk
+    ASSERT_EQ(scene_command(small.prepare(data.path(), whole, {"--quiet"})).status, 0);
+    const auto in_the_middle = [&] { // one line for the settings, one for every chunk; two chunks are still to begin
         const std::string journal = read_text(store + ".partial.journal");
-        return std::count(journal.begin(), journal.end(), '\n') >= 2;
+        const auto lines = std::count(journal.begin(), journal.end(), '\n');
+        return lines >= 2 && lines <= chunks - 1;
     };
-    Command interrupted({"prepare", data.path(), store, "--threads", "1", "--quiet"});
-    while (interrupted.running() && !first_chunk_is_noted()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    interrupted.signal(SIGINT);
-    EXPECT_TRUE(fails_with(interrupted.wait(), 130, "same command"));
+    Outcome interrupted;
+    for (bool caught = false; !caught;) {
+        fs::remove(store);
+        Command command(small.prepare(data.path(), store, {"--threads", "1", "--quiet"}));
+        caught = command.interrupt_while(in_the_middle);
+        interrupted = command.wait();
+        ASSERT_TRUE(caught || interrupted.status == 0) << interrupted.err;
+    }
+    EXPECT_TRUE(fails_with(interrupted, 130, "same command"));
     EXPECT_FALSE(fs::exists(store));
-    const Outcome resumed = scene_command({"prepare", data.path(), store, "--json", "--quiet"});
+    const Outcome resumed = scene_command(small.prepare(data.path(), store, {"--json", "--quiet"}));
     ASSERT_EQ(resumed.status, 0) << resumed.err;
     EXPECT_GT(parse_json(resumed.out).at("resumed").get<int>(), 0);
     EXPECT_EQ(read_text(store), read_text(whole));

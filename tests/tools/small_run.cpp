@@ -12,6 +12,13 @@ std::vector<std::string> SmallRun::train(const std::string& to, const std::vecto
     return arguments;
 }
 
+std::vector<std::string> SmallRun::prepare(const std::string& dataset, const std::string& out,
+                                           const std::vector<std::string>& more) const {
+    std::vector<std::string> arguments = {"prepare", dataset, out, "--seconds", "1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+}
+
 size_t SmallRun::test_clips() const {
     return parse_json(read_text(std::filesystem::path(run) / "split.json")).at("test").size();
 }
@@ -31,7 +38,7 @@ const SmallRun& small_run() {
         };
         must(
             {"synth", small->audio, "--clips", std::to_string(SmallRun::clips), "--labelled", "0.5", "--seconds", "1"});
-        must({"prepare", small->audio, small->store});
+        must(small->prepare(small->audio, small->store));
         must(small->train(small->run));
         return small;
     }();

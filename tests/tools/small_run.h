@@ -14,6 +14,9 @@ struct SmallRun {
 
     /// Arguments of `scene train` with this store and config into `run`.
     std::vector<std::string> train(const std::string& run, const std::vector<std::string>& more = {}) const;
+    /// Arguments of `scene prepare` for clips of the length that the small run's have.
+    std::vector<std::string> prepare(const std::string& dataset, const std::string& out,
+                                     const std::vector<std::string>& more = {}) const;
     /// How many clips the run's split holds for the test.
     size_t test_clips() const;
 };

@@ -1,9 +1,7 @@
 // scene train, table1 and evaluate as a user meets them.
 
-#include <chrono>
-#include <csignal>
+#include <algorithm>
 #include <set>
-#include <thread>
 
 #include <fmt/format.h>
 
@@ -76,11 +74,19 @@ TEST(Train, CtrlCThenTheSameCommandGivesTheSameBits) {
     const SmallRun& small = small_run();
     const TemporaryFolder folder;
     const std::string run = folder / "run";
-    Command interrupted(small.train(run, {"--quiet"}));
-    while (interrupted.running() && read_text(fs::path(run) / "metrics.jsonl").find('\n') == std::string::npos)
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    interrupted.signal(SIGINT);
-    EXPECT_TRUE(fails_with(interrupted.wait(), 130, "same command"));
+    const auto between_the_stages = [&] { // one line of two
+        const std::string log = read_text(fs::path(run) / "metrics.jsonl");
+        return std::count(log.begin(), log.end(), '\n') == 1;
+    };
+    Outcome interrupted;
+    for (bool caught = false; !caught;) {
+        fs::remove_all(run);
+        Command command(small.train(run, {"--quiet"}));
+        caught = command.interrupt_while(between_the_stages);
+        interrupted = command.wait();
+        ASSERT_TRUE(caught || interrupted.status == 0) << interrupted.err;
+    }
+    EXPECT_TRUE(fails_with(interrupted, 130, "same command"));
     EXPECT_FALSE(fs::exists(fs::path(run) / "predictions.csv"));
     const Outcome resumed = scene_command(small.train(run, {"--quiet"}));
     ASSERT_EQ(resumed.status, 0) << resumed.err;

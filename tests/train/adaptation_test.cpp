@@ -32,6 +32,8 @@ public:
             const size_t end = std::min(clips, first + batch);
             for (size_t i = first; i < end; ++i) out.push_back(vote(row(features, i)));
             for (size_t i = first; i < end; ++i) {
+                // Further from the bound than single precision is from double.
+                EXPECT_GT(std::abs(static_cast<double>(out[i].share) - settings_.confidence), 1e-5) << i;
                 const bool room = memory_.size() - source_ < static_cast<size_t>(settings_.growth);
                 out[i].joined = room && static_cast<double>(out[i].share) >= settings_.confidence;
                 if (out[i].joined) memory_.push_back({row(features, i), out[i].label});
@@ -139,6 +141,7 @@ TEST(MemoryBank, AConfidenceAboveOneNeverGrows) {
 /// The features a memory is made of are what the classifier reads.
 TEST(Embeddings, AreTheClassifiersInput) {
     const TemporaryFolder folder;
+    const std::unique_ptr<Backend> backend = make_cpu_backend(1);
     for (const bool places : {false, true}) {
         const std::string name = places ? "places" : "plain";
         const FeatureStore store = small_store(folder / name, {.clips = 60, .places = places});
@@ -149,10 +152,10 @@ TEST(Embeddings, AreTheClassifiersInput) {
         const std::atomic<bool> stop{false};
         const Session session{recorder, stop};
         const RunResult result =
-            train_system(cpu(), store, split_of(store, config), config, folder / (name + " run"), session);
+            train_system(*backend, store, split_of(store, config), config, folder / (name + " run"), session);
         const std::vector<int32_t> rows{7, 3, 50, 9, 11};
-        const Evaluation plain = evaluate(cpu(), result.checkpoint, store, rows, session, 2);
-        const Evaluation kept = evaluate(cpu(), result.checkpoint, store, rows, session, 2, true);
+        const Evaluation plain = evaluate(*backend, result.checkpoint, store, rows, session, 2);
+        const Evaluation kept = evaluate(*backend, result.checkpoint, store, rows, session, 2, true);
         EXPECT_TRUE(plain.embeddings.empty());
         EXPECT_EQ(kept.probabilities, plain.probabilities);
         const SafetensorsFile file(result.checkpoint);
