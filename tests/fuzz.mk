@@ -9,7 +9,7 @@ fuzzed      := $(addprefix data/,csv.cpp dataset.cpp dataset_format.cpp cas2023.
                audio_container.cpp grouped_splits.cpp official_split.cpp record_time.cpp) \
                kernels/atomic_file.cpp kernels/crc32c.cpp kernels/json.cpp kernels/cuda/plan_cache.cpp tests/fuzz/fuzz.cpp
 sanitized   := $(BUILD)/sanitized
-sanitizers  := -O1 -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer
+sanitizers  := -O0 -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer
 sanitize     = $(Q)$(CXX) $(FLAGS) $(CXXFLAGS) $(sanitizers) -c $< -o $@
 
 $(sanitized)/%.o: %.cpp

@@ -223,6 +223,8 @@ bool refuse(const std::string& why) {
 
 } // namespace
 
+int orders() { return checks_accesses() ? 3 : 1; }
+
 void shuffle(uint64_t seed) { random_order.state = seed * 0x2545F4914F6CDD1Du + 1; }
 const std::string& last_error() { return error; }
 void set_error(const std::string& message) { error = message; }

@@ -40,6 +40,8 @@ extern Extent3 block_extent, grid_extent;
 
 /// From now on threads and blocks run in the order that `seed` gives.
 void shuffle(uint64_t seed);
+/// In how many orders a test runs a kernel. Only the checker of accesses sees more in several than in one.
+int orders();
 
 /// Runs `thread` once for each thread of the grid. False when it failed; `last_error` says why.
 bool run(const void* kernel, Extent3 grid, Extent3 block, size_t shared_bytes, const std::function<void()>& thread);
