@@ -175,6 +175,19 @@ TEST(SessionSplit, ImpossibleOnesSayWhich) {
     EXPECT_TRUE(fails_with(chained.split_by({.name = "session"}), {"3 sessions", "every class on both sides"}));
 }
 
+/// Eight classes in a ring of sessions, each with two: only every other session can test, and most orders miss that.
+TEST(SessionSplit, AnotherOrderIsTriedWhereOneFails) {
+    Clips clips;
+    clips.classes = {"a", "b", "c", "d", "e", "f", "g", "h"};
+    for (int s = 0; s < 8; ++s) {
+        clips.add(s, "s" + std::to_string(s));
+        clips.add((s + 1) % 8, "s" + std::to_string(s));
+    }
+    for (uint64_t seed = 0; seed < 20; ++seed)
+        for (const auto& [c, tested] : test_shares(clips.label, clips.split({.name = "session", .seed = seed})))
+            EXPECT_EQ(tested, 0.5) << "class " << c << ", seed " << seed;
+}
+
 TEST(CitySplit, HoldsOutTheCitiesNamed) {
     const Clips clips = many_sessions();
     const Split split = clips.split({.name = "city", .cities = {"hefei", "Xi'an"}});
@@ -258,6 +271,14 @@ TEST_F(OfficialSplit, BadListsNameTheRow) {
     clips_.add(0, "");
     clips_.names.back() = "more/clip0.wav";
     EXPECT_TRUE(fails_with(clips_.split_by(lists(train, test)), {"train.csv:2", "several clips", "clip0.wav"}));
+}
+
+TEST_F(OfficialSplit, AFullNameTellsTwinsApart) {
+    clips_.add(0, "");
+    clips_.names.back() = "more/clip0.wav";
+    const Split split = clips_.split(lists("filename\nmore/clip0.wav\nclip1.wav\n", "audio/clip0.wav\nclip3.wav\n"));
+    EXPECT_EQ(split.labelled, (Indices{1, 10}));
+    EXPECT_EQ(split.test, (Indices{0, 3}));
 }
 
 TEST(GroupedSplits, OnTheRealMetadata) {

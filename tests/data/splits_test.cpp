@@ -276,5 +276,26 @@ TEST(Splits, EitherOfTwoClipsMayTrain) {
     EXPECT_EQ(trained.size(), 6u);
 }
 
+TEST(Splits, AFoldThatHasAllClipsOfAClassCannotBeHeldOut) {
+    const std::vector<int32_t> label = {0, 0, 1, 1}, fold = {1, 2, 1, 1};
+    const std::vector<std::string> two = {"a", "b"};
+    EXPECT_TRUE(fails_with(
+        [&] {
+            make_split({label, fold, two}, {.name = "fold:1"});
+        },
+        {"fold:1", "class 'b' has 0 labelled clips in the other folds to train on"}));
+}
+
+TEST(Splits, TheSeedChoosesTheLabelsThatAFoldKeeps) {
+    std::vector<int32_t> label, fold;
+    for (int i = 0; i < 60; ++i) label.push_back(i % 3), fold.push_back(i / 30);
+    const ClipColumns clips = {label, fold, three_classes};
+    const Split one = make_split(clips, {.name = "fold:0", .seed = 1}),
+                two = make_split(clips, {.name = "fold:0", .seed = 2});
+    EXPECT_NE(one.labelled, two.labelled);
+    EXPECT_EQ(one.test, two.test);
+    EXPECT_EQ(one, make_split(clips, {.name = "fold:0", .seed = 1}));
+}
+
 } // namespace
 } // namespace scene
