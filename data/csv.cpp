@@ -121,6 +121,21 @@ std::string_view without_mark(std::string_view text) {
     return text.starts_with("\xEF\xBB\xBF") ? text.substr(3) : text;
 }
 
+/// The header of a text that has no byte-order mark.
+CsvTable header_of(std::string_view text, const std::string& name) {
+    CsvTable table;
+    table.name = name;
+    table.delimiter = delimiter_of(text);
+    const size_t begin = text.find_first_not_of("\r\n");
+    if (begin == std::string_view::npos) fail("{}: empty; expected a header row and one row per clip", name);
+    const std::string_view first_line = text.substr(begin, text.find_first_of("\r\n", begin) - begin);
+    require_utf8(first_line, name);
+    CsvRow row;
+    Scanner(first_line, table.delimiter, name).next(row);
+    for (const std::string& cell : row.fields) table.header.push_back(trimmed(cell));
+    return table;
+}
+
 std::string read_whole(const std::filesystem::path& file, size_t limit) {
     if (std::filesystem::is_directory(file)) fail("{}: a folder, where a CSV file is expected", file.string());
     std::ifstream in(file, std::ios::binary);
@@ -150,24 +165,13 @@ std::string CsvTable::header_text() const {
 }
 
 CsvTable parse_csv_header(std::string_view text, const std::string& name) {
-    text = without_mark(text);
-    CsvTable table;
-    table.name = name;
-    table.delimiter = delimiter_of(text);
-    const size_t begin = text.find_first_not_of("\r\n");
-    if (begin == std::string_view::npos) fail("{}: empty; expected a header row and one row per clip", name);
-    const std::string_view first_line = text.substr(begin, text.find_first_of("\r\n", begin) - begin);
-    require_utf8(first_line, name);
-    CsvRow row;
-    Scanner(first_line, table.delimiter, name).next(row);
-    for (const std::string& cell : row.fields) table.header.push_back(trimmed(cell));
-    return table;
+    return header_of(without_mark(text), name);
 }
 
 CsvTable parse_csv(std::string_view text, const std::string& name) {
     text = without_mark(text);
     require_utf8(text, name);
-    CsvTable table = parse_csv_header(text, name);
+    CsvTable table = header_of(text, name);
     Scanner scanner(text, table.delimiter, name);
     CsvRow row;
     scanner.next(row);

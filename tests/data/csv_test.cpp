@@ -45,6 +45,14 @@ TEST(Csv, MarkTabsAndCaseOfTheHeader) {
     EXPECT_EQ(table.header_text(), "File name, label");
 }
 
+/// The second of two marks is a character of the first line, for the header as for the rows.
+TEST(Csv, OnlyOneMarkIsNone) {
+    const CsvTable table = parse_csv("\xEF\xBB\xBF\xEF\xBB\xBF\na\tb\n", "x");
+    EXPECT_EQ(table.header, (Fields{"\xEF\xBB\xBF"}));
+    ASSERT_EQ(table.rows.size(), 1u);
+    EXPECT_EQ(table.rows[0].fields, (Fields{"a\tb"}));
+}
+
 TEST(Csv, ErrorsNameFileAndLine) {
     EXPECT_TRUE(rejects("", {"a.csv", "empty"}));
     EXPECT_TRUE(rejects("\n\n", {"a.csv", "empty"}));
