@@ -116,7 +116,8 @@ TEST(CudaConvNorm, AnInputThatIsNoNumberStaysNone) {
     const OnDevice mean({4}), variance({4}), moments({10, 9}), d_x(x), w(uniform(shape.w(), 2));
     const OnDevice scratch = scratch_on_device(cuda::conv2d_norm_statistics_scratch_bytes(shape));
     cuda::conv2d_norm_statistics(mean, variance, moments, d_x, w, scratch, shape, nullptr);
-    for (const float value : variance.host().floats()) EXPECT_TRUE(std::isnan(value));
+    const Guarded on_host = variance.host();
+    for (const float value : on_host.floats()) EXPECT_TRUE(std::isnan(value));
 }
 
 TEST(CudaConvNorm, SuitsOnlyThinConvolutions) {

@@ -73,7 +73,8 @@ TEST(CudaBatch, AdvanceDoesNotCountASkippedStep) {
 TEST(CudaBatch, FillZero) {
     const OnDevice x(uniform({3, 5}, 1));
     cuda::fill_zero(x, nullptr);
-    for (const float value : x.host().floats()) EXPECT_EQ(value, 0.0f);
+    const Guarded zeros = x.host();
+    for (const float value : zeros.floats()) EXPECT_EQ(value, 0.0f);
 }
 
 Guarded one_hot(const std::vector<int>& labels, int64_t classes) {

@@ -330,7 +330,8 @@ TEST(AugmentFeatures, MovedOrUntouchedValuesKeepTheirBits) {
 
 TEST(AugmentFeatures, SilenceStaysFinite) {
     const Guarded silent = filled({3, 12, 4}, std::vector<float>(144, -100.0f));
-    for (const float value : augmented(cpu(), silent, everything, 4).y.floats())
+    const Guarded augmented_silence = augmented(cpu(), silent, everything, 4).y;
+    for (const float value : augmented_silence.floats())
         EXPECT_NEAR(value, -100, 3.001) << "but for the gain";
 }
 
