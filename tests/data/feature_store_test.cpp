@@ -135,7 +135,8 @@ TEST_F(FeatureStoreTest, StoresOfTheFirstVersionsAndFoldersAreRead) {
     Dataset dataset = small_dataset();
     dataset.source = "/some/folder/";
     EXPECT_EQ(store_columns(dataset, spec_, "zero").source, "folder");
-    EXPECT_EQ(store_columns(dataset, spec_, "zero").fit, "zero");
+    write_feature_store(file_, store_columns(dataset, spec_, "zero"), {});
+    EXPECT_EQ(FeatureStore::open(file_).columns().fit, "zero");
 }
 
 TEST_F(FeatureStoreTest, ViewsAreOfTheRightColumns) {
