@@ -301,5 +301,14 @@ TEST_F(Audio, ChunksBeforeTheSamplesAreSteppedOver) {
     }
 }
 
+/// Cut between two pages, nothing is broken: only the mark of the last page is missing.
+TEST_F(Audio, AnOggOfWholePagesIsCutShortWithoutItsLast) {
+    const fs::path ogg = write("pages.ogg", SF_FORMAT_OGG | SF_FORMAT_VORBIS, 44100, 1, sine(300, 44100, 200000));
+    const size_t last_page = test::read_text(ogg).rfind("OggS");
+    ASSERT_GT(last_page, 5000u);
+    fs::resize_file(ogg, last_page);
+    EXPECT_TRUE(reading_fails_with(ogg, "cut short"));
+}
+
 } // namespace
 } // namespace scene
