@@ -9,15 +9,17 @@ namespace {
 
 class PrepareJournalTest : public testing::Test {
 protected:
+    static constexpr int64_t clips = 64, chunk_clips = 32;
+
     PrepareJournalTest() {
-        PrepareJournal journal(file_, "these files");
+        PrepareJournal journal(file_, "these files", clips, chunk_clips);
         EXPECT_FALSE(journal.started_anew());
         journal.append({0, {{3, "a \"reason\""}, {7, "another"}}, {5}});
         journal.append({1, {}, {40, 41}});
     }
     /// The chunks that a later run finds.
     std::vector<ChunkRecord> found(const std::string& fingerprint = "these files") const {
-        return PrepareJournal(file_, fingerprint).records();
+        return PrepareJournal(file_, fingerprint, clips, chunk_clips).records();
     }
 
     test::TemporaryFolder folder_;
@@ -40,13 +42,13 @@ TEST_F(PrepareJournalTest, AChangedLineDoesNotCountAndIsWrittenAgain) {
     text.replace(text.rfind("41"), 2, "42");
     test::write_text(file_, text);
     EXPECT_EQ(found().size(), 1u);
-    PrepareJournal(file_, "these files").append({1, {}, {}});
+    PrepareJournal(file_, "these files", clips, chunk_clips).append({1, {}, {}});
     EXPECT_EQ(found().size(), 2u);
     EXPECT_TRUE(found()[1].silent.empty());
 }
 
 TEST_F(PrepareJournalTest, OfOtherFilesIsEmptied) {
-    PrepareJournal other(file_, "other files");
+    PrepareJournal other(file_, "other files", clips, chunk_clips);
     EXPECT_TRUE(other.started_anew());
     EXPECT_TRUE(other.records().empty());
     other.append({0, {}, {}});

@@ -43,9 +43,10 @@ bool accepts(const std::string& input) {
         require(columns.fold[i] >= -1, "a fold");
     }
     const std::string copy = scene::test::write_input("copy.store", "");
-    scene::write_feature_store(copy, columns, store.logmel());
-    const FeatureStore again = FeatureStore::open(copy);
-    const StoreColumns& other = again.columns();
+    const StoreColumns other = scene::test::again([&] {
+        scene::write_feature_store(copy, columns, store.logmel());
+        return FeatureStore::open(copy).columns();
+    });
     if (columns.recorded.empty()) columns.recorded.resize(clips);
     require(columns.dataset == other.dataset && columns.source == other.source && columns.fit == other.fit &&
                 columns.spec == other.spec && columns.classes == other.classes && columns.cities == other.cities &&

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/error.h"
+
 namespace scene::test {
 
 /// A parser on damaged inputs.
@@ -23,6 +25,16 @@ int fuzz_main(int argc, char** argv, const Fuzz& fuzz);
 
 /// Ends the program with this message and the input.
 void require(bool holds, const char* message);
+
+/// What our own writer's copy of an accepted input gives: where that is refused, the program ends.
+template <typename Read> auto again(Read&& read) {
+    try {
+        return read();
+    } catch (const Error& error) {
+        require(false, error.what());
+        throw;
+    }
+}
 
 /// Writes a file for a parser that reads files; the same name is the same path in this process.
 std::string write_input(const std::string& name, const std::string& content);
