@@ -349,9 +349,8 @@ Assignment read_override(const std::string& given) {
     const std::string key = trimmed(text.substr(0, equals));
     const Setting& setting = find_setting(key, place);
     const bool bare = value.empty() || (value.front() != '"' && value.front() != '\'');
-    if (setting.text && bare) return assignment(setting, place, toml::value<std::string>(value));
     try {
-        const toml::table table = toml::parse("value = " + value);
+        const toml::table table = toml::parse("value = " + (setting.text && bare ? quoted(value) : value));
         if (table.size() == 1) return assignment(setting, place, *table.get("value"));
     } catch (const toml::parse_error&) {
     } catch (const std::logic_error&) {}

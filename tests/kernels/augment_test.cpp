@@ -331,8 +331,7 @@ TEST(AugmentFeatures, MovedOrUntouchedValuesKeepTheirBits) {
 TEST(AugmentFeatures, SilenceStaysFinite) {
     const Guarded silent = filled({3, 12, 4}, std::vector<float>(144, -100.0f));
     const Guarded augmented_silence = augmented(cpu(), silent, everything, 4).y;
-    for (const float value : augmented_silence.floats())
-        EXPECT_NEAR(value, -100, 3.001) << "but for the gain";
+    for (const float value : augmented_silence.floats()) EXPECT_NEAR(value, -100, 3.001) << "but for the gain";
 }
 
 TEST(AugmentFeatures, TheSameBitsOnAnyNumberOfThreads) {

@@ -60,6 +60,9 @@ TEST(Config, OverridesBeatTheFileAndTheFileBeatsDefaults) {
     EXPECT_EQ(load_config("", {"system=1"}), system_config(1));
     EXPECT_EQ(load_config("", {"training.learning_rate=1"}).training.learning_rate, 1.0);
     EXPECT_EQ(load_config("", {"training.teacher=\"a b.safetensors\""}).training.teacher, "a b.safetensors");
+    EXPECT_EQ(load_config("", {"training.teacher=a\\b \"c\""}).training.teacher, "a\\b \"c\"");
+    EXPECT_TRUE(fails_with([] { load_config("", {"split.cities=Jin\xD2n"}); }, {"--set split.cities=", "not allowed"}))
+        << "a configuration is UTF-8";
 }
 
 TEST(Config, ReadsBackWhatItWrites) {

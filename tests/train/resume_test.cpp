@@ -8,6 +8,7 @@
 
 #include "kernels/json.h"
 #include "model/checkpoint.h"
+#include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/train/small_store.h"
 #include "train/trainer.h"
@@ -199,6 +200,21 @@ TEST_F(Resume, KilledBetweenTheBestModelAndTheLast) {
         if (std::string(name) == "hard_samples.csv") continue; // System #2 has none
         EXPECT_TRUE(content(folder_ / "run" / name) == content(folder_ / "whole" / name)) << name;
     }
+    EXPECT_EQ(epochs_of(folder_ / "run"), epochs_of(folder_ / "whole"));
+}
+
+/// The best model is written before the file to resume from, so that no epoch counts whose model is missing.
+TEST_F(Resume, AnEpochWhoseBestModelCannotBeWrittenIsDoneAgain) {
+    config_ = small_config(2);
+    config_.training.epochs = 1;
+    train(folder_ / "whole", -1);
+    const auto in_the_way = folder_ / "run" / "best_model_2.safetensors";
+    std::filesystem::create_directories(in_the_way);
+    EXPECT_TRUE(fails_with([&] { train(folder_ / "run", -1); }, {in_the_way.string(), "a folder of that name"}));
+    std::filesystem::remove(in_the_way);
+    train(folder_ / "run", -1);
+    for (const char* name : {"best_model_2.safetensors", "last.safetensors", "predictions.csv", "result.json"})
+        EXPECT_TRUE(content(folder_ / "run" / name) == content(folder_ / "whole" / name)) << name;
     EXPECT_EQ(epochs_of(folder_ / "run"), epochs_of(folder_ / "whole"));
 }
 
