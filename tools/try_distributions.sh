@@ -44,8 +44,8 @@ inside() {
     # shellcheck disable=SC2016  # "$@" is the inner shell's
     unshare --mount --fork bash -c 'root=$1; shift
         mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev" && cp -L /etc/resolv.conf "$root/etc/resolv.conf" &&
-        exec chroot "$root" env -i HOME=/root LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"' \
-        inside "$root" bash -c 'cd /root/scene.cu && exec "$@"' inside "$@"
+        exec chroot "$root" env -i HOME=/srv LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"' \
+        inside "$root" bash -c 'cd /srv/scene.cu && exec "$@"' inside "$@"
 }
 
 installed() { inside "$1" dpkg-query -W -f '${Version}' "$2" 2> /dev/null || echo "none"; }
@@ -69,7 +69,7 @@ for try in "${tries[@]}"; do
     if grep -q "^| $release | $([ "$try" = "$release" ] && echo 'g++ ' || echo "$compiler") " "$results"; then continue; fi
     root=$folder/try-${try//:/-}
     base "$release" "$root"
-    git clone --quiet --no-hardlinks . "$root/root/scene.cu"
+    git clone --quiet --no-hardlinks . "$root/srv/scene.cu"
     if [ "$try" = "$release" ]; then
         outcome=$(attempt "$root" "$root.test.log" make test ${JOBS:+JOBS=$JOBS})
         version="g++ $(inside "$root" g++ -dumpfullversion)"
