@@ -113,13 +113,14 @@ TEST_F(SynthTest, IsReadAsCas2023) {
 
 /// Sessions of one scene, each clip's level and its share above 4 kHz: alike without the effect, apart with it.
 TEST(SynthScene, SessionsDifferAsFarAsTheyAreTold) {
-    const auto spread_of_levels = [](float effect) {
+    const auto spread_of_levels = [](float effect, bool in_one_session = false) {
         SceneDifficulty difficulty;
         difficulty.session_effect = effect;
         double sum = 0, squares = 0;
         constexpr int sessions = 24;
         for (int session = 0; session < sessions; ++session) {
-            const std::vector<float> wave = render_scene({session, session, 6, 0}, 5, 22050, difficulty);
+            const std::vector<float> wave =
+                render_scene({session, in_one_session ? 0 : session, 6, 0}, 5, 22050, difficulty);
             double energy = 0;
             for (float sample : wave) energy += static_cast<double>(sample) * static_cast<double>(sample);
             const double level = 10 * std::log10(energy / 22050);
@@ -131,6 +132,7 @@ TEST(SynthScene, SessionsDifferAsFarAsTheyAreTold) {
     EXPECT_LT(none, 3) << "2 dB from clip to clip";
     EXPECT_GT(usual, 1.4 * none);
     EXPECT_GT(strong, 1.5 * usual);
+    EXPECT_LT(spread_of_levels(3, true), 3) << "a session has one recorder";
 }
 
 /// What makes a random split differ from a session split: most test clips' sessions train too, and tell the scene.
