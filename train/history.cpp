@@ -36,7 +36,7 @@ Json to_json(const EpochRecord& record, bool with_timings) {
     return json;
 }
 
-/// JSON has no NaN: a score of no clips is written as null.
+/// JSON has no NaN and no infinity: a score of no clips and a speed in no time are written as null.
 double number(const Json& json) {
     return json.is_null() ? std::numeric_limits<double>::quiet_NaN() : json.get<double>();
 }
@@ -52,8 +52,8 @@ EpochRecord from_json(const Json& json) {
     record.validation_balanced_accuracy = number(json.at("validation_balanced_accuracy"));
     record.validation_labelled = number(json.at("validation_labelled_balanced_accuracy"));
     record.best = json.at("best").get<bool>();
-    record.seconds = json.value("seconds", 0.0);
-    record.clips_per_second = json.value("clips_per_second", 0.0);
+    record.seconds = json.contains("seconds") ? number(json["seconds"]) : 0;
+    record.clips_per_second = json.contains("clips_per_second") ? number(json["clips_per_second"]) : 0;
     return record;
 }
 
