@@ -1,7 +1,7 @@
 #include "kernels/json.h"
 
-template class nlohmann::basic_json<>;
-template class nlohmann::basic_json<nlohmann::ordered_map>;
+template std::string nlohmann::basic_json<>::dump(int, char, bool, nlohmann::detail::error_handler_t) const;
+template std::string nlohmann::basic_json<nlohmann::ordered_map>::dump(int, char, bool, nlohmann::detail::error_handler_t) const;
 
 namespace scene {
 

@@ -8,8 +8,8 @@
 
 #include <nlohmann/json.hpp>
 
-extern template class nlohmann::basic_json<>;
-extern template class nlohmann::basic_json<nlohmann::ordered_map>;
+extern template std::string nlohmann::basic_json<>::dump(int, char, bool, nlohmann::detail::error_handler_t) const;
+extern template std::string nlohmann::basic_json<nlohmann::ordered_map>::dump(int, char, bool, nlohmann::detail::error_handler_t) const;
 
 namespace scene {
 

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 
 #include <sys/mman.h>
@@ -159,12 +160,27 @@ void set_shared_bytes(size_t bytes) { shared_bytes = bytes; }
 
 } // namespace emulator
 
-// The calls that the compiler inserts. Names and meaning: GCC's gcc/sanitizer.def.
+// The calls that the compiler inserts. Names and meaning: GCC's gcc/sanitizer.def, and for what clang inserts besides, its
+// compiler-rt/lib/tsan/rtl/tsan_interface.h.
 using emulator::Access;
+
+namespace {
+
+void note_range(const void* first, size_t bytes, Access access, const void* instruction) {
+    for (size_t i = 0; i < bytes; ++i)
+        emulator::note_access(static_cast<const char*>(first) + i, 1, access, instruction);
+}
+
+} // namespace
 
 #define REPORTS(size)                                                                                                  \
     void __tsan_read##size(void* a) { emulator::note_access(a, size, Access::Read, __builtin_return_address(0)); }     \
     void __tsan_write##size(void* a) { emulator::note_access(a, size, Access::Write, __builtin_return_address(0)); }
+
+// Of an object of this size whose type does not promise that it is aligned to it.
+#define REPORTS_UNALIGNED(size)                                                                                        \
+    void __tsan_unaligned_read##size(void* a) { note_range(a, size, Access::Read, __builtin_return_address(0)); }      \
+    void __tsan_unaligned_write##size(void* a) { note_range(a, size, Access::Write, __builtin_return_address(0)); }
 
 extern "C" {
 
@@ -172,18 +188,33 @@ void __tsan_init() { emulator::active = true; }
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit(void*) {}
 void __tsan_vptr_update(void**, void*) {}
+void __tsan_vptr_read(void**) {}
 REPORTS(1)
 REPORTS(2)
 REPORTS(4)
 REPORTS(8)
 REPORTS(16)
-void __tsan_read_range(void* a, size_t bytes) {
-    for (size_t i = 0; i < bytes; ++i)
-        emulator::note_access(static_cast<char*>(a) + i, 1, Access::Read, __builtin_return_address(0));
+REPORTS_UNALIGNED(2)
+REPORTS_UNALIGNED(4)
+REPORTS_UNALIGNED(8)
+REPORTS_UNALIGNED(16)
+void __tsan_read_range(void* a, size_t bytes) { note_range(a, bytes, Access::Read, __builtin_return_address(0)); }
+void __tsan_write_range(void* a, size_t bytes) { note_range(a, bytes, Access::Write, __builtin_return_address(0)); }
+void* __tsan_memcpy(void* to, const void* from, size_t bytes) {
+    note_range(from, bytes, Access::Read, __builtin_return_address(0));
+    note_range(to, bytes, Access::Write, __builtin_return_address(0));
+    return std::memcpy(to, from, bytes);
 }
-void __tsan_write_range(void* a, size_t bytes) {
-    for (size_t i = 0; i < bytes; ++i)
-        emulator::note_access(static_cast<char*>(a) + i, 1, Access::Write, __builtin_return_address(0));
+void* __tsan_memmove(void* to, const void* from, size_t bytes) {
+    note_range(from, bytes, Access::Read, __builtin_return_address(0));
+    note_range(to, bytes, Access::Write, __builtin_return_address(0));
+    return std::memmove(to, from, bytes);
 }
+void* __tsan_memset(void* to, int value, size_t bytes) {
+    note_range(to, bytes, Access::Write, __builtin_return_address(0));
+    return std::memset(to, value, bytes);
+}
+// The guard of a static variable, on the host.
+char __tsan_atomic8_load(const volatile char* a, int) { return __atomic_load_n(a, __ATOMIC_SEQ_CST); }
 
 } // extern "C"
