@@ -29,7 +29,7 @@ $(emulated_objects)/$(1)/%.cu.o: %.cu | $$(call precompiled,$(1))
 $(emulated_objects)/$(1)/%.o: %.cpp
 	@mkdir -p $$(@D)
 	$$(call say,c++,$$< ($(1)))
-	$(Q)$$(CXX) $$(emulated_flags) $(3) -c $$< -o $$@
+	$(Q)$$(CXX) $(3) $$(emulated_flags) -c $$< -o $$@
 objects_of_$(1) := $(emulated_kernels:%=$(emulated_objects)/$(1)/%.o) $(emulator:%.cpp=$(emulated_objects)/$(1)/%.o) \
         $(tests_of_$(1):%.cpp=$(emulated_objects)/%.o) $(BUILD)/libmodel.a $(BUILD)/libkernels.a
 $(BUILD)/tests/cuda_on_cpu_$(1)_tests: $$(objects_of_$(1))
@@ -39,6 +39,10 @@ $(BUILD)/tests/cuda_on_cpu_$(1)_tests: $$(objects_of_$(1))
 endef
 $(eval $(call emulated_program,races,-fsanitize=thread,))
 $(eval $(call emulated_program,address,-fsanitize=address,-fsanitize=address))
+# It switches between threads at every warp operation; checked itself, it would double the time of the tests.
+$(emulated_objects)/address/tests/cuda_on_cpu/emulator.o: emulated_flags += -fno-sanitize=address
+# It is called for every access of a kernel.
+$(emulated_objects)/races/tests/cuda_on_cpu/access_checker.o: emulated_flags += -O3
 
 EMULATED := $(if $(SANITIZE),,$(BUILD)/tests/cuda_on_cpu_races_tests $(BUILD)/tests/cuda_on_cpu_address_tests)
 

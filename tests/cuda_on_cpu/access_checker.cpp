@@ -160,8 +160,8 @@ void set_shared_bytes(size_t bytes) { shared_bytes = bytes; }
 
 } // namespace emulator
 
-// The calls that the compiler inserts. Names and meaning: GCC's gcc/sanitizer.def, and for what clang inserts besides, its
-// compiler-rt/lib/tsan/rtl/tsan_interface.h.
+// The calls that the compiler inserts. Names and meaning: GCC's gcc/sanitizer.def, and for what clang inserts besides,
+// its compiler-rt/lib/tsan/rtl/tsan_interface.h.
 using emulator::Access;
 
 namespace {

@@ -4,15 +4,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
-#include <memory>
 #include <numeric>
 #include <vector>
 
-#include <sys/mman.h>
-
 #include "tests/cuda_on_cpu/access_checker.h"
 #include "tests/cuda_on_cpu/device_memory.h"
-#include "tests/cuda_on_cpu/fiber.h"
+#include "tests/cuda_on_cpu/fiber_pool.h"
 
 namespace emulator {
 
@@ -45,7 +42,8 @@ struct Warp {
 };
 
 bool same_place(const std::source_location& a, const std::source_location& b) {
-    return a.line() == b.line() && a.column() == b.column() && std::strcmp(a.file_name(), b.file_name()) == 0;
+    return a.line() == b.line() && a.column() == b.column() &&
+           (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
 }
 
 std::string text_of(const std::source_location& place) {
@@ -84,34 +82,7 @@ uint16_t epoch = 0;
 uint32_t block_serial = 0, launch_first_block = 1;
 std::map<const void*, size_t> shared_limits;
 
-struct FiberPool {
-    std::vector<std::unique_ptr<Fiber>> fibers;
-    std::vector<Fiber*> free;
-    char* stacks = nullptr;
-
-    Fiber* take(void (*entry)()) {
-        if (free.empty()) {
-            if (!stacks) {
-                stacks =
-                    static_cast<char*>(mmap(nullptr, max_block_threads * Fiber::stack_bytes, PROT_READ | PROT_WRITE,
-                                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-                if (stacks == MAP_FAILED) std::abort();
-            }
-            fibers.push_back(std::make_unique<Fiber>());
-            fibers.back()->prepare(stacks + (fibers.size() - 1) * Fiber::stack_bytes, entry);
-            return fibers.back().get();
-        }
-        Fiber* fiber = free.back();
-        free.pop_back();
-        return fiber;
-    }
-    /// After a failure: whatever the fibers were doing is forgotten.
-    void forget() {
-        fibers.clear();
-        free.clear();
-    }
-};
-FiberPool pool;
+FiberPool pool(max_block_threads);
 
 Warp& warp_of(size_t thread) { return warps[thread / warp_size]; }
 
@@ -185,7 +156,7 @@ void fiber_main() {
         exit_thread();
         if (runnable.empty()) {
             if (exited < threads.size()) fail_deadlock();
-            pool.free.push_back(&mine);
+            pool.give_back(&mine);
             main_fiber.resume_from(mine);
             continue;
         }
@@ -194,7 +165,7 @@ void fiber_main() {
             threads[next].fiber = &mine;
             activate(next);
         } else {
-            pool.free.push_back(&mine);
+            pool.give_back(&mine);
             go_to(next, mine);
         }
     }
