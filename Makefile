@@ -173,10 +173,10 @@ demo: dependencies
 	@SCENE=$(BUILD)/scene DEMO_DIR=$(or $(DEMO_DIR),$(BUILD)/demo) tools/demo.sh
 
 format:
-	clang-format -i $(format_files)
+	$(Q)clang-format -i $(format_files)
 
 check-format:
-	clang-format --dry-run -Werror $(format_files)
+	$(Q)clang-format --dry-run -Werror $(format_files)
 
 install: $(BUILD)/scene
 	install -D -m 755 $(BUILD)/scene $(DESTDIR)$(PREFIX)/bin/scene

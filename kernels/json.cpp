@@ -1,7 +1,8 @@
 #include "kernels/json.h"
 
 template std::string nlohmann::basic_json<>::dump(int, char, bool, nlohmann::detail::error_handler_t) const;
-template std::string nlohmann::basic_json<nlohmann::ordered_map>::dump(int, char, bool, nlohmann::detail::error_handler_t) const;
+template std::string nlohmann::basic_json<nlohmann::ordered_map>::dump(int, char, bool,
+                                                                       nlohmann::detail::error_handler_t) const;
 
 namespace scene {
 

@@ -9,7 +9,8 @@
 #include <nlohmann/json.hpp>
 
 extern template std::string nlohmann::basic_json<>::dump(int, char, bool, nlohmann::detail::error_handler_t) const;
-extern template std::string nlohmann::basic_json<nlohmann::ordered_map>::dump(int, char, bool, nlohmann::detail::error_handler_t) const;
+extern template std::string nlohmann::basic_json<nlohmann::ordered_map>::dump(int, char, bool,
+                                                                              nlohmann::detail::error_handler_t) const;
 
 namespace scene {
 
