@@ -7,7 +7,7 @@ DEMO_DIR=${DEMO_DIR:-build/demo}
 CONFIG=${CONFIG:-configs/demo.toml}
 CLIPS=${CLIPS:-1400}
 LABELLED=${LABELLED:-0.4}
-SECONDS_PER_CLIP=${SECONDS_PER_CLIP:-4}
+SECONDS_PER_CLIP=${SECONDS_PER_CLIP:-3}
 
 audio=$DEMO_DIR/audio store=$DEMO_DIR/store.safetensors run=$DEMO_DIR/run
 start=$SECONDS

@@ -71,6 +71,7 @@ int run(const TrainOptions& options) {
     RunConfig config = load_config(options.config, options.common);
     config.split = options.split.apply(config.split);
     if (!options.init.empty()) config.training.init = options.init;
+    check_config(config);
     const FeatureStore store = FeatureStore::open(options.store);
     const bool repeated = options.seeds > 0 || config.split.name == "fold:all";
     std::optional<Split> split;

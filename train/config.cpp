@@ -439,6 +439,18 @@ std::string to_toml(const RunConfig& config) {
     return out;
 }
 
+void check_config(const RunConfig& config) {
+    for (const Setting& setting : settings()) {
+        const std::string written = setting.write(config);
+        RunConfig read_back;
+        try {
+            if (setting.read(read_back, *toml::parse("value = " + written).get("value"))) continue;
+        } catch (const toml::parse_error&) {
+        } catch (const std::logic_error&) {}
+        fail("{} = {} is not allowed; give {}", setting.key, written, setting.allowed);
+    }
+}
+
 std::vector<std::string> differences(const RunConfig& before, const RunConfig& now) {
     std::vector<std::string> out;
     for (const Setting& setting : settings()) {

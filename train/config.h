@@ -147,6 +147,9 @@ RunConfig as_system(RunConfig config, int number);
 /// is allowed.
 RunConfig load_config(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
 
+/// What load_config refuses may also be set without it. Throws Error that names the key and what is allowed.
+void check_config(const RunConfig& config);
+
 /// The configuration as a TOML file that load_config reads back to an equal RunConfig.
 std::string to_toml(const RunConfig& config);
 

@@ -57,6 +57,16 @@ TEST(Train, SeveralSeedsGiveASummary) {
                            2, "--fold some"));
 }
 
+TEST(Train, AFlagThatConfigTomlCouldNotHoldIsRefusedBeforeThereIsARun) {
+    const SmallRun& small = small_run();
+    const TemporaryFolder folder;
+    const Outcome outcome =
+        scene_command({"train", small.store, "--config", small.config, "--split", "official", "--train-list",
+                       "a\nb.csv", "--test-list", "c.csv", "--run", folder / "run"});
+    EXPECT_TRUE(fails_with(outcome, 1, "split.train_list"));
+    EXPECT_FALSE(fs::exists(folder / "run"));
+}
+
 TEST(Train, OtherSettingsInTheSameRunFolderAreRefused) {
     const SmallRun& small = small_run();
     EXPECT_TRUE(fails_with(scene_command(small.train(small.run, {"--seed", "7", "--quiet"})), 1, "training.seed"));

@@ -96,6 +96,25 @@ TEST(Config, ReadsBackWhatItWrites) {
     EXPECT_EQ(to_toml(load_config(file.path())), to_toml(config));
 }
 
+/// A flag of the command line sets its field itself.
+TEST(Config, WhatTheFileCouldNotHoldIsRefused) {
+    RunConfig config = system_config(4);
+    EXPECT_NO_THROW(check_config(config));
+    config.split.cities = "Xi'an, \"Jinan\"";
+    EXPECT_NO_THROW(check_config(config));
+    for (const char* text : {"a\nb.csv", "J\xED\xA0.csv"}) {
+        for (std::string* field : {&config.split.train_list, &config.split.test_list, &config.split.cities,
+                                   &config.split.name, &config.training.init}) {
+            const std::string before = *field;
+            *field = text;
+            EXPECT_TRUE(fails_with([&] { check_config(config); }, {"is not allowed; give "})) << text;
+            *field = before;
+        }
+    }
+    config.training.epochs = 0;
+    EXPECT_TRUE(fails_with([&] { check_config(config); }, {"training.epochs = 0 is not allowed"}));
+}
+
 TEST(Config, EveryKeyCanBeOverridden) {
     const std::string text = to_toml(system_config(4));
     for (const std::string& key : config_keys()) {
