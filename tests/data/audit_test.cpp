@@ -118,6 +118,35 @@ TEST_F(KnownAnswers, Counts) {
     EXPECT_EQ(mixed.pure_sessions, 4);
 }
 
+/// Labels that the split hides, of clips that train without them, tell nothing; nor do test clips without a label.
+TEST_F(KnownAnswers, HiddenLabelsAndUnlabelledTestClipsScoreNothing) {
+    const Audit before = audit(columns_, split_);
+    columns_.label[8] = 1; // of session h2, which tests as b
+    split_.test.push_back(9);
+    const Audit after = audit(columns_, split_);
+    for (size_t i = 0; i < 4; ++i) {
+        EXPECT_EQ(after.metadata_only[i].balanced_accuracy, before.metadata_only[i].balanced_accuracy) << i;
+        EXPECT_EQ(after.metadata_only[i].with_majority, before.metadata_only[i].with_majority) << i;
+        EXPECT_EQ(after.metadata_only[i].coverage, before.metadata_only[i].coverage) << i;
+    }
+    EXPECT_EQ(after.session_leak.labelled, 1.0 / 5) << "of clips 1, 2, 4, 6 and 9";
+}
+
+/// With as many classes as cities, with more and with fewer.
+TEST_F(KnownAnswers, ClassesAndCitiesAreCountedApart) {
+    for (const size_t classes : {2, 3, 7}) {
+        columns_.classes.resize(classes, "x");
+        const Audit found = audit(columns_, split_);
+        EXPECT_EQ(found.cities[0].name, "Hefei");
+        EXPECT_EQ(found.cities[1].name, "Jinan");
+        EXPECT_EQ(found.cities[1].clips, 3);
+        EXPECT_EQ(found.classes[0].name, "a");
+        EXPECT_EQ(found.classes[1].name, "b");
+        EXPECT_DOUBLE_EQ(found.metadata_only[3].balanced_accuracy, (1 + 1.0 / 4) / 2);
+        EXPECT_DOUBLE_EQ(found.metadata_only[2].balanced_accuracy, 1.0 / 2) << "of equal votes the first class";
+    }
+}
+
 TEST_F(KnownAnswers, WhatCannotBeKnownIsNotANumber) {
     const Audit untested = audit(columns_, {"experiment", 0, {0, 3}, {}, {}});
     EXPECT_TRUE(std::isnan(untested.session_leak.labelled));
@@ -230,6 +259,42 @@ TEST_F(AudioAuditTest, ALengthThatTheRateDoesNotDivideIsNotShort) {
     const AudioAudit found = audit_audio(dataset_, {.spec = odd});
     EXPECT_TRUE(found.shorter.empty());
     EXPECT_TRUE(found.longer.empty());
+}
+
+/// Clips are looked at 64 at a time: twins, numbers and progress go on over the borders.
+TEST_F(AudioAuditTest, ChunksAreNotSeenInTheResult) {
+    write_wav(folder_ / "twin.wav", wave(8000, 0), rate);
+    write_wav(folder_ / "short.wav", wave(800, 1), rate);
+    write_wav(folder_ / "silent.wav", std::vector<float>(8000), rate);
+    for (const int32_t clips : {1, 63, 64, 65, 128, 130}) {
+        dataset_.clips.clear();
+        for (int32_t i = 0; i < clips; ++i) {
+            add("absent " + std::to_string(i));
+            if (i == 0 || i == clips - 1) dataset_.clips.back().file = folder_ / "twin.wav";
+            if (i == clips - 2) dataset_.clips.back().file = folder_ / (i % 2 ? "short.wav" : "silent.wav");
+        }
+        std::vector<int64_t> done, expected;
+        for (int64_t end = 64; end < clips + 64; end += 64) expected.push_back(std::min<int64_t>(end, clips));
+        AudioAuditOptions options{.spec = spec, .threads = 1};
+        options.progress = [&](int64_t now, int64_t total) {
+            EXPECT_EQ(total, clips);
+            done.push_back(now);
+        };
+        const AudioAudit found = audit_audio(dataset_, options);
+        EXPECT_EQ(done, expected);
+        EXPECT_EQ(found.checked, std::min(clips, 3));
+        EXPECT_EQ(static_cast<int32_t>(found.missing.size()), std::max(0, clips - 3));
+        for (size_t i = 0; i < found.missing.size(); ++i) EXPECT_EQ(found.missing[i].clip, static_cast<int32_t>(i) + 1);
+        if (clips == 1) continue;
+        EXPECT_EQ(found.duplicates, (std::vector<std::vector<int32_t>>{{0, clips - 1}}));
+        EXPECT_EQ(clips_of(clips % 2 ? found.shorter : found.silent), std::vector<int32_t>{clips - 2});
+
+        std::atomic<bool> stop = false;
+        options.stop = &stop;
+        options.progress = [&](int64_t, int64_t) { stop = true; };
+        const AudioAudit stopped = audit_audio(dataset_, options);
+        EXPECT_EQ(stopped.complete, clips <= 64) << "after the chunk that it was told in";
+    }
 }
 
 TEST_F(AudioAuditTest, StopsWhenTold) {

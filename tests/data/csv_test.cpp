@@ -73,6 +73,25 @@ TEST(Csv, Utf8IsCheckedAsTheStandardSays) {
         EXPECT_TRUE(rejects("a\n" + bad, {"not UTF-8"}));
 }
 
+/// Files are read 64 KiB at a time.
+TEST(Csv, FilesOfAnyLengthAreReadWhole) {
+    test::TemporaryFolder folder;
+    constexpr size_t block = 1 << 16;
+    for (const size_t bytes : {block - 1, block, block + 1, 2 * block, 3 * block + 17}) {
+        std::string text = "a,b\n";
+        size_t rows = 0;
+        for (; text.size() + 20 < bytes; ++rows) text += std::to_string(rows) + ",x\n";
+        text += "last," + std::string(bytes - text.size() - 5, 'y');
+        test::write_text(folder / "long.csv", text);
+        ASSERT_EQ(std::filesystem::file_size(folder / "long.csv"), bytes);
+        const CsvTable table = read_csv(folder / "long.csv");
+        ASSERT_EQ(table.rows.size(), rows + 1);
+        for (size_t row = 0; row < rows; ++row) ASSERT_EQ(table.rows[row].fields[0], std::to_string(row));
+        EXPECT_EQ("last," + table.rows.back().fields[1], text.substr(text.rfind("last")));
+        EXPECT_EQ(read_csv_header(folder / "long.csv").header, (Fields{"a", "b"}));
+    }
+}
+
 TEST(Csv, FilesThatCannotBeRead) {
     test::TemporaryFolder folder;
     EXPECT_TRUE(fails_with([&] { read_csv(folder / "none.csv"); }, {"none.csv", "cannot be opened"}));

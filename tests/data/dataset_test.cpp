@@ -89,6 +89,37 @@ TEST_F(Cas2023Test, ANameMayStandTwiceInOneFile) {
     EXPECT_EQ(read("filename,scene_label\naa,Bus\n").clips[0].file, folder_ / "aa_aa_aa.wav");
 }
 
+/// The file of clip NAME is the one called *NAME*.wav, wherever the name stands.
+TEST_F(Cas2023Test, ANameIsFoundAtTheBeginTheMiddleAndTheEndOfAFilesName) {
+    add_files({"audio/aa_x.wav", "audio/y_bb_y.wav", "audio/deep/z_cc.wav", "audio/dd.ogg", "audio/ee.txt"});
+    const Dataset dataset = read("scene_label,filename\nBus,aa\nBus,bb\nBus,cc\nBus,dd\n");
+    EXPECT_EQ(dataset.clips[0].file, folder_ / "audio/aa_x.wav");
+    EXPECT_EQ(dataset.clips[1].file, folder_ / "audio/y_bb_y.wav");
+    EXPECT_EQ(dataset.clips[2].file, folder_ / "audio/deep/z_cc.wav");
+    EXPECT_EQ(dataset.clips[3].file, folder_ / "audio/dd.ogg");
+    EXPECT_TRUE(rejects("filename,scene_label\nee,Bus\n", {"row 2 'ee'"})) << "a text is no audio";
+}
+
+TEST_F(Cas2023Test, TheColumnsMayStandInAnyOrderAndEveryCellMayBeEmpty) {
+    add_files({"a.wav", "b.wav", "c.wav", "d.wav", "e.wav"});
+    const Dataset dataset = read("record_time,scene_label,location,filename\n"
+                                 "2023-06-18 18:44:34,Bar,hefei,a\n,Bar,Hefei,b\n2023-06-18 18:44:34,Bar,,c\n,,,d\n"
+                                 "2023-06-18,bar,Atlantis,e\n");
+    EXPECT_EQ(dataset.format, "cas2023");
+    const std::vector<std::string> sessions = {"Hefei 2023-06-18 18:44:34", "", "", "", "Atlantis 2023-06-18"};
+    for (size_t i = 0; i < sessions.size(); ++i) EXPECT_EQ(dataset.clips[i].session, sessions[i]) << i;
+    const std::vector<int> cities = {4, 4, -1, -1, -1}, labels = {9, 9, 9, -1, 9};
+    for (size_t i = 0; i < cities.size(); ++i) {
+        EXPECT_EQ(dataset.city_index(dataset.clips[i].city), cities[i]) << i;
+        EXPECT_EQ(dataset.clips[i].label, labels[i]) << i;
+        EXPECT_EQ(dataset.clips[i].time.has_value(), i % 2 == 0) << i;
+    }
+    for (const char* other :
+         {"filename,scene_label,location\na,b,c\n", "filename,scene_label,record_time,x\na,b,c,d\n",
+          "filename,location,record_time\na,b,c\n", "filename\tscene_label\tlocation\trecord_time\na\tb\tc\td\n"})
+        EXPECT_TRUE(rejects(other, {"wrong header"}, {.format = "cas2023"})) << other;
+}
+
 TEST_F(Cas2023Test, BadMetadata) {
     add_files({"a.wav", "b.wav", "x_c.wav", "c_x.wav"});
     const std::string header = "filename,location,record_time,scene_label\n";
@@ -176,6 +207,35 @@ TEST_F(Esc50Test, TheOriginalLayoutHasItsTableInMeta) {
     EXPECT_EQ(dataset.clips[0].session, "99");
 }
 
+/// FOLD-RECORDING-TAKE-TARGET; a column src_file counts for more, in either order of the columns.
+TEST_F(Esc50Test, TheRecordingIsTheColumnOrElseThePartOfTheName) {
+    const std::vector<std::pair<std::string, std::string>> clips = {
+        {"1-100032-A-0.wav", "100032"}, {"2-17-B-7.wav", "17"}, {"3-4.wav", ""},  {"5.wav", ""},
+        {"1-a7-A-0.wav", ""},           {"1--A-0.wav", ""},     {"1-7-.wav", "7"}};
+    std::string by_name = "filename,fold,target,category\n", by_column = "src_file,category,target,fold,filename\n";
+    for (size_t i = 0; i < clips.size(); ++i) {
+        add_files({clips[i].first});
+        const std::string target = std::to_string(9 - i), category = std::string(1, static_cast<char>('a' + i));
+        by_name += clips[i].first + ",0," + target + "," + category + "\n";
+        by_column += "f" + target + "," + category + "," + target + ",11," + clips[i].first + "\n";
+    }
+    const Dataset named = read(by_name), columns = read(by_column);
+    EXPECT_EQ(named.classes, (std::vector<std::string>{"g", "f", "e", "d", "c", "b", "a"})) << "by target";
+    for (size_t i = 0; i < clips.size(); ++i) {
+        EXPECT_EQ(named.clips[i].session, clips[i].second) << clips[i].first;
+        EXPECT_EQ(columns.clips[i].session, "f" + std::to_string(9 - i));
+        EXPECT_EQ(named.clips[i].label, 6 - static_cast<int>(i)) << "targets 3 to 9 are classes 0 to 6";
+        EXPECT_EQ(named.clips[i].fold, 0);
+        EXPECT_EQ(columns.clips[i].fold, 11);
+    }
+    const std::string header = "filename,fold,target,category\n";
+    EXPECT_TRUE(rejects(header + "5.wav,1,0,\n", {"meta.csv:2", "the category is empty"}));
+    for (const char* target : {"1x", "", "1.0", "x"})
+        EXPECT_TRUE(rejects(header + "5.wav,1," + target + ",dog\n", {"meta.csv:2", "is not a target"})) << target;
+    for (const char* fold : {"1x", "1.0", "-1"})
+        EXPECT_TRUE(rejects(header + "5.wav," + fold + ",1,dog\n", {"meta.csv:2", "is not a fold"})) << fold;
+}
+
 TEST_F(Esc50Test, BadMetadata) {
     add_files({"a.wav", "b.wav"});
     const std::string header = "filename,fold,target,category\n";
@@ -229,6 +289,40 @@ TEST_F(TauTest, EvaluationSetupListsHaveTheAudioAbove) {
     EXPECT_EQ(dataset.clips[0].file, (folder_ / "audio/airport-paris-1-2-b.wav"));
 }
 
+/// CLASS-CITY-LOCATION-SEGMENT-DEVICE, without the device in the first edition.
+TEST_F(TauTest, CityAndDeviceAreTheNamesPartsWhereItHasThem) {
+    struct Named {
+        std::string name, city, device;
+    };
+    const std::vector<Named> clips = {
+        {"airport-barcelona-0-0-a.wav", "barcelona", "a"},
+        {"audio/bus-london-3-77.wav", "london", ""},
+        {"audio/tram-lyon-1-2-s1.wav", "lyon", "s1"},
+        {"metro-paris-1.wav", "", ""},
+        {"metro-oslo.wav", "", ""},
+        {"7.wav", "", ""},
+        {"a-b/c-d-e/park-vienna-4-5.wav", "vienna", ""},
+        {"a-b/c-d-e/park-prague-4-5-c.wav", "prague", "c"},
+    };
+    std::string plain = "filename\tscene_label\n", with_device = "scene_label\tsource_label\tfilename\n";
+    for (const Named& clip : clips) {
+        add_files({clip.name});
+        plain += clip.name + "\tx\n";
+        with_device += "x\tcolumn\t" + clip.name + "\n";
+    }
+    const Dataset by_name = read(plain), by_column = read(with_device);
+    EXPECT_EQ(by_name.cities, (std::vector<std::string>{"barcelona", "london", "lyon", "prague", "vienna"}));
+    for (size_t i = 0; i < clips.size(); ++i) {
+        EXPECT_EQ(by_name.clips[i].city, clips[i].city) << clips[i].name;
+        EXPECT_EQ(by_column.clips[i].city, clips[i].city) << clips[i].name;
+        EXPECT_EQ(by_name.clips[i].device, clips[i].device) << clips[i].name;
+        EXPECT_EQ(by_column.clips[i].device, "column") << clips[i].name;
+        EXPECT_EQ(by_name.clips[i].session, "") << "without a column identifier there is none";
+        EXPECT_EQ(by_name.clips[i].name, clips[i].name);
+    }
+    EXPECT_TRUE(rejects("filename,scene_label,identifier,source_label\na,b,c,d\n", {"wrong header"}));
+}
+
 TEST_F(TauTest, MissingFilesAndTwins) {
     add_files({"audio/a.wav"});
     EXPECT_TRUE(rejects("filename\tscene_label\naudio/a.wav\tx\naudio/b.wav\tx\n", {"row 3 'audio/b.wav'"}));
@@ -264,6 +358,25 @@ TEST_F(TableTest, OnlyTheFileIsNeeded) {
     EXPECT_EQ(dataset.format, "table");
     EXPECT_EQ(dataset.clips[0].file, folder_ / "a.wav");
     EXPECT_TRUE(dataset.classes.empty());
+}
+
+/// Named columns decide although the header is one of another format.
+TEST_F(TableTest, NamedColumnsMakeItATable) {
+    add_files({"a.wav", "b.wav"});
+    const std::string text = "filename,scene_label\na.wav,Bus\nb.wav,\n";
+    EXPECT_EQ(read("filename,scene_label\na,Bus\n").format, "cas2023");
+    const Dataset dataset =
+        read(text, {.columns = {{"file", "filename"}, {"label", "scene_label"}}, .classes = {"Tram", "Bus", "Car"}});
+    EXPECT_EQ(dataset.format, "table");
+    EXPECT_EQ(dataset.classes, (std::vector<std::string>{"Tram", "Bus", "Car"})) << "in the order given";
+    EXPECT_EQ(dataset.clips[0].label, 1);
+    EXPECT_EQ(dataset.clips[1].label, -1) << "no label need not be known";
+}
+
+TEST_F(DatasetTest, ATsvIsATableToo) {
+    add_files({"a.wav"});
+    write_text(folder_ / "meta.tsv", "filename\tscene_label\na.wav\tx\n");
+    EXPECT_EQ(read_dataset(folder_.path()).format, "tau");
 }
 
 TEST_F(TableTest, BadColumnsAndLabels) {

@@ -156,6 +156,68 @@ TEST_F(FeatureStoreTest, ViewsAreOfTheRightColumns) {
         for (size_t i = 0; i < 15; ++i) EXPECT_EQ(store.logmel(clip)[i], features_[static_cast<size_t>(clip) * 15 + i]);
 }
 
+/// With more cities than classes and with fewer, so that the one table cannot stand for the other.
+TEST_F(FeatureStoreTest, EveryIndexIsCheckedAgainstItsOwnTable) {
+    const auto is_read = [&] {
+        write_feature_store(file_, columns_, features_);
+        try {
+            FeatureStore::open(file_);
+            return true;
+        } catch (const Error&) { return false; }
+    };
+    for (const auto& [classes, cities] : {std::pair(1, 3), {3, 1}}) {
+        columns_.classes.assign(static_cast<size_t>(classes), "scene");
+        columns_.cities.assign(static_cast<size_t>(cities), "place");
+        for (int32_t index = -2; index <= 3; ++index) {
+            columns_.label = {-1, index}, columns_.city = {-1, -1};
+            EXPECT_EQ(is_read(), index >= -1 && index < classes) << "label " << index << " of " << classes;
+            columns_.label = {-1, -1}, columns_.city = {-1, index};
+            EXPECT_EQ(is_read(), index >= -1 && index < cities) << "city " << index << " of " << cities;
+        }
+        columns_.city = {-1, -1};
+        for (const int32_t fold : {-2, -1, 0, 4, 1000}) {
+            columns_.fold = {0, fold};
+            EXPECT_EQ(is_read(), fold >= -1) << "fold " << fold;
+        }
+    }
+}
+
+/// A store whose parts do not fit each other, though each is one that a store could have.
+TEST_F(FeatureStoreTest, EveryTensorHasTheShapeThatTheOthersAskFor) {
+    write_feature_store(folder_ / "good", columns_, features_);
+    const SafetensorsFile good(folder_ / "good");
+    const auto rejects = [&](const std::string& name, const std::vector<int64_t>& shape, const std::string& content,
+                             const std::string& part) {
+        SafetensorsWriter writer(file_, good.metadata());
+        const auto is_other = [&](const SafetensorsEntry& entry) { return entry.name == name; };
+        for (const SafetensorsEntry& entry : good.tensors())
+            writer.declare(entry.name, entry.dtype, is_other(entry) ? shape : entry.shape);
+        for (const SafetensorsEntry& entry : good.tensors()) {
+            if (is_other(entry) && !content.empty())
+                writer.write(content.data(), content.size());
+            else
+                writer.write(entry.bytes.data(), entry.bytes.size());
+        }
+        writer.commit();
+        return fails_with([&] { FeatureStore::open(file_); }, {"a.store", "corrupted", part});
+    };
+    EXPECT_TRUE(rejects("logmel", {2, 3, 5}, "", "'logmel' is F32 [2, 3, 5]"));
+    EXPECT_TRUE(rejects("logmel", {10, 1, 3}, "", "'logmel'"));
+    EXPECT_TRUE(rejects("logmel", {6, 5, 1}, "", "'logmel'"));
+    EXPECT_TRUE(rejects("logmel", {30}, "", "'logmel'"));
+    EXPECT_TRUE(rejects("time", {8, 2}, "", "'time'"));
+    for (const char* name : {"label", "city", "fold", "has_time"}) EXPECT_TRUE(rejects(name, {1, 2}, "", name));
+    for (const char* name : {"label", "city", "fold"})
+        EXPECT_TRUE(rejects(name, {3}, std::string(12, '\0'), name)) << "a clip more";
+    EXPECT_TRUE(rejects("has_time", {1}, std::string(1, '\1'), "has_time"));
+    for (const char* name : {"names", "sessions", "devices", "recorded"}) {
+        EXPECT_TRUE(rejects(name, {13}, R"(["a","b","c"])", "has 3 entries for 2 clips")) << name;
+        EXPECT_TRUE(rejects(name, {5}, R"(["a"])", "has 1 entries for 2 clips")) << name;
+        EXPECT_TRUE(rejects(name, {7}, R"(["a",5])", "is not a list of texts")) << name;
+        EXPECT_TRUE(rejects(name, {13}, R"({"a":1,"b":2})", "is not a list of texts")) << name;
+    }
+}
+
 TEST(LogMelSpecJson, RoundTripAndDamage) {
     const LogMelSpec spec{.low_hz = 27.5f, .frames = 423};
     EXPECT_EQ(parse_log_mel_spec(log_mel_spec_json(spec), "x"), spec);

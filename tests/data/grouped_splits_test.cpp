@@ -273,6 +273,32 @@ TEST_F(OfficialSplit, BadListsNameTheRow) {
     EXPECT_TRUE(fails_with(clips_.split_by(lists(train, test)), {"train.csv:2", "several clips", "clip0.wav"}));
 }
 
+TEST_F(OfficialSplit, EveryFormOfAListIsRead) {
+    const std::string plain = "clip0.wav\nclip1.wav\n";
+    const std::vector<std::string> forms = {
+        plain,
+        "clip0.wav\r\nclip1.wav",
+        "filename\n" + plain,
+        "file\n" + plain,
+        "label,file\na,clip0.wav\nb,clip1.wav\n",
+        "scene_label\tFILENAME\na\tclip0.wav\nb\tclip1.wav\n",
+        "audio/clip0.wav\nanywhere/clip1.wav\n",
+    };
+    SplitOptions options;
+    for (const std::string& form : forms) {
+        for (const bool train : {true, false}) {
+            const std::string other = "clip6.wav\nclip7.wav\n";
+            options = lists(train ? form : other, train ? other : form);
+            options.seed = 77;
+            const Split split = clips_.split(options);
+            EXPECT_EQ(split.labelled, train ? (Indices{0, 1}) : (Indices{6, 7})) << form;
+            EXPECT_EQ(split.test, train ? (Indices{6, 7}) : (Indices{0, 1})) << form;
+            EXPECT_EQ(split.seed, 77u);
+            EXPECT_EQ(split.name, "official");
+        }
+    }
+}
+
 TEST_F(OfficialSplit, AFullNameTellsTwinsApart) {
     clips_.add(0, "");
     clips_.names.back() = "more/clip0.wav";

@@ -284,6 +284,51 @@ TEST_F(PrepareTest, EverySettingAndEveryChangeOfAFileStartsAnew) {
               0);
 }
 
+/// Clips are taken 32 at a time; 33 of 2 s make a store beyond the 4 MB in which its checksum is computed.
+TEST_F(PrepareTest, ChunksAndBlocksAreNotSeenInTheStore) {
+    options_.spec.bands = 64;
+    options_.spec.frames = 700;
+    options_.spec.samples = 700 * options_.spec.hop;
+    options_.threads = 1;
+    const std::unique_ptr<Backend> backend = make_cpu_backend(1);
+    const size_t row = 700 * 64;
+    std::vector<std::vector<float>> expected;
+    for (const int i : {0, 1, 2}) {
+        const std::vector<float> wave = fit_length(read_mono(clip(i), 8000), options_.spec.samples, FitRule::Loop);
+        expected.emplace_back(row);
+        std::vector<float> copy = wave;
+        backend->log_mel({expected.back().data(), DType::F32, {1, 700, 64}},
+                         {copy.data(), DType::F32, {1, options_.spec.samples}}, options_.spec);
+    }
+    for (const int64_t clips : {1, 32, 33}) {
+        Dataset many{"table", {"a"}, {}, {}, "many.csv"};
+        for (int64_t i = 0; i < clips; ++i) {
+            Clip one;
+            one.name = std::to_string(i);
+            one.file = clip(static_cast<int>(i % 3));
+            if (i == 5 || i == 32) one.file = folder_ / "audio/none.wav";
+            many.clips.push_back(one);
+        }
+        std::vector<int64_t> done;
+        options_.skip_bad = true;
+        options_.progress = [&](const PrepareProgress& progress) { done.push_back(progress.done); };
+        const PrepareReport report = prepare(many, folder_ / "many.store", *backend, options_);
+        EXPECT_EQ(done, clips > 32 ? (std::vector<int64_t>{32, clips}) : std::vector<int64_t>{clips});
+        std::vector<std::string> bad;
+        for (const ClipProblem& problem : report.bad) bad.push_back(problem.file);
+        EXPECT_EQ(bad.size(), clips == 1 ? 0u : clips == 33 ? 2u : 1u);
+        const FeatureStore store = FeatureStore::open(folder_ / "many.store");
+        EXPECT_EQ(store.clips(), clips - static_cast<int64_t>(bad.size()));
+        EXPECT_EQ(store.clips(), report.clips);
+        for (int64_t i = 0; i < store.clips(); ++i) {
+            const size_t from = std::stoul(store.columns().names[static_cast<size_t>(i)]);
+            EXPECT_EQ(from, static_cast<size_t>(i < 5 ? i : i + 1));
+            EXPECT_TRUE(
+                test::all_close(store.logmel(i), std::span<const float>(expected[from % 3]), {.absolute = 1e-5}));
+        }
+    }
+}
+
 class BadClips : public PrepareTest {
 protected:
     BadClips() {

@@ -209,6 +209,30 @@ TEST(Splits, FilesKeepThemAndRefuseDamage) {
     EXPECT_TRUE(damaged("}", "", {"not a split file, or a damaged one"}));
 }
 
+TEST(Splits, AFileOfAnotherNumberOfClipsIsRefusedEitherWay) {
+    test::TemporaryFolder folder;
+    save_split(folder / "split.json", {"simulation", 1, {0}, {}, {1}}, 5);
+    for (const int64_t clips : {2, 4, 6, 500})
+        EXPECT_TRUE(fails_with([&] { load_split(folder / "split.json", clips); }, {"store of 5 clips"})) << clips;
+    for (const auto& [part, clips] : {std::pair("labelled", Indices{-1}), {"unlabelled", {5}}, {"test", {2, 2}}}) {
+        Split split{"x", 1, {}, {}, {}};
+        (part[0] == 'l' ? split.labelled : part[0] == 'u' ? split.unlabelled : split.test) = clips;
+        save_split(folder / "split.json", split, 5);
+        EXPECT_TRUE(fails_with([&] { load_split(folder / "split.json", 5); }, {"in two parts or not in the store"}))
+            << part;
+    }
+}
+
+TEST(Splits, AFoldMayHaveAnyNumber) {
+    const std::vector<int32_t> label = {0, 0, 0, 0}, fold = {0, 1, 10, 123};
+    for (size_t clip = 0; clip < fold.size(); ++clip) {
+        const Split split =
+            make_split({label, fold, {"a"}}, {.name = "fold:" + std::to_string(fold[clip]), .labelled_share = 1});
+        EXPECT_EQ(split.test, Indices{static_cast<int32_t>(clip)});
+        EXPECT_EQ(split.labelled.size(), 3u);
+    }
+}
+
 /// Of five classes of one clip each, a fifth would be one whole class.
 TEST(Splits, ValidationLeavesEveryClassAClip) {
     const std::vector<int32_t> singles = {0, 1, 2, 3, 4}, pairs = {0, 0, 1, 1, 2, 2};

@@ -153,6 +153,65 @@ TEST_F(SynthTest, TheAuditFindsTheLeak) {
     EXPECT_LT(random.metadata_only[1].balanced_accuracy, 0.3) << "place and hour do not tell the scene";
 }
 
+/// A dataset's clips by their numbers, which its files do not tell: found by rendering each anew.
+struct Synthesized {
+    std::vector<size_t> row; ///< [clips] in the metadata
+    std::vector<bool> labelled;
+    std::vector<std::string> name, session;
+};
+
+/// One clip per session, so that clip i is of slot i/10 and of scene i%10.
+Synthesized clips_by_number(const std::filesystem::path& folder, const SynthOptions& options) {
+    const auto count = static_cast<size_t>(options.clips), samples = static_cast<size_t>(options.seconds * 44100);
+    const CsvTable truth = read_csv(folder / "truth.csv");
+    const Dataset dataset = read_dataset(folder);
+    Synthesized out{std::vector<size_t>(count, count), std::vector<bool>(count), std::vector<std::string>(count),
+                    std::vector<std::string>(count)};
+    for (size_t row = 0; row < dataset.clips.size(); ++row) {
+        const Clip& clip = dataset.clips[row];
+        const auto scene = std::find(synth_class_names.begin(), synth_class_names.end(), truth.rows[row].fields[1]);
+        const auto city = std::find(synth_city_names.begin(), synth_city_names.end(), clip.city);
+        for (auto i = static_cast<int64_t>(scene - synth_class_names.begin()); i < options.clips; i += synth_classes) {
+            const SceneClip made{i, i, static_cast<int>(i % synth_classes),
+                                 static_cast<int>(city - synth_city_names.begin())};
+            const auto wave = render_scene(made, options.seed, samples, options.difficulty);
+            if (wav_bytes(wave, synth_rate) != read_text(clip.file)) continue;
+            const auto number = static_cast<size_t>(i);
+            out.row[number] = row, out.labelled[number] = clip.label >= 0;
+            out.name[number] = clip.name, out.session[number] = clip.session;
+        }
+    }
+    return out;
+}
+
+/// Seed, length and every setting of the difficulty are those of the waves; the seed also draws all the rest.
+TEST_F(SynthTest, EveryOptionReachesTheWavesAndTheSeedAllThatIsDrawn) {
+    options_.clips = 20;
+    options_.clips_per_session = 1;
+    options_.labelled = 0.5;
+    options_.difficulty = {.prominence_db = 9,
+                           .overlap = 0.1f,
+                           .level_spread_db = 8,
+                           .coloration_db = 3,
+                           .distractors = 0.3f,
+                           .noise_floor_db = -20,
+                           .session_effect = 2};
+    synthesize(folder_ / "a", options_);
+    const Synthesized one = clips_by_number(folder_ / "a", options_);
+    for (size_t i = 0; i < 20; ++i) EXPECT_LT(one.row[i], 20u) << "no file is clip " << i;
+    options_.seed = 4;
+    synthesize(folder_ / "b", options_);
+    const Synthesized other = clips_by_number(folder_ / "b", options_);
+    for (size_t i = 0; i < 20; ++i) EXPECT_LT(other.row[i], 20u) << "no file is clip " << i;
+    EXPECT_NE(other.row, one.row);
+    EXPECT_NE(other.labelled, one.labelled);
+    size_t names = 0, sessions = 0;
+    for (size_t i = 0; i < 20; ++i)
+        names += other.name[i] == one.name[i], sessions += other.session[i] == one.session[i];
+    EXPECT_EQ(names, 0u);
+    EXPECT_EQ(sessions, 0u);
+}
+
 TEST_F(SynthTest, TheBytesDoNotDependOnTheThreads) {
     synthesize(folder_ / "a", options_);
     options_.threads = 1;
