@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <functional>
 #include <numeric>
 
 #include <gtest/gtest.h>
@@ -85,6 +86,104 @@ TEST_F(TrainedModel, CitiesAreMatchedByNameAndUnknownOnesAreUnknown) {
     write_feature_store(folder_ / "reordered", columns, store_.logmel());
     const FeatureStore reordered = FeatureStore::open(folder_ / "reordered");
     EXPECT_EQ(evaluate(*backend_, checkpoint_, reordered, rows_, session_).probabilities, before.probabilities);
+}
+
+TEST_F(TrainedModel, AsManyClassesAreNotTheSameOnes) {
+    using Names = std::vector<std::string>;
+    for (const Names& classes : {Names{"class 0", "class 2", "class 1"},
+                                 {"class 1", "class 0", "class 2"},
+                                 {"class 0", "class 1", "class 3"},
+                                 {"x", "class 1", "class 2"}}) {
+        StoreColumns columns = store_.columns();
+        columns.classes = classes;
+        write_feature_store(folder_ / "other", columns, store_.logmel());
+        const FeatureStore other = FeatureStore::open(folder_ / "other");
+        EXPECT_TRUE(fails_with(
+            [&] { evaluate(*backend_, checkpoint_, other, rows_, session_); },
+            {checkpoint_.string(), "(class 0, class 1, class 2)", classes[0] + ", " + classes[1] + ", " + classes[2]}));
+    }
+}
+
+TEST_F(TrainedModel, EverySettingOfTheFeaturesMustBeTheModels) {
+    const std::function<void(LogMelSpec&)> others[] = {
+        [](LogMelSpec& spec) { spec.sample_rate = 48000; },
+        [](LogMelSpec& spec) { spec.n_fft = 4096; },
+        [](LogMelSpec& spec) { spec.window = 1000; },
+        [](LogMelSpec& spec) { spec.hop = 441; },
+        [](LogMelSpec& spec) { spec.low_hz = 51; },
+        [](LogMelSpec& spec) { spec.top_db = 60; },
+        [](LogMelSpec& spec) { spec.samples += 1; },
+        [](LogMelSpec& spec) { std::swap(spec.frames, spec.bands); }, // as many values
+    };
+    for (size_t i = 0; i < std::size(others); ++i) {
+        StoreColumns columns = store_.columns();
+        others[i](columns.spec);
+        write_feature_store(folder_ / "other", columns, store_.logmel());
+        const FeatureStore other = FeatureStore::open(folder_ / "other");
+        EXPECT_TRUE(fails_with([&] { evaluate(*backend_, checkpoint_, other, rows_, session_); },
+                               {checkpoint_.string(), "other settings than this model's"}))
+            << "setting " << i;
+    }
+}
+
+/// The names tell which city it is, also where there are as many, or fewer than the model knows.
+TEST_F(TrainedModel, AsManyCitiesAreNotTheSameOnes) {
+    const auto probabilities = [&](const std::vector<std::string>& cities, const std::vector<int32_t>& index_of) {
+        StoreColumns columns = store_.columns();
+        columns.cities = cities;
+        for (int32_t& city : columns.city) city = city < 0 ? -1 : index_of[static_cast<size_t>(city)];
+        write_feature_store(folder_ / "other", columns, store_.logmel());
+        return evaluate(*backend_, checkpoint_, FeatureStore::open(folder_ / "other"), rows_, session_).probabilities;
+    };
+    ASSERT_EQ(store_.columns().cities, (std::vector<std::string>{"Xi'an", "Jinan"}));
+    const auto same = probabilities({"Xi'an", "Jinan"}, {0, 1}), unknown = probabilities({}, {-1, -1});
+    EXPECT_NE(same, unknown);
+    EXPECT_EQ(probabilities({"Jinan", "Xi'an"}, {1, 0}), same);
+    EXPECT_EQ(probabilities({"Oslo", "Bergen"}, {0, 1}), unknown);
+    EXPECT_EQ(probabilities({"Jinan"}, {-1, 0}), probabilities({"Oslo", "Jinan"}, {0, 1}));
+}
+
+TEST_F(TrainedModel, ABatchIsAsLargeAsAskedForButForTheClips) {
+    class Steps final : public Progress {
+    public:
+        void advance(int64_t clips) override { done.push_back(clips); }
+        std::vector<int64_t> done;
+    };
+    const auto done = [&](size_t clips, int64_t batch) {
+        Steps steps;
+        const std::vector<int32_t> rows(rows_.begin(), rows_.begin() + static_cast<std::ptrdiff_t>(clips));
+        evaluate(*backend_, checkpoint_, store_, rows, {steps, stop_}, batch);
+        return steps.done;
+    };
+    EXPECT_EQ(done(20, 7), (std::vector<int64_t>{7, 14, 20}));
+    EXPECT_EQ(done(20, 10), (std::vector<int64_t>{10, 20}));
+    EXPECT_EQ(done(20, 64), (std::vector<int64_t>{20}));
+}
+
+/// City and time are those of the place in the batch, and nothing stays of the batch before.
+TEST_F(TrainedModel, EveryClipOfAPredictorsBatchHasItsOwnCityAndTime) {
+    RandomSequence random(3, 1);
+    std::vector<float> wave;
+    for (int i = 0; i < 882 * small_frames; ++i) wave.push_back(random.uniform(-0.3f, 0.3f));
+    const std::vector<PredictorClip> clips{{wave, "", ""},
+                                           {wave, "Xi'an", "2023-06-18 18:44:34"},
+                                           {wave, "Jinan", "2023-01-02 03:04:05"},
+                                           {wave, "Oslo", ""}};
+    Predictor single(*backend_, checkpoint_, 1), together(*backend_, checkpoint_, 4);
+    std::vector<float> expected;
+    for (const PredictorClip& clip : clips) {
+        const std::vector<float> one = single.predict(std::span(&clip, 1));
+        expected.insert(expected.end(), one.begin(), one.end());
+    }
+    EXPECT_NE(expected[0], expected[3]);
+    EXPECT_NE(expected[3], expected[6]);
+    EXPECT_EQ(expected[0], expected[9]) << "an unknown city is none";
+    const std::vector<float> actual = together.predict(clips);
+    for (size_t i = 0; i < 12; ++i) EXPECT_NEAR(actual[i], expected[i], 1e-6) << i;
+    const std::vector<PredictorClip> reversed(clips.rbegin(), clips.rend() - 1);
+    const std::vector<float> again = together.predict(reversed);
+    ASSERT_EQ(again.size(), 9u);
+    for (size_t i = 0; i < 9; ++i) EXPECT_NEAR(again[i], expected[9 - i / 3 * 3 + i % 3], 1e-6) << i;
 }
 
 TEST_F(TrainedModel, ThePredictorNeedsOnlyTheCheckpoint) {

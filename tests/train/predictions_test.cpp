@@ -55,6 +55,18 @@ TEST(Predictions, HardSamplesOfAStageReplaceItsOwnLinesOnly) {
     EXPECT_EQ(count_hard_samples(file, 2), 1);
 }
 
+TEST(Predictions, HardSamplesOfStageOneAreNotThoseOfStageTwelve) {
+    const TemporaryFolder folder;
+    const auto file = folder / "hard.csv";
+    const std::vector<HardClip> three{{0, 0.5f, 1}, {1, 0.5f, 1}, {2, 0.5f, 1}}, one{{2, 0.25f, 2}};
+    write_hard_samples(file, 12, three, columns());
+    write_hard_samples(file, 1, one, columns());
+    write_hard_samples(file, 1, one, columns());
+    EXPECT_EQ(count_hard_samples(file, 12), 3);
+    EXPECT_EQ(count_hard_samples(file, 1), 1);
+    EXPECT_EQ(count_hard_samples(file, 2), 0);
+}
+
 TEST(Predictions, UnlabelledClipsAreNotCounted) {
     const TemporaryFolder folder;
     const FeatureStore store = small_store(folder / "store", {.clips = 30});

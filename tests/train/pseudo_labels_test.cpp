@@ -67,6 +67,32 @@ TEST(PseudoLabels, ClipsWithoutATargetLeaveTheDivision) {
     EXPECT_EQ(kept.unlabelled.validation, (std::vector<int32_t>{5}));
 }
 
+/// A soft target may have no class above a half, and none of several that are largest.
+TEST(PseudoLabels, EveryClipWithAnyTargetStays) {
+    TrainingClips clips;
+    clips.unlabelled.train = {0, 1, 2, 3};
+    clips.unlabelled.validation = {4, 5, 6};
+    const std::vector<float> targets{0.4f,  0.3f, 0.3f, 0.25f, 0.25f, 0.5f, 0, 0, 0, 0, 0,
+                                     1e-6f, 0,    0,    0,     0.5f,  0.5f, 0, 1, 0, 0};
+    const TrainingClips kept = with_targets(clips, targets, 3);
+    EXPECT_EQ(kept.unlabelled.train, (std::vector<int32_t>{0, 1, 3}));
+    EXPECT_EQ(kept.unlabelled.validation, (std::vector<int32_t>{5, 6}));
+}
+
+/// In the order of the predictions, however the clips that train are given.
+TEST(PseudoLabels, ACapHoldsForEveryClassInAnyOrderOfTheClips) {
+    const std::vector<Prediction> predictions{{5, 0, 0.6f}, {3, 2, 0.9f}, {9, 1, 0.5f}, {1, 2, 0.8f}, {7, 0, 0.7f},
+                                              {2, 1, 0.9f}, {8, 2, 0.7f}, {6, 0, 0.8f}, {4, 1, 0.4f}, {0, 2, 0.1f}};
+    const std::vector<int32_t> train{9, 5, 8, 3, 7, 1, 6, 4, 2};
+    EXPECT_EQ(clips_of(choose_pseudo_labels(predictions, train, {.class_cap = 1}).used_predictions()),
+              (std::vector<int32_t>{3, 2, 6, 0}));
+    EXPECT_EQ(clips_of(choose_pseudo_labels(predictions, train, {.class_cap = 2}).used_predictions()),
+              (std::vector<int32_t>{3, 9, 1, 7, 2, 6, 0}));
+    EXPECT_EQ(
+        clips_of(choose_pseudo_labels(predictions, train, {.threshold = 0.65, .class_cap = 2}).used_predictions()),
+        (std::vector<int32_t>{3, 1, 7, 2, 6}));
+}
+
 TEST(PseudoLabels, ConfidenceWeightsMultiplyAndKeepTheMean) {
     std::vector<float> weights{2, 1, 0.5f, 1};
     weigh_by_confidence(weights, std::vector<Prediction>{{1, 0, 0.5f}, {2, 0, 0.25f}}, std::vector<int32_t>{0, 1, 2});
@@ -90,6 +116,17 @@ TEST(PseudoLabels, TheFileKeepsOtherStagesAndQuotes) {
     EXPECT_EQ(std::string(std::istreambuf_iterator<char>(stream), {}),
               "filename,scene_label,confidence,used,stage\na,\"Park, urban\",0.250000,0,2\n"
               "\"b, \"\"c\"\"\",Bus,1.000000,1,2\nd,Bus,0.750000,1,3\n");
+}
+
+TEST(PseudoLabels, TheFilesStageTwoIsNotStageTwelve) {
+    const TemporaryFolder folder;
+    StoreColumns columns;
+    columns.names = {"a"};
+    columns.classes = {"Bus"};
+    const auto file = folder / "pseudo.csv";
+    for (const int64_t stage : {12, 2, 22, 2}) write_pseudo_labels(file, stage, {{{0, 0, 0.5f}}, {1}}, columns);
+    EXPECT_EQ(read_text(file), "filename,scene_label,confidence,used,stage\na,Bus,0.500000,1,12\n"
+                               "a,Bus,0.500000,1,22\na,Bus,0.500000,1,2\n");
 }
 
 /// A run with pseudo labels of every kind.

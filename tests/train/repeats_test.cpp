@@ -1,6 +1,7 @@
 #include "train/repeats.h"
 
 #include <cmath>
+#include <set>
 
 #include <gtest/gtest.h>
 
@@ -8,6 +9,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/train/small_store.h"
+#include "train/stages.h"
 #include "train/statistic.h"
 
 namespace scene::test {
@@ -72,6 +74,48 @@ TEST_F(Repeats, OnlySplitsThatAreDrawnChangeTheirSeed) {
     for (const char* name : {"experiment", "official", "mine.json"}) EXPECT_EQ(seed(name), 1234u) << name;
     EXPECT_EQ(seed("city", "Hefei"), 1234u);
     EXPECT_EQ(seed("fold:1", "", 1), 1234u);
+}
+
+TEST_F(Repeats, EverySeedDrawsAnew) {
+    config_.split.seed = 50;
+    const std::vector<Repeat> five = repeats_of(config_, 5, store_);
+    std::set<std::vector<int32_t>> tests;
+    for (size_t step = 0; step < 5; ++step) {
+        EXPECT_EQ(five[step].config.training.seed, 1234 + step);
+        EXPECT_EQ(five[step].config.split.seed, 50 + step);
+        tests.insert(split_of(store_.columns(), five[step].config.split).test);
+    }
+    EXPECT_EQ(tests.size(), 5u);
+}
+
+/// A fold without a labelled clip has nothing to test.
+TEST_F(Repeats, FoldsOfUnlabelledClipsAreNotRun) {
+    StoreColumns columns = store_.columns();
+    ASSERT_EQ(columns.label[89], -1);
+    columns.fold[89] = 7;
+    columns.fold[0] = -1;
+    write_feature_store(folder_ / "seven", columns, store_.logmel());
+    EXPECT_EQ(folds_of(FeatureStore::open(folder_ / "seven")), (std::vector<int32_t>{0, 1, 2}));
+}
+
+TEST_F(Repeats, EveryScoreOfTheSummaryIsItsOwn) {
+    config_.system = "mine";
+    config_.split.name = "fold:all";
+    const std::vector<Repeat> repeats = repeats_of(config_, 0, store_);
+    std::vector<RunResult> results(3);
+    for (size_t run = 0; run < 3; ++run) {
+        results[run].train_score = 0.125;
+        results[run].pseudo_score = 0.25;
+        results[run].labelled_score = 0.5 + 0.125 * static_cast<double>(run);
+    }
+    const auto json = parse_json(summary_json(summarize(config_, repeats, results, {"a"})));
+    EXPECT_EQ(json["system"], "mine");
+    EXPECT_EQ(json["split"], "fold:all");
+    EXPECT_EQ(json["runs"], (nlohmann::json{"fold-0", "fold-1", "fold-2"}));
+    EXPECT_EQ(json["scores"]["train"]["values"], (nlohmann::json{0.125, 0.125, 0.125}));
+    EXPECT_EQ(json["scores"]["pseudo"]["values"], (nlohmann::json{0.25, 0.25, 0.25}));
+    EXPECT_EQ(json["scores"]["labelled_validation"]["values"], (nlohmann::json{0.5, 0.625, 0.75}));
+    EXPECT_EQ(json["scores"]["labelled_validation"]["mean"], 0.625);
 }
 
 TEST_F(Repeats, TheSummaryHoldsEveryScoreOfEveryRun) {

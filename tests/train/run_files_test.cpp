@@ -19,6 +19,7 @@
 #include "tests/train/small_store.h"
 #include "train/evaluate.h"
 #include "train/history.h"
+#include "train/repeats.h"
 #include "train/run_folder.h"
 #include "train/stages.h"
 #include "train/table1.h"
@@ -52,6 +53,16 @@ protected:
         backend_.steps.clear();
         recorder_.epochs.clear();
         return train_system(backend_, store_, split_, config_, run_.folder, {recorder_, stop_});
+    }
+
+    /// Hard samples with a teacher of one epoch.
+    void give_teacher() {
+        RunConfig teacher = as_system(config_, 1);
+        teacher.training.epochs = teacher.training.stages = 1;
+        config_.training.hard_samples = true;
+        config_.training.teacher = train_system(backend_, store_, split_of(store_.columns(), config_.split), teacher,
+                                                folder_ / "teacher", {recorder_, stop_})
+                                       .checkpoint.string();
     }
 
     // ---- the script -------------------------------------------------------------------------------------------
@@ -642,6 +653,167 @@ TEST_F(RunFiles, HardSamplesAreTheTeachersBestModels) {
         EXPECT_NEAR(std::stod(row.fields[2]), found->second.first, 2e-6);
         EXPECT_NEAR(std::stod(row.fields[3]), found->second.second, 1e-5);
     }
+}
+
+/// Stages above the second: their own pseudo labels judge them, and their own clips are weighed and listed.
+TEST_F(RunFiles, TheLastOfThreeStagesGivesTheResult) {
+    config_.training.stages = 3;
+    config_.training.hard_samples = true;
+    config_.training.hard_threshold = 0.64;
+    config_.training.choose_by = ChooseBy::Labelled;
+    config_.pseudo.threshold = 0.57;
+    config_.pseudo.labels = PseudoSettings::Labels::Soft;
+    config_.pseudo.weights = PseudoSettings::Weights::Confidence;
+    const RunResult result = train();
+    ASSERT_NE(trains(2), trains(3));
+    std::vector<std::pair<int32_t, int32_t>> labelled, all;
+    const std::vector<EpochRecord> own(recorder_.epochs.end() - 9, recorder_.epochs.end()); // without the teacher's
+    for (int64_t epoch = 1; epoch <= epochs; ++epoch) {
+        const int64_t now = age(3, epoch);
+        labelled.clear();
+        for (int32_t clip : clips_.labelled.validation) labelled.emplace_back(label(clip), own_answer(now, clip).label);
+        all = labelled;
+        for (int32_t clip : clips_.unlabelled.validation)
+            if (const Answer truth = own_answer(best_age(2), clip); truth.confidence >= 0.57)
+                all.emplace_back(truth.label, own_answer(now, clip).label);
+        ASSERT_GT(all.size(), labelled.size());
+        const EpochRecord& record = own[static_cast<size_t>(5 + epoch)];
+        EXPECT_EQ(record.stage, 3);
+        EXPECT_DOUBLE_EQ(record.validation_labelled, balanced(labelled));
+        EXPECT_DOUBLE_EQ(record.validation_balanced_accuracy, balanced(all));
+        if (epoch == best_epoch) {
+            EXPECT_DOUBLE_EQ(result.pseudo_score.value(), balanced(all));
+            EXPECT_DOUBLE_EQ(result.labelled_score.value(), balanced(labelled));
+        }
+    }
+    EXPECT_EQ(result.checkpoint, run_.best_model(3));
+    const CsvTable listed = read_csv(run_.hard_samples());
+    std::map<std::string, int64_t> lines;
+    for (const CsvRow& row : listed.rows) ++lines[row.fields[0]];
+    EXPECT_EQ(result.hard_clips, lines["3"]);
+    EXPECT_NE(lines["3"], lines["2"]);
+
+    // Weights and targets of the last stage: equation (1) times the confidence, scaled to mean 1.
+    const SafetensorsFile last(run_.last());
+    const auto targets = last.tensor("state/target").as<float>(), weights = last.tensor("state/weight").as<float>();
+    const std::vector<int32_t> members = trains(3);
+    const int64_t teacher = age_in(RunFolder{run_.teacher()}.best_model(3));
+    const auto weighed = [&](int32_t clip) {
+        const bool known = std::binary_search(split_.labelled.begin(), split_.labelled.end(), clip);
+        const double own_part = known ? 1 : own_answer(best_age(2), clip).confidence;
+        return own_part / (answer({teacher, true}, clip).confidence + 1e-8);
+    };
+    double sum = 0;
+    for (int32_t clip : members) sum += weighed(clip);
+    for (int32_t clip : members)
+        EXPECT_NEAR(weights[static_cast<size_t>(clip)], weighed(clip) * static_cast<double>(members.size()) / sum,
+                    1e-5);
+    for (int32_t clip : split_.unlabelled) {
+        const Answer one = own_answer(best_age(2), clip);
+        for (int32_t k = 0; k < 3; ++k)
+            EXPECT_NEAR(targets[static_cast<size_t>(3 * clip + k)],
+                        one.confidence < 0.57 ? 0
+                        : k == one.label      ? one.confidence
+                                              : (1 - one.confidence) / 2,
+                        1e-6);
+    }
+}
+
+/// What a run of three stages has written, but for the clock's numbers and the paths.
+std::map<std::string, std::string> written(const RunFolder& run) {
+    std::map<std::string, std::string> files;
+    for (const char* name :
+         {"best_model_1.safetensors", "best_model_2.safetensors", "best_model_3.safetensors", "last.safetensors",
+          "pseudo_labels.csv", "hard_samples.csv", "split.json", "predictions.csv", "result.json", "confusion.csv"})
+        files[name] = read_text(run.folder / name);
+    return files;
+}
+
+/// Stopped in stage 2, between stages and twice in stage 3, a run ends with the same files.
+TEST_F(RunFiles, AStopInOrBeforeALaterStageChangesNothing) {
+    give_teacher();
+    config_.training.stages = 3;
+    config_.pseudo.threshold = 0.57;
+    config_.pseudo.class_cap = 9;
+    config_.pseudo.labels = PseudoSettings::Labels::Soft;
+    config_.pseudo.weights = PseudoSettings::Weights::Confidence;
+    train();
+    const auto whole = written(run_);
+    std::filesystem::remove_all(run_.folder);
+    for (const auto& [stage, epoch] : {std::pair(2, 2), {2, 3}, {3, 1}, {3, 2}}) {
+        recorder_.after_epoch = [&](const EpochRecord& record) {
+            stop_ = record.stage == stage && record.epoch == epoch;
+        };
+        EXPECT_THROW(train(), Interrupted);
+        stop_ = false;
+    }
+    recorder_.after_epoch = nullptr;
+    train();
+    for (const auto& [name, content] : written(run_)) EXPECT_TRUE(content == whole.at(name)) << name;
+}
+
+/// Labels that a fold split hides, or that only the test has, are not heard: all but the test's scores is the same.
+TEST_F(RunFiles, NoHiddenAndNoTestLabelReachesTheTraining) {
+    give_teacher();
+    config_.split.name = "fold:1";
+    config_.split.labelled_share = 0.5;
+    config_.training.stages = 3;
+    config_.pseudo.threshold = 0.5;
+    train();
+    const auto before = written(run_);
+    StoreColumns columns = store_.columns();
+    for (const auto* part : {&split_.unlabelled, &split_.test})
+        for (int32_t clip : *part) columns.label[static_cast<size_t>(clip)] = clip / 3 % 5 == 0 ? -1 : clip / 3 % 2;
+    write_feature_store(folder_ / "other", columns, store_.logmel());
+    const FeatureStore other = FeatureStore::open(folder_ / "other");
+    const RunFolder run{folder_ / "other run"};
+    train_system(backend_, other, split_, config_, run.folder, {recorder_, stop_});
+    for (const auto& [name, content] : written(run)) {
+        const bool tells = name == "result.json" || name == "confusion.csv";
+        EXPECT_EQ(content == before.at(name), !tells) << name;
+    }
+}
+
+/// Every seed of a table and of repeated runs has its own draw, first values and teacher.
+TEST_F(RunFiles, TheThirdSeedHasItsOwnDrawAndTeacher) {
+    config_.training.epochs = config_.training.stages = 1;
+    config_.training.seed = 1234; // the runs' names have it in them
+    split_ = split_of(store_, config_);
+    clips_ = divide_training_clips(store_, split_, config_.training);
+    run_table1(backend_, store_, config_, {{"simulation"}, 3}, folder_ / "table", {recorder_, stop_});
+    std::set<std::vector<int32_t>> tests;
+    for (const uint64_t step : {0, 1, 2}) {
+        const std::string seed = fmt::format("seed-{}", 1234 + step);
+        SplitSettings drawn = config_.split;
+        drawn.seed += step;
+        for (int system = 1; system <= 4; ++system) {
+            const RunFolder run{folder_ / "table" / "simulation" / fmt::format("system{}", system) / seed};
+            const RunConfig config = load_config(run.config());
+            EXPECT_EQ(config.split.seed, 1234 + step);
+            EXPECT_EQ(config.training.seed, 1234 + step);
+            EXPECT_EQ(load_split(run.split(), store_.clips()), split_of(store_.columns(), drawn));
+            if (system >= 3) {
+                EXPECT_NE(config.training.teacher.find("system1/" + seed + "/"), std::string::npos) << seed;
+            }
+        }
+        tests.insert(split_of(store_.columns(), drawn).test);
+    }
+    EXPECT_EQ(tests.size(), 3u);
+
+    config_.training.hard_samples = true;
+    config_.training.teacher = (folder_ / "table" / "simulation/system1/seed-1234/best_model_1.safetensors").string();
+    recorder_.messages.clear();
+    const auto run = folder_ / "repeats";
+    const Summary summary = train_repeats(backend_, store_, config_, 3, run, {recorder_, stop_});
+    EXPECT_EQ(summary.runs, (std::vector<std::string>{"seed-1234", "seed-1235", "seed-1236"}));
+    for (const uint64_t step : {0, 1, 2}) {
+        SplitSettings drawn = config_.split;
+        drawn.seed += step;
+        const RunFolder one{run / fmt::format("seed-{}", 1234 + step)};
+        EXPECT_EQ(load_split(one.split(), store_.clips()), split_of(store_.columns(), drawn));
+    }
+    ASSERT_FALSE(recorder_.messages.empty());
+    EXPECT_NE(recorder_.messages[0].find("weighs the clips of all 3 runs"), std::string::npos);
 }
 
 /// Systems #3 and #4 of a table weigh with the teacher that is given, and only else with its System #1.

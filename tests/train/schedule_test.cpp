@@ -67,6 +67,18 @@ TEST(Schedule, TheConfigSaysWhichClipsChooseInStageTwo) {
     EXPECT_FALSE(paper.finished);
 }
 
+TEST(Schedule, EveryStageAfterTheFirstIsChosenAsTheSecond) {
+    TrainingSettings paper;
+    paper.choose_by = ChooseBy::Paper;
+    for (int64_t stage = 1; stage <= most_stages; ++stage) {
+        auto history = scores(stage, {0.4, 0.6, 0.9});
+        const double labelled[] = {0.7, 0.2, 0.1};
+        for (size_t i = 0; i < history.size(); ++i) history[i].validation_labelled = labelled[i];
+        EXPECT_EQ(stage_state(history, stage, {}).best_epoch, stage == 1 ? 3 : 1) << stage;
+        EXPECT_EQ(stage_state(history, stage, paper).best_epoch, 3) << stage;
+    }
+}
+
 TEST(Schedule, StopsAfterSoManyEpochsWithoutABetterScore) {
     TrainingSettings settings;
     settings.early_stop = 3;

@@ -108,6 +108,89 @@ TEST_F(Stages, TheDivisionDoesNotSeeHiddenLabels) {
         for (size_t k = 0; k < 3; ++k) EXPECT_EQ(targets[static_cast<size_t>(clip) * 3 + k], 0);
 }
 
+/// Whatever labels the clips have that the split does not train with theirs: division and targets are the same.
+TEST_F(Stages, WhatHiddenLabelsSayChangesNothing) {
+    const FeatureStore store = small_store(folder_ / "grouped", {.clips = 300, .groups = true});
+    for (const char* name : {"fold:1", "simulation", "session"}) {
+        RunConfig config = small_config(2);
+        config.split.name = name;
+        config.split.labelled_share = 0.5;
+        const Split split = split_of(store.columns(), config.split);
+        StoreColumns columns = store.columns();
+        for (const auto* part : {&split.unlabelled, &split.test})
+            for (int32_t clip : *part) columns.label[static_cast<size_t>(clip)] = clip / 3 % 5 == 0 ? -1 : clip / 3 % 2;
+        write_feature_store(folder_ / "other", columns, store.logmel());
+        const FeatureStore other = FeatureStore::open(folder_ / "other");
+        for (const Validation validation : {Validation::Auto, Validation::Clips, Validation::Sessions}) {
+            config.training.validation = validation;
+            const TrainingClips before = divide_training_clips(store, split, config.training);
+            const TrainingClips after = divide_training_clips(other, split, config.training);
+            EXPECT_EQ(after.labelled.train, before.labelled.train) << name;
+            EXPECT_EQ(after.labelled.validation, before.labelled.validation) << name;
+            EXPECT_EQ(after.unlabelled.train, before.unlabelled.train) << name;
+            EXPECT_EQ(after.unlabelled.validation, before.unlabelled.validation) << name;
+            EXPECT_FALSE(before.unlabelled.validation.empty()) << name;
+        }
+        const std::vector<Prediction> pseudo{{split.unlabelled[1], 2, 0.5f}, {split.unlabelled[7], 1, 0.5f}};
+        EXPECT_EQ(stage_targets(other, split, pseudo), stage_targets(store, split, pseudo));
+    }
+}
+
+TEST_F(Stages, SeedAndShareDivideTheUnlabelledClipsToo) {
+    const auto validating = [&](uint64_t seed, double share) {
+        settings_.seed = seed;
+        settings_.validation_share = share;
+        return divide_training_clips(store_, split_, settings_).unlabelled.validation;
+    };
+    EXPECT_NE(validating(5, 0.2), validating(6, 0.2));
+    EXPECT_EQ(validating(5, 0.4).size(), 2 * split_.unlabelled.size() / 5);
+}
+
+TEST_F(Stages, ACitySplitValidatesOnWholeCities) {
+    StoreColumns columns = store_.columns();
+    columns.cities = {"a", "b", "c", "d", "e", "f"};
+    for (size_t clip = 0; clip < 300; ++clip) columns.city[clip] = static_cast<int32_t>(clip / 3 % 7 % 6);
+    write_feature_store(folder_ / "cities", columns, store_.logmel());
+    const FeatureStore store = FeatureStore::open(folder_ / "cities");
+    Split split = split_;
+    split.name = "city";
+    settings_.validation_share = 0.3;
+    const TrainingClips clips = divide_training_clips(store, split, settings_);
+    EXPECT_EQ(clips.note, "");
+    std::set<int32_t> training, validating;
+    for (const auto* part : {&clips.labelled.train, &clips.unlabelled.train})
+        for (int32_t clip : *part) training.insert(columns.city[static_cast<size_t>(clip)]);
+    for (const auto* part : {&clips.labelled.validation, &clips.unlabelled.validation})
+        for (int32_t clip : *part) validating.insert(columns.city[static_cast<size_t>(clip)]);
+    EXPECT_FALSE(validating.empty());
+    for (int32_t city : validating) EXPECT_FALSE(training.contains(city)) << city;
+    const auto with_seed = [&](uint64_t seed) {
+        settings_.seed = seed;
+        return divide_training_clips(store, split, settings_).labelled.validation;
+    };
+    std::set<std::vector<int32_t>> drawn;
+    for (uint64_t seed = 0; seed < 6; ++seed) drawn.insert(with_seed(seed));
+    EXPECT_GT(drawn.size(), 1u);
+    settings_.validation_share = 0.6;
+    EXPECT_GT(divide_training_clips(store, split, settings_).labelled.validation.size(),
+              clips.labelled.validation.size());
+}
+
+/// The rows of the distributions are the store's clips, not the pseudo labels'.
+TEST_F(Stages, SoftTargetsAreThoseOfTheirClips) {
+    std::vector<float> distributions(900);
+    for (size_t i = 0; i < 900; ++i) distributions[i] = static_cast<float>(i) / 1024;
+    const std::vector<Prediction> pseudo{{split_.unlabelled[9], 0, 0.4f}, {split_.unlabelled[2], 1, 0.4f}};
+    const std::vector<float> targets = stage_targets(store_, split_, pseudo, distributions);
+    for (int32_t clip : split_.unlabelled) {
+        const bool given = clip == pseudo[0].clip || clip == pseudo[1].clip;
+        for (size_t k = 0; k < 3; ++k) {
+            const size_t at = static_cast<size_t>(clip) * 3 + k;
+            EXPECT_EQ(targets[at], given ? distributions[at] : 0);
+        }
+    }
+}
+
 TEST_F(Stages, BatchSizesAreTheFullOneAndTheRemainders) {
     TrainingClips clips;
     clips.labelled.train.resize(13);

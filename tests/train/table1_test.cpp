@@ -50,6 +50,40 @@ TEST(Table1, TheSplitsSideBySideBesideThePaper) {
     EXPECT_EQ(json[2]["leaked_share"], 0);
 }
 
+TEST(Table1, EveryScoreHasItsOwnPlace) {
+    Table1 table;
+    for (const char* split : {"simulation", "experiment", "session"}) {
+        for (int system = 1; system <= 4; ++system) {
+            RunResult result;
+            result.train_score = 0.125;
+            result.pseudo_score = 0.25;
+            result.labelled_score = 0.375;
+            result.test = Confusion(2, {1, 1, 0, 1});
+            result.leak = {0.5, 0.625, 1};
+            table.rows.push_back({split, system, {result}});
+        }
+    }
+    const auto json = parse_json(table1_json(table));
+    ASSERT_EQ(json.size(), 12u);
+    const double train[] = {0.920, 0.845, 0.939, 0.947, 0.966, 0.989, 0.973, 0.989};
+    const double pseudo[] = {0.961, 0.898, 0.958, 0.966, 0.982, 0.985, 0.976, 0.991};
+    for (size_t i = 0; i < 12; ++i) {
+        EXPECT_EQ(json[i]["system"], i % 4 + 1);
+        EXPECT_EQ(json[i]["train"], 0.125);
+        EXPECT_EQ(json[i]["pseudo"], 0.25);
+        EXPECT_EQ(json[i]["labelled_validation"], 0.375);
+        EXPECT_EQ(json[i]["test"], 0.75);
+        EXPECT_EQ(json[i]["leaked_share"], 0.5);
+        if (i < 8) {
+            EXPECT_EQ(json[i]["paper_train"], train[i]);
+            EXPECT_EQ(json[i]["paper_pseudo"], pseudo[i]);
+        } else {
+            EXPECT_TRUE(json[i]["paper_train"].is_null() && json[i]["paper_pseudo"].is_null());
+        }
+        EXPECT_EQ(json[i]["paper_test"].is_null(), i >= 4);
+    }
+}
+
 TEST(Table1, SeveralSeedsAreMeanAndDeviation) {
     Table1 table;
     table.rows = {{"simulation", 1, {{}, {}}}};
