@@ -37,6 +37,7 @@ class RunFiles : public testing::Test {
 protected:
     RunFiles() : store_(small_store(folder_ / "store", {.clips = 120, .places = true, .groups = true})) {
         config_.system = "wired";
+        config_.training.seed = 1234; // names of folders and orders of clips have it in them
         config_.training.batch = batch;
         config_.training.epochs = epochs;
         config_.training.hard_samples = false;
@@ -777,7 +778,6 @@ TEST_F(RunFiles, NoHiddenAndNoTestLabelReachesTheTraining) {
 /// Every seed of a table and of repeated runs has its own draw, first values and teacher.
 TEST_F(RunFiles, TheThirdSeedHasItsOwnDrawAndTeacher) {
     config_.training.epochs = config_.training.stages = 1;
-    config_.training.seed = 1234; // the runs' names have it in them
     split_ = split_of(store_, config_);
     clips_ = divide_training_clips(store_, split_, config_.training);
     run_table1(backend_, store_, config_, {{"simulation"}, 3}, folder_ / "table", {recorder_, stop_});
