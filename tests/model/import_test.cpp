@@ -205,6 +205,54 @@ TEST_F(Import, ACheckpointLosesItsClassifierAndOtherCitiesTable) {
               (std::vector<std::string>{"head.city.weight", "head.classifier.weight", "head.classifier.bias"}));
 }
 
+/// A row of the table belongs to a name: as many cities are not the same ones.
+TEST_F(Import, TheTableOfCitiesComesOnlyWithTheSameNamesInTheSameOrder) {
+    using Cities = std::vector<std::string>;
+    Model trained;
+    initialize_parameters(*trained.executor, 99);
+    const auto imports = [&](const std::function<void(Cities&)>& change) {
+        CheckpointInfo info = golden_info();
+        change(info.cities);
+        save_checkpoint(folder_ / "file", info, *trained.executor);
+        Model model;
+        const auto before = model.values("head.city.weight");
+        const ImportReport report = model.import(folder_ / "file");
+        const bool loaded = std::count(report.loaded.begin(), report.loaded.end(), "head.city.weight") == 1;
+        EXPECT_NE(loaded, std::count(report.fresh.begin(), report.fresh.end(), "head.city.weight") == 1);
+        EXPECT_EQ(model.values("head.city.weight"), loaded ? trained.values("head.city.weight") : before);
+        EXPECT_EQ(model.values("head.time.weight"), trained.values("head.time.weight"));
+        return loaded;
+    };
+    EXPECT_TRUE(imports([](Cities&) {}));
+    EXPECT_FALSE(imports([](Cities& cities) { std::swap(cities[20], cities[21]); }));
+    EXPECT_FALSE(imports([](Cities& cities) { cities.back() = "Oslo"; }));
+    EXPECT_FALSE(imports([](Cities& cities) { cities.front() = "Oslo"; }));
+    EXPECT_FALSE(imports([](Cities& cities) { cities.pop_back(); })) << "the first of ours";
+    EXPECT_FALSE(imports([](Cities& cities) { cities.clear(); }));
+}
+
+/// Of as many values in as many axes, in ours as in PyTorch's layout.
+TEST_F(Import, ATensorOfTheSameSizeAndAnotherShapeIsRefused) {
+    Model model;
+    const auto before = model.values("block1.conv1.weight");
+    for (const char* name : {"block2.conv1.weight", "head.city.weight"}) {
+        for (const bool ours : {true, false}) {
+            save_checkpoint(folder_ / "good", model.info, *model.executor);
+            const SafetensorsFile good(ours ? folder_ / "good" : std::filesystem::path(weights_file));
+            SafetensorsWriter writer(folder_ / "bad", good.metadata());
+            for (const SafetensorsEntry& entry : good.tensors()) {
+                std::vector<int64_t> shape = entry.shape;
+                if (entry.name == name) std::rotate(shape.begin(), shape.begin() + 1, shape.end());
+                writer.declare(entry.name, entry.dtype, shape);
+            }
+            for (const SafetensorsEntry& entry : good.tensors()) writer.write(entry.bytes.data(), entry.bytes.size());
+            writer.commit();
+            EXPECT_TRUE(fails_with([&] { model.import(folder_ / "bad"); }, {name, "this model's is F32"})) << ours;
+        }
+    }
+    EXPECT_EQ(model.values("block1.conv1.weight"), before) << "nothing was loaded by halves";
+}
+
 TEST_F(Import, OtherNetworksAndFilesAreRefused) {
     Model model;
     const auto before = model.values("block1.conv1.weight");
@@ -223,6 +271,8 @@ TEST_F(Import, OtherNetworksAndFilesAreRefused) {
                                   info.model.width = 0.05;
                               }),
                         {"fcnn", "FCNN of width 0.05", "SE-Trans of width 0.125"}));
+    EXPECT_TRUE(refused(saved("as wide", [](CheckpointInfo& info) { info.model.architecture = Architecture::Fcnn; }),
+                        {"as wide", "FCNN of width 0.125", "SE-Trans of width 0.125"}));
     EXPECT_TRUE(refused(saved("hop",
                               [](CheckpointInfo& info) {
                                   info.features.hop = 441;
@@ -310,6 +360,7 @@ TEST_F(Import, StatisticsOfACheckpointComeWithIt) {
 TEST_F(Import, EverySettingOfNetworkAndFeaturesMustAgreeButTheLength) {
     Model model;
     const std::function<void(CheckpointInfo&)> others[] = {
+        [](CheckpointInfo& info) { info.features.bands = info.model.bands = 32; },
         [](CheckpointInfo& info) { info.features.sample_rate = 48000; },
         [](CheckpointInfo& info) { info.features.n_fft = 4096; },
         [](CheckpointInfo& info) { info.features.window = 1000; },
@@ -323,7 +374,7 @@ TEST_F(Import, EverySettingOfNetworkAndFeaturesMustAgreeButTheLength) {
         others[i](info);
         save_checkpoint(folder_ / "other", info, *Model(info).executor);
         EXPECT_TRUE(fails_with([&] { model.import(folder_ / "other"); },
-                               {"other", i < 5 ? "features" : "this run trains an SE-Trans of width 0.125"}))
+                               {"other", i < 6 ? "features" : "this run trains an SE-Trans of width 0.125"}))
             << "setting " << i;
     }
     CheckpointInfo longer = golden_info();
