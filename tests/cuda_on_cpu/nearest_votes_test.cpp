@@ -26,6 +26,18 @@ TEST(CudaNearestVotes, AreThoseOfTheCpu) {
     }
 }
 
+TEST(CudaNearestVotes, WhatIsNotANumberIsTheFarthest) {
+    const float nan = std::nanf("");
+    const OnDevice votes(Shape{2, 3}), similarity(filled({2, 4}, {nan, -5, nan, -5, nan, nan, nan, nan}));
+    const OnDevice label(filled_int({4}, {0, 1, 0, 2}));
+    cuda::nearest_votes(votes, similarity, label, 2, 1, nullptr);
+    EXPECT_EQ(votes.host()[0], 0);
+    EXPECT_EQ(votes.host()[1], 0.5f);
+    EXPECT_EQ(votes.host()[2], 0.5f);
+    cuda::nearest_votes(votes, similarity, label, 1, 1, nullptr);
+    EXPECT_EQ(votes.host()[3], 1) << "of all, the first";
+}
+
 TEST(CudaNearestVotes, NoMemberGivesNoVote) {
     const OnDevice votes(Shape{2, 3}), similarity(uniform({2, 2}, 1)), label(filled_int({2}, {-1, -1}));
     cuda::nearest_votes(votes, similarity, label, 5, 0.1f, nullptr);

@@ -47,6 +47,29 @@ TEST(CudaSoftmaxLoss, OddNumbersOfRowsAndClasses) {
     });
 }
 
+/// Without a target the loss is the smoothing's alone; without weight there is neither loss nor gradient.
+TEST(CudaSoftmaxLoss, ClipsWithoutATargetOrWithoutWeight) {
+    for_each_setting([](DType dtype) {
+        const Guarded logits = stored_as(dtype, uniform({9, 10}, 1, -4, 4)), state = control_with({.loss_scale = 8});
+        const Guarded target = targets(9, 10), weight = uniform({9}, 2, 0.5f, 2);
+        for (int64_t k = 0; k < 10; ++k) target[k] = target[70 + k] = 0;
+        weight[1] = weight[7] = 0;
+        for (const float smoothing : {0.0f, 0.1f}) {
+            const Guarded dlogits({9, 10}), loss({9}), probabilities({9, 10});
+            cpu().softmax_loss(dlogits, loss, probabilities, logits, target, weight, smoothing, state);
+            const OnDevice d_dlogits({9, 10}, dtype), d_loss(Shape{9}), d_probabilities({9, 10});
+            const OnDevice d_logits(logits, dtype), d_target(target), d_weight(weight), d_state(state);
+            cuda::softmax_loss(d_dlogits, d_loss, d_probabilities, d_logits, d_target, d_weight, smoothing, d_state,
+                               nullptr);
+            EXPECT_TRUE(close(d_loss, loss, {.of_largest = 2e-6}, "loss"));
+            EXPECT_TRUE(close(d_dlogits, dlogits, rounding(dtype, 4), "dlogits"));
+            EXPECT_EQ(d_loss.host()[1], 0);
+            EXPECT_EQ(d_loss.host()[0] == 0, smoothing == 0);
+            for (int64_t k = 0; k < 10; ++k) EXPECT_EQ(d_dlogits.host()[10 + k], 0);
+        }
+    });
+}
+
 TEST(CudaSoftmaxLoss, LargeLogits) {
     for_each_setting([&](DType dtype) { expect_softmax_loss(13, 10, 60, dtype); });
 }

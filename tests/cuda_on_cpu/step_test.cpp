@@ -104,6 +104,19 @@ TEST(CudaMetrics, LossAndConfusionAddUp) {
     }
 }
 
+/// A clip counts for the first of its largest targets, however small that is, unless it has none.
+TEST(CudaMetrics, SoftTargetsCountWhateverTheirHeight) {
+    const Guarded loss_sum({1}, DType::F64);
+    loss_sum.as<double>()[0] = 0;
+    const Guarded target = filled({7, 3}, {0.4f, 0.35f, 0.25f, 0.25f, 0.25f, 0.25f, 0, 0.5f, 0.5f, 0.2f, 0.2f,
+                                           0.6f, 0,     0,     0,     1e-6f, 0,     0, 0,    0,    0.05f});
+    const Guarded probabilities = filled({7, 3}, {0, 0, 1, 0, 0.5f, 0.5f, 0, 0, 1, 1, 0, 0, 0, 0, 1, 0, 0, 1, 0, 1, 0});
+    const OnDevice d_sum(loss_sum), d_confusion(filled_int({3, 3}, std::vector<int32_t>(9, 0)));
+    const OnDevice d_loss(uniform({7}, 1)), d_p(probabilities), d_target(target);
+    cuda::accumulate_metrics(d_sum, d_confusion, d_loss, d_p, d_target, nullptr);
+    EXPECT_TRUE(d_confusion.host().same_bytes(filled_int({3, 3}, {0, 1, 2, 0, 0, 1, 1, 1, 0})));
+}
+
 TEST(CudaMetrics, HardSampleWeights) {
     for (const Confidence measure : {Confidence::MaxSoftmax, Confidence::Entropy}) {
         for (const int64_t rows : {1, 50, 2100}) {
@@ -117,6 +130,25 @@ TEST(CudaMetrics, HardSampleWeights) {
                 const OnDevice d_weight(Shape{rows}), d_p(probabilities), d_member(member);
                 cuda::hard_sample_weights(d_weight, d_p, d_member, measure, nullptr);
                 EXPECT_TRUE(close(d_weight, weight, rounding(DType::F32), "weight"));
+            }
+        }
+    }
+}
+
+/// Undecided, certain and tied clips; any number but 0 makes a member; without members all weights are 1.
+TEST(CudaMetrics, HardSampleWeightsOfEveryKindOfClip) {
+    const Guarded probabilities =
+        filled({5, 4}, {0.25f, 0.25f, 0.25f, 0.25f, 0, 1, 0, 0, 0.5f, 0.5f, 0, 0, 0.4f, 0.3f, 0.2f, 0.1f, 0, 0, 0, 1});
+    for (const Confidence measure : {Confidence::MaxSoftmax, Confidence::Entropy}) {
+        for (const std::vector<int32_t>& members :
+             {std::vector<int32_t>{1, 1, 1, 1, 1}, {0, 0, 0, 0, 0}, {2, 0, 3, 0, 1}, {0, 0, 0, 0, 7}}) {
+            const Guarded weight({5}), member = filled_int({5}, members);
+            cpu().hard_sample_weights(weight, probabilities, member, measure);
+            const OnDevice d_weight(Shape{5}), d_p(probabilities), d_member(member);
+            cuda::hard_sample_weights(d_weight, d_p, d_member, measure, nullptr);
+            EXPECT_TRUE(close(d_weight, weight, rounding(DType::F32), "weight"));
+            for (int64_t n = 0; n < 5; ++n) {
+                if (members[static_cast<size_t>(n)] == 0) { EXPECT_EQ(d_weight.host()[n], 1); }
             }
         }
     }

@@ -132,10 +132,12 @@ TEST_F(KnownAnswers, HiddenLabelsAndUnlabelledTestClipsScoreNothing) {
     EXPECT_EQ(after.session_leak.labelled, 1.0 / 5) << "of clips 1, 2, 4, 6 and 9";
 }
 
-/// With as many classes as cities, with more and with fewer.
+/// With fewer classes than cities, as many and more.
 TEST_F(KnownAnswers, ClassesAndCitiesAreCountedApart) {
-    for (const size_t classes : {2, 3, 7}) {
-        columns_.classes.resize(classes, "x");
+    for (const int32_t of_b : {1, 2, 6}) {
+        columns_.classes.assign(static_cast<size_t>(of_b) + 1, "unheard");
+        columns_.classes.front() = "a", columns_.classes.back() = "b";
+        for (int32_t& label : columns_.label) label = label > 0 ? of_b : label;
         const Audit found = audit(columns_, split_);
         EXPECT_EQ(found.cities[0].name, "Hefei");
         EXPECT_EQ(found.cities[1].name, "Jinan");

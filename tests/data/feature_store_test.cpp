@@ -1,6 +1,7 @@
 #include "data/feature_store.h"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <numeric>
 
@@ -113,8 +114,22 @@ TEST_F(FeatureStoreTest, ColumnsThatDisagreeAreFound) {
     columns_.city[1] = -2;
     EXPECT_TRUE(rejects("'city' holds -2"));
     columns_.city[1] = 0;
-    columns_.names.pop_back();
-    EXPECT_THROW(write_feature_store(file_, columns_, features_), std::logic_error);
+    const std::function<void(StoreColumns&)> one_less[] = {
+        [](StoreColumns& columns) { columns.names.pop_back(); },
+        [](StoreColumns& columns) { columns.sessions.pop_back(); },
+        [](StoreColumns& columns) { columns.devices.pop_back(); },
+        [](StoreColumns& columns) { columns.label.pop_back(); },
+        [](StoreColumns& columns) { columns.city.pop_back(); },
+        [](StoreColumns& columns) { columns.fold.pop_back(); },
+        [](StoreColumns& columns) { columns.has_time.pop_back(); },
+        [](StoreColumns& columns) { columns.time.pop_back(); },
+        [](StoreColumns& columns) { columns.recorded.pop_back(); },
+    };
+    for (size_t i = 0; i < std::size(one_less); ++i) {
+        StoreColumns columns = columns_;
+        one_less[i](columns);
+        EXPECT_THROW(write_feature_store(file_, columns, features_), std::logic_error) << i;
+    }
 }
 
 TEST_F(FeatureStoreTest, StoresOfTheFirstVersionsAndFoldersAreRead) {

@@ -55,6 +55,26 @@ TEST(AtomicFile, KeepsEveryByteOfLargeAndSmallWrites) {
     EXPECT_EQ(read_text(folder / "a"), expected);
 }
 
+/// Pieces just below, at and above the size of the buffer, behind an empty, a filled and a full one.
+TEST(AtomicFile, WritesAroundTheBuffersSizeStayInOrder) {
+    constexpr size_t buffer = 1 << 20;
+    TemporaryFolder folder;
+    std::string expected;
+    AtomicFile file(folder / "a");
+    char letter = 'a';
+    for (const size_t size : {size_t{1}, buffer + 1, size_t{7}, buffer, size_t{2}, buffer - 1, size_t{1}, buffer - 1,
+                              size_t{1}, buffer + 5, buffer + 1, buffer, buffer + 1, size_t{0}, size_t{3}}) {
+        const std::string piece(size, letter++);
+        file.write(piece);
+        expected += piece;
+    }
+    file.write_over(2, "over"); // what is still in the buffer goes first
+    expected.replace(2, 4, "over");
+    file.write("end");
+    file.commit();
+    EXPECT_TRUE(read_text(folder / "a") == expected + "end");
+}
+
 TEST(AtomicFile, NamesTheMissingFolder) {
     TemporaryFolder folder;
     EXPECT_TRUE(fails_with([&] { AtomicFile(folder / "none/a"); }, {"none/a", "there is no folder", "create it"}));

@@ -21,6 +21,18 @@ TEST(Metrics, AccumulateOverBatchesAndSkipUnlabelledRows) {
     EXPECT_TRUE(std::equal(expected.begin(), expected.end(), confusion.as<int32_t>().begin()));
 }
 
+/// A clip counts for the first of its largest targets, however small that is, unless it has none.
+TEST(Metrics, SoftTargetsCountWhateverTheirHeight) {
+    const Guarded loss_sum({1}, DType::F64), confusion = filled_int({3, 3}, std::vector<int32_t>(9, 0));
+    loss_sum.as<double>()[0] = 0;
+    const Guarded target = filled({7, 3}, {0.4f, 0.35f, 0.25f, 0.25f, 0.25f, 0.25f, 0, 0.5f, 0.5f, 0.2f, 0.2f,
+                                           0.6f, 0,     0,     0,     1e-6f, 0,     0, 0,    0,    0.05f});
+    const Guarded probabilities = filled({7, 3}, {0, 0, 1, 0, 0.5f, 0.5f, 0, 0, 1, 1, 0, 0, 0, 0, 1, 0, 0, 1, 0, 1, 0});
+    cpu().accumulate_metrics(loss_sum, confusion, uniform({7}, 1), probabilities, target);
+    const std::vector<int32_t> expected{0, 1, 2, 0, 0, 1, 1, 1, 0};
+    EXPECT_TRUE(std::equal(expected.begin(), expected.end(), confusion.as<int32_t>().begin()));
+}
+
 TEST(Metrics, WrongShapesAndTypesAreRefused) {
     const Guarded sum({1}, DType::F64), single({1}), confusion({3, 3}, DType::I32), flat({9}, DType::I32);
     const Guarded loss = uniform({2}, 1), p = uniform({2, 3}, 1), four = uniform({2, 4}, 1);

@@ -58,6 +58,18 @@ TEST(NearestVotes, EqualSimilaritiesGoToTheFirstMembers) {
     EXPECT_TRUE(close(votes, {0.5, 0, 0.5}, {}, "votes"));
 }
 
+TEST(NearestVotes, WhatIsNotANumberIsTheFarthest) {
+    const float nan = std::nanf("");
+    const Guarded votes({2, 3}), similarity = filled({2, 4}, {nan, -5, nan, -5, nan, nan, nan, nan});
+    const Guarded label = filled_int({4}, {0, 1, 0, 2});
+    cpu().nearest_votes(votes, similarity, label, 2, 1);
+    EXPECT_EQ(votes[0], 0);
+    EXPECT_EQ(votes[1], 0.5f);
+    EXPECT_EQ(votes[2], 0.5f);
+    cpu().nearest_votes(votes, similarity, label, 1, 1);
+    EXPECT_EQ(votes[3], 1) << "of all, the first";
+}
+
 TEST(NearestVotes, NoMemberGivesNoVote) {
     const Guarded votes({2, 3}), similarity = uniform({2, 2}, 1);
     cpu().nearest_votes(votes, similarity, filled_int({2}, {-1, -1}), 5, 0.1f);

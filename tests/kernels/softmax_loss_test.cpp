@@ -77,6 +77,20 @@ TEST(SoftmaxLoss, EqualsTheReferenceAndFiniteDifferences) {
     }
 }
 
+/// Without a target the loss is the smoothing's alone; without weight there is neither loss nor gradient.
+TEST(SoftmaxLoss, ClipsWithoutATargetOrWithoutWeight) {
+    const Guarded logits = filled({3, 2}, {0, std::log(3.0f), 0, std::log(3.0f), 300, -300});
+    const Guarded target = filled({3, 2}, {0, 0, 0.5f, 0.5f, 0, 1}), weight = filled({3}, {2, 0.5f, 0});
+    for (const float smoothing : {0.0f, 0.5f}) {
+        const Guarded dlogits({3, 2}), loss({3}), probabilities({3, 2});
+        cpu().softmax_loss(dlogits, loss, probabilities, logits, target, weight, smoothing, control_with({}));
+        const double q = static_cast<double>(smoothing) / 2, both = std::log(4.0) + std::log(4.0 / 3);
+        EXPECT_TRUE(close(loss, {2 * q * both, 0.5 * 0.5 * both, 0}, roundings(4), "loss"));
+        EXPECT_TRUE(close(dlogits, {2 * (0.25 - q) / 3, 2 * (0.75 - q) / 3, -0.125 / 3, 0.125 / 3, 0, 0}, roundings(4),
+                          "dlogits"));
+    }
+}
+
 TEST(SoftmaxLoss, LargeLogitsStayFinite) {
     const Guarded logits = filled({2, 3}, {500, -500, 0, 80000, 80000, -80000}),
                   target = filled({2, 3}, {0, 1, 0, 1, 0, 0});
