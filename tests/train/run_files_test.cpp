@@ -720,6 +720,38 @@ TEST_F(RunFiles, TheLastOfThreeStagesGivesTheResult) {
     }
 }
 
+/// Clips that a stage leaves out may train in the next; every stage chooses among all.
+TEST_F(RunFiles, ACapHoldsInEveryStage) {
+    config_.training.stages = 3;
+    config_.pseudo.threshold = 0.5;
+    config_.pseudo.class_cap = 2;
+    train();
+    std::set<std::set<int32_t>> chosen;
+    for (const int64_t stage : {2, 3}) {
+        const int64_t labeller = age_in(run_.best_model(stage - 1));
+        std::set<int32_t> expected, used;
+        for (int32_t k = 0; k < 3; ++k) {
+            std::vector<int32_t> sure;
+            for (int32_t clip : clips_.unlabelled.train)
+                if (const Answer one = own_answer(labeller, clip); one.label == k && one.confidence >= 0.5)
+                    sure.push_back(clip);
+            std::stable_sort(sure.begin(), sure.end(), [&](int32_t a, int32_t b) {
+                return own_answer(labeller, a).confidence > own_answer(labeller, b).confidence;
+            });
+            ASSERT_GT(sure.size(), 2u);
+            expected.insert(sure.begin(), sure.begin() + 2);
+        }
+        for (int32_t clip : clips_.unlabelled.validation)
+            if (own_answer(labeller, clip).confidence >= 0.5) expected.insert(clip);
+        for (const CsvRow& row : read_csv(run_.pseudo_labels()).rows)
+            if (row.fields[4] == std::to_string(stage) && row.fields[3] == "1")
+                used.insert(static_cast<int32_t>(std::stoi(row.fields[0].substr(4)))); // "clip7"
+        EXPECT_EQ(used, expected) << stage;
+        chosen.insert(used);
+    }
+    EXPECT_EQ(chosen.size(), 2u) << "the stages choose otherwise";
+}
+
 /// What a run of three stages has written, but for the clock's numbers and the paths.
 std::map<std::string, std::string> written(const RunFolder& run) {
     std::map<std::string, std::string> files;

@@ -214,6 +214,10 @@ TEST_F(Stages, OrdersArePermutationsThatDependOnSeedStageAndEpoch) {
     EXPECT_NE(epoch_order(clips, 2, 1, 1), order);
     EXPECT_NE(epoch_order(clips, 1, 2, 1), order);
     EXPECT_NE(epoch_order(clips, 1, 1, 2), order);
+    std::set<std::vector<int32_t>> orders;
+    for (int64_t stage = 1; stage <= 4; ++stage)
+        for (int64_t epoch = 1; epoch <= 40; ++epoch) orders.insert(epoch_order(clips, 1, stage, epoch));
+    EXPECT_EQ(orders.size(), 160u);
     EXPECT_NE(stage_seed(1, 1), stage_seed(1, 2));
     EXPECT_NE(stage_seed(1, 1), stage_seed(2, 1));
 }
@@ -239,6 +243,18 @@ TEST_F(Stages, TooFewLabelledClipsAreReported) {
     split_.labelled.resize(1);
     EXPECT_TRUE(fails_with([&] { divide_training_clips(store_, split_, settings_); },
                            {"simulation", "1 labelled clips are too few", "validation_share"}));
+}
+
+/// Of this store's clips, neither more nor fewer.
+TEST_F(Stages, ASplitsFileIsTakenByItsName) {
+    SplitSettings settings;
+    settings.name = (folder_ / "mine.json").string();
+    save_split(settings.name, split_, 300);
+    EXPECT_EQ(split_of(store_.columns(), settings), split_);
+    for (const int64_t clips : {299, 301}) {
+        save_split(settings.name, split_, clips);
+        EXPECT_TRUE(fails_with([&] { split_of(store_.columns(), settings); }, {"mine.json", "this one has 300"}));
+    }
 }
 
 } // namespace
