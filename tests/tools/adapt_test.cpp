@@ -29,6 +29,28 @@ TEST(Adapt, PrintsScoresWithAndWithoutAdaptation) {
     EXPECT_NE(text.out.find("with adaptation"), std::string::npos);
 }
 
+TEST(Adapt, EverySettingIsTheOneGivenAndTakesEffect) {
+    const SmallRun& small = small_run();
+    const auto adapted = [&](const std::vector<std::string>& more) {
+        std::vector<std::string> arguments = {"evaluate", small.run, small.store, "--adapt", "--json", "--quiet"};
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        const Outcome outcome = scene_command(arguments);
+        EXPECT_EQ(outcome.status, 0) << outcome.err;
+        return parse_json(outcome.out).at("adaptation");
+    };
+    const json given = adapted({"--adapt-neighbours", "3", "--adapt-temperature", "0.25", "--adapt-confidence", "0",
+                                "--adapt-growth", "2", "--adapt-batch", "5"});
+    EXPECT_EQ(given.at("neighbours"), 3);
+    EXPECT_EQ(given.at("temperature"), 0.25);
+    EXPECT_EQ(given.at("confidence"), 0);
+    EXPECT_EQ(given.at("growth"), 2);
+    EXPECT_EQ(given.at("batch"), 5);
+    EXPECT_EQ(given.at("joined_clips"), 2) << "any clip may join, no more than two do";
+    const json never = adapted({"--adapt-confidence", "1.5"});
+    EXPECT_EQ(never.at("joined_clips"), 0);
+    EXPECT_EQ(never.at("with"), never.at("votes"));
+}
+
 TEST(Adapt, NeedsLabelledTrainingClipsAndPossibleSettings) {
     const SmallRun& small = small_run();
     EXPECT_TRUE(

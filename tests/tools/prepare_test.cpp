@@ -1,6 +1,7 @@
 // scene synth and scene prepare as a user meets them: bad clips, interruption, other layouts.
 
 #include <algorithm>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -33,6 +34,42 @@ TEST(Synth, WritesTheClipsAndSaysSo) {
     for (const fs::directory_entry& entry : fs::recursive_directory_iterator(small.audio))
         clips += entry.path().extension() == ".wav";
     EXPECT_EQ(clips, SmallRun::clips);
+}
+
+/// Each option alone against the same dataset without it.
+TEST(Synth, EveryOptionReachesTheDataset) {
+    const TemporaryFolder folder;
+    const auto made = [&](const std::string& name, const std::vector<std::string>& more) {
+        std::vector<std::string> arguments = {"synth",     folder / name, "--clips", "20",
+                                              "--seconds", "0.5",         "--json",  "--quiet"};
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        const Outcome outcome = scene_command(arguments);
+        EXPECT_EQ(outcome.status, 0) << outcome.err;
+        return parse_json(outcome.out);
+    };
+    const auto waves = [&](const std::string& name) {
+        std::map<std::string, std::string> out;
+        for (const fs::directory_entry& entry : fs::directory_iterator(folder / (name + "/audio")))
+            out[entry.path().filename().string()] = read_text(entry.path());
+        return out;
+    };
+    const json usual = made("usual", {});
+    EXPECT_EQ(usual.at("clips"), 20);
+    EXPECT_EQ(usual.at("labelled"), 0) << "a fifth of the two of each scene, rounded";
+    EXPECT_EQ(usual.at("sessions"), 10);
+    const auto before = waves("usual");
+    const std::string metadata = read_text(folder / "usual/metadata.csv");
+    for (const char* option : {"--difficulty", "--session-effect"}) {
+        made(option, {option, "2"});
+        const auto after = waves(option);
+        ASSERT_EQ(after.size(), 20u);
+        for (const auto& [name, wave] : after) EXPECT_NE(wave, before.at(name)) << option;
+        EXPECT_EQ(read_text(folder / (std::string(option) + "/metadata.csv")), metadata) << option;
+    }
+    EXPECT_EQ(made("labelled", {"--labelled", "0.5"}).at("labelled"), 10);
+    EXPECT_EQ(made("sessions", {"--clips-per-session", "1"}).at("sessions"), 20);
+    made("seed", {"--seed", "5"});
+    EXPECT_NE(read_text(folder / "seed/metadata.csv"), metadata);
 }
 
 TEST(Synth, ImpossibleRequestsAreErrors) {
@@ -85,6 +122,31 @@ TEST(Prepare, ReadsAUsersOwnTableWithNamedColumns) {
     EXPECT_EQ(parse_json(outcome.out).at("clips"), 3);
     EXPECT_TRUE(
         fails_with(scene_command({"prepare", data / "mine.csv", out / "t", "--column", "file"}), 2, "--column"));
+}
+
+/// A store begins with its settings as text.
+TEST(Prepare, EveryOptionReachesTheStore) {
+    const TemporaryFolder data, out;
+    link_as_folders(small_run(), data, 4); // clips of 1 s
+    write_text(out / "table.csv", "file,label\nstreet/clip0.wav,street\nrain/clip1.wav,rain\n");
+    const auto store = [&](const std::vector<std::string>& more) {
+        std::vector<std::string> arguments = {"prepare", out / "table.csv", out / "s",
+                                              "--quiet", "--audio",         data.path()};
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        const Outcome outcome = scene_command(arguments);
+        EXPECT_EQ(outcome.status, 0) << outcome.err;
+        return read_text(out / "s");
+    };
+    const auto has = [](const std::string& text, const std::string& part) {
+        return text.substr(0, 4096).find(part) != std::string::npos;
+    };
+    const std::string two = store({"--seconds", "2"}), zero = store({"--seconds", "2", "--fit", "zero"}),
+                      three = store({"--seconds", "3", "--classes", "street,rain,bus"});
+    EXPECT_TRUE(has(two, R"("fit":"loop")") && has(two, R"(\"samples\":88200)")) << two.substr(0, 1000);
+    EXPECT_TRUE(has(two, R"([\"rain\",\"street\"])"));
+    EXPECT_TRUE(has(zero, R"("fit":"zero")") && has(zero, R"(\"samples\":88200)"));
+    EXPECT_NE(two.substr(4096), zero.substr(4096)) << "the second second";
+    EXPECT_TRUE(has(three, R"([\"street\",\"rain\",\"bus\"])") && has(three, R"(\"samples\":132300)"));
 }
 
 TEST(Prepare, AnUnwritablePlaceIsOneLine) {
