@@ -138,6 +138,20 @@ TEST(MemoryBank, AConfidenceAboveOneNeverGrows) {
     EXPECT_EQ(bank.joined(), 0);
 }
 
+TEST(MemoryBank, AConfidenceOfItselfJoinsUntilTheGrowthIsSpent) {
+    const Clips source(20, 1), test(30, 2);
+    for (const int64_t growth : {0, 1, 29, 30, 31}) {
+        MemoryBank bank = bank_of(source, {.neighbours = 1, .confidence = 1, .growth = growth, .batch = 7});
+        int64_t joined = 0;
+        for (const Vote& vote : bank.classify(test.features)) {
+            EXPECT_EQ(vote.joined, joined < growth) << "one neighbour is unanimous";
+            joined += vote.joined;
+        }
+        EXPECT_EQ(bank.joined(), std::min<int64_t>(growth, 30));
+        EXPECT_EQ(bank.size(), 20 + bank.joined());
+    }
+}
+
 /// The features a memory is made of are what the classifier reads.
 TEST(Embeddings, AreTheClassifiersInput) {
     const TemporaryFolder folder;
