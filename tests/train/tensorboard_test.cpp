@@ -47,6 +47,25 @@ TEST(Tensorboard, EventsByteForByte) {
               wall + bytes({0x10, 0xAC, 0x02}) + bytes({0x2A, static_cast<int>(summary.size())}) + summary);
 }
 
+/// Seven bits a byte, the lowest first; the last byte is the one without the top bit.
+TEST(Tensorboard, NumbersOfEveryLength) {
+    const struct {
+        int64_t step;
+        std::string varint;
+    } cases[] = {{0, bytes({0})},
+                 {1, bytes({1})},
+                 {127, bytes({0x7F})},
+                 {128, bytes({0x80, 1})},
+                 {16383, bytes({0xFF, 0x7F})},
+                 {16384, bytes({0x80, 0x80, 1})},
+                 {int64_t{1} << 35, bytes({0x80, 0x80, 0x80, 0x80, 0x80, 1})}};
+    for (const auto& [step, varint] : cases) {
+        const std::string event = scalar_event(0, step, "a", 0);
+        EXPECT_EQ(event.substr(9, 1 + varint.size()), bytes({0x10}) + varint) << step;
+        EXPECT_EQ(event[10 + varint.size()], 0x2A) << step;
+    }
+}
+
 TEST(Tensorboard, TheFileIsASequenceOfRecords) {
     const TemporaryFolder folder;
     std::filesystem::path path;
