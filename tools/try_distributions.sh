@@ -83,6 +83,11 @@ for try in "${tries[@]}"; do
         # shellcheck disable=SC2086  # several packages
         inside "$root" bash -c "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages" \
             > "$root.log" 2>&1
+        # Debian 13's g++-13 links its own libstdc++, which is older than the one that the release's libraries need: not
+        # even a program with libfmt alone can be linked with it.
+        for library in "$root"/usr/lib/gcc/*/"${compiler#*-}"/libstdc++.so; do
+            if [ -f "$library" ] && [ ! -L "$library" ]; then ln -sf ../../../x86_64-linux-gnu/libstdc++.so.6 "$library"; fi
+        done
         outcome=$(attempt "$root" "$root.compile.log" bash -c "make dependencies && make CXX=$cxx -k -j${JOBS:-$(nproc)} programs")
         note "$release" "$root" "$compiler" "compiles" "$outcome"
     fi

@@ -151,10 +151,10 @@ TEST(LogMel, QuietBandsBesideALoudTone) {
 
 TEST(LogMel, TheFloorIsUnderThePeakOfAllFrames) {
     // The loudest sound may come after the frames that are kept, up to the very last, and still sets their floor.
-    for (const int64_t frames : {20, 70}) {
+    for (const int32_t frames : {20, 70}) {
         const LogMelSpec spec{
             .n_fft = 256, .window = 256, .hop = 128, .bands = 10, .frames = 5, .samples = frames * 128};
-        for (int64_t loudest = 7; loudest < frames; loudest += 4) {
+        for (int32_t loudest = 7; loudest < frames; loudest += 4) {
             Guarded wave({1, spec.samples});
             std::fill(wave.floats().begin(), wave.floats().end(), 0.0f);
             wave[100] = 1e-9f;
