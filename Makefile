@@ -159,6 +159,8 @@ include tests/mutation.mk
 include tests/gpu.mk
 
 .PHONY: programs
+# The unit that takes longest does not begin last.
+programs: $(sanitized)/users_of_json.o
 programs: $(CUDA_OBJECTS) $(EMULATED) $(if $(SANITIZE),,$(GPU_TESTS))
 programs: $(BUILD)/scene $(TESTED:%=$(BUILD)/tests/%_tests) $(FUZZERS)
 
