@@ -168,7 +168,7 @@ programs: $(BUILD)/scene $(TESTED:%=$(BUILD)/tests/%_tests) $(FUZZERS)
 busy := $$(($(JOBS) + 1))
 test: dependencies
 	@$(MAKE) --no-print-directory -j$(busy) programs
-	@JOBS=$(busy) tests/run_tests.sh $(EMULATED) $(TESTED:%=$(BUILD)/tests/%_tests) $(FUZZERS)
+	@JOBS=$(busy) tests/run_tests.sh $(TESTED:%=$(BUILD)/tests/%_tests) $(EMULATED) $(FUZZERS)
 
 # Without a GPU the demo does not wait for kernels that it could not run.
 demo: dependencies

@@ -13,10 +13,10 @@ namespace {
 TEST(Demo, EndsWithTheThreeScores) {
     const TemporaryFolder folder;
     std::string config = read_text("configs/demo.toml");
-    for (const auto& [from, to] : {std::pair<std::string, std::string>{"epochs = 12", "epochs = 1"},
-                                   std::pair<std::string, std::string>{"width = 0.125", "width = 0.05"}}) {
-        ASSERT_NE(config.find(from), std::string::npos) << config;
-        config.replace(config.find(from), from.size(), to);
+    for (const auto& [key, value] : {std::pair{"epochs", "1"}, std::pair{"width", "0.05"}}) {
+        const std::regex line(fmt::format("\n{} = [0-9.]+\n", key));
+        ASSERT_TRUE(std::regex_search(config, line)) << config;
+        config = std::regex_replace(config, line, fmt::format("\n{} = {}\n", key, value));
     }
     write_text(folder / "config.toml", config);
     const std::string command =
