@@ -165,14 +165,14 @@ programs: $(CUDA_OBJECTS) $(EMULATED) $(if $(SANITIZE),,$(GPU_TESTS))
 programs: $(BUILD)/scene $(TESTED:%=$(BUILD)/tests/%_tests) $(FUZZERS)
 
 # One process more than there are cores, since each waits for the disk now and then.
-busy := $$(($(JOBS) + 1))
+at_once := $$(($(JOBS) + 1))
 test: dependencies
-	@$(MAKE) --no-print-directory -j$(busy) programs
-	@JOBS=$(busy) tests/run_tests.sh $(TESTED:%=$(BUILD)/tests/%_tests) $(EMULATED) $(FUZZERS)
+	@$(MAKE) --no-print-directory -j$(at_once) programs
+	@JOBS=$(at_once) tests/run_tests.sh $(TESTED:%=$(BUILD)/tests/%_tests) $(EMULATED) $(FUZZERS)
 
 # Without a GPU the demo does not wait for kernels that it could not run.
 demo: dependencies
-	@$(MAKE) --no-print-directory -j$(busy) $(if $(wildcard /dev/nvidiactl),,CUDA=0) $(BUILD)/scene
+	@$(MAKE) --no-print-directory -j$(at_once) $(if $(wildcard /dev/nvidiactl),,CUDA=0) $(BUILD)/scene
 	@SCENE=$(BUILD)/scene DEMO_DIR=$(or $(DEMO_DIR),$(BUILD)/demo) tools/demo.sh
 
 format:

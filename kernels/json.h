@@ -1,6 +1,7 @@
 #pragma once
 
-// nlohmann's JSON. Its templates take seconds in every file that instantiates them, so json.cpp does it for all.
+// nlohmann's JSON. To parse and to dump it takes seconds to compile in every file that does, so json.cpp does it for
+// all.
 
 #include <stdexcept>
 #include <string_view>

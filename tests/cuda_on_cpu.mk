@@ -41,7 +41,7 @@ $(eval $(call emulated_program,races,-fsanitize=thread,))
 # Accesses of kernels are checked by calls: a quarter less to compile than checks in place. clang has no such option.
 checked_by_calls := $(if $(findstring clang,$(CXX)),,--param asan-instrumentation-with-call-threshold=0)
 $(eval $(call emulated_program,address,-fsanitize=address $(checked_by_calls),-fsanitize=address))
-# It switches between threads at every warp operation; checked itself, it would double the time of the tests.
+# It switches between threads at every warp operation; checked itself, it would add a third to the time of the tests.
 $(emulated_objects)/address/tests/cuda_on_cpu/emulator.o: emulated_flags += -fno-sanitize=address
 # It is called for every access of a kernel.
 $(emulated_objects)/races/tests/cuda_on_cpu/access_checker.o: emulated_flags += -O3

@@ -340,6 +340,15 @@ std::vector<Assignment> read_file(const std::filesystem::path& file) {
     return out;
 }
 
+/// "value = TEXT" as a table; empty where that is not TOML.
+toml::table parsed_value(const std::string& text) {
+    try {
+        return toml::parse("value = " + text);
+    } catch (const toml::parse_error&) { return {}; } catch (const std::logic_error&) {
+        return {};
+    }
+}
+
 Assignment read_override(const std::string& given) {
     const std::string text = one_line(given), place = "--set " + text;
     const size_t equals = text.find('=');
@@ -349,11 +358,8 @@ Assignment read_override(const std::string& given) {
     const std::string key = trimmed(text.substr(0, equals));
     const Setting& setting = find_setting(key, place);
     const bool bare = value.empty() || (value.front() != '"' && value.front() != '\'');
-    try {
-        const toml::table table = toml::parse("value = " + (setting.text && bare ? quoted(value) : value));
-        if (table.size() == 1) return assignment(setting, place, *table.get("value"));
-    } catch (const toml::parse_error&) {
-    } catch (const std::logic_error&) {}
+    const toml::table table = parsed_value(setting.text && bare ? quoted(value) : value);
+    if (table.size() == 1) return assignment(setting, place, *table.get("value"));
     fail("{}: {} = {} is not allowed; give {}", place, setting.key, value, setting.allowed);
 }
 
@@ -442,11 +448,9 @@ std::string to_toml(const RunConfig& config) {
 void check_config(const RunConfig& config) {
     for (const Setting& setting : settings()) {
         const std::string written = setting.write(config);
+        const toml::table table = parsed_value(written);
         RunConfig read_back;
-        try {
-            if (setting.read(read_back, *toml::parse("value = " + written).get("value"))) continue;
-        } catch (const toml::parse_error&) {
-        } catch (const std::logic_error&) {}
+        if (table.size() == 1 && setting.read(read_back, *table.get("value"))) continue;
         fail("{} = {} is not allowed; give {}", setting.key, written, setting.allowed);
     }
 }
