@@ -1,9 +1,11 @@
 # scene.cu. `make help` lists the targets.
-# Variables: BUILD (output folder), CXX, ARCH (-march value), SANITIZE=address,undefined, JOBS, PREFIX, DESTDIR,
-# V=1 (show the commands), WERROR=1 (warnings are errors), PCH=0 (no precompiled headers),
+# Variables: BUILD (output folder), CXX, ISAS (levels of x86-64 that the CPU kernels are compiled for; native: this machine),
+# ARCH (-march value of all else), SANITIZE=address,undefined, JOBS, PREFIX, DESTDIR, V=1 (show the commands), WERROR=1 (warnings are errors), PCH=0 (no precompiled headers),
 # CUDA=0 (no GPU support where it could be built), CUDA_ARCH (compute capability of the GPU, 90).
 
-ARCH     ?= native
+x86      := $(filter x86_64,$(shell uname -m))
+ISAS     ?= $(if $(x86),v2 v3 v4,native)
+ARCH     ?= $(if $(x86),x86-64-v2,native)
 SANITIZE ?=
 BUILD    ?= build$(if $(SANITIZE),/sanitize)
 JOBS     ?= $(shell nproc)
@@ -40,16 +42,16 @@ below_data    := kernels
 below_kernels :=
 TESTED := $(foreach r,$(ROOMS),$(if $(wildcard tests/$(r)/*.cpp),$(r)))
 
-WIDE  := $(if $(filter x86_64,$(shell uname -m)),-mprefer-vector-width=512)
 # A user's build never fails on a warning: another compiler has others. CI's does.
 # gcc 12 at -O3 warns, wrongly, of an overflow inside fmt 9's own header.
 WARNINGS := -Wall -Wextra -Wno-unknown-warning-option -Wno-stringop-overflow $(if $(filter 1,$(WERROR)),-Werror)
-FLAGS := -std=c++20 -march=$(ARCH) $(WIDE) -fopenmp -fno-math-errno -fno-trapping-math \
-         $(WARNINGS) -I. -MMD -MP $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
+FLAGS_OF_ALL := -std=c++20 -fopenmp -fno-math-errno -fno-trapping-math $(WARNINGS) -I. -MMD -MP \
+                $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
+FLAGS := $(FLAGS_OF_ALL) -march=$(ARCH)
 LIBS   = -ldnnl -lsndfile -lsoxr -lfmt $(CUDA_LIBS)
 
-sources_of  = $(wildcard $(1)/*.cpp) $(if $(filter kernels,$(1)),$(wildcard kernels/cpu/*.cpp))
-objects_of  = $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out tools/main.cpp,$(call sources_of,$(1))))
+objects_of  = $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out tools/main.cpp,$(wildcard $(1)/*.cpp))) \
+              $(if $(filter kernels,$(1)),$(CPU_KERNELS))
 # Only tools, the top, links the CUDA backend: everything else knows kernels/backend.h.
 archives_of = $(patsubst %,$(BUILD)/lib%.a,$(filter-out kernels,$(1) $(below_$(1)))) \
               $(if $(filter tools,$(1)),$(CUDA_ARCHIVE)) $(BUILD)/libkernels.a
@@ -76,6 +78,7 @@ $(foreach o,-O0 -O1,$(call precompile,test$(o),tests/precompiled.h,$(FLAGS) $(o)
 # ccache must be told that a precompiled header stands for what it was made of.
 export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 
+include kernels/cpu/cpu.mk
 include kernels/cuda/cuda.mk
 
 .DEFAULT_GOAL := all
@@ -144,11 +147,13 @@ $(BUILD)/kernels/json.o: OPTIMIZE_kernels := -O0
 $(BUILD)/kernels/safetensors.o: OPTIMIZE_kernels := -O1
 $(BUILD)/model/checkpoint.o: OPTIMIZE_model := -O1
 $(BUILD)/tools/calibration.o: OPTIMIZE_tools := -O2
+# A test looks into it directly.
+$(BUILD)/tests/kernels_tests: $(BUILD)/kernels/cpu/dropout.o
 # Tests whose references compute much.
 $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/model/*.cpp)) \
 $(patsubst %,$(BUILD)/tests/kernels/%_test.o,adam conv2d log_mel squeeze_excite): OPTIMIZE_tests := -O1
 # `scene info` tells how it was built.
-$(BUILD)/tools/info.o: FLAGS += -DSCENE_BUILD_FLAGS='"-march=$(ARCH) -O3 $(CXXFLAGS)"'
+$(BUILD)/tools/info.o: FLAGS += -DSCENE_BUILD_FLAGS='"-march=$(ARCH) -O3 $(CXXFLAGS); kernels for $(ISAS)"'
 
 dependencies:
 	@tools/install_dependencies.sh
@@ -164,11 +169,15 @@ programs: $(sanitized)/users_of_json.o
 programs: $(CUDA_OBJECTS) $(EMULATED) $(if $(SANITIZE),,$(GPU_TESTS))
 programs: $(BUILD)/scene $(TESTED:%=$(BUILD)/tests/%_tests) $(FUZZERS)
 
+# The tests of these rooms run once with each of the CPU kernels that the machine has.
+on_each_isa := kernels model train
+tests_of     = $(BUILD)/tests/$(1)_tests$(if $(filter $(1),$(on_each_isa)),@$(subst $() ,$(comma),$(strip $(ISAS))))
+
 # One process more than there are cores, since each waits for the disk now and then.
 at_once := $$(($(JOBS) + 1))
 test: dependencies
 	@$(MAKE) --no-print-directory -j$(at_once) programs
-	@JOBS=$(at_once) tests/run_tests.sh $(TESTED:%=$(BUILD)/tests/%_tests) $(EMULATED) $(FUZZERS)
+	@JOBS=$(at_once) SCENE=$(BUILD)/scene tests/run_tests.sh $(foreach room,$(TESTED),$(call tests_of,$(room))) $(EMULATED) $(FUZZERS)
 
 # Without a GPU the demo does not wait for kernels that it could not run.
 demo: dependencies

@@ -47,7 +47,7 @@ struct ConvReport {
 
 /// One line about a device for `scene info`.
 struct DeviceInfo {
-    std::string name;      ///< "AMD EPYC, 2 threads, AVX-512"
+    std::string name;      ///< "AMD EPYC, x86-64-v4, 2 threads"
     std::string libraries; ///< "oneDNN 2.6.3"
     uint64_t memory_bytes = 0;
     uint64_t allocated_bytes = 0; ///< what this backend holds now; 0 where that is the process's own memory
@@ -289,7 +289,8 @@ public:
     virtual void end_range() {}
 };
 
-/// The CPU backend: oneDNN, OpenMP and SIMD. `threads` 0 means all cores.
+/// The CPU backend: oneDNN, OpenMP and SIMD, compiled for the best that this processor has (kernels/cpu_isa.h).
+/// `threads` 0 means all cores.
 std::unique_ptr<Backend> make_cpu_backend(int threads);
 
 } // namespace scene

@@ -28,9 +28,9 @@ gpu-check: $(BUILD)/scene $(GPU_TESTS)
 profile: $(BUILD)/scene
 	@SCENE=$(BUILD)/scene tools/profile.sh $(BENCHMARK)
 
-# For processors other than this one's, so built apart.
+# With other flags of the link and of nvcc, so built apart.
 bundle:
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)/portable ARCH=x86-64-v3 -j$(JOBS) bundle-programs
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/portable -j$(JOBS) bundle-programs
 	@tools/bundle.sh $(BUILD)/bundle $(BUILD)/portable/scene $(BUILD)/portable/tests/gpu_tests
 
 # The libraries that lie beside the programs are found first, theirs too (which a RUNPATH would not do).

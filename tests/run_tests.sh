@@ -1,5 +1,6 @@
 #!/bin/bash
 # Runs the GoogleTest programs given, JOBS at once (all cores), and ends with "N passed, N failed, N skipped". A program
+# given as PROGRAM@v2,v3,v4 runs once with each of the CPU kernels that $SCENE can use here (SCENE_ISA). A program
 # that is missing, crashes, runs too long or contains no test counts as one failure. A fuzz program (*_fuzz) is one test,
 # of a bounded length. What a program prints comes when it has ended.
 set -u
@@ -27,10 +28,11 @@ limited() {
     return $status
 }
 
-# run PROGRAM, with what it prints on stdout: "passed failed skipped" in $result.counts
+# run PROGRAM[@ISA], with what it prints on stdout: "passed failed skipped" in $result.counts
 run() {
-    local program=$1 report=$result.xml status tests failures not_run passes broken=0
-    echo "== $program"
+    local program=${1%@*} report=$result.xml status tests failures not_run passes broken=0
+    if [[ $1 == *@* ]]; then export SCENE_ISA=${1##*@}; fi
+    echo "== $program${SCENE_ISA:+ with the CPU kernels for $SCENE_ISA}"
     if [[ $program == *_fuzz ]]; then
         limited 300 "$program" && passes=1 || passes=0
         echo $passes $((1 - passes)) 0 > "$result.counts"
@@ -48,8 +50,15 @@ run() {
     echo $((tests - failures - not_run)) $((failures + broken)) $not_run > "$result.counts"
 }
 
-started=0
+programs=() unusable=""
 for program in "$@"; do
+    [[ $program == *@* ]] || { programs+=("$program"); continue; }
+    for isa in $(tr , ' ' <<< "${program##*@}"); do
+        if why=$(SCENE_ISA=$isa "$SCENE" info 2>&1 > /dev/null); then programs+=("${program%@*}@$isa"); else unusable=$why; fi
+    done
+done
+started=0
+for program in "${programs[@]}"; do
     [ "$(jobs -rp | wc -l)" -lt "${JOBS:-$(nproc)}" ] || wait -n
     result=$work/$((started += 1))
     { run "$program" > "$result.out" 2>&1; cat "$result.out" 2> /dev/null; } &
@@ -57,6 +66,7 @@ done
 wait
 
 read -r passed failed skipped < <(cat "$work"/*.counts /dev/null | awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }')
+[ -z "$unusable" ] || echo "not all CPU kernels were tested here: ${unusable#scene: }"
 [ $((passed + failed)) -gt 0 ] || { echo "no test ran"; failed=1; }
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]

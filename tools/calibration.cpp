@@ -8,41 +8,15 @@
 
 #include <omp.h>
 
+#include "kernels/cpu_isa.h"
+
 namespace scene {
 namespace {
-
-#if defined(__AVX512F__)
-constexpr int lanes = 16, accumulators = 24; // of 32 registers
-#elif defined(__AVX__)
-constexpr int lanes = 8, accumulators = 12; // of 16 registers
-#else
-constexpr int lanes = 4, accumulators = 12;
-#endif
-using Vector = float __attribute__((vector_size(lanes * sizeof(float))));
 
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// `rounds` times one multiply-add on each of enough independent accumulators to hide its latency. The array is
-/// indexed by constants only once the loop is unrolled, so it lives in registers.
-float multiply_add(int64_t rounds) {
-    Vector sums[accumulators];
-    Vector factor, addend;
-    for (int lane = 0; lane < lanes; ++lane) factor[lane] = 0.999f, addend[lane] = 0.001f * static_cast<float>(lane);
-#pragma GCC unroll 32
-    for (int i = 0; i < accumulators; ++i) sums[i] = addend + static_cast<float>(i);
-    for (int64_t round = 0; round < rounds; ++round) {
-#pragma GCC unroll 32
-        for (int i = 0; i < accumulators; ++i) sums[i] = sums[i] * factor + addend;
-    }
-    float total = 0;
-#pragma GCC unroll 32
-    for (int i = 0; i < accumulators; ++i)
-        for (int lane = 0; lane < lanes; ++lane) total += sums[i][lane];
-    return total;
-}
-
-double peak_gflops(int threads, double seconds) {
+double peak_gflops(const CpuKernels& kernels, int threads, double seconds) {
     constexpr int64_t rounds = 20000;
     volatile float keep = 0;
     double best = 0;
@@ -53,12 +27,12 @@ double peak_gflops(int threads, double seconds) {
         {
 #pragma omp barrier
             const Clock::time_point begin = Clock::now();
-            const float total = multiply_add(rounds);
+            const float total = kernels.multiply_add(rounds);
             slowest = seconds_since(begin);
 #pragma omp critical
             keep = keep + total;
         }
-        best = std::max(best, 2.0 * lanes * accumulators * static_cast<double>(rounds) * threads / slowest / 1e9);
+        best = std::max(best, static_cast<double>(kernels.flop_per_round * rounds) * threads / slowest / 1e9);
     }
     return best;
 }
@@ -103,13 +77,14 @@ double copy_gb_per_s(int threads, double seconds) {
 } // namespace
 
 Calibration calibrate(int threads) {
+    const CpuKernels& kernels = chosen_cpu_kernels();
     Calibration result;
     result.threads = threads;
-    result.gflops = peak_gflops(threads, 0.15);
+    result.gflops = peak_gflops(kernels, threads, 0.15);
     result.clock_ghz = clock_ghz();
     result.copy_gb_per_s = copy_gb_per_s(threads, 0.15);
     result.flop_per_cycle = result.gflops / threads / result.clock_ghz;
-    result.flop_per_cycle_max = 2.0 * 2.0 * lanes;
+    result.flop_per_cycle_max = 2.0 * 2.0 * kernels.lanes;
     return result;
 }
 

@@ -12,7 +12,7 @@ struct Calibration {
     double clock_ghz = 0;      ///< of one thread, from a chain of dependent additions
     double flop_per_cycle = 0; ///< gflops / threads / clock_ghz
     double flop_per_cycle_max =
-        0; ///< two full-width multiply-adds per cycle: no processor of this build's SIMD width does more
+        0; ///< two full-width multiply-adds per cycle: no processor of the SIMD width in use does more
     bool plausible() const {
         return threads == 0 || (flop_per_cycle > 0.2 * flop_per_cycle_max && flop_per_cycle < 1.1 * flop_per_cycle_max);
     }

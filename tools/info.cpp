@@ -6,10 +6,11 @@
 #include <vector>
 
 #include <CLI/Version.hpp> // not the whole of CLI11, which would cost seconds
-#include <fmt/core.h>
+#include <fmt/format.h>
 #include <sndfile.h>
 #include <soxr.h>
 
+#include "kernels/cpu_isa.h"
 #include "tools/command.h"
 #include "tools/json_value.h"
 #include "tools/options.h"
@@ -26,6 +27,8 @@ struct Information {
     DeviceInfo cpu;
     std::optional<DeviceInfo> gpu;
     std::string no_gpu; ///< why there is none
+    std::string_view isa;
+    std::vector<std::string_view> usable_isas; ///< by this processor
     std::vector<std::pair<std::string, std::string>> libraries;
 };
 
@@ -34,9 +37,14 @@ Information collect(const CommonOptions& options) {
     const std::string no_gpu = cuda_obstacle();
     std::optional<DeviceInfo> gpu;
     if (no_gpu.empty()) gpu = make_cuda_backend({})->info();
+    std::vector<std::string_view> usable_isas;
+    for (const CpuKernels* kernels : built_cpu_kernels())
+        if (lacking_for(kernels->isa).empty()) usable_isas.push_back(kernels->isa);
     return {cpu,
             gpu,
             no_gpu,
+            chosen_cpu_kernels().isa,
+            usable_isas,
             {{"CPU backend", cpu.libraries},
              {"libsndfile", sf_version_string()},
              {"soxr", soxr_version()},
@@ -58,12 +66,16 @@ JsonValue to_json(const Information& info) {
     };
     JsonValue devices = JsonValue::array().push(device("cpu", info.cpu));
     if (info.gpu) devices.push(device("cuda", *info.gpu));
+    JsonValue isas = JsonValue::array(), usable = JsonValue::array();
+    for (const CpuKernels* kernels : built_cpu_kernels()) isas.push(kernels->isa);
+    for (const std::string_view isa : info.usable_isas) usable.push(isa);
     return JsonValue::object()
         .set("version", version)
         .set("build", JsonValue::object()
                           .set("compiler", compiler)
                           .set("flags", SCENE_BUILD_FLAGS)
                           .set("cuda", built_with_cuda()))
+        .set("cpu_kernels", JsonValue::object().set("chosen", info.isa).set("usable", usable).set("built", isas))
         .set("devices", devices)
         .set("libraries", libraries);
 }
@@ -73,6 +85,8 @@ void print(const Information& info) {
     line("scene", version);
     line("compiler", compiler);
     line("flags", SCENE_BUILD_FLAGS);
+    line("CPU kernels",
+         fmt::format("{} (SCENE_ISA chooses; this processor has {})", info.isa, fmt::join(info.usable_isas, ", ")));
     line("CUDA", !built_with_cuda() ? "not in this build" : info.gpu ? info.gpu->libraries : info.no_gpu);
     line("device",
          fmt::format("cpu: {}, {} of memory", info.cpu.name, bytes_text(static_cast<double>(info.cpu.memory_bytes))));

@@ -12,11 +12,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-namespace scene {
+#include "kernels/cpu/variant.h"
 
-std::unique_ptr<Backend> make_cpu_backend(int threads) { return std::make_unique<cpu::CpuBackend>(threads); }
-
-namespace cpu {
+namespace scene::cpu {
 namespace {
 
 constexpr size_t alignment = 256;
@@ -44,7 +42,8 @@ CpuBackend::~CpuBackend() = default;
 
 DeviceInfo CpuBackend::info() const {
     const dnnl_version_t* onednn = dnnl_version();
-    return {fmt::format("{}, {} thread{}", processor_name(), threads_, threads_ == 1 ? "" : "s"),
+    return {fmt::format("{}, {}{}, {} thread{}", processor_name(), isa.starts_with('v') ? "x86-64-" : "", isa, threads_,
+                        threads_ == 1 ? "" : "s"),
             fmt::format("oneDNN {}.{}.{}", onednn->major, onednn->minor, onednn->patch), physical_memory(), 0};
 }
 
@@ -79,5 +78,4 @@ double CpuBackend::seconds_of(const std::function<void()>& ops) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-} // namespace cpu
-} // namespace scene
+} // namespace scene::cpu

@@ -59,7 +59,11 @@ template <int Points> std::array<std::complex<double>, Points> make_small_twiddl
             twiddles[static_cast<size_t>(k * second + i)] = root_of_unity(static_cast<double>(k * i) / Points);
     return twiddles;
 }
-template <int Points> const std::array<std::complex<double>, Points> small_twiddles = make_small_twiddles<Points>();
+/// Made when first used: nothing of kernels/cpu runs before a processor is known to have what it was compiled for.
+template <int Points> const std::array<std::complex<double>, Points>& small_twiddles() {
+    static const std::array<std::complex<double>, Points> twiddles = make_small_twiddles<Points>();
+    return twiddles;
+}
 
 /// out[k] = sum_i in[i * stride] exp(-2 pi j i k / Points)
 template <int Points> void small_fft(ComplexLanes* out, const ComplexLanes* in, ptrdiff_t stride) {
@@ -70,7 +74,7 @@ template <int Points> void small_fft(ComplexLanes* out, const ComplexLanes* in, 
         for (int k = 0; k < Points; ++k) out[k] = x[k];
     } else {
         constexpr int first = first_radix<Points>, second = Points / first;
-        const auto& twiddles = small_twiddles<Points>;
+        const auto& twiddles = small_twiddles<Points>();
         ComplexLanes halfway[Points]; // [first][second]
         for (int i = 0; i < second; ++i) {
             ComplexLanes x[first];

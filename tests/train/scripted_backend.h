@@ -5,7 +5,7 @@
 //
 // A model here is its age: `adam` adds 1 to every parameter that is not 0, so that the classifier's weights, which
 // begin near 0, count the optimiser's steps. Loss, metrics, tables, weights of hard samples and the memory are
-// CpuBackend's.
+// the CPU backend's.
 
 #include <cmath>
 #include <functional>
@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "data/record_time.h"
-#include "kernels/cpu/cpu_backend.h"
+#include "tests/support/forwarding_backend.h"
 
 namespace scene::test {
 
@@ -53,15 +53,15 @@ struct StepSeen {
     bool fresh_moments = false;    ///< Adam's are 0
 };
 
-class ScriptedBackend final : public cpu::CpuBackend {
+class ScriptedBackend final : public ForwardingBackend {
 public:
-    explicit ScriptedBackend(Script script) : CpuBackend(1), script_(std::move(script)) {}
+    explicit ScriptedBackend(Script script) : ForwardingBackend(), script_(std::move(script)) {}
 
     std::vector<StepSeen> steps; ///< all, of training and of inference, in order
 
     // ---- what is looked at ------------------------------------------------------------------------------------
     void gather_rows(Tensor rows, Tensor table, Tensor order, Tensor control) override {
-        CpuBackend::gather_rows(rows, table, order, control);
+        ForwardingBackend::gather_rows(rows, table, order, control);
         const auto& now = *static_cast<const StepControl*>(control.data);
         const auto* places = static_cast<const int32_t*>(order.data) + now.cursor;
         places_.assign(places, places + rows.shape[0]);
@@ -93,7 +93,7 @@ public:
     }
     void softmax_loss(Tensor dlogits, Tensor loss, Tensor probabilities, Tensor logits, Tensor target, Tensor weight,
                       float smoothing, Tensor control) override {
-        CpuBackend::softmax_loss(dlogits, loss, probabilities, logits, target, weight, smoothing, control);
+        ForwardingBackend::softmax_loss(dlogits, loss, probabilities, logits, target, weight, smoothing, control);
         seen_.smoothing = smoothing;
         const auto* rows = static_cast<const float*>(target.data);
         const auto* weights = static_cast<const float*>(weight.data);
@@ -122,13 +122,13 @@ public:
         }
     }
     void advance(Tensor control, uint32_t batch, uint32_t step_count) override {
-        CpuBackend::advance(control, batch, step_count);
+        ForwardingBackend::advance(control, batch, step_count);
         seen_.training = step_count > 0;
         steps.push_back(std::exchange(seen_, {}));
     }
     void draw_augmentation(Tensor draws, Tensor control, const AugmentationSampler& sampler, int64_t frames,
                            int64_t bands) override {
-        CpuBackend::draw_augmentation(draws, control, sampler, frames, bands);
+        ForwardingBackend::draw_augmentation(draws, control, sampler, frames, bands);
         seen_.augmentation = sampler.settings;
     }
     void batch_norm_forward(Tensor, Tensor, Tensor, Tensor, const NormEpilogue& epilogue, Tensor) override {

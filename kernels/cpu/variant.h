@@ -1,0 +1,15 @@
+#pragma once
+
+// Which compilation of kernels/cpu a source is a part of: SCENE_ISA is v2, v3, v4 or native (kernels/cpu/cpu.mk).
+
+#include <string_view>
+
+namespace scene::cpu {
+
+#define SCENE_TEXT_OF(name) #name
+#define SCENE_TEXT(name) SCENE_TEXT_OF(name)
+constexpr std::string_view isa = SCENE_TEXT(SCENE_ISA);
+#undef SCENE_TEXT
+#undef SCENE_TEXT_OF
+
+} // namespace scene::cpu
