@@ -9,6 +9,8 @@
 namespace scene::test {
 namespace {
 
+using nlohmann::json;
+
 /// SCENE_ISA for the commands that run meanwhile.
 class IsaInEnvironment {
 public:
