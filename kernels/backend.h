@@ -128,6 +128,12 @@ public:
     /// y [N, P, Q, K] = x [N, H, W, C] * w [K, R, S, C], with the extras that conv2d_fusion offers.
     virtual void conv2d_forward(Tensor y, Tensor x, Tensor w, Tensor scratch, const Conv2dShape& shape,
                                 const ConvExtras& extras) = 0;
+    /// For weights that stay the same, as in inference: the form that conv2d_forward would else make of w in each call.
+    virtual PreparedWeights conv2d_prepared_weights(const Conv2dShape& /*shape*/) const { return {}; }
+    /// prepared [floats] f32 from w [K, R, S, C]; only where conv2d_prepared_weights gives a form for the shape.
+    virtual void conv2d_prepare_weights(Tensor /*prepared*/, Tensor /*w*/, const Conv2dShape& /*shape*/) {
+        SCENE_CHECK(false, "this backend prepares no weights");
+    }
     /// dx [N, H, W, C] = the gradient of y with respect to x, applied to dy.
     virtual void conv2d_data_grad(Tensor dx, Tensor dy, Tensor w, Tensor scratch, const Conv2dShape& shape) = 0;
     /// dw [K, R, S, C] f32. With input_scale and input_shift ([C], of x's type) the input was relu(scale*x + shift).

@@ -65,6 +65,13 @@ struct ConvExtras {
     Tensor mean, variance;           ///< outputs, f32 [K]: per-channel mean and biased variance of y
     Tensor bias;                     ///< f32 [K]: y = conv + bias
     bool relu = false;               ///< y = relu(conv + bias); needs bias
+    Tensor prepared_weights;         ///< f32, by conv2d_prepare_weights: read in place of w, which may be absent
+};
+
+/// What a convolution whose weights stay the same from call to call can make of them once.
+struct PreparedWeights {
+    int64_t floats = 0;       ///< of the prepared form; 0: there is none
+    size_t scratch_bytes = 0; ///< that conv2d_forward needs with it
 };
 
 enum class ConvPass : uint8_t { Forward, DataGrad, WeightGrad };

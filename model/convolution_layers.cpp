@@ -145,18 +145,40 @@ Convolution declare_convolution(Emitter& e, const FeatureMap& x, const ConvNormS
     return conv;
 }
 
+/// What a convolution multiplies with: w, or what the backend made of it once.
+struct Weights {
+    TensorId w, prepared;
+    size_t scratch_bytes; ///< of the forward pass
+};
+
+Weights weights_of(const Emitter& e, const Convolution& conv, TensorId w) {
+    return {w, {}, e.backend().conv2d_scratch_bytes(conv.shape, ConvPass::Forward)};
+}
+
+/// Inference: `w` in the form that the backend makes of it in setup, if it makes one.
+Weights inference_weights(Emitter& e, const Convolution& conv, TensorId w) {
+    const PreparedWeights form = e.backend().conv2d_prepared_weights(conv.shape);
+    if (form.floats == 0) return weights_of(e, conv, w);
+    const TensorId prepared = e.variable(Segment::State, conv.name + ".prepared_weight", {form.floats});
+    e.phase(Phase::Setup);
+    e.emit(conv.name + ".prepare", "conv2d_prepare_weights", {prepared}, {w}, 0,
+           [=, shape = conv.shape](Backend& b, const Frame& f) { b.conv2d_prepare_weights(f[prepared], f[w], shape); });
+    e.phase(Phase::Forward);
+    return {{}, prepared, form.scratch_bytes};
+}
+
 /// Emits y = conv(x); statistics of y come with it when `norm` is given and the backend can.
-void emit_convolution(Emitter& e, const Convolution& conv, TensorId w, const Norm* statistics, TensorId bias) {
+void emit_convolution(Emitter& e, const Convolution& conv, const Weights& weights, const Norm* statistics,
+                      TensorId bias) {
     const bool on_load = conv.normalizes_on_load();
     const TensorId x = on_load ? conv.x.raw : conv.x.write("");
     const TensorId scale = on_load ? conv.x.scale : TensorId{};
     const TensorId shift = on_load ? conv.x.shift : TensorId{};
     const TensorId mean = statistics && conv.fusion.statistics ? statistics->mean : TensorId{};
     const TensorId variance = mean ? statistics->variance : TensorId{};
-    const TensorId scratch =
-        e.scratch(conv.name + ".forward.scratch", e.backend().conv2d_scratch_bytes(conv.shape, ConvPass::Forward));
-    const TensorId y = conv.y;
-    e.emit(conv.name + ".forward", "conv2d_forward", {y, mean, variance, scratch}, {x, w, scale, shift, bias},
+    const TensorId scratch = e.scratch(conv.name + ".forward.scratch", weights.scratch_bytes);
+    const TensorId y = conv.y, w = weights.w, prepared = weights.prepared;
+    e.emit(conv.name + ".forward", "conv2d_forward", {y, mean, variance, scratch}, {x, w, prepared, scale, shift, bias},
            conv.shape.flops(), [=, shape = conv.shape](Backend& b, const Frame& f) {
                ConvExtras extras;
                extras.input_scale = f[scale];
@@ -165,6 +187,7 @@ void emit_convolution(Emitter& e, const Convolution& conv, TensorId w, const Nor
                extras.variance = f[variance];
                extras.bias = f[bias];
                extras.relu = static_cast<bool>(bias);
+               extras.prepared_weights = f[prepared];
                b.conv2d_forward(f[y], f[x], f[w], f[scratch], shape, extras);
            });
     if (statistics && !mean) emit_statistics(e, *statistics, y);
@@ -219,12 +242,15 @@ void emit_fold(Emitter& e, const Convolution& conv, TensorId folded, TensorId sc
 
 /// Inference of convolution + batch norm + relu as one convolution with folded weights and a bias.
 FeatureMap folded_convolution(Emitter& e, const Convolution& conv, const Norm& norm) {
-    const TensorId folded =
-        e.variable(Segment::State, conv.name + ".folded_weight", conv.shape.w(), e.backend().activation_type());
+    // What is made of them in setup is all that the step reads.
+    const bool prepared = e.backend().conv2d_prepared_weights(conv.shape).floats > 0;
+    const std::string name = conv.name + ".folded_weight";
+    const TensorId folded = prepared ? e.activation(name, conv.shape.w())
+                                     : e.variable(Segment::State, name, conv.shape.w(), e.backend().activation_type());
     e.phase(Phase::Setup);
     emit_fold(e, conv, folded, norm.scale);
     e.phase(Phase::Forward);
-    emit_convolution(e, conv, folded, nullptr, norm.shift);
+    emit_convolution(e, conv, inference_weights(e, conv, folded), nullptr, norm.shift);
     return stored_map(e, conv.y);
 }
 
@@ -243,7 +269,7 @@ FeatureMap conv_norm_of_windows(Emitter& e, const Convolution& conv, const Norm&
     finalize_norm(e, norm, conv.shape.y().elements() / conv.shape.out_channels);
     const TensorId folded = e.activation(conv.name + ".folded_weight", conv.shape.w());
     emit_fold(e, conv, folded, norm.scale);
-    emit_convolution(e, conv, folded, nullptr, norm.shift);
+    emit_convolution(e, conv, weights_of(e, conv, folded), nullptr, norm.shift);
 
     e.on_backward([=, &e] {
         const bool wanted = e.needs_gradient(conv.x.key);
@@ -332,12 +358,12 @@ FeatureMap conv_norm(Emitter& e, const FeatureMap& x, const ConvNormSpec& spec) 
         epilogue.dropout = {};
         fold_norm(e, norm);
         if (epilogue.relu && !epilogue.max_pool && conv.fusion.bias_relu) return folded_convolution(e, conv, norm);
-        emit_convolution(e, conv, conv.w, nullptr, {});
+        emit_convolution(e, conv, inference_weights(e, conv, conv.w), nullptr, {});
     } else {
         const bool only_relu = epilogue.relu && !epilogue.max_pool && epilogue.dropout.p == 0;
         if (only_relu && conv.x.stored && conv.fusion.norm_of_windows) return conv_norm_of_windows(e, conv, norm);
         if (epilogue.dropout.p > 0) epilogue.dropout.stream = e.next_random_stream();
-        emit_convolution(e, conv, conv.w, &norm, {});
+        emit_convolution(e, conv, weights_of(e, conv, conv.w), &norm, {});
         finalize_norm(e, norm, conv.shape.y().elements() / spec.channels);
     }
 
@@ -379,7 +405,8 @@ FeatureMap conv_norm_se(Emitter& e, const FeatureMap& x, const ConvNormSpec& spe
     const Norm norm = declare_norm(e, spec.norm, spec.channels);
     const int64_t n = conv.shape.batch, channels = spec.channels;
     const int64_t hidden = std::max<int64_t>(1, channels / se_reduction);
-    emit_convolution(e, conv, conv.w, e.training() ? &norm : nullptr, {});
+    emit_convolution(e, conv, e.training() ? weights_of(e, conv, conv.w) : inference_weights(e, conv, conv.w),
+                     e.training() ? &norm : nullptr, {});
     if (e.training()) {
         finalize_norm(e, norm, conv.shape.y().elements() / channels);
     } else {

@@ -146,6 +146,9 @@ void Emitter::play_backward() {
 
 Program Emitter::finish() {
     SCENE_CHECK(backward_.empty(), "play_backward was not called");
+    // Setup runs before the step, so what it needs for a while shares memory with all of the step.
+    std::stable_partition(program_.ops.begin(), program_.ops.end(),
+                          [](const Op& op) { return op.phase == Phase::Setup; });
     check_dataflow(program_);
     plan_memory(program_);
     return std::move(program_);

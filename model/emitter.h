@@ -70,8 +70,8 @@ public:
     /// A new dropout stream number, counted in order of emission.
     uint32_t next_random_stream() { return random_stream_++; }
 
-    /// Checks the program (every read follows a write, aliases are safe, nothing transient crosses from setup) and
-    /// plans its memory.
+    /// Moves setup to the front, checks the program (every read follows a write, aliases are safe, nothing transient
+    /// crosses from setup) and plans its memory.
     Program finish();
 
 private:

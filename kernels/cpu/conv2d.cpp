@@ -55,6 +55,12 @@ InputNorm input_norm(Tensor scale, Tensor shift, const Conv2dShape& shape) {
             optional_floats(shift, {shape.in_channels}, "input_shift")};
 }
 
+/// Null where weights are not given in their prepared form.
+float* prepared_floats(const Tensor& prepared, const PreparedWeights& form) {
+    SCENE_CHECK(!prepared || form.floats > 0, "conv2d_prepared_weights gives no form for this shape");
+    return optional_floats(prepared, {form.floats}, "prepared_weights");
+}
+
 ConvolutionPlans& plans_of(std::shared_ptr<ConvolutionPlans>& plans, int threads) {
     if (!plans) plans = std::make_shared<ConvolutionPlans>(threads);
     return *plans;
@@ -82,19 +88,34 @@ void CpuBackend::conv2d_forward(Tensor y, Tensor x, Tensor w, Tensor scratch, co
     SCENE_CHECK(!extras.mean || conv2d_fusion(shape).statistics, "conv2d_fusion offers no statistics for this shape");
     SCENE_CHECK(!extras.relu || extras.bias, "relu without bias");
     float* to = floats(y, shape.y(), "y");
-    const float *from = floats(x, shape.x(), "x"), *weights = floats(w, shape.w(), "w");
+    const float* from = floats(x, shape.x(), "x");
+    const PreparedWeights form = extras.prepared_weights ? conv2d_prepared_weights(shape) : PreparedWeights{};
+    const float* prepared = prepared_floats(extras.prepared_weights, form);
+    const float* weights = prepared ? nullptr : floats(w, shape.w(), "w");
     const Shape channels{shape.out_channels};
     const ConvEpilogue epilogue{optional_floats(extras.bias, channels, "bias"), extras.relu,
                                 optional_floats(extras.mean, channels, "mean"),
                                 optional_floats(extras.variance, channels, "variance")};
     const auto [scale, shift] = input_norm(extras.input_scale, extras.input_shift, shape);
-    void* memory = scratch_of(scratch, conv2d_scratch_bytes(shape, ConvPass::Forward));
+    void* memory = scratch_of(scratch, prepared ? form.scratch_bytes : conv2d_scratch_bytes(shape, ConvPass::Forward));
     if (patches_suit(shape)) return patches_forward(threads_, to, from, weights, epilogue, memory, shape);
     if (winograd_suits(shape)) {
-        const WinogradForward operands{to, from, weights, scale, shift, epilogue};
+        const WinogradForward operands{to, from, weights, prepared, scale, shift, epilogue};
         return winograd_forward(threads_, operands, memory, shape);
     }
     plans_of(convolutions_, threads_).forward(to, from, weights, epilogue.bias, epilogue.relu, memory, shape);
+}
+
+PreparedWeights CpuBackend::conv2d_prepared_weights(const Conv2dShape& shape) const {
+    check_shape(shape);
+    if (patches_suit(shape) || !winograd_suits(shape)) return {};
+    return winograd_prepared_weights(threads_, shape);
+}
+
+void CpuBackend::conv2d_prepare_weights(Tensor prepared, Tensor w, const Conv2dShape& shape) {
+    float* to = prepared_floats(prepared, conv2d_prepared_weights(shape));
+    SCENE_CHECK(to, "prepared_weights is absent");
+    winograd_prepare_weights(threads_, to, floats(w, shape.w(), "w"), shape);
 }
 
 void CpuBackend::conv2d_data_grad(Tensor dx, Tensor dy, Tensor w, Tensor scratch, const Conv2dShape& shape) {

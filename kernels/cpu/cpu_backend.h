@@ -50,6 +50,8 @@ public:
     size_t conv2d_scratch_bytes(const Conv2dShape& shape, ConvPass pass) const override;
     void conv2d_forward(Tensor y, Tensor x, Tensor w, Tensor scratch, const Conv2dShape& shape,
                         const ConvExtras& extras) override;
+    PreparedWeights conv2d_prepared_weights(const Conv2dShape& shape) const override;
+    void conv2d_prepare_weights(Tensor prepared, Tensor w, const Conv2dShape& shape) override;
     void conv2d_data_grad(Tensor dx, Tensor dy, Tensor w, Tensor scratch, const Conv2dShape& shape) override;
     void conv2d_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scratch, const Conv2dShape& shape,
                             Tensor input_scale, Tensor input_shift) override;

@@ -115,11 +115,11 @@ struct Blocks {
     /// Tiles whose statistics are summed together.
     int64_t group() const { return is_private ? tiles : strip; }
     int64_t groups() const { return divide_up(grid.count, group()); }
-    int64_t scratch_floats(int threads) const {
-        return filters.floats() + (is_private ? threads : 1) * v_floats() + threads * m_floats();
-    }
+    /// Of V and M.
+    int64_t block_floats(int threads) const { return (is_private ? threads : 1) * v_floats() + threads * m_floats(); }
+    /// Without U.
     size_t scratch_bytes(int threads) const {
-        return static_cast<size_t>(scratch_floats(threads)) * sizeof(float) +
+        return static_cast<size_t>(block_floats(threads)) * sizeof(float) +
                GroupMoments::bytes(groups(), filters.outputs);
     }
 
@@ -129,15 +129,15 @@ struct Blocks {
     int64_t row, tiles, v_stride, m_stride;
 };
 
-/// One pass over an image: y from x with the transformed filters in scratch.
+/// One pass over an image: y from x with the transformed filters u.
 class Convolution {
 public:
-    Convolution(int threads, float* y, const float* x, const Filters& filters, InputNorm norm,
-                const ConvEpilogue& epilogue, float* scratch, const Blocks& blocks)
-        : threads_(threads), y_(y), x_(x), filters_(filters), norm_(norm), epilogue_(epilogue), blocks_(blocks),
-          u_(scratch), m_(u_ + blocks.filters.floats()), v_(m_ + threads * blocks.m_floats()) {
+    Convolution(int threads, float* y, const float* x, const float* u, InputNorm norm, const ConvEpilogue& epilogue,
+                float* scratch, const Blocks& blocks)
+        : threads_(threads), y_(y), x_(x), norm_(norm), epilogue_(epilogue), blocks_(blocks), u_(u), m_(scratch),
+          v_(m_ + threads * blocks.m_floats()) {
         if (epilogue.mean)
-            moments_ = GroupMoments(scratch + blocks.scratch_floats(threads), blocks.groups(), filters.outputs);
+            moments_ = GroupMoments(scratch + blocks.block_floats(threads), blocks.groups(), blocks.filters.outputs);
     }
 
     void run() const {
@@ -147,7 +147,6 @@ public:
 
 private:
     void convolve() const {
-        transform_filters(threads_, u_, filters_, blocks_.filters);
         const int64_t all = blocks_.grid.count, panels = blocks_.filters.panels.count;
         if (blocks_.is_private) {
             return for_pieces(threads_, all, blocks_.tiles, [&](int64_t begin, int64_t end) {
@@ -171,8 +170,8 @@ private:
     /// The rows of V, which starts with tile `first`, of the tiles [begin, end).
     void read(float* v, int64_t first, int64_t begin, int64_t end) const {
         for (int64_t t = begin; t < end; ++t)
-            read_input_tile(v + (t - first) * blocks_.row, blocks_.v_stride, x_, filters_.inputs, blocks_.grid, t,
-                            norm_);
+            read_input_tile(v + (t - first) * blocks_.row, blocks_.v_stride, x_, blocks_.filters.inputs, blocks_.grid,
+                            t, norm_);
     }
 
     /// The channels of one panel of y, for the tiles [begin, end), at most a strip.
@@ -184,12 +183,12 @@ private:
         for (int64_t f = 0; f < frequencies; ++f) {
             const MatrixView rows{v + f * blocks_.v_stride + (begin - first) * blocks_.row, blocks_.row, 1};
             multiply_panel(m + f * blocks_.m_stride, width, rows, u + f * layout.stride(panel), width, end - begin,
-                           layout.panels.vectors_of(panel), filters_.inputs, false);
+                           layout.panels.vectors_of(panel), layout.inputs, false);
         }
-        const int64_t channels = std::min(width, filters_.outputs - column);
+        const int64_t channels = std::min(width, layout.outputs - column);
         VectorMoments moments[max_panel_vectors];
         for (int64_t t = begin; t < end; ++t)
-            write_output_tile(y_, m + (t - begin) * width, blocks_.m_stride, column, channels, filters_.outputs,
+            write_output_tile(y_, m + (t - begin) * width, blocks_.m_stride, column, channels, layout.outputs,
                               blocks_.grid, t, epilogue_, moments_ ? moments : nullptr);
         if (moments_) moments_.set(begin / blocks_.group(), column, channels, moments);
     }
@@ -197,13 +196,17 @@ private:
     int threads_;
     float* y_;
     const float* x_;
-    Filters filters_;
     InputNorm norm_;
     ConvEpilogue epilogue_;
     GroupMoments moments_;
     const Blocks& blocks_;
-    float *u_, *m_, *v_;
+    const float* u_;
+    float *m_, *v_;
 };
+
+Filters forward_filters(const float* w, const Conv2dShape& shape) {
+    return {w, shape.in_channels, shape.out_channels, shape.in_channels, 1, taps * shape.in_channels};
+}
 
 } // namespace
 
@@ -217,16 +220,33 @@ size_t winograd_scratch_bytes(int threads, const Conv2dShape& shape, ConvPass pa
     const bool forward = pass == ConvPass::Forward;
     const int64_t inputs = forward ? shape.in_channels : shape.out_channels;
     const int64_t outputs = forward ? shape.out_channels : shape.in_channels;
-    return Blocks(shape, inputs, outputs).scratch_bytes(threads);
+    const Blocks blocks(shape, inputs, outputs);
+    return static_cast<size_t>(blocks.filters.floats()) * sizeof(float) + blocks.scratch_bytes(threads);
+}
+
+PreparedWeights winograd_prepared_weights(int threads, const Conv2dShape& shape) {
+    // Making U costs as much as multiplying some 20 tiles by it.
+    constexpr int64_t most_tiles = 1024;
+    const Blocks blocks(shape, shape.in_channels, shape.out_channels);
+    if (blocks.grid.count > most_tiles) return {};
+    return {blocks.filters.floats(), blocks.scratch_bytes(threads)};
+}
+
+void winograd_prepare_weights(int threads, float* u, const float* w, const Conv2dShape& shape) {
+    transform_filters(threads, u, forward_filters(w, shape), FilterLayout(shape.in_channels, shape.out_channels));
 }
 
 void winograd_forward(int threads, const WinogradForward& operands, void* scratch, const Conv2dShape& shape) {
-    const int64_t in = shape.in_channels, out = shape.out_channels;
-    const Filters filters{operands.w, in, out, in, 1, taps * in};
     const InputNorm norm{operands.input_scale, operands.input_shift};
-    const Blocks blocks(shape, in, out);
-    Convolution(threads, operands.y, operands.x, filters, norm, operands.epilogue, static_cast<float*>(scratch), blocks)
-        .run();
+    const Blocks blocks(shape, shape.in_channels, shape.out_channels);
+    auto* memory = static_cast<float*>(scratch);
+    const float* u = operands.u;
+    if (!u) {
+        transform_filters(threads, memory, forward_filters(operands.w, shape), blocks.filters);
+        u = memory;
+        memory += blocks.filters.floats();
+    }
+    Convolution(threads, operands.y, operands.x, u, norm, operands.epilogue, memory, blocks).run();
 }
 
 void winograd_data_grad(int threads, float* dx, const float* dy, const float* w, void* scratch,
@@ -234,7 +254,9 @@ void winograd_data_grad(int threads, float* dx, const float* dy, const float* w,
     const int64_t in = shape.in_channels, out = shape.out_channels;
     const Filters rotated{w + (taps - 1) * in, out, in, -in, taps * in, 1};
     const Blocks blocks(shape, out, in);
-    Convolution(threads, dx, dy, rotated, {}, {}, static_cast<float*>(scratch), blocks).run();
+    auto* u = static_cast<float*>(scratch);
+    transform_filters(threads, u, rotated, blocks.filters);
+    Convolution(threads, dx, dy, u, {}, {}, u + blocks.filters.floats(), blocks).run();
 }
 
 } // namespace scene::cpu

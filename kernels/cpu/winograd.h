@@ -16,10 +16,14 @@ bool winograd_suits(const Conv2dShape& shape);
 size_t winograd_scratch_bytes(int threads, const Conv2dShape& shape, ConvPass pass);
 size_t winograd_weight_grad_scratch_bytes(const Conv2dShape& shape);
 
-/// Pointers of the operands; null where an optional one is absent.
+/// U alone, and the scratch of a forward pass that is given it; {} where making U is a small part of the work.
+PreparedWeights winograd_prepared_weights(int threads, const Conv2dShape& shape);
+void winograd_prepare_weights(int threads, float* u, const float* w, const Conv2dShape& shape);
+
+/// Pointers of the operands; null where an optional one is absent. One of w and u is there.
 struct WinogradForward {
     float* y = nullptr;
-    const float *x = nullptr, *w = nullptr;
+    const float *x = nullptr, *w = nullptr, *u = nullptr;
     const float *input_scale = nullptr, *input_shift = nullptr; ///< convolve relu(scale*x + shift)
     ConvEpilogue epilogue;
 };

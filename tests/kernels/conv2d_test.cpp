@@ -275,6 +275,46 @@ TEST(Conv2dFusions, AreOfferedForTheModelsConvolutionsOnEveryProcessor) {
     }
 }
 
+TEST(Conv2dPreparedWeights, GiveTheSameBitsWithLessScratch) {
+    const auto backend = make_cpu_backend(2);
+    for (const Conv2dShape& shape : {Conv2dShape{2, 21, 16, 144, 144, 3, 1, 1}, Conv2dShape{1, 9, 13, 16, 100, 3, 1, 1},
+                                     Conv2dShape{1, 30, 30, 33, 17, 3, 1, 1}}) {
+        const std::string name = shape.x().text() + " * " + shape.w().text();
+        const PreparedWeights form = backend->conv2d_prepared_weights(shape);
+        ASSERT_GT(form.floats, 0) << name;
+        const size_t usual = backend->conv2d_scratch_bytes(shape, ConvPass::Forward);
+        EXPECT_EQ(form.scratch_bytes + static_cast<size_t>(form.floats) * sizeof(float), usual) << name;
+        std::vector<float> x = random_values(shape.x().elements(), 1), w = random_values(shape.w().elements(), 2),
+                           bias = random_values(shape.out_channels, 3), prepared(static_cast<size_t>(form.floats)),
+                           expected(static_cast<size_t>(shape.y().elements()), NAN), actual = expected;
+        std::vector<uint8_t> scratch(usual);
+        const auto memory = [&](size_t bytes) {
+            return Tensor{scratch.data(), DType::U8, {static_cast<int64_t>(bytes)}};
+        };
+        ConvExtras extras;
+        extras.bias = view(bias, {shape.out_channels});
+        extras.relu = true;
+        backend->conv2d_forward(view(expected, shape.y()), view(x, shape.x()), view(w, shape.w()), memory(usual), shape,
+                                extras);
+        extras.prepared_weights = view(prepared, {form.floats});
+        backend->conv2d_prepare_weights(extras.prepared_weights, view(w, shape.w()), shape);
+        backend->conv2d_forward(view(actual, shape.y()), view(x, shape.x()), {}, memory(form.scratch_bytes), shape,
+                                extras);
+        EXPECT_EQ(actual, expected) << name;
+    }
+}
+
+TEST(Conv2dPreparedWeights, AreOfferedWhereMakingThemIsAGoodPartOfTheWork) {
+    const auto backend = make_cpu_backend(1);
+    EXPECT_GT(backend->conv2d_prepared_weights({16, 62, 8, 576, 576, 3, 1, 1}).floats, 0);
+    EXPECT_EQ(backend->conv2d_prepared_weights({16, 500, 64, 64, 64, 3, 1, 1}).floats, 0) << "many tiles";
+    EXPECT_EQ(backend->conv2d_prepared_weights({1, 62, 8, 64, 128, 1, 1, 0}).floats, 0) << "another algorithm";
+    std::vector<float> w(64 * 64), y(8 * 64), x(8 * 64), prepared(64 * 64);
+    const Conv2dShape shape{1, 4, 2, 64, 64, 1, 1, 0};
+    EXPECT_THROW(backend->conv2d_prepare_weights(view(prepared, {64 * 64}), view(w, shape.w()), shape),
+                 std::logic_error);
+}
+
 TEST(Conv2dFold, ScalesEachOutputChannel) {
     std::vector<float> w = random_values(3 * 5 * 5 * 7, 5), scale = {2, -0.5f, 0}, folded(w.size(), NAN);
     make_cpu_backend(2)->fold_conv_weights(view(folded, {3, 5, 5, 7}), view(w, {3, 5, 5, 7}), view(scale, {3}));

@@ -92,6 +92,34 @@ TEST_P(Fusions, GiveTheSameStep) {
     EXPECT_TRUE(all_close(std::span<const float>(actual), std::span<const float>(wanted), {.absolute = 1e-3}));
 }
 
+/// A CPU backend that makes nothing of weights before they are used.
+class PreparingNothing : public ForwardingBackend {
+public:
+    PreparedWeights conv2d_prepared_weights(const Conv2dShape&) const override { return {}; }
+};
+
+TEST(PreparedWeights, GiveTheSameInferenceAndFollowTheTraining) {
+    for (const Architecture architecture : {Architecture::Fcnn, Architecture::SeTrans}) {
+        StepConfig config = small_step(architecture, false, false);
+        config.model.width = 0.5; // wide enough for Winograd's convolutions
+        const auto usual = make_cpu_backend(1);
+        PreparingNothing nothing;
+        SmallModel prepared(*usual, config), plain(nothing, config);
+        EXPECT_GT(count(prepared.inference, "conv2d_prepare_weights"), 0);
+        EXPECT_EQ(count(plain.inference, "conv2d_prepare_weights"), 0);
+        EXPECT_EQ(count(prepared.training, "conv2d_prepare_weights"), 0) << "weights change from step to step";
+        for (int round = 0; round < 2; ++round) {
+            for (SmallModel* model : {&prepared, &plain}) {
+                model->set_control({.seed = 9, .learning_rate = 1e-3f});
+                model->train();
+                model->set_control({.seed = 9});
+                model->infer();
+            }
+            EXPECT_EQ(prepared.get(Segment::State, "probabilities"), plain.get(Segment::State, "probabilities"));
+        }
+    }
+}
+
 /// Runs a program op by op in memory of the test's own.
 class Bench {
 public:
@@ -182,6 +210,7 @@ TEST(Ops, TouchWhatTheySayAndNothingElse) {
 class InHalf : public ForwardingBackend {
 public:
     DType activation_type() const override { return DType::F16; }
+    PreparedWeights conv2d_prepared_weights(const Conv2dShape&) const override { return {}; } // the CPU's is of F32
     ConvFusion conv2d_fusion(const Conv2dShape&) const override { return {.normalize_input = true, .bias_relu = true}; }
 };
 

@@ -16,6 +16,11 @@
 
 namespace scene::test {
 
+/// A variable that inference makes of the parameters and running statistics before it runs.
+inline bool is_made_in_setup(const std::string& name) {
+    return name.find(".folded_") != std::string::npos || name.ends_with(".prepared_weight");
+}
+
 class SmallModel {
 public:
     SmallModel(Backend& backend, const StepConfig& config)

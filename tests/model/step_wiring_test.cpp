@@ -429,8 +429,7 @@ TEST(SettingsOfAStep, DecideParametersAndTablesAndNothingElse) {
                     EXPECT_EQ(variables.all(segment).size(), inference ? 0 : parameters.size());
                 std::map<std::string, Table> tables;
                 for (const Variable* variable : variables.all(Segment::State))
-                    if (variable->name.find(".folded_") == std::string::npos)
-                        tables[variable->name] = {variable->shape, variable->dtype};
+                    if (!is_made_in_setup(variable->name)) tables[variable->name] = {variable->shape, variable->dtype};
                 EXPECT_EQ(tables, expected_tables(config, 6, inference));
                 std::vector<std::pair<std::string, Shape>> external;
                 for (const TensorInfo& tensor : program.tensors)

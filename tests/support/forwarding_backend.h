@@ -56,6 +56,12 @@ public:
                         const ConvExtras& extras) override {
         to_.conv2d_forward(y, x, w, scratch, shape, extras);
     }
+    PreparedWeights conv2d_prepared_weights(const Conv2dShape& shape) const override {
+        return to_.conv2d_prepared_weights(shape);
+    }
+    void conv2d_prepare_weights(Tensor prepared, Tensor w, const Conv2dShape& shape) override {
+        to_.conv2d_prepare_weights(prepared, w, shape);
+    }
     void conv2d_data_grad(Tensor dx, Tensor dy, Tensor w, Tensor scratch, const Conv2dShape& shape) override {
         to_.conv2d_data_grad(dx, dy, w, scratch, shape);
     }

@@ -144,6 +144,7 @@ public:
     void deltas(Tensor, Tensor) override { seen_.deltas = true; }
 
     // ---- what is left out -------------------------------------------------------------------------------------
+    void conv2d_prepare_weights(Tensor, Tensor, const Conv2dShape&) override {}
     void conv2d_forward(Tensor, Tensor, Tensor, Tensor, const Conv2dShape&, const ConvExtras&) override {}
     void conv2d_data_grad(Tensor, Tensor, Tensor, Tensor, const Conv2dShape&) override {}
     void conv2d_weight_grad(Tensor, Tensor, Tensor, Tensor, const Conv2dShape&, Tensor, Tensor) override {}
