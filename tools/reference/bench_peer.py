@@ -7,19 +7,25 @@ Each line of stdin is answered by one line of JSON, so that a driver (compare.py
     prepare NAME   tries every variant, keeps the fastest, drops the others: {"name", "variant", "tried": {variant: seconds}}
     run NAME       one repetition of it: {"name", "seconds", "clips"} (prepares first if need be)
 
+    prepare NAME onnxruntime   the same network exported to ONNX and run by ONNX Runtime instead (inference only)
+
 Names: fcnn_train_b16, se_trans_train_b16, se_trans_train_b64 (zero_grad, forward with dropout, weighted label-smoothed loss,
-backward, Adam); fcnn_infer_b16, fcnn_infer_b1, se_trans_infer_b16 (logits and softmax); logmel (librosa, 16 clips).
+backward, Adam); fcnn_infer_b16, fcnn_infer_b1, se_trans_infer_b16, se_trans_infer_b1 (logits and
+softmax); logmel (librosa, 16 clips).
 All at the paper's full size (500 frames, 64 bands, 10 classes), audio-only, fp32.
 
 Variants: contiguous or channels-last activations and weights, eager, or torch.compile (training: default mode; inference: with
-freezing, so that batch norms fold into convolutions and weights are packed once). Adam is the fused one.
+freezing, so that batch norms fold into convolutions and weights are packed once). Adam is the fused one. ONNX Runtime: all graph
+optimisations, which fold batch norms too.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import re
 import sys
+import tempfile
 import time
 
 parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -42,7 +48,8 @@ FRAMES, BANDS, CLASSES = 500, 64, 10
 CLIPS_OF_LOGMEL = 16
 MEMORY_STEPS = 5
 NAMES = ("fcnn_train_b16", "se_trans_train_b16", "se_trans_train_b64", "fcnn_infer_b16", "fcnn_infer_b1",
-         "se_trans_infer_b16", "logmel")  # fmt: skip
+         "se_trans_infer_b16", "se_trans_infer_b1", "logmel")  # fmt: skip
+ONNXRUNTIME = "onnxruntime"
 
 
 class Training:
@@ -81,6 +88,30 @@ class Inference:
         self.probabilities(self.logmel)
 
 
+class OnnxRuntime:
+    def __init__(self, model, batch: int):
+        import onnxruntime
+
+        logmel = 20 * torch.randn(batch, FRAMES, BANDS) - 40
+        model = torch.nn.Sequential(model.eval(), torch.nn.Softmax(1))
+        torch.backends.mha.set_fastpath_enabled(False)  # ONNX has no operator for it
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
+            file = os.path.join(folder, "model.onnx")
+            torch.onnx.export(model, (logmel,), file, input_names=["logmel"], dynamo=True, external_data=False)
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = arguments.threads
+            options.inter_op_num_threads = 1
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+            self.session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        with torch.inference_mode():
+            expected = model(logmel).numpy()
+        self.inputs = {"logmel": logmel.numpy()}
+        np.testing.assert_allclose(self.session.run(None, self.inputs)[0], expected, atol=1e-4)
+
+    def __call__(self):
+        self.session.run(None, self.inputs)
+
+
 class LogMel:
     """librosa as tools/reference/make_logmel_goldens.py calls it, or with the filter bank kept between clips."""
 
@@ -112,6 +143,10 @@ def build(name: str, variant: str):
     """A callable that does one repetition, and its clips."""
     if name == "logmel":
         return LogMel(variant == "kept filters"), CLIPS_OF_LOGMEL
+    if variant == ONNXRUNTIME:
+        architecture, batch = re.fullmatch(r"(\w+)_infer_b(\d+)", name).groups()
+        torch.manual_seed(1)
+        return OnnxRuntime(models.MODELS[architecture]().initialize(), int(batch)), int(batch)
     architecture, kind, batch = re.fullmatch(r"(\w+)_(train|infer)_b(\d+)", name).groups()
     torch.manual_seed(1)
     model = models.MODELS[architecture]().initialize()
@@ -133,6 +168,13 @@ def timed(step) -> float:
     start = time.perf_counter()
     step()
     return time.perf_counter() - start
+
+
+def only(name: str, variant: str):
+    step, clips = build(name, variant)
+    for _ in range(2):
+        step()
+    return step, clips, variant, {}
 
 
 def fastest(name: str):
@@ -164,13 +206,13 @@ def fastest(name: str):
 def serve():
     ready = {}
     for line in sys.stdin:
-        command, _, name = line.strip().partition(" ")
+        command, name, variant = (line.split() + ["", "", ""])[:3]
         if command not in ("prepare", "run") or name not in NAMES:
             answer = {"error": f"expected 'prepare NAME' or 'run NAME', not '{line.strip()}'"}
         else:
             if name not in ready:
                 ready.clear()  # one at a time, so that memory is free for the other side
-                ready[name] = fastest(name)
+                ready[name] = only(name, variant) if variant else fastest(name)
             step, clips, variant, tried = ready[name]
             if command == "prepare":
                 answer = {"name": name, "variant": variant, "tried": tried}

@@ -1,6 +1,6 @@
 """Our benchmarks and PyTorch's (librosa's for logmel), taking turns on one machine.
 
-    python tools/reference/compare.py [--threads 2] [--rounds 7] [--out results] [NAME ...]
+    python tools/reference/compare.py [--threads 2] [--rounds 7] [--out results] [--peer onnxruntime] [NAME ...]
 
 Both sides stay loaded and run one repetition each in turn (A B A B ...), so that a busy neighbour slows both. Per name: medians,
 and the median over rounds of (their seconds / our seconds). logmel runs on one thread, per core as librosa does. Then the
@@ -18,7 +18,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 NAMES = ["fcnn_train_b16", "se_trans_train_b16", "se_trans_train_b64", "fcnn_infer_b16", "fcnn_infer_b1",
-         "se_trans_infer_b16", "logmel"]  # fmt: skip
+         "se_trans_infer_b16", "se_trans_infer_b1", "logmel"]  # fmt: skip
 
 
 class Side:
@@ -59,7 +59,7 @@ def measure(name: str, arguments) -> dict:
     ours_command = [arguments.scene, "bench", "--threads", str(threads)]
     seconds = {"ours": [], "peer": []}
     with Side([*ours_command, "--serve"]) as ours, Side(peer_command(arguments, threads)) as peer:
-        chosen = peer.ask(f"prepare {name}")
+        chosen = peer.ask(f"prepare {name} {'' if arguments.peer == 'pytorch' else arguments.peer}")
         for side in (ours, peer):
             side.ask(f"run {name}")  # loads and warms up
         for _ in range(arguments.rounds):
@@ -118,13 +118,14 @@ def main():
     parser.add_argument("--scene", default="build/scene")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--peer", choices=["pytorch", "onnxruntime"], default="pytorch", help="the latter infers only")
     parser.add_argument("--no-compile", action="store_true", help="do not let the peer try torch.compile")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("comparison"), help="without extension")
     arguments = parser.parse_args()
     if arguments.rounds < 5:
         parser.error("at least 5 rounds")
     report = {"command": " ".join(["python", *sys.argv]), "machine": machine(), "results": []}
-    for name in arguments.names or NAMES:
+    for name in arguments.names or [n for n in NAMES if arguments.peer == "pytorch" or "infer" in n]:
         print(f"measuring {name}", file=sys.stderr, flush=True)
         report["results"].append(measure(name, arguments))
     arguments.out.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
