@@ -5,6 +5,9 @@
 #include <cstring>
 #include <filesystem>
 #include <new>
+#include <string_view>
+
+#include <unistd.h>
 
 #include "kernels/error.h"
 #include "tools/command.h"
@@ -16,6 +19,20 @@
 namespace {
 
 constexpr int exit_error = 1, exit_usage = 2;
+
+#if defined(__x86_64__)
+/// Runs before every initialiser of the program. Only this file is compiled for any x86-64 (Makefile): elsewhere the
+/// compiler may use what the lowest level of kernels/cpu_isa.h has, and an older processor would stop at it without a
+/// word.
+__attribute__((constructor(101))) void refuse_processors_before_v2() {
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("ssse3") && __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt")) return;
+    constexpr std::string_view line = "scene: this processor has no SSE4.2 and POPCNT (x86-64-v2); build scene on it "
+                                      "with make ISAS=native ARCH=native\n";
+    if (write(STDERR_FILENO, line.data(), line.size()) < 0) _exit(exit_error);
+    _exit(exit_error);
+}
+#endif
 
 /// Messages of libraries may hold line ends; ours are one line each.
 int report(std::string message, int status) {
