@@ -21,7 +21,7 @@ struct AugmentationSettings {
     double frequency_mask_share = 0; ///< the widest, of the bands; [0, 1]
     int64_t time_masks = 1;          ///< per clip, 0 to max_masks
     double time_mask_share = 0;      ///< the widest, of the frames; [0, 1]
-    double roll_seconds = 0;         ///< the longest shift, either way; >= 0
+    double roll_seconds = 0;         ///< the longest shift, either way; >= 0; from half the clip on: any
     double gain_db = 0;              ///< of the waveform, the largest, either way; [0, 60]
 
     bool operator==(const AugmentationSettings&) const = default;
@@ -31,8 +31,7 @@ struct AugmentationSettings {
 /// has the sources, and what each system does besides.
 const std::vector<AugmentationSettings>& augmentation_presets();
 
-/// The settings for features of this spec. Fails where a roll is longer than the clips, or where a mask is narrower
-/// than one frame or band.
+/// The settings for features of this spec. Fails where a mask is narrower than one frame or band.
 Augmentation augmentation_for(const AugmentationSettings& settings, const LogMelSpec& spec);
 
 } // namespace scene

@@ -59,8 +59,18 @@ TEST(AugmentationSettings, PresetsHoldThePublishedValues) {
     EXPECT_EQ(preset("tf-sepnet").style_alpha, 0.4f);
     EXPECT_EQ(preset("passt").frequency_mask, 24); // 48 of 128
     EXPECT_EQ(preset("passt").time_mask, 96);      // 192 of 998
-    EXPECT_EQ(preset("fcnn").frequency_mask, 6);   // below 13 of 128
-    EXPECT_EQ(preset("fcnn").time_mask, 49);       // below 40 of 400
+    const Augmentation eat = preset("eat");
+    EXPECT_EQ(eat.mixup_alpha, 0.7f);
+    EXPECT_EQ(eat.mixup_probability, 0.9f);
+    EXPECT_EQ(eat.frequency_masks, 1);
+    EXPECT_EQ(eat.frequency_mask, 13); // 25 of 128, rounded up
+    EXPECT_EQ(eat.time_masks, 1);
+    EXPECT_EQ(eat.time_mask, 98); // 200 of 1024
+    EXPECT_EQ(eat.roll, 250);     // any
+    EXPECT_EQ(eat.gain, 0.85f);   // 1.7 dB
+    EXPECT_FALSE(eat.styles());
+    EXPECT_EQ(preset("fcnn").frequency_mask, 6); // below 13 of 128
+    EXPECT_EQ(preset("fcnn").time_mask, 49);     // below 40 of 400
     EXPECT_EQ(preset("fcnn").mixup_alpha, 0.4f);
 }
 
@@ -89,10 +99,20 @@ TEST(AugmentationSettings, WhatTheFeaturesCannotHoldIsRefused) {
         const AugmentationSettings settings = load_config("", {setting}).augmentation;
         EXPECT_TRUE(fails_with([&] { augmentation_for(settings, spec); }, parts)) << setting;
     };
-    refused("augmentation.roll_seconds=10.1", {"augmentation.roll_seconds = 10.1", "10 s"});
     refused("augmentation.frequency_mask_share=0.005", {"frequency_mask_share = 0.005", "one of 64 bands", "0.0156"});
     refused("augmentation.time_mask_share=0.0005", {"time_mask_share = 0.0005", "one of 500 frames"});
-    EXPECT_NO_THROW(augmentation_for(load_config("", {"augmentation.roll_seconds=10"}).augmentation, spec));
+}
+
+TEST(AugmentationSettings, ARollFromHalfTheClipOnIsAnyShift) {
+    const auto roll = [](const std::string& seconds, int32_t frames) {
+        LogMelSpec spec;
+        spec.frames = frames;
+        return augmentation_for(load_config("", {"augmentation.roll_seconds=" + seconds}).augmentation, spec).roll;
+    };
+    EXPECT_EQ(roll("4.98", 500), 249);
+    EXPECT_EQ(roll("5", 500), 250);
+    EXPECT_EQ(roll("3600", 500), 250);
+    EXPECT_EQ(roll("5", 51), 25) << "a preset for long clips holds for short ones";
 }
 
 TEST(AugmentationSettings, AreAmongTheDifferencesOfTwoRuns) {
