@@ -1,10 +1,12 @@
 #include "data/csv.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <fstream>
 #include <iterator>
 
+#include "data/text_encoding.h"
 #include "kernels/error.h"
 
 namespace scene {
@@ -15,74 +17,64 @@ bool same_without_case(std::string_view a, std::string_view b) {
     return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
 }
 
-std::string trimmed(const std::string& text) {
-    const size_t first = text.find_first_not_of(" \t");
-    if (first == std::string::npos) return "";
-    return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
+/// Spaces of every width and line ends, as spreadsheets and web pages leave them around a value.
+constexpr std::string_view blanks[] = {" ", "\t", "\r", "\n", "\v", "\f", "\xC2\xA0", "\xE3\x80\x80"};
 
-/// Bytes of the UTF-8 character at `i`, 0 if there is none (also for the NUL of binary files).
-size_t utf8_length(std::string_view text, size_t i) {
-    const auto byte = [&](size_t k) { return i + k < text.size() ? static_cast<unsigned char>(text[i + k]) : 0u; };
-    const auto continues = [&](size_t k) { return (byte(k) & 0xC0u) == 0x80u; };
-    const unsigned lead = byte(0);
-    if (lead == 0) return 0;
-    if (lead < 0x80) return 1;
-    if (lead >= 0xC2 && lead < 0xE0) return continues(1) ? 2 : 0;
-    if ((lead & 0xF0u) == 0xE0u) {
-        const bool overlong = lead == 0xE0 && byte(1) < 0xA0, surrogate = lead == 0xED && byte(1) >= 0xA0;
-        return continues(1) && continues(2) && !overlong && !surrogate ? 3 : 0;
+std::string trimmed(std::string_view text) {
+    for (bool again = true; again;) {
+        again = false;
+        for (const std::string_view blank : blanks) {
+            if (text.starts_with(blank)) {
+                text.remove_prefix(blank.size());
+                again = true;
+            }
+            if (text.ends_with(blank)) {
+                text.remove_suffix(blank.size());
+                again = true;
+            }
+        }
     }
-    if (lead >= 0xF0 && lead <= 0xF4) {
-        const bool overlong = lead == 0xF0 && byte(1) < 0x90, beyond = lead == 0xF4 && byte(1) >= 0x90;
-        return continues(1) && continues(2) && continues(3) && !overlong && !beyond ? 4 : 0;
-    }
-    return 0;
-}
-
-void require_utf8(std::string_view text, const std::string& name) {
-    size_t line = 1;
-    for (size_t i = 0; i < text.size();) {
-        const size_t length = utf8_length(text, i);
-        if (length == 0) fail("{}:{}: not UTF-8 text; save the file as CSV in UTF-8", name, line);
-        if (text[i] == '\n') ++line;
-        i += length;
-    }
+    return std::string(text);
 }
 
 /// Cuts text into records, one `next` at a time.
 class Scanner {
 public:
-    Scanner(std::string_view text, char delimiter, const std::string& name)
-        : text_(text), delimiter_(delimiter), name_(name) {}
+    Scanner(std::string_view text, char delimiter, const std::string& name, size_t line = 1)
+        : text_(text), delimiter_(delimiter), name_(name), line_(line) {}
 
-    /// The next row that is not an empty line; false at the end.
+    /// The next row in which something is written; false at the end.
     bool next(CsvRow& row) {
-        while (!at_end() && is_line_end()) skip_line_end();
-        if (at_end()) return false;
-        row = {line_, {}};
-        row.fields.push_back(field());
-        while (!at_end() && text_[at_] == delimiter_) {
-            ++at_;
+        const auto is_empty = [](const std::string& field) { return field.empty(); };
+        do {
+            while (!at_end() && is_line_end()) skip_line_end();
+            if (at_end()) return false;
+            row = {line_, {}};
             row.fields.push_back(field());
-        }
-        if (!at_end()) skip_line_end();
+            while (!at_end() && text_[at_] == delimiter_) {
+                ++at_;
+                row.fields.push_back(field());
+            }
+            if (!at_end()) skip_line_end();
+        } while (std::all_of(row.fields.begin(), row.fields.end(), is_empty));
         return true;
     }
 
 private:
     bool at_end() const { return at_ == text_.size(); }
     bool is_line_end() const { return text_[at_] == '\n' || text_[at_] == '\r'; }
+    bool is_blank() const { return (text_[at_] == ' ' || text_[at_] == '\t') && text_[at_] != delimiter_; }
     void skip_line_end() {
         if (text_[at_] == '\r' && at_ + 1 < text_.size() && text_[at_ + 1] == '\n') ++at_;
         ++at_;
         ++line_;
     }
     std::string field() {
-        if (!at_end() && text_[at_] == '"') return quoted();
         const size_t begin = at_;
+        while (!at_end() && is_blank()) ++at_;
+        if (!at_end() && text_[at_] == '"') return trimmed(quoted());
         while (!at_end() && text_[at_] != delimiter_ && !is_line_end()) ++at_;
-        return std::string(text_.substr(begin, at_ - begin));
+        return trimmed(text_.substr(begin, at_ - begin));
     }
     std::string quoted() {
         const size_t opened = line_;
@@ -100,6 +92,7 @@ private:
             }
         }
         ++at_;
+        while (!at_end() && is_blank()) ++at_;
         if (!at_end() && text_[at_] != delimiter_ && !is_line_end())
             fail("{}:{}: text after a closing quote; double the quotes inside a quoted field", name_, line_);
         return field;
@@ -108,32 +101,84 @@ private:
     std::string_view text_;
     char delimiter_;
     const std::string& name_;
-    size_t at_ = 0, line_ = 1;
+    size_t at_ = 0, line_;
 };
 
-char delimiter_of(std::string_view text) {
-    const std::string_view first_line = text.substr(0, text.find_first_of("\r\n", text.find_first_not_of("\r\n")));
-    const auto tabs = std::count(first_line.begin(), first_line.end(), '\t');
-    return tabs > std::count(first_line.begin(), first_line.end(), ',') ? '\t' : ',';
+constexpr std::string_view separators = ",\t;|";
+
+/// What stands most often outside quotes in the header; of equally frequent ones the first of the list.
+char delimiter_of(std::string_view line) {
+    std::array<size_t, separators.size()> counts{};
+    bool quoted = false;
+    for (const char c : line) {
+        if (c == '"') quoted = !quoted;
+        const size_t which = separators.find(c);
+        if (!quoted && which != std::string_view::npos) ++counts[which];
+    }
+    return separators[static_cast<size_t>(std::max_element(counts.begin(), counts.end()) - counts.begin())];
 }
 
-std::string_view without_mark(std::string_view text) {
-    return text.starts_with("\xEF\xBB\xBF") ? text.substr(3) : text;
+/// The separator that a first line like `sep=;` names, as Excel reads it; 0 for another line.
+char named_separator(std::string_view line) {
+    line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+    if (line.starts_with('"') && line.ends_with('"') && line.size() > 1) line = line.substr(1, line.size() - 2);
+    const bool names =
+        line.size() >= 5 && same_without_case(line.substr(0, 4), "sep=") && trimmed(line.substr(5)).empty();
+    return names && line[4] != '"' && !std::isalnum(static_cast<unsigned char>(line[4])) ? line[4] : '\0';
 }
 
-/// The header of a text that has no byte-order mark.
-CsvTable header_of(std::string_view text, const std::string& name) {
+struct Layout {
+    char delimiter = ',';
+    size_t begin = 0; ///< of the header
+    size_t line = 1;  ///< of the header
+};
+
+bool is_empty_row(std::string_view line) {
+    return line.find_first_not_of(std::string(separators) + " \v\f") == std::string_view::npos;
+}
+
+/// The first line of `text` with something in it, from `at` on; its begin is put into `at` and counted in `line`.
+std::string_view first_line(std::string_view text, size_t& at, size_t& line) {
+    for (;;) {
+        const size_t end = std::min(text.find_first_of("\r\n", at), text.size());
+        if (end == text.size() || !is_empty_row(text.substr(at, end - at))) return text.substr(at, end - at);
+        at = end + (text.substr(end).starts_with("\r\n") ? 2 : 1);
+        ++line;
+    }
+}
+
+Layout layout_of(std::string_view text) {
+    Layout layout;
+    std::string_view line = first_line(text, layout.begin, layout.line);
+    if (const char separator = named_separator(line)) {
+        layout.begin += line.size();
+        first_line(text, layout.begin, layout.line);
+        layout.delimiter = separator;
+    } else {
+        layout.delimiter = delimiter_of(line);
+    }
+    return layout;
+}
+
+CsvTable header_of(std::string_view text, const Layout& layout, const std::string& name) {
     CsvTable table;
     table.name = name;
-    table.delimiter = delimiter_of(text);
-    const size_t begin = text.find_first_not_of("\r\n");
-    if (begin == std::string_view::npos) fail("{}: empty; expected a header row and one row per clip", name);
-    const std::string_view first_line = text.substr(begin, text.find_first_of("\r\n", begin) - begin);
-    require_utf8(first_line, name);
+    table.delimiter = layout.delimiter;
+    const std::string_view line = text.substr(layout.begin, text.find_first_of("\r\n", layout.begin) - layout.begin);
+    require_utf8(line, name);
     CsvRow row;
-    Scanner(first_line, table.delimiter, name).next(row);
-    for (const std::string& cell : row.fields) table.header.push_back(trimmed(cell));
+    if (!Scanner(line, layout.delimiter, name, layout.line).next(row))
+        fail("{}: empty; expected a header row and one row per clip", name);
+    table.header = std::move(row.fields);
     return table;
+}
+
+/// Spreadsheets end rows with separators that stand for nothing, in the header, in the rows, or in some of them.
+void even_out(std::vector<std::string>& fields, const std::vector<std::string>& header) {
+    while (fields.size() > header.size() && fields.back().empty()) fields.pop_back();
+    size_t named = header.size();
+    while (named > 0 && header[named - 1].empty()) --named;
+    if (fields.size() >= named && fields.size() < header.size()) fields.resize(header.size());
 }
 
 std::string read_whole(const std::filesystem::path& file, size_t limit) {
@@ -151,9 +196,13 @@ std::string read_whole(const std::filesystem::path& file, size_t limit) {
 } // namespace
 
 int CsvTable::find(std::string_view column) const {
-    for (size_t i = 0; i < header.size(); ++i)
-        if (same_without_case(header[i], column)) return static_cast<int>(i);
-    return -1;
+    int found = -1;
+    for (size_t i = 0; i < header.size(); ++i) {
+        if (!same_without_case(header[i], column)) continue;
+        if (found >= 0) fail("{}: two columns are called '{}'; rename or remove one of them", name, column);
+        found = static_cast<int>(i);
+    }
+    return found;
 }
 
 std::string CsvTable::place(const CsvRow& row) const { return name + ":" + std::to_string(row.line); }
@@ -164,18 +213,21 @@ std::string CsvTable::header_text() const {
     return out;
 }
 
-CsvTable parse_csv_header(std::string_view text, const std::string& name) {
-    return header_of(without_mark(text), name);
+CsvTable parse_csv_header(std::string_view bytes, const std::string& name) {
+    const std::string text = to_utf8(bytes);
+    return header_of(text, layout_of(text), name);
 }
 
-CsvTable parse_csv(std::string_view text, const std::string& name) {
-    text = without_mark(text);
+CsvTable parse_csv(std::string_view bytes, const std::string& name) {
+    const std::string text = to_utf8(bytes);
     require_utf8(text, name);
-    CsvTable table = header_of(text, name);
-    Scanner scanner(text, table.delimiter, name);
+    const Layout layout = layout_of(text);
+    CsvTable table = header_of(text, layout, name);
+    Scanner scanner(std::string_view(text).substr(layout.begin), table.delimiter, name, layout.line);
     CsvRow row;
     scanner.next(row);
     while (scanner.next(row)) {
+        even_out(row.fields, table.header);
         if (row.fields.size() != table.header.size())
             fail("{}: {} fields, but the header has {} ({}); mend the row", table.place(row), row.fields.size(),
                  table.header.size(), table.header_text());
@@ -185,14 +237,35 @@ CsvTable parse_csv(std::string_view text, const std::string& name) {
     return table;
 }
 
+std::vector<std::string> csv_fields(std::string_view line, const std::string& name) {
+    CsvRow row;
+    Scanner scanner(line, ',', name);
+    if (!scanner.next(row)) return {};
+    CsvRow more;
+    if (scanner.next(more)) fail("{}: several lines, where one is expected", name);
+    return row.fields;
+}
+
 CsvTable read_csv(const std::filesystem::path& file) { return parse_csv(read_whole(file, SIZE_MAX), file.string()); }
 
 CsvTable read_csv_header(const std::filesystem::path& file) {
     return parse_csv_header(read_whole(file, 1 << 16), file.string());
 }
 
+std::vector<std::string> read_lines(const std::filesystem::path& file) {
+    const std::string text = to_utf8(read_whole(file, SIZE_MAX));
+    require_utf8(text, file.string());
+    std::vector<std::string> lines;
+    for (size_t at = 0; at < text.size();) {
+        const size_t end = std::min(text.find_first_of("\r\n", at), text.size());
+        if (std::string line = trimmed(text.substr(at, end - at)); !line.empty()) lines.push_back(std::move(line));
+        at = end + 1;
+    }
+    return lines;
+}
+
 std::string csv_field(std::string_view field) {
-    if (field.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(field);
+    if (field.find_first_of(",;|\t\"\r\n") == std::string_view::npos) return std::string(field);
     std::string out = "\"";
     for (char c : field) out += c == '"' ? std::string("\"\"") : std::string(1, c);
     return out + "\"";

@@ -1,5 +1,7 @@
 #include "data/csv.h"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "tests/support/expect_error.h"
@@ -41,7 +43,7 @@ TEST(Csv, MarkTabsAndCaseOfTheHeader) {
     EXPECT_EQ(table.find("file NAME"), 0);
     EXPECT_EQ(table.find("LABEL"), 1);
     EXPECT_EQ(table.find("other"), -1);
-    EXPECT_EQ(table.rows[0].fields, (Fields{" a,b", "c"}));
+    EXPECT_EQ(table.rows[0].fields, (Fields{"a,b", "c"}));
     EXPECT_EQ(table.header_text(), "File name, label");
 }
 
@@ -92,6 +94,98 @@ TEST(Csv, FilesOfAnyLengthAreReadWhole) {
     }
 }
 
+TEST(Csv, TheSeparatorIsWhatTheHeaderHasMostOf) {
+    for (const char separator : {',', ';', '\t', '|'}) {
+        const std::string s(1, separator);
+        const CsvTable table = parse_csv("file" + s + "\"a,,,b\"" + s + "c\nx" + s + "1" + s + "2\n", "x");
+        EXPECT_EQ(table.delimiter, separator);
+        EXPECT_EQ(table.header, (Fields{"file", "a,,,b", "c"}));
+        EXPECT_EQ(table.rows[0].fields, (Fields{"x", "1", "2"}));
+    }
+    EXPECT_EQ(parse_csv("a,b;c\n1,2\n", "x").delimiter, ',') << "of equally many a comma";
+    EXPECT_EQ(parse_csv("a b\n1 2\n", "x").header, (Fields{"a b"})) << "a space separates nothing";
+}
+
+TEST(Csv, ALineBeforeTheHeaderMayNameTheSeparator) {
+    for (const std::string line : {"sep=;\n", "SEP=;\r\n", "\"sep=;\"\n", "\nsep=;\n\n", " sep=; \n"}) {
+        const CsvTable table = parse_csv(line + "a,x;b,y\n1,1;2\n", "x");
+        EXPECT_EQ(table.header, (Fields{"a,x", "b,y"})) << line;
+        EXPECT_EQ(table.rows.at(0).fields, (Fields{"1,1", "2"})) << line;
+        EXPECT_EQ(table.rows[0].line, static_cast<size_t>(std::count(line.begin(), line.end(), '\n')) + 2);
+    }
+    EXPECT_EQ(parse_csv("sep=\t\na\tb\n1\t2\n", "x").rows[0].fields, (Fields{"1", "2"}));
+    EXPECT_EQ(parse_csv("sep=:\na:b\n1:2\n", "x").header, (Fields{"a", "b"}));
+    EXPECT_EQ(parse_csv_header("sep=|\na|b\n", "x").header, (Fields{"a", "b"}));
+    EXPECT_EQ(parse_csv("sep=a,b\n1,2\n", "x").header, (Fields{"sep=a", "b"})) << "a column of that name";
+    EXPECT_TRUE(rejects("sep=;\n", {"a.csv", "empty"}));
+}
+
+TEST(Csv, FieldsAreTrimmedAsTheHeaderIs) {
+    const CsvTable table =
+        parse_csv(" a , b,c\n rain\t, \"x, y\" ,\"rain \"\n\xC2\xA0ri sing\xE3\x80\x80,\"sun\n\",'\n", "x");
+    EXPECT_EQ(table.header, (Fields{"a", "b", "c"}));
+    EXPECT_EQ(table.rows[0].fields, (Fields{"rain", "x, y", "rain"}));
+    EXPECT_EQ(table.rows[1].fields, (Fields{"ri sing", "sun", "'"}));
+}
+
+TEST(Csv, RowsOfNothingAreSkipped) {
+    const CsvTable table = parse_csv(" , ,\n;;\nfile,label\n,\n \n\t,  \na,1\n,,,,,\n\"\",\"\"\n\n,2\n", "x");
+    EXPECT_EQ(table.header, (Fields{"file", "label"}));
+    ASSERT_EQ(table.rows.size(), 2u);
+    EXPECT_EQ(table.rows[0].line, 7u);
+    EXPECT_EQ(table.rows[1].fields, (Fields{"", "2"}));
+    EXPECT_EQ(table.rows[1].line, 11u);
+    EXPECT_TRUE(rejects("a,b\n,\n , \n", {"no rows"}));
+}
+
+TEST(Csv, SeparatorsAtTheEndStandForNothing) {
+    EXPECT_EQ(parse_csv("a,b\n1,2,,\n", "x").rows[0].fields, (Fields{"1", "2"}));
+    EXPECT_EQ(parse_csv("a,b,,\n1,2\n", "x").rows[0].fields, (Fields{"1", "2", "", ""}));
+    EXPECT_TRUE(rejects("a,b,,\n1\n", {"a.csv:2", "1 fields"}));
+    EXPECT_TRUE(rejects("a,b\n1,2,,3\n", {"a.csv:2", "4 fields"}));
+}
+
+TEST(Csv, Utf16IsRead) {
+    const std::string text = "a;b\nXi\xE2\x80\x99"
+                             "an;\xE8\xA5\xBF\xC3\xA9\xF0\x9F\x8E\xB5\n";
+    const char16_t units[] = u"a;b\nXi\u2019an;\u897F\u00E9\U0001F3B5\n";
+    const auto bytes = [&](bool big_endian, bool mark) {
+        std::string out = !mark ? "" : big_endian ? "\xFE\xFF" : "\xFF\xFE";
+        for (const char16_t unit : std::u16string(units))
+            for (const int shift : {big_endian ? 8 : 0, big_endian ? 0 : 8})
+                out += static_cast<char>(unit >> shift & 0xFF);
+        return out;
+    };
+    const CsvTable expected = parse_csv(text, "x");
+    ASSERT_EQ(expected.header.size(), 2u);
+    for (const bool big_endian : {true, false})
+        for (const bool mark : {true, false}) {
+            const CsvTable table = parse_csv(bytes(big_endian, mark), "x");
+            EXPECT_EQ(table.header, expected.header);
+            EXPECT_EQ(table.rows[0].fields, expected.rows[0].fields);
+        }
+    EXPECT_TRUE(rejects(std::string("\xFF\xFE"
+                                    "a\0\n\0\x00\xD8\n\0",
+                                    10),
+                        {"a.csv:2", "not UTF-8"}))
+        << "half a character";
+}
+
+TEST(Csv, TwoColumnsOfOneNameAreAnErrorWhenItIsLookedFor) {
+    const CsvTable table = parse_csv("a,b,B\n1,2,3\n", "a.csv");
+    EXPECT_EQ(table.find("a"), 0);
+    EXPECT_TRUE(fails_with([&] { table.find("b"); }, {"a.csv", "two columns are called 'b'"}));
+}
+
+TEST(Csv, OneLineAndLinesOfText) {
+    EXPECT_EQ(csv_fields("rain, \"bus, tram\",a;b,", "x"), (Fields{"rain", "bus, tram", "a;b", ""}));
+    EXPECT_EQ(csv_fields(" , ", "x"), Fields{});
+    EXPECT_TRUE(fails_with([] { csv_fields("a\nb", "--classes"); }, {"--classes", "several lines"}));
+    test::TemporaryFolder folder;
+    test::write_text(folder / "lines", "\xEF\xBB\xBF rain \r\n\r\nbus, tram\nlast");
+    EXPECT_EQ(read_lines(folder / "lines"), (Fields{"rain", "bus, tram", "last"}));
+}
+
 TEST(Csv, FilesThatCannotBeRead) {
     test::TemporaryFolder folder;
     EXPECT_TRUE(fails_with([&] { read_csv(folder / "none.csv"); }, {"none.csv", "cannot be opened"}));
@@ -103,7 +197,8 @@ TEST(Csv, TheHeaderAloneNeedsNoRowsBehindIt) {
 }
 
 TEST(Csv, FieldsSurviveWritingAndReading) {
-    for (const std::string field : {"plain", "a,b", "say \"hi\"", "two\nlines", "Xi'an", "\"", "\r"})
+    for (const std::string field :
+         {"plain", "a,b", "say \"hi\"", "two\nlines", "Xi'an", "\"", "a\rb", "a;b", "a|b", "a\tb"})
         EXPECT_EQ(parse_csv("a,b\n" + csv_field(field) + ",x\n", "x").rows[0].fields[0], field);
     EXPECT_EQ(csv_field("Xi'an"), "Xi'an");
 }
