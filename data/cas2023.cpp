@@ -5,6 +5,8 @@
 #include <array>
 #include <map>
 
+#include "data/audio_files.h"
+#include "data/audio_finder.h"
 #include "data/dataset_format.h"
 #include "kernels/error.h"
 
@@ -27,15 +29,15 @@ class AudioIndex {
 public:
     explicit AudioIndex(fs::path folder) : folder_(std::move(folder)) {
         if (folder_.empty()) return;
-        std::error_code error, ignored;
-        for (fs::recursive_directory_iterator entry(folder_, fs::directory_options::skip_permission_denied, error), end;
-             !error && entry != end; entry.increment(error))
-            if (is_audio_name(entry->path()) && entry->is_regular_file(ignored)) files_.push_back(entry->path());
-        if (error) fail("{}: cannot be searched ({}); check the path", folder_.string(), error.message());
-        std::sort(files_.begin(), files_.end());
+        AudioFiles found = audio_files_below(folder_);
+        files_ = std::move(found.files);
+        unreadable_ = found.left_out.folders_text();
         for (const fs::path& file : files_) stems_.push_back(file.stem().string());
         for (size_t i = 0; i < stems_.size(); ++i) by_stem_.emplace(stems_[i], i);
     }
+
+    /// What could not be searched, in words; else empty.
+    const std::string& unreadable() const { return unreadable_; }
 
     /// The file whose stem is `name`, else the only one whose stem contains it; empty if there is none.
     fs::path find(const std::string& name, const std::string& place) {
@@ -71,11 +73,18 @@ private:
     }
 
     fs::path folder_;
+    std::string unreadable_;
     std::vector<fs::path> files_;
     std::vector<std::string> stems_;
     Parts by_stem_;
     std::map<size_t, Parts> parts_;
 };
+
+/// A clip's name without the folder and the extension that some write with it.
+std::string name_in_files(const std::string& clip) {
+    const fs::path file = portable_path(clip);
+    return is_audio_name(file) ? file.stem().string() : clip;
+}
 
 fs::path audio_folder(const CsvTable& table, const DatasetOptions& options) {
     if (!options.audio.empty()) return options.audio;
@@ -90,7 +99,8 @@ int label_index(std::string_view cell, const CsvTable& table, const CsvRow& row)
     if (folded.empty()) return -1;
     for (size_t i = 0; i < cas2023_classes.size(); ++i)
         if (folded_name(cas2023_classes[i]) == folded) return static_cast<int>(i);
-    fail("{}: unknown scene_label '{}'; known are {}", table.place(row), cell, listed(cas2023_classes));
+    fail("{}: unknown scene_label '{}'; known are {}; for classes of your own add --format csv", table.place(row), cell,
+         listed(cas2023_classes));
 }
 
 /// The challenge's spelling of a city it knows, the text itself otherwise.
@@ -101,34 +111,50 @@ std::string city_name(std::string_view cell) {
     return std::string(cell);
 }
 
-bool recognises(const CsvTable& header, const DatasetOptions&) {
-    const bool full = header.header.size() == 4 && header.find("location") >= 0 && header.find("record_time") >= 0;
-    return header.delimiter == ',' && header.find("filename") >= 0 && header.find("scene_label") >= 0 &&
-           (full || header.header.size() == 2);
+/// With two columns alone it is another dataset, as many have such a header, if no label is the challenge's.
+bool may_have_the_labels(const CsvTable& table) {
+    const int label = table.find("scene_label");
+    bool other = false;
+    for (const CsvRow& row : table.rows) {
+        const std::string folded = folded_name(field_of(row, label));
+        const bool known = std::any_of(cas2023_classes.begin(), cas2023_classes.end(),
+                                       [&](const std::string& name) { return folded_name(name) == folded; });
+        if (known) return true;
+        other |= !folded.empty();
+    }
+    return !other;
+}
+
+bool recognises(const CsvTable& table, const DatasetOptions& options) {
+    if (table.delimiter == '\t' || table.find("filename") < 0 || table.find("scene_label") < 0) return false;
+    const bool full = table.header.size() == 4 && table.find("location") >= 0 && table.find("record_time") >= 0;
+    return full || (table.header.size() == 2 && (options.format != "auto" || may_have_the_labels(table)));
 }
 
 Dataset read(const CsvTable& table, const DatasetOptions& options) {
     const int name = table.find("filename"), label = table.find("scene_label");
     const int location = table.find("location"), record_time = table.find("record_time");
-    Dataset dataset{"cas2023", cas2023_classes, cas2023_cities, {}, table.name};
+    Dataset dataset;
+    dataset.format = "cas2023";
+    dataset.classes = cas2023_classes;
+    dataset.cities = cas2023_cities;
+    dataset.source = table.name;
     const bool search = options.require_audio || !options.audio.empty();
     AudioIndex audio(search ? audio_folder(table, options) : fs::path());
-    UniqueNames names(table);
-    MissingAudio missing(table, options);
+    if (!audio.unreadable().empty()) dataset.notes.push_back(audio.unreadable());
+    ClipRows rows(table, options, [&](const std::string& clip, const std::string& place) {
+        return audio.find(name_in_files(clip), place);
+    });
     for (const CsvRow& row : table.rows) {
-        Clip clip;
-        clip.line = row.line;
-        clip.name = field_of(row, name);
-        names.add(clip.name, row);
-        clip.file = audio.find(clip.name, table.place(row));
-        if (clip.file.empty()) missing.add(clip.name, row);
+        Clip clip = rows.add(row, name);
         clip.label = label_index(field_of(row, label), table, row);
         clip.city = city_name(field_of(row, location));
         clip.time = parse_time(field_of(row, record_time), table, row);
         if (!clip.city.empty() && clip.time) clip.session = clip.city + " " + std::string(field_of(row, record_time));
         dataset.clips.push_back(std::move(clip));
     }
-    missing.report();
+    rows.report_missing();
+    note_labels(dataset);
     return dataset;
 }
 

@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
+#include <utility>
 
+#include "data/audio_files.h"
 #include "data/dataset_format.h"
+#include "data/table_columns.h"
 #include "kernels/error.h"
 
 namespace scene {
@@ -32,39 +36,76 @@ std::string expected_headers(const DatasetOptions& options) {
     return out;
 }
 
+void require_usable_classes(const std::vector<std::string>& classes) {
+    std::set<std::string> seen;
+    for (const std::string& name : classes) {
+        if (name.empty()) fail("--classes: a name is empty; write A,B,C");
+        if (!seen.insert(name).second) fail("--classes: '{}' stands twice; write every name once", name);
+    }
+}
+
 Dataset read_table(const fs::path& file, const DatasetOptions& options) {
     const CsvTable table = read_csv(file);
     const TableFormat* format = recognised_format(table, options);
     if (!format)
         fail("{}: wrong header: found {}; expected {}", file.string(), table.header_text(), expected_headers(options));
+    if (format != &table_format && !(options.classes.empty() && options.columns.empty()))
+        fail("{}: read as {}, which has classes and columns of its own; leave --classes and --column out, or add "
+             "--format csv",
+             file.string(), format->name);
     return format->read(table, options);
+}
+
+/// Not the list of bad clips that `scene prepare` leaves beside a store.
+bool is_table_name(const fs::path& file) {
+    const std::string name = folded_name(file.filename().string());
+    return (name.ends_with(".csv") || name.ends_with(".tsv")) && !name.ends_with(".bad.csv");
 }
 
 std::vector<fs::path> tables_in(const fs::path& folder) {
     std::vector<fs::path> tables;
     std::error_code ignored;
     for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored))
-        if (entry.path().extension() == ".csv" || entry.path().extension() == ".tsv") tables.push_back(entry.path());
+        if (is_table_name(entry.path()) && !is_ignored_name(entry.path())) tables.push_back(entry.path());
     std::sort(tables.begin(), tables.end());
     return tables;
 }
 
-std::vector<fs::path> recognised_tables(const std::vector<fs::path>& tables, const DatasetOptions& options) {
-    std::vector<fs::path> out;
+/// How sure it is that a table is a dataset's metadata: 3 it has a known dataset's header, 2 files and labels, 1 files
+/// alone, 0 it is something else.
+int likelihood(const fs::path& table, const DatasetOptions& options) {
+    try {
+        const CsvTable header = read_csv_header(table);
+        const TableFormat* format = recognised_format(header, options);
+        if (format == &table_format) return has_column(Role::Label, header, options) ? 2 : 1;
+        return format ? 3 : 0;
+    } catch (const Error&) { return 0; } // not a table at all; another file may be
+}
+
+/// The tables that are likeliest metadata, and how likely.
+std::pair<std::vector<fs::path>, int> likeliest_tables(const std::vector<fs::path>& tables,
+                                                       const DatasetOptions& options) {
+    std::pair<std::vector<fs::path>, int> best{{}, 1};
     for (const fs::path& table : tables) {
-        try {
-            if (recognised_format(read_csv_header(table), options)) out.push_back(table);
-        } catch (const Error&) { // not a table at all; another file may be
-        }
+        const int this_one = likelihood(table, options);
+        if (this_one > best.second) best = {{}, this_one};
+        if (this_one == best.second) best.first.push_back(table);
     }
-    return out;
+    return best;
 }
 
 Dataset read_folder(const fs::path& folder, const DatasetOptions& options) {
     if (options.format == "folder") return read_class_folders(folder, options);
     std::vector<fs::path> tables = tables_in(folder);
     if (tables.empty()) tables = tables_in(folder / "meta");
-    const std::vector<fs::path> recognised = recognised_tables(tables, options);
+    const auto [recognised, likely] = likeliest_tables(tables, options);
+    // A list of files without labels says less than folders of classes do.
+    const bool lists_only = options.format == "auto" && options.columns.empty() && likely == 1;
+    if (!recognised.empty() && lists_only && has_class_folders(folder)) {
+        Dataset dataset = read_class_folders(folder, options);
+        dataset.notes.push_back(recognised[0].string() + " has no labels and was not used; the class folders were");
+        return dataset;
+    }
     if (recognised.size() > 1) {
         std::vector<std::string> names;
         for (const fs::path& table : recognised) names.push_back(table.filename().string());
@@ -90,6 +131,7 @@ Dataset read_dataset(const fs::path& path, const DatasetOptions& options) {
                                    [&](const TableFormat* format) { return format->name == options.format; });
     if (!known)
         fail("--format {}: not a dataset format; choose auto, cas2023, esc50, tau, table or folder", options.format);
+    require_usable_classes(options.classes);
     if (!fs::exists(path)) fail("{}: there is no such file or folder; check the path", path.string());
     if (!options.audio.empty() && !fs::is_directory(options.audio))
         fail("{}: is not a folder of audio files; check --audio", options.audio.string());

@@ -26,11 +26,12 @@ struct Clip {
 };
 
 struct Dataset {
-    std::string format;               ///< "cas2023", "esc50", "tau", "table", "folder"
-    std::vector<std::string> classes; ///< in index order
-    std::vector<std::string> cities;  ///< known to the format, in index order; others are unknown to a model
-    std::vector<Clip> clips;          ///< in the order of the metadata
-    std::filesystem::path source;     ///< the metadata file or the folder of class folders
+    std::string format;                  ///< "cas2023", "esc50", "tau", "table", "folder"
+    std::vector<std::string> classes;    ///< in index order
+    std::vector<std::string> cities;     ///< known to the format, in index order; others are unknown to a model
+    std::vector<Clip> clips;             ///< in the order of the metadata
+    std::filesystem::path source;        ///< the metadata file or the folder of class folders
+    std::vector<std::string> notes = {}; ///< what is odd about it and what was left out, a sentence each
 
     /// Index into `cities`, -1 if the city is not among them.
     int city_index(const std::string& city) const;
@@ -48,6 +49,8 @@ struct DatasetOptions {
     std::vector<std::string> classes = {};
     /// false: clips whose file is missing are kept with an empty `file`.
     bool require_audio = true;
+    /// true: they are looked for as if they were required, and kept all the same.
+    bool keep_missing = false;
 };
 
 /// - cas2023: `filename,location,record_time,scene_label` or `filename,scene_label`; the file of clip FILENAME is the

@@ -3,6 +3,8 @@
 // What the readers of dataset formats share; read_dataset (data/dataset.h) chooses among them.
 
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,8 +30,8 @@ extern const TableFormat cas2023_format, esc50_format, tau_format, table_format;
 Dataset read_class_folders(const std::filesystem::path& folder, const DatasetOptions& options);
 bool has_class_folders(const std::filesystem::path& folder);
 
-/// .wav, .flac or .ogg in any case.
-bool is_audio_name(const std::filesystem::path& file);
+/// "unlabelled", also with one l, in any case.
+bool means_unlabelled(std::string_view name);
 
 /// Lower case without spaces, underscores, hyphens and apostrophes: "Xi'an" and "xian", "Shopping mall" and
 /// "shopping_mall" are the same.
@@ -41,35 +43,42 @@ std::string listed(std::span<const std::string> items, size_t limit = 30);
 /// Field of a row by column index; empty where the column is -1.
 std::string_view field_of(const CsvRow& row, int column);
 
-/// Refuses a name that has been used, naming both rows.
-class UniqueNames {
+/// Gives the rows of a table their clips: name, file and line. Refuses what two rows share, naming both.
+class ClipRows {
 public:
-    explicit UniqueNames(const CsvTable& table) : table_(table) {}
-    void add(const std::string& name, const CsvRow& row);
+    /// The file of a clip, empty if there is none.
+    using Find = std::function<std::filesystem::path(const std::string& name, const std::string& place)>;
+    /// Looks for files as AudioFinder does.
+    ClipRows(const CsvTable& table, const DatasetOptions& options);
+    ClipRows(const CsvTable& table, const DatasetOptions& options, Find find);
+
+    /// Fails if the name is empty, or if it or its file is another row's already, however it is spelt or linked.
+    Clip add(const CsvRow& row, int name_column);
+    /// Fails, naming rows, if files were not found and all are required.
+    void report_missing() const;
 
 private:
-    const CsvTable& table_;
-    std::unordered_map<std::string, size_t> line_of_;
-};
+    struct Row {
+        size_t line;
+        std::string name;
+    };
 
-/// Gathers the rows whose audio file was not found; `report` fails if there are any and audio is required.
-class MissingAudio {
-public:
-    MissingAudio(const CsvTable& table, const DatasetOptions& options) : table_(table), options_(options) {}
-    void add(const std::string& name, const CsvRow& row);
-    void report() const;
+    void require_new_name(const Row& row);
+    void require_new_file(const Row& row, const std::filesystem::path& file);
+    void note_missing(const Row& row);
+    std::string place(const Row& row) const;
 
-private:
     const CsvTable& table_;
     const DatasetOptions& options_;
-    std::vector<std::string> first_;
-    size_t count_ = 0;
+    Find find_, namesake_;
+    std::unordered_map<std::string, Row> row_of_name_;
+    std::map<std::pair<uint64_t, uint64_t>, Row> row_of_file_; ///< by device and inode
+    std::vector<std::string> first_missing_;
+    size_t missing_ = 0;
 };
 
-/// The file that a metadata cell names, looked for as it stands, in DatasetOptions::audio, or beside and above the
-/// metadata and in folders `audio` there; empty if it is nowhere.
-std::filesystem::path find_audio(const std::string& cell, const CsvTable& table, const DatasetOptions& options);
-
+/// A fold number from 0; nothing for other text.
+std::optional<int> fold_in(std::string_view cell);
 /// A fold number from 0; -1 for an empty cell; Error naming the row otherwise.
 int parse_fold(std::string_view cell, const CsvTable& table, const CsvRow& row);
 /// The time in a cell; nothing for an empty cell; Error naming the row if it is not a time.
@@ -79,6 +88,9 @@ std::optional<RecordTime> parse_time(std::string_view cell, const CsvTable& tabl
 /// labels found, sorted, if `classes` is empty.
 void number_labels(Dataset& dataset, const std::vector<std::string>& labels,
                    const std::vector<std::string>& classes = {});
+/// Adds to the notes what is odd about the labels: none at all (`why` follows, if it is not empty), one class only,
+/// classes that differ only in case or spaces.
+void note_labels(Dataset& dataset, const std::string& why = "");
 /// Sorted cities found become `dataset.cities`.
 void number_cities(Dataset& dataset);
 

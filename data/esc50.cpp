@@ -37,17 +37,11 @@ Dataset read(const CsvTable& table, const DatasetOptions& options) {
     Dataset dataset;
     dataset.format = "esc50";
     dataset.source = table.name;
-    UniqueNames names(table);
-    MissingAudio missing(table, options);
+    ClipRows rows(table, options);
     std::map<int, std::string> category_of; // by target, so in index order
     std::vector<int> targets;
     for (const CsvRow& row : table.rows) {
-        Clip clip;
-        clip.line = row.line;
-        clip.name = field_of(row, name);
-        names.add(clip.name, row);
-        clip.file = find_audio(clip.name, table, options);
-        if (clip.file.empty()) missing.add(clip.name, row);
+        Clip clip = rows.add(row, name);
         clip.fold = parse_fold(field_of(row, fold), table, row);
         targets.push_back(target_of(field_of(row, target), table, row));
         if (field_of(row, category).empty()) fail("{}: the category is empty; fill it in", table.place(row));
@@ -67,7 +61,8 @@ Dataset read(const CsvTable& table, const DatasetOptions& options) {
         dataset.classes.push_back(label);
     }
     for (size_t i = 0; i < targets.size(); ++i) dataset.clips[i].label = index_of[targets[i]];
-    missing.report();
+    rows.report_missing();
+    note_labels(dataset);
     return dataset;
 }
 

@@ -1,7 +1,10 @@
 // A folder per class: CLASS/any/where.wav. The clips in a folder `unlabelled` have no label.
 
 #include <algorithm>
+#include <system_error>
+#include <unordered_map>
 
+#include "data/audio_files.h"
 #include "data/dataset_format.h"
 #include "kernels/error.h"
 
@@ -10,52 +13,70 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_hidden(const fs::path& path) { return path.filename().string().starts_with('.'); }
+/// Refuses an audio file that lies, through a link, in two class folders.
+class ClassOfFile {
+public:
+    void add(const fs::path& file) {
+        std::error_code nowhere;
+        const fs::path real = fs::canonical(file, nowhere);
+        if (nowhere) return;
+        const auto [other, fresh] = file_of_.emplace(real.string(), file);
+        if (!fresh)
+            fail("{} and {} are one file in two class folders; remove one of the two", other->second.string(),
+                 file.string());
+    }
 
-std::vector<fs::path> sorted_folders(const fs::path& folder) {
-    std::vector<fs::path> folders;
-    std::error_code error, ignored;
-    for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
-        if (entry->is_directory(ignored) && !is_hidden(entry->path())) folders.push_back(entry->path());
-    if (error) fail("{}: cannot be listed ({}); check the path and its permissions", folder.string(), error.message());
-    std::sort(folders.begin(), folders.end());
-    return folders;
+private:
+    std::unordered_map<std::string, fs::path> file_of_;
+};
+
+std::string quoted(const std::string& name) { return "'" + name + "'"; }
+
+/// What lies in a folder beside its class folders.
+void note_loose_files(Dataset& dataset, LeftOut& left_out, const fs::path& folder) {
+    std::vector<std::string> loose;
+    for (const fs::path& file : files_in(folder)) {
+        if (is_audio_name(file))
+            loose.push_back(file.filename().string());
+        else
+            left_out.add_file(file);
+    }
+    if (loose.empty()) return;
+    dataset.notes.push_back(std::to_string(loose.size()) + " audio file" + (loose.size() == 1 ? "" : "s") +
+                            " beside the class folders left out (" + listed(loose, 3) +
+                            "); put them into the folder of their class or into `unlabelled`");
 }
-
-std::vector<fs::path> sorted_audio(const fs::path& folder) {
-    std::vector<fs::path> files;
-    std::error_code error, ignored;
-    for (fs::recursive_directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
-        if (is_audio_name(entry->path()) && !is_hidden(entry->path()) && entry->is_regular_file(ignored))
-            files.push_back(entry->path());
-    if (error) fail("{}: cannot be listed ({}); check the path and its permissions", folder.string(), error.message());
-    std::sort(files.begin(), files.end());
-    return files;
-}
-
-bool means_unlabelled(const std::string& name) { return name == "unlabelled" || name == "unlabeled"; }
 
 } // namespace
 
 bool has_class_folders(const fs::path& folder) {
-    const std::vector<fs::path> folders = sorted_folders(folder);
-    return std::any_of(folders.begin(), folders.end(), [](const fs::path& f) { return !sorted_audio(f).empty(); });
+    const std::vector<fs::path> folders = folders_in(folder);
+    return std::any_of(folders.begin(), folders.end(),
+                       [](const fs::path& f) { return !audio_files_below(f).files.empty(); });
 }
 
 Dataset read_class_folders(const fs::path& folder, const DatasetOptions& options) {
+    if (!options.audio.empty() || !options.columns.empty())
+        fail("{}: a folder of class folders takes no --audio and no --column; leave them out", folder.string());
     Dataset dataset;
     dataset.format = "folder";
     dataset.source = folder;
-    std::vector<std::string> labels;
-    for (const fs::path& class_folder : sorted_folders(folder)) {
+    std::vector<std::string> labels, empty;
+    ClassOfFile class_of_file;
+    LeftOut left_out;
+    for (const fs::path& class_folder : folders_in(folder)) {
         const std::string name = class_folder.filename().string();
         const bool known = std::find(options.classes.begin(), options.classes.end(), name) != options.classes.end();
+        const AudioFiles found = audio_files_below(class_folder);
+        left_out.add(found.left_out);
+        if (found.files.empty()) {
+            empty.push_back(quoted(name));
+            continue;
+        }
         if (!options.classes.empty() && !known && !means_unlabelled(name))
             fail("{}: unknown class folder; known are {}", class_folder.string(), listed(options.classes));
-        const std::vector<fs::path> files = sorted_audio(class_folder);
-        if (files.empty())
-            fail("{}: has no .wav, .flac or .ogg file; put some in or remove the folder", class_folder.string());
-        for (const fs::path& file : files) {
+        for (const fs::path& file : found.files) {
+            class_of_file.add(file);
             Clip clip;
             clip.name = file.lexically_relative(folder).generic_string();
             clip.file = file;
@@ -63,9 +84,17 @@ Dataset read_class_folders(const fs::path& folder, const DatasetOptions& options
             labels.push_back(means_unlabelled(name) ? "" : name);
         }
     }
+    note_loose_files(dataset, left_out, folder);
+    if (!left_out.unreadable.empty()) fail("{}", left_out.folders_text());
     if (dataset.clips.empty())
-        fail("{}: has no folders with audio; put the clips of each class into a folder of its name", folder.string());
+        fail("{}: has no folders with audio; put the clips of each class into a folder of its name{}", folder.string(),
+             left_out.by_extension.empty() ? "" : " (" + left_out.files_text() + ")");
+    if (!empty.empty())
+        dataset.notes.push_back("no audio in " + listed(empty, 10) + ", which " +
+                                (empty.size() == 1 ? "is no class" : "are no classes"));
+    if (!left_out.by_extension.empty()) dataset.notes.push_back(left_out.files_text());
     number_labels(dataset, labels, options.classes);
+    note_labels(dataset, "the classes are the folders in " + folder.string());
     return dataset;
 }
 

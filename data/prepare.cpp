@@ -38,6 +38,7 @@ std::string fingerprint_of(const Dataset& dataset, const PrepareOptions& options
         if (::stat(clip.file.c_str(), &status) != 0) status = {};
         const int64_t facts[] = {status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
         mix(clip.file.c_str(), clip.file.native().size() + 1);
+        if (clip.file.empty()) mix(clip.name.c_str(), clip.name.size() + 1); // the journal's reason names it
         mix(facts, sizeof facts);
     }
     return fmt::format("scene.cu prepare 1, {} clips by {}, head {}, files {:016x}, fit {}, {}", dataset.clips.size(),
@@ -197,7 +198,7 @@ private:
     Outcome decode_one(const Clip& clip, float* destination) const {
         Outcome outcome;
         try {
-            if (clip.file.empty()) fail("{}: has no audio file; put it beside the others", clip.name);
+            if (clip.file.empty()) fail("{}: no audio file; put it there or name its folder with --audio", clip.name);
             std::vector<float> samples = read_mono(clip.file, options_.spec.sample_rate);
             outcome.silent = is_silent(samples);
             samples = fit_length(std::move(samples), options_.spec.samples, options_.fit);

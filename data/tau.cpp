@@ -8,7 +8,9 @@ namespace scene {
 namespace {
 
 bool recognises(const CsvTable& header, const DatasetOptions&) {
-    return header.delimiter == '\t' && header.find("filename") >= 0 && header.find("scene_label") >= 0;
+    const bool named = header.find("filename") >= 0 && header.find("scene_label") >= 0;
+    const bool full = header.find("identifier") >= 0 && header.find("source_label") >= 0; // saved by a spreadsheet
+    return named && (header.delimiter == '\t' || full);
 }
 
 /// "barcelona" and "a" of "audio/airport-barcelona-0-0-a.wav" (the device is not in the names of every edition).
@@ -33,16 +35,10 @@ Dataset read(const CsvTable& table, const DatasetOptions& options) {
     Dataset dataset;
     dataset.format = "tau";
     dataset.source = table.name;
-    UniqueNames names(table);
-    MissingAudio missing(table, options);
+    ClipRows rows(table, options);
     std::vector<std::string> labels;
     for (const CsvRow& row : table.rows) {
-        Clip clip;
-        clip.line = row.line;
-        clip.name = field_of(row, name);
-        names.add(clip.name, row);
-        clip.file = find_audio(clip.name, table, options);
-        if (clip.file.empty()) missing.add(clip.name, row);
+        Clip clip = rows.add(row, name);
         labels.emplace_back(field_of(row, label));
         const NameParts parts = parts_of(clip.name);
         clip.city = parts.city;
@@ -52,13 +48,15 @@ Dataset read(const CsvTable& table, const DatasetOptions& options) {
     }
     number_labels(dataset, labels);
     number_cities(dataset);
-    missing.report();
+    rows.report_missing();
+    note_labels(dataset);
     return dataset;
 }
 
 } // namespace
 
-const TableFormat tau_format = {"tau", "filename scene_label identifier source_label (separated by tabs)", recognises,
-                                read};
+const TableFormat tau_format = {
+    "tau", "filename scene_label identifier source_label (separated by tabs where it is the first two alone)",
+    recognises, read};
 
 } // namespace scene

@@ -5,8 +5,9 @@ FUZZERS := $(patsubst tests/fuzz/%.cpp,$(BUILD)/tests/%,$(wildcard tests/fuzz/*_
 # Sources that use nlohmann's JSON, which takes longer to parse than they do, are one unit.
 fuzzed_json := kernels/safetensors.cpp data/splits.cpp data/prepare_journal.cpp data/feature_store.cpp \
                model/checkpoint_info.cpp train/history.cpp
-fuzzed      := $(addprefix data/,csv.cpp dataset.cpp dataset_format.cpp cas2023.cpp esc50.cpp tau.cpp table.cpp folder.cpp \
-               audio_container.cpp grouped_splits.cpp official_split.cpp record_time.cpp) \
+fuzzed      := $(addprefix data/,text_encoding.cpp csv.cpp dataset.cpp dataset_format.cpp cas2023.cpp esc50.cpp tau.cpp \
+               table.cpp table_columns.cpp folder.cpp audio_files.cpp audio_finder.cpp audio_container.cpp \
+               grouped_splits.cpp official_split.cpp record_time.cpp) \
                kernels/atomic_file.cpp kernels/crc32c.cpp kernels/json.cpp kernels/cuda/plan_cache.cpp tests/fuzz/fuzz.cpp
 sanitized   := $(BUILD)/sanitized
 sanitizers  := -O0 -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -32,7 +33,7 @@ $(sanitized)/libfuzzed.a: $(fuzzed:%.cpp=$(sanitized)/%.o) $(sanitized)/users_of
 $(FUZZERS): $(BUILD)/tests/%: $(sanitized)/tests/fuzz/%.o $(sanitized)/libfuzzed.a
 	@mkdir -p $(@D)
 	$(call say,link,$@)
-	$(Q)$(CXX) $(sanitizers) $^ -lfmt -o $@
+	$(Q)$(CXX) $(sanitizers) $^ -lsndfile -lfmt -o $@
 
 .PHONY: fuzz
 fuzz: export FUZZ_INPUTS ?= 200000

@@ -1,6 +1,7 @@
 // scene audit: what a dataset's metadata give away under a split, and which clips are not as they should be.
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <memory>
 
@@ -31,7 +32,10 @@ struct AuditGiven {
 };
 
 bool is_metadata(const fs::path& path) {
-    return fs::is_directory(path) || path.extension() == ".csv" || path.extension() == ".tsv";
+    std::string extension = path.extension().string();
+    std::transform(extension.begin(), extension.end(), extension.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return fs::is_directory(path) || extension == ".csv" || extension == ".tsv" || extension == ".txt";
 }
 
 /// Where CAS2023 metadata have their audio if --audio does not say so: in a folder `audio` beside them, or, if a folder
@@ -79,6 +83,7 @@ int run(const AuditGiven& given) {
     std::optional<FeatureStore> store;
     if (is_metadata(given.source)) {
         dataset = read_with_or_without_audio(given);
+        note_about(*dataset, given.common.quiet);
         columns = columns_of(*dataset);
     } else {
         store.emplace(FeatureStore::open(given.source));
@@ -108,7 +113,8 @@ void add_audit_command(CommandLine& line) {
         "  scene audit CAS2023/metadata.csv --split session --seeds 20 --json\n"
         "A metadata file needs no audio beside it; where there is some, its clips are checked. --seed is the split's.",
         [given] { return run(*given); });
-    arguments.add("source", given->source, "store, metadata file (.csv, .tsv), or folder of a dataset").required();
+    arguments.add("source", given->source, "store, metadata file (.csv, .tsv, .txt), or folder of a dataset")
+        .required();
     add_split_options(arguments, given->split);
     arguments.add("--seeds", given->seeds, "mean and deviation over so many splits, from --seed on").range(1, 10000);
     arguments.add_flag("--no-audio", given->no_audio, "look at the metadata only");

@@ -1,20 +1,22 @@
 #include "tools/dataset_options.h"
 
-#include <algorithm>
-
 #include <fmt/core.h>
+
+#include "data/csv.h"
+#include "tools/note.h"
 
 namespace scene {
 namespace {
 
-std::vector<std::string> split_at_commas(const std::string& text) {
-    std::vector<std::string> parts;
-    for (size_t begin = 0; !text.empty() && begin <= text.size();) {
-        const size_t comma = std::min(text.find(',', begin), text.size());
-        parts.push_back(text.substr(begin, comma - begin));
-        begin = comma + 1;
-    }
-    return parts;
+/// A,B,"C, D", or @FILE with one name per line.
+std::vector<std::string> class_names(const std::string& text) {
+    std::vector<std::string> names;
+    if (text.starts_with('@'))
+        names = read_lines(text.substr(1));
+    else
+        names = csv_fields(text, "--classes");
+    if (names.empty()) throw UsageError(fmt::format("--classes {}: no names; write A,B,C or @FILE", text));
+    return names;
 }
 
 } // namespace
@@ -23,7 +25,7 @@ DatasetOptions DatasetFlags::options() const {
     DatasetOptions options;
     options.format = format == "csv" ? "table" : format;
     options.audio = audio;
-    options.classes = split_at_commas(classes);
+    if (classes) options.classes = class_names(*classes);
     for (const std::string& column : columns) {
         const size_t equals = column.find('=');
         const std::string meaning = column.substr(0, equals);
@@ -37,10 +39,17 @@ DatasetOptions DatasetFlags::options() const {
 void add_dataset_options(Arguments& arguments, DatasetFlags& flags) {
     arguments.add("--format", flags.format, "layout of the dataset")
         .choices({"auto", "cas2023", "esc50", "tau", "csv", "folder"});
-    arguments.add("--audio", flags.audio, "folder of the audio files (default: beside the metadata)");
+    arguments.add("--audio", flags.audio,
+                  "folder of the audio files, searched with its sub-folders (default: beside the metadata)");
     arguments.add_list("--column", flags.columns,
                        "csv: MEANING=HEADER for file, label, city, time, fold, session, device; may be repeated");
-    arguments.add("--classes", flags.classes, "csv, folder: class names in order, A,B,C (default: all, sorted)");
+    arguments.add("--classes", flags.classes,
+                  "csv, folder: class names in order, A,\"B, C\",D or @FILE with one per line (default: all, sorted)");
+}
+
+void note_about(const Dataset& dataset, bool quiet) {
+    if (quiet) return;
+    for (const std::string& note : dataset.notes) note_later(note);
 }
 
 } // namespace scene

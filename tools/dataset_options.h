@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,13 +11,17 @@ namespace scene {
 
 /// --format, --audio, --column and --classes: how a dataset is laid out.
 struct DatasetFlags {
-    std::string format = "auto", audio, classes;
+    std::string format = "auto", audio;
+    std::optional<std::string> classes;
     std::vector<std::string> columns;
 
-    /// Throws UsageError.
+    /// Throws UsageError, and Error if a file of class names cannot be read.
     DatasetOptions options() const;
 };
 
 void add_dataset_options(Arguments& arguments, DatasetFlags& flags);
+
+/// Keeps what is odd about a dataset for stderr, as notes are.
+void note_about(const Dataset& dataset, bool quiet);
 
 } // namespace scene

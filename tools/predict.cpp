@@ -6,10 +6,12 @@
 #include <numeric>
 
 #include "data/audio.h"
+#include "data/audio_files.h"
 #include "data/csv.h"
 #include "data/record_time.h"
 #include "tools/command.h"
 #include "tools/json_value.h"
+#include "tools/note.h"
 #include "tools/options.h"
 #include "train/predictor.h"
 
@@ -37,30 +39,26 @@ struct Decoded {
     std::string error; ///< empty: decoded
 };
 
-bool is_audio_name(const fs::path& file) {
-    static const std::vector<std::string> extensions = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3",
-                                                        ".aif", ".aiff", ".au",  ".w64", ".caf"};
-    std::string extension = file.extension().string();
-    std::transform(extension.begin(), extension.end(), extension.begin(),
-                   [](unsigned char c) { return std::tolower(c); });
-    return std::find(extensions.begin(), extensions.end(), extension) != extensions.end();
-}
-
 /// The files given, with every folder replaced by the audio files below it, sorted.
-std::vector<std::string> expand(const std::vector<std::string>& given) {
+std::vector<std::string> expand(const PredictOptions& options) {
     std::vector<std::string> files;
-    for (const std::string& name : given) {
-        if (!fs::is_directory(name)) {
+    LeftOut left_out;
+    for (const std::string& name : options.files) {
+        std::error_code ignored;
+        if (!fs::is_directory(name, ignored)) {
             files.push_back(name);
             continue;
         }
-        std::vector<std::string> inside;
-        for (const fs::directory_entry& entry : fs::recursive_directory_iterator(name))
-            if (entry.is_regular_file() && is_audio_name(entry.path())) inside.push_back(entry.path().string());
-        if (inside.empty()) fail("{}: no audio files in this folder", name);
-        std::sort(inside.begin(), inside.end());
-        files.insert(files.end(), inside.begin(), inside.end());
+        const AudioFiles inside = audio_files_below(name);
+        left_out.add(inside.left_out);
+        if (inside.files.empty() && inside.left_out.unreadable.empty()) {
+            const std::string others = inside.left_out.files_text();
+            fail("{}: no audio files in this folder{}", name, others.empty() ? "" : " (" + others + ")");
+        }
+        for (const fs::path& file : inside.files) files.push_back(file.string());
     }
+    if (!left_out.unreadable.empty()) fail("{}", left_out.folders_text());
+    if (const std::string text = left_out.files_text(); !text.empty() && !options.common.quiet) note_later(text);
     return files;
 }
 
@@ -145,7 +143,7 @@ void check_place_and_time(const PredictOptions& options, const CheckpointInfo& i
 }
 
 int run(const PredictOptions& options) {
-    const std::vector<std::string> files = expand(options.files);
+    const std::vector<std::string> files = expand(options);
     const auto backend = open_backend(options.common.runtime(), options.common.quiet);
     Predictor predictor(*backend, options.checkpoint, static_cast<int64_t>(std::min(files.size(), chunk_files)));
     const CheckpointInfo& info = predictor.info();

@@ -51,7 +51,10 @@ LogMelSpec features_of(double seconds) {
 
 int run(const PrepareOptionsGiven& given) {
     const RuntimeSettings runtime = given.common.runtime();
-    const Dataset dataset = read_dataset(given.dataset, given.layout.options());
+    DatasetOptions layout = given.layout.options();
+    layout.keep_missing = given.skip_bad;
+    const Dataset dataset = read_dataset(given.dataset, layout);
+    note_about(dataset, given.common.quiet);
     const auto backend = open_backend(runtime, given.common.quiet);
     ProgressDisplay progress(given.common.quiet);
     const GracefulStop stop;
@@ -94,6 +97,10 @@ void add_prepare_command(CommandLine& line) {
         "  scene prepare ESC-50/meta/esc50.csv esc50.store --audio ESC-50/audio\n"
         "  scene prepare clips.csv own.store --format csv --column file=path --column label=scene\n"
         "  scene prepare folder_per_class own.store\n"
+        "  scene prepare clips.csv own.store --audio folder --classes 'rain,\"bus, tram\",park'\n"
+        "Columns are known by their usual names (filename, path, class, category ...). A path of another machine is\n"
+        "found below --audio by its longest matching end; with no --audio, files are looked for beside the table, in\n"
+        "audio/ there, and in the folder above.\n"
         "Shorter clips repeat until they are --seconds long (--fit zero: zeros follow), longer ones are cut there.",
         [given] { return run(*given); });
     arguments.add("dataset", given->dataset, "metadata file, or a folder with one or with one folder per class")
@@ -102,7 +109,8 @@ void add_prepare_command(CommandLine& line) {
     add_dataset_options(arguments, given->layout);
     arguments.add("--seconds", given->seconds, "length of every clip (default: 10)").range(1, 3600);
     arguments.add("--fit", given->fit, "how a short clip is filled").choices({"loop", "zero"});
-    arguments.add_flag("--skip-bad", given->skip_bad, "leave out clips that cannot be read, in place of exit 1");
+    arguments.add_flag("--skip-bad", given->skip_bad,
+                       "leave out clips that are missing or cannot be read, in place of exit 1");
     add_common_options(arguments, given->common);
 }
 

@@ -5,33 +5,15 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/support/expect_error.h"
+#include "tests/data/dataset_fixture.h"
 #include "tests/support/shared_data.h"
-#include "tests/support/temporary_folder.h"
 
 namespace scene {
 namespace {
 
+using test::DatasetTest;
 using test::fails_with;
 using test::write_text;
-
-/// A folder to put metadata and (empty) audio files into.
-class DatasetTest : public testing::Test {
-protected:
-    void add_files(const std::vector<std::string>& names) {
-        for (const std::string& name : names) write_text(folder_ / name, "");
-    }
-    Dataset read(const std::string& text, const DatasetOptions& options = {}, const std::string& name = "meta.csv") {
-        write_text(folder_ / name, text);
-        return read_dataset(folder_ / name, options);
-    }
-    testing::AssertionResult rejects(const std::string& text, const std::vector<std::string>& parts,
-                                     const DatasetOptions& options = {}) {
-        return fails_with([&] { read(text, options); }, parts);
-    }
-
-    test::TemporaryFolder folder_;
-};
 
 using Cas2023Test = DatasetTest;
 using Esc50Test = DatasetTest;
@@ -325,7 +307,8 @@ TEST_F(TauTest, CityAndDeviceAreTheNamesPartsWhereItHasThem) {
         EXPECT_EQ(by_name.clips[i].session, "") << "without a column identifier there is none";
         EXPECT_EQ(by_name.clips[i].name, clips[i].name);
     }
-    EXPECT_TRUE(rejects("filename,scene_label,identifier,source_label\na,b,c,d\n", {"wrong header"}));
+    EXPECT_EQ(read("filename;scene_label;identifier;source_label\n" + clips[0].name + ";b;c;d\n").format, "tau");
+    EXPECT_TRUE(rejects("filename,scene_label\na,b\n", {"wrong header"}, {.format = "tau"}));
 }
 
 TEST_F(TauTest, MissingFilesAndTwins) {
@@ -412,10 +395,7 @@ TEST_F(FolderTest, OneFolderPerClass) {
 }
 
 TEST_F(FolderTest, BadFolders) {
-    add_files({"rain/b.wav", "dog/readme.txt"});
-    EXPECT_TRUE(
-        fails_with([&] { read_dataset(folder_.path()); }, {"dog", "no .wav, .flac or .ogg", "remove the folder"}));
-    std::filesystem::remove_all(folder_ / "dog");
+    add_files({"rain/b.wav"});
     EXPECT_TRUE(fails_with([&] { read_dataset(folder_.path(), {.classes = {"sun"}}); }, {"rain", "known are sun"}));
     std::filesystem::remove_all(folder_ / "rain");
     EXPECT_TRUE(
@@ -459,12 +439,13 @@ TEST_F(Cas2023Test, SpellingsAreFoldedAndSessionsAreCityAndTime) {
 }
 
 TEST_F(TableTest, AudioIsLookedForWhereTheCellCanMean) {
-    add_files({"beside.wav", "audio/in.wav", "meta/x", "above.wav", "other/sub/deep.wav", "other/flat.wav"});
-    const Dataset dataset =
-        read("file,label\n../beside.wav,x\n" + (folder_ / "audio/in.wav").string() + ",x\n" + "in.wav,x\nabove.wav,x\n",
-             {}, "meta/table.csv");
+    add_files(
+        {"beside.wav", "audio/in.wav", "audio/abs.wav", "meta/x", "above.wav", "other/sub/deep.wav", "other/flat.wav"});
+    const Dataset dataset = read("file,label\n../beside.wav,x\n" + (folder_ / "audio/abs.wav").string() + ",x\n" +
+                                     "in.wav,x\nabove.wav,x\n",
+                                 {}, "meta/table.csv");
     EXPECT_EQ(dataset.clips[0].file, folder_ / "beside.wav");
-    EXPECT_EQ(dataset.clips[1].file, folder_ / "audio/in.wav");
+    EXPECT_EQ(dataset.clips[1].file, folder_ / "audio/abs.wav");
     EXPECT_EQ(dataset.clips[2].file, folder_ / "audio/in.wav") << "in the folder audio above the table";
     EXPECT_EQ(dataset.clips[3].file, folder_ / "above.wav");
     const Dataset elsewhere =

@@ -41,8 +41,32 @@ int main(int argc, char** argv) {
         {{"\xEF\xBB\xBF"
           "filename,location,record_time,scene_label\r\na_1,Xi'an,2023-06-18 18:44:34,\r\nb_2,Hefei,,Bus\r\n",
           "filename\tscene_label\tidentifier\tsource_label\naudio/airport-paris-1-2-b.wav\tairport\tparis-1\tb\n",
-          "file,\"label\"\n\"a,b\",\"say \"\"hi\"\"\"\n\"two\nlines\",x", "a\n1\n"},
-         {"\"", "\"\"", ",", "\t", "\r\n", "\n", "\r", "\xEF\xBB\xBF", "\xE8\xA5\xBF", "\xC3", std::string(1, '\0'),
-          "\"a\"b", ",,,", "\n\n\n"},
+          "file,\"label\"\n\"a,b\",\"say \"\"hi\"\"\"\n\"two\nlines\",x", "a\n1\n", "sep=;\nfile;label\nx, y ;1\n;;\n",
+          std::string("\xFF\xFE"
+                      "a\0,\0b\0\n\0"
+                      "1\0,\0"
+                      "2\0\n\0",
+                      18)},
+         {"\"",
+          "\"\"",
+          ",",
+          "\t",
+          "\r\n",
+          "\n",
+          "\r",
+          "\xEF\xBB\xBF",
+          "\xE8\xA5\xBF",
+          "\xC3",
+          std::string(1, '\0'),
+          "\"a\"b",
+          ",,,",
+          "\n\n\n",
+          ";",
+          "|",
+          " ",
+          "\xC2\xA0",
+          "sep=,\n",
+          "\xFF\xFE",
+          std::string("\0\xD8", 2)},
          accepts});
 }

@@ -14,7 +14,8 @@ using scene::test::require;
 bool accepts(const std::string& input) {
     scene::DatasetOptions options;
     options.require_audio = false;
-    if (input.size() % 3 == 0) options.classes = {"Bus", "Park"};
+    const bool own_table = input.starts_with("file,") || input.starts_with("label,"); // others take no classes
+    if (own_table && input.size() % 3 == 0) options.classes = {"Bus", "Park"};
     const scene::Dataset dataset = scene::read_dataset(scene::test::write_input("fuzz.csv", input), options);
     require(!dataset.clips.empty(), "at least one clip");
     const std::set<std::string> classes(dataset.classes.begin(), dataset.classes.end());
@@ -47,7 +48,7 @@ int main(int argc, char** argv) {
           "filename\tscene_label\tidentifier\tsource_label\naudio/airport-paris-1-2-b.wav\tairport\tparis-1\tb\n"
           "audio/bus-milan-3-4-a.wav\tbus\tmilan-3\ta\n",
           "file,label,city,time,fold,session,device\na.wav,Bus,Jinan,2024-02-29,0,s,d\n/x/b.wav,Park,,,,,\n",
-          "label,file\n\"Bus\",\"a, b\"\n"},
+          "label,file\n\"Bus\",\"a, b\"\n", "date;Category;path\n2024-02-29;Bus;C:\\set\\a.wav\n;Park;./b.wav\n"},
          {"Bus",
           "Park",
           "PUBLIC_square",
@@ -63,6 +64,9 @@ int main(int argc, char** argv) {
           "a.wav",
           "..",
           "/",
+          "\\",
+          "./",
+          "C:\\",
           "----",
           "a-b-c-d",
           "-",
