@@ -1,6 +1,7 @@
 #include "train/stages.h"
 
 #include <algorithm>
+#include <set>
 
 #include "data/grouped_splits.h"
 #include "data/random_sequence.h"
@@ -32,6 +33,21 @@ void hold_out_clips(TrainingClips& clips, const FeatureStore& store, const Split
     clips.unlabelled = validation_split(split.unlabelled, label, settings.validation_share, settings.seed);
 }
 
+/// One class alone is learnt at once and says nothing.
+void require_two_classes(const FeatureStore& store, const Split& split) {
+    const StoreColumns& columns = store.columns();
+    std::set<int32_t> classes;
+    for (const int32_t clip : split.labelled) classes.insert(columns.label[static_cast<size_t>(clip)]);
+    if (classes.empty())
+        fail("split '{}': no clip has a label to train on; prepare the store anew from data with labels, or choose "
+             "another split",
+             split.name);
+    if (classes.size() == 1 && *classes.begin() >= 0)
+        fail("split '{}': only one class, '{}', has labelled clips ({} of them); label clips of another class and "
+             "prepare the store anew",
+             split.name, columns.classes.at(static_cast<size_t>(*classes.begin())), split.labelled.size());
+}
+
 } // namespace
 
 Split split_of(const StoreColumns& columns, const SplitSettings& settings) {
@@ -58,6 +74,7 @@ std::vector<int64_t> TrainingClips::batches(const TrainingSettings& settings) co
 }
 
 TrainingClips divide_training_clips(const FeatureStore& store, const Split& split, const TrainingSettings& settings) {
+    require_two_classes(store, split);
     TrainingClips clips;
     const std::string_view kept = kept_whole(settings.validation, split);
     if (!kept.empty()) {

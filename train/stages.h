@@ -27,7 +27,7 @@ struct TrainingClips {
 };
 
 /// Holds out settings.validation_share of every class and of the unlabelled clips, as settings.validation says. Fails
-/// when a labelled part ends up empty.
+/// when the labelled clips are of fewer than two classes or a labelled part ends up empty.
 TrainingClips divide_training_clips(const FeatureStore& store, const Split& split, const TrainingSettings& settings);
 
 /// Where the clips of an epoch stand: a shuffle that depends on (seed, stage, epoch) only.

@@ -46,6 +46,17 @@ TEST_F(Stages, EveryTrainingClipHasOnePlaceAndTestClipsHaveNone) {
     EXPECT_NE(divide_training_clips(store_, split_, settings_).labelled.train, clips.labelled.train);
 }
 
+TEST_F(Stages, LabelledClipsOfFewerThanTwoClassesAreRefused) {
+    Split split = split_;
+    std::erase_if(split.labelled, [&](int32_t clip) { return store_.columns().label[static_cast<size_t>(clip)] != 1; });
+    EXPECT_TRUE(fails_with([&] { divide_training_clips(store_, split, settings_); },
+                           {"only one class, 'class 1'", "(" + std::to_string(split.labelled.size()) + " of them)",
+                            "label clips of another"}));
+    split.labelled.clear();
+    EXPECT_TRUE(fails_with([&] { divide_training_clips(store_, split, settings_); },
+                           {"no clip has a label", "prepare the store anew"}));
+}
+
 std::set<std::string> sessions_of(const FeatureStore& store, std::vector<int32_t> clips,
                                   const std::vector<int32_t>& more) {
     clips.insert(clips.end(), more.begin(), more.end());
@@ -240,9 +251,9 @@ TEST_F(Stages, TargetsAreOneHotForLabelledAndPseudoLabelledClips) {
 }
 
 TEST_F(Stages, TooFewLabelledClipsAreReported) {
-    split_.labelled.resize(1);
+    split_.labelled.resize(2); // of two classes
     EXPECT_TRUE(fails_with([&] { divide_training_clips(store_, split_, settings_); },
-                           {"simulation", "1 labelled clips are too few", "validation_share"}));
+                           {"simulation", "2 labelled clips are too few", "validation_share"}));
 }
 
 /// Of this store's clips, neither more nor fewer.
