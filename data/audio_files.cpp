@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 #include <deque>
+#include <iterator>
 #include <set>
 #include <string_view>
 #include <system_error>
@@ -30,21 +31,27 @@ constexpr int mpeg_container = 0x230000, opus_coding = 0x0064;
 /// An extension, the container that libsndfile must know for it, and the coding if that is a matter of its own.
 struct Extension {
     std::string_view name;
-    int container, coding;
+    int container, coding = 0;
 };
-constexpr std::array known_extensions = {
-    Extension{".wav", SF_FORMAT_WAV, 0},   Extension{".wave", SF_FORMAT_WAV, 0},
-    Extension{".bwf", SF_FORMAT_WAV, 0},   Extension{".rf64", SF_FORMAT_RF64, 0},
-    Extension{".flac", SF_FORMAT_FLAC, 0}, Extension{".ogg", SF_FORMAT_OGG, 0},
-    Extension{".oga", SF_FORMAT_OGG, 0},   Extension{".opus", SF_FORMAT_OGG, opus_coding},
-    Extension{".mp3", mpeg_container, 0},  Extension{".mp2", mpeg_container, 0},
-    Extension{".aif", SF_FORMAT_AIFF, 0},  Extension{".aiff", SF_FORMAT_AIFF, 0},
-    Extension{".aifc", SF_FORMAT_AIFF, 0}, Extension{".au", SF_FORMAT_AU, 0},
-    Extension{".snd", SF_FORMAT_AU, 0},    Extension{".w64", SF_FORMAT_W64, 0},
-    Extension{".caf", SF_FORMAT_CAF, 0},   Extension{".voc", SF_FORMAT_VOC, 0},
-    Extension{".sph", SF_FORMAT_NIST, 0},  Extension{".nist", SF_FORMAT_NIST, 0},
-    Extension{".sf", SF_FORMAT_IRCAM, 0},  Extension{".8svx", SF_FORMAT_SVX, 0},
-    Extension{".avr", SF_FORMAT_AVR, 0},   Extension{".pvf", SF_FORMAT_PVF, 0},
+/// All that libsndfile decodes but `.raw`, which does not say what is in it, and `.mat`, which holds anything.
+constexpr Extension known_extensions[] = {
+    {".wav", SF_FORMAT_WAV},     {".wave", SF_FORMAT_WAV},
+    {".bwf", SF_FORMAT_WAV},     {".rf64", SF_FORMAT_RF64},
+    {".flac", SF_FORMAT_FLAC},   {".ogg", SF_FORMAT_OGG},
+    {".oga", SF_FORMAT_OGG},     {".opus", SF_FORMAT_OGG, opus_coding},
+    {".mp3", mpeg_container},    {".mp2", mpeg_container},
+    {".mpga", mpeg_container},   {".aif", SF_FORMAT_AIFF},
+    {".aiff", SF_FORMAT_AIFF},   {".aifc", SF_FORMAT_AIFF},
+    {".au", SF_FORMAT_AU},       {".snd", SF_FORMAT_AU},
+    {".w64", SF_FORMAT_W64},     {".caf", SF_FORMAT_CAF},
+    {".voc", SF_FORMAT_VOC},     {".sph", SF_FORMAT_NIST},
+    {".nist", SF_FORMAT_NIST},   {".sf", SF_FORMAT_IRCAM},
+    {".ircam", SF_FORMAT_IRCAM}, {".svx", SF_FORMAT_SVX},
+    {".8svx", SF_FORMAT_SVX},    {".iff", SF_FORMAT_SVX},
+    {".avr", SF_FORMAT_AVR},     {".pvf", SF_FORMAT_PVF},
+    {".paf", SF_FORMAT_PAF},     {".htk", SF_FORMAT_HTK},
+    {".sds", SF_FORMAT_SDS},     {".xi", SF_FORMAT_XI},
+    {".wve", SF_FORMAT_WVE},
 };
 
 /// The formats of one kind (containers or codings) that the installed library was built with.
@@ -76,7 +83,7 @@ bool is_convertible(std::string_view extension) {
         ".m4a", ".aac", ".mp4",  ".m4b", ".wma", ".webm", ".mka", ".mkv", ".mov", ".avi", ".ape",  ".wv",
         ".amr", ".3gp", ".3gpp", ".tta", ".ac3", ".dts",  ".mpc", ".ra",  ".spx", ".dsf", ".alac", ".m4v"};
     if (std::find(extensions.begin(), extensions.end(), extension) != extensions.end()) return true;
-    return std::any_of(known_extensions.begin(), known_extensions.end(),
+    return std::any_of(std::begin(known_extensions), std::end(known_extensions),
                        [&](const Extension& one) { return one.name == extension; });
 }
 

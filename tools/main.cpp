@@ -45,7 +45,7 @@ int report(std::string message, int status) {
 int run(const std::function<int()>& work) {
     try {
         const int status = work();
-        if (status == 0) scene::say_notes();
+        scene::say_notes();
         if (std::fflush(stdout) != 0 || std::ferror(stdout))
             return report(fmt::format("cannot write to standard output: {}", std::strerror(errno)), exit_error);
         return status;

@@ -124,6 +124,59 @@ TEST(Prepare, ReadsAUsersOwnTableWithNamedColumns) {
         fails_with(scene_command({"prepare", data / "mine.csv", out / "t", "--column", "file"}), 2, "--column"));
 }
 
+TEST(Prepare, SkipBadSkipsRowsWhoseFileIsMissing) {
+    const TemporaryFolder data, out;
+    link_as_folders(small_run(), data, 4);
+    write_text(data / "mine.csv", "file,label\nstreet/clip0.wav,street\nrain/gone.wav,rain\nrain/clip1.wav,rain\n");
+    const std::vector<std::string> arguments = {"prepare", data / "mine.csv", out / "s", "--quiet"};
+    EXPECT_TRUE(fails_with(scene_command(arguments), 1, "row 3 'rain/gone.wav'"));
+    EXPECT_FALSE(fs::exists(out / "s.bad.csv")) << "nothing is begun";
+    std::vector<std::string> skipping = arguments;
+    skipping.insert(skipping.end(), {"--skip-bad", "--json"});
+    const Outcome outcome = scene_command(skipping);
+    ASSERT_EQ(outcome.status, 0) << outcome.err;
+    const json report = parse_json(outcome.out);
+    EXPECT_EQ(report.at("clips"), 2);
+    EXPECT_EQ(report.at("bad").at(0).at("file"), "rain/gone.wav");
+    EXPECT_EQ(read_text(out / "s.bad.csv").find("file,row,reason\nrain/gone.wav,3,"), 0u)
+        << read_text(out / "s.bad.csv");
+}
+
+TEST(Prepare, ClassListsMayHoldCommasAndComeFromAFile) {
+    const TemporaryFolder data, out;
+    link_as_folders(small_run(), data, 2);
+    write_text(data / "mine.csv", "file,label\nstreet/clip0.wav,\"street, wet\"\nrain/clip1.wav,rain\n");
+    write_text(data / "classes.txt", "street, wet\r\n\r\n rain \r\n");
+    const auto with = [&](const std::string& classes) {
+        return scene_command({"prepare", data / "mine.csv", out / "s", "--quiet", "--classes", classes});
+    };
+    for (const std::string& classes : {std::string("\"street, wet\", rain"), "@" + (data / "classes.txt").string()}) {
+        const Outcome outcome = with(classes);
+        ASSERT_EQ(outcome.status, 0) << outcome.err;
+        EXPECT_NE(read_text(out / "s").substr(0, 4096).find(R"([\"street, wet\",\"rain\"])"), std::string::npos);
+    }
+    EXPECT_TRUE(fails_with(with("rain,,street"), 1, "a name is empty"));
+    EXPECT_TRUE(fails_with(with("rain, rain "), 1, "'rain' stands twice"));
+    EXPECT_TRUE(fails_with(with("a,b"), 1, "unknown label 'street, wet'"));
+    EXPECT_TRUE(fails_with(with("@" + (data / "none.txt").string()), 1, "none.txt"));
+    EXPECT_TRUE(fails_with(with(""), 2, "--classes"));
+    EXPECT_TRUE(fails_with(with(" , "), 2, "--classes"));
+}
+
+TEST(Prepare, SaysWhatIsOddAboutADatasetUnlessQuiet) {
+    const TemporaryFolder data, out;
+    link_as_folders(small_run(), data, 2);
+    write_text(data / "rain/notes.txt", "");
+    const std::vector<std::string> arguments = {"prepare", data.path(), out / "s"};
+    EXPECT_NE(scene_command(arguments).err.find("scene: 1 file is no audio and was left out: 1 .txt\n"),
+              std::string::npos);
+    std::vector<std::string> quiet = arguments;
+    quiet.push_back("--quiet");
+    EXPECT_EQ(scene_command(quiet).err, "");
+    EXPECT_NE(scene_command({"audit", data.path(), "--split", "experiment"}).err.find("left out: 1 .txt"),
+              std::string::npos);
+}
+
 /// A store begins with its settings as text.
 TEST(Prepare, EveryOptionReachesTheStore) {
     const TemporaryFolder data, out;
