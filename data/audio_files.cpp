@@ -108,7 +108,11 @@ public:
             linked_folders_.pop_front();
             enter(link);
         }
-        for (const fs::path& link : linked_files_) take(link);
+        for (const fs::path& link : linked_files_) {
+            std::error_code nowhere;
+            const fs::path real = fs::canonical(link, nowhere);
+            take(link, nowhere ? link : real); // reading it will say that it leads nowhere
+        }
         std::sort(found_.files.begin(), found_.files.end());
     }
     AudioFiles result() && { return std::move(found_); }
@@ -119,7 +123,7 @@ private:
         std::error_code error;
         const fs::path real = fs::canonical(folder, error);
         if (error) return unreadable(folder);
-        if (!entered_.insert(real).second) return;
+        if (!entered_.insert(real.native()).second) return;
         std::vector<fs::path> inside;
         for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
             if (is_ignored_name(entry->path())) continue;
@@ -145,14 +149,12 @@ private:
         } else if (link) {
             linked_files_.push_back(path);
         } else {
-            take(path);
+            take(path, real_parent / path.filename());
         }
     }
 
-    void take(const fs::path& file) {
-        std::error_code error;
-        const fs::path real = fs::canonical(file, error); // fails where a link leads nowhere; reading will say so
-        if (taken_.insert(error ? file : real).second) found_.files.push_back(file);
+    void take(const fs::path& file, const fs::path& real) {
+        if (taken_.insert(real.native()).second) found_.files.push_back(file);
     }
     void unreadable(const fs::path& folder) { found_.left_out.unreadable.push_back(folder); }
 
@@ -160,7 +162,7 @@ private:
     AudioFiles found_;
     std::deque<fs::path> linked_folders_;
     std::vector<fs::path> linked_files_;
-    std::set<fs::path> entered_, taken_;
+    std::unordered_set<std::string> entered_, taken_;
 };
 
 std::vector<fs::path> entries_of(const fs::path& folder, bool folders) {

@@ -47,6 +47,9 @@ void require_usable_classes(const std::vector<std::string>& classes) {
 Dataset read_table(const fs::path& file, const DatasetOptions& options) {
     const CsvTable table = read_csv(file);
     const TableFormat* format = recognised_format(table, options);
+    if (!format && std::any_of(table.header.begin(), table.header.end(), is_audio_name))
+        fail("{}: has no header: its first row is {}; write one before it, such as file,label", file.string(),
+             table.header_text());
     if (!format)
         fail("{}: wrong header: found {}; expected {}", file.string(), table.header_text(), expected_headers(options));
     if (format != &table_format && !(options.classes.empty() && options.columns.empty()))

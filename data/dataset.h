@@ -43,9 +43,9 @@ struct DatasetOptions {
     /// Where the audio is; empty: beside the metadata file or in a folder `audio` beside it.
     std::filesystem::path audio = {};
     /// Table format: which column holds what, from {file, label, city, time, fold, session, device} to a header cell.
-    /// What is not mentioned is looked for under its own name; only `file` must exist.
+    /// What is not mentioned is looked for under its own and its usual names; only `file` must exist.
     std::map<std::string, std::string> columns = {};
-    /// Table and folder formats: the classes in index order; empty: all labels found, sorted.
+    /// Table and folder formats: the classes in index order, each once; empty: all labels found, sorted.
     std::vector<std::string> classes = {};
     /// false: clips whose file is missing are kept with an empty `file`.
     bool require_audio = true;
@@ -54,18 +54,17 @@ struct DatasetOptions {
 };
 
 /// - cas2023: `filename,location,record_time,scene_label` or `filename,scene_label`; the file of clip FILENAME is the
-/// one
-///   called *FILENAME*.wav (.flac, .ogg) anywhere below the audio folder. Labels without regard to case, spaces and
+///   audio file called *FILENAME* anywhere below the audio folder. Labels without regard to case, spaces and
 ///   underscores. Session: city and time.
 /// - esc50: `filename,fold,target,category` and more. Session: the recording that a clip was cut from.
-/// - tau: tab-separated `filename scene_label identifier source_label`; city from the file name, device from
-/// source_label.
-///   Session: identifier.
-/// - table: any CSV or TSV with a column for the file.
+/// - tau: `filename scene_label identifier source_label`, or the first two separated by a tab; city from the file name,
+///   device from source_label. Session: identifier.
+/// - table: any table with a column for the file (data/table_columns.h).
 /// - folder: one folder of audio per class; clips in a folder `unlabelled` have no label.
-/// Reads a dataset from its metadata file, or from a folder that holds one (or one folder of audio per class). Errors
-/// are one line with file and row: wrong header (found, expected), duplicate names, unknown labels, bad times and
-/// folds, missing audio files (up to 10 rows, then their number), nothing in it.
+/// Reads a dataset from its metadata file, or from a folder that holds one (or one folder of audio per class; where
+/// several files could be the metadata, the one whose header says most). Errors are one line with file and row: wrong
+/// header (found, expected), two rows of one name or one file, unknown labels, bad times and folds, missing audio files
+/// (up to 10 rows, then their number), a file in two class folders, nothing in it.
 Dataset read_dataset(const std::filesystem::path& path, const DatasetOptions& options = {});
 
 } // namespace scene

@@ -1,6 +1,8 @@
 // A folder per class: CLASS/any/where.wav. The clips in a folder `unlabelled` have no label.
 
 #include <algorithm>
+#include <map>
+#include <set>
 #include <system_error>
 #include <unordered_map>
 
@@ -30,6 +32,12 @@ private:
     std::unordered_map<std::string, fs::path> file_of_;
 };
 
+std::vector<std::string> parts_of(const fs::path& path) {
+    std::vector<std::string> parts;
+    for (const fs::path& part : path) parts.push_back(part.string());
+    return parts;
+}
+
 std::string quoted(const std::string& name) { return "'" + name + "'"; }
 
 /// What lies in a folder beside its class folders.
@@ -45,6 +53,25 @@ void note_loose_files(Dataset& dataset, LeftOut& left_out, const fs::path& folde
     dataset.notes.push_back(std::to_string(loose.size()) + " audio file" + (loose.size() == 1 ? "" : "s") +
                             " beside the class folders left out (" + listed(loose, 3) +
                             "); put them into the folder of their class or into `unlabelled`");
+}
+
+/// Parts of a dataset, such as `train` and `test`, that hold the class folders, where class folders are expected.
+void note_parts(Dataset& dataset) {
+    std::map<std::string, std::set<std::string>> inside; // names of folders in each class folder
+    for (const Clip& clip : dataset.clips) {
+        const std::vector<std::string> parts = parts_of(clip.name);
+        if (parts.size() < 3) return; // audio directly in a class folder
+        inside[parts[0]].insert(parts[1]);
+    }
+    const std::set<std::string>& names = inside.begin()->second;
+    const bool alike = std::all_of(inside.begin(), inside.end(), [&](const auto& one) { return one.second == names; });
+    if (inside.size() < 2 || names.size() < 2 || !alike) return;
+    std::vector<std::string> top;
+    for (const auto& [name, folders] : inside) top.push_back(quoted(name));
+    std::vector<std::string> below;
+    for (const std::string& name : names) below.push_back(quoted(name));
+    dataset.notes.push_back("the classes are " + listed(top, 5) + ", which all hold the folders " + listed(below, 5) +
+                            "; if those are the classes, prepare each of the former by itself");
 }
 
 } // namespace
@@ -90,10 +117,13 @@ Dataset read_class_folders(const fs::path& folder, const DatasetOptions& options
         fail("{}: has no folders with audio; put the clips of each class into a folder of its name{}", folder.string(),
              left_out.by_extension.empty() ? "" : " (" + left_out.files_text() + ")");
     if (!empty.empty())
-        dataset.notes.push_back("no audio in " + listed(empty, 10) + ", which " +
-                                (empty.size() == 1 ? "is no class" : "are no classes"));
+        dataset.notes.push_back(
+            std::to_string(empty.size()) +
+            (empty.size() == 1 ? " class folder has no audio: " : " class folders have no audio: ") +
+            listed(empty, 10));
     if (!left_out.by_extension.empty()) dataset.notes.push_back(left_out.files_text());
     number_labels(dataset, labels, options.classes);
+    note_parts(dataset);
     note_labels(dataset, "the classes are the folders in " + folder.string());
     return dataset;
 }

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "data/audio_finder.h"
 #include "data/csv.h"
 #include "kernels/error.h"
 
@@ -15,7 +16,10 @@ using Indices = std::vector<int32_t>;
 
 constexpr int32_t several = -2;
 
-std::string last_component(const std::string& name) { return fs::path(name).filename().string(); }
+/// A name with one spelling of its path.
+std::string spelt_alike(const std::string& name) { return portable_path(name).lexically_normal().string(); }
+
+std::string last_component(const std::string& name) { return portable_path(name).filename().string(); }
 
 struct ListedName {
     std::string name, place;
@@ -40,13 +44,13 @@ public:
     explicit ClipIndex(std::span<const std::string> names) {
         for (size_t i = 0; i < names.size(); ++i) {
             const auto clip = static_cast<int32_t>(i);
-            by_name_.emplace(names[i], clip);
+            by_name_.emplace(spelt_alike(names[i]), clip);
             if (const auto [found, fresh] = by_last_.emplace(last_component(names[i]), clip); !fresh)
                 found->second = several;
         }
     }
     int32_t find(const ListedName& listed) const {
-        if (const auto exact = by_name_.find(listed.name); exact != by_name_.end()) return exact->second;
+        if (const auto exact = by_name_.find(spelt_alike(listed.name)); exact != by_name_.end()) return exact->second;
         const auto found = by_last_.find(last_component(listed.name));
         if (found == by_last_.end())
             fail("{}: there is no clip '{}' in the data; remove the row, or prepare the clip", listed.place,

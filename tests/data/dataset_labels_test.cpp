@@ -72,6 +72,10 @@ TEST_F(ColumnsTest, ADateThatIsNoneIsNotUsed) {
     EXPECT_TRUE(rejects("file,time\na.wav,18.6.2023\n", {"meta.csv:2", "is not a time"}));
 }
 
+TEST_F(ColumnsTest, ATableWithoutAHeaderIsSaidToHaveNone) {
+    EXPECT_TRUE(rejects("a.wav,rain\nb.wav,tone\n", {"has no header", "its first row is a.wav, rain", "file,label"}));
+}
+
 TEST_F(ColumnsTest, TheLikeliestTableOfAFolderIsRead) {
     add_files({"rain/a.wav", "tone/b.wav"});
     write_text(folder_ / "list.csv", "filename,seconds\nrain/a.wav,1\n");
@@ -143,7 +147,7 @@ TEST_F(ClassFoldersTest, WhatIsNotTakenIsSaid) {
     const Dataset dataset = read_dataset(folder_.path());
     EXPECT_EQ(dataset.classes, (Classes{"rain", "tone"}));
     EXPECT_EQ(dataset.clips.size(), 2u);
-    EXPECT_EQ(notes_with(dataset, {"no audio in 'dog', 'empty', which are no classes"}), 1);
+    EXPECT_EQ(notes_with(dataset, {"2 class folders have no audio: 'dog', 'empty'"}), 1);
     EXPECT_EQ(notes_with(dataset, {"2 audio files beside the class folders left out (loose.wav, loose2.wav)"}), 1);
     EXPECT_EQ(notes_with(dataset, {"3 files are no audio and were left out: 2 .txt, 1 .md"}), 1);
     EXPECT_EQ(dataset.notes.size(), 3u);
@@ -161,6 +165,19 @@ TEST_F(ClassFoldersTest, AFileInTwoClassesIsRefused) {
     fs::remove(folder_ / "tone/c.wav");
     fs::create_directory_symlink("rain", folder_ / "drizzle");
     EXPECT_TRUE(fails_with([&] { read_dataset(folder_.path()); }, {"drizzle/a.wav and", "rain/a.wav"}));
+}
+
+TEST_F(ClassFoldersTest, PartsThatHoldTheClassFoldersAreSaid) {
+    add_files({"train/rain/a.wav", "train/tone/b.wav", "test/rain/c.wav", "test/tone/deep/d.wav"});
+    EXPECT_EQ(notes_with(read_dataset(folder_.path()),
+                         {"the classes are 'test', 'train'", "hold the folders 'rain', 'tone'"}),
+              1);
+    add_files({"train/sun/e.wav"});
+    EXPECT_TRUE(read_dataset(folder_.path()).notes.empty()) << "not the same folders";
+    add_files({"test/sun/f.wav"});
+    EXPECT_EQ(read_dataset(folder_.path()).notes.size(), 1u);
+    add_files({"test/g.wav"});
+    EXPECT_TRUE(read_dataset(folder_.path()).notes.empty()) << "audio in a class folder itself";
 }
 
 TEST_F(ClassFoldersTest, OneFolderIsSaidToBeOneClass) {

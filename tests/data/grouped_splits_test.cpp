@@ -305,6 +305,10 @@ TEST_F(OfficialSplit, AFullNameTellsTwinsApart) {
     const Split split = clips_.split(lists("filename\nmore/clip0.wav\nclip1.wav\n", "audio/clip0.wav\nclip3.wav\n"));
     EXPECT_EQ(split.labelled, (Indices{1, 10}));
     EXPECT_EQ(split.test, (Indices{0, 3}));
+    for (const std::string name : {"more\\clip0.wav", "./more/clip0.wav"})
+        EXPECT_EQ(clips_.split(lists("filename\n" + name + "\nclip1.wav\n", "clip0.wav\nclip3.wav\n")).labelled,
+                  (Indices{1, 10}))
+            << name;
 }
 
 TEST(GroupedSplits, OnTheRealMetadata) {
