@@ -306,7 +306,7 @@ TEST_F(OfficialSplit, AFullNameTellsTwinsApart) {
     EXPECT_EQ(split.labelled, (Indices{1, 10}));
     EXPECT_EQ(split.test, (Indices{0, 3}));
     for (const std::string name : {"more\\clip0.wav", "./more/clip0.wav"})
-        EXPECT_EQ(clips_.split(lists("filename\n" + name + "\nclip1.wav\n", "clip0.wav\nclip3.wav\n")).labelled,
+        EXPECT_EQ(clips_.split(lists("filename\n" + name + "\nclip1.wav\n", "audio/clip0.wav\nclip3.wav\n")).labelled,
                   (Indices{1, 10}))
             << name;
 }

@@ -418,6 +418,42 @@ TEST_F(PrepareTest, AClipWithoutAFileIsBad) {
                            {"1 of 75 clips", "row 9", "c7.wav", "no audio file"}));
 }
 
+TEST_F(PrepareTest, AMissingFileIsSkippedAndARunGoesOnAsLongAsItIsTheOne) {
+    std::filesystem::remove(clip(7));
+    options_.skip_bad = true;
+    const auto prepared = [&](bool stopped) {
+        std::atomic<bool> stop = false;
+        PrepareOptions options = options_;
+        if (stopped) {
+            options.stop = &stop;
+            options.progress = [&](const PrepareProgress&) { stop = true; };
+        }
+        const std::unique_ptr<Backend> backend = make_cpu_backend(1);
+        return prepare(read_dataset(folder_ / "meta.csv", {.keep_missing = true}), folder_ / "a.store", *backend,
+                       options);
+    };
+    prepared(true);
+    const PrepareReport report = prepared(false);
+    EXPECT_EQ(report.resumed, 32);
+    EXPECT_EQ(report.clips, clip_count - 1);
+    ASSERT_EQ(report.bad.size(), 1u);
+    EXPECT_EQ(report.bad[0].file, "c7.wav");
+    EXPECT_EQ(report.bad[0].row, 9u);
+    EXPECT_NE(read_text(folder_ / "a.store.bad.csv").find("c7.wav,9,"), std::string::npos);
+
+    std::filesystem::remove(folder_ / "a.store");
+    prepared(true);
+    std::string table = read_text(folder_ / "meta.csv");
+    table.replace(table.find("c7.wav"), 6, "gone.wav");
+    test::write_text(folder_ / "meta.csv", table);
+    EXPECT_EQ(prepared(true).resumed, 0) << "the journal's reason named another file";
+    write_clip(7, 700);
+    std::filesystem::rename(clip(7), folder_ / "audio/gone.wav");
+    const PrepareReport found = prepared(false);
+    EXPECT_EQ(found.resumed, 0) << "it is there now";
+    EXPECT_EQ(found.clips, clip_count);
+}
+
 TEST_F(PrepareTest, ADiskThatIsTooSmallShowsBeforeTheWork) {
     const pid_t child = ::fork();
     if (child == 0) {
