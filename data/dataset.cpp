@@ -97,14 +97,18 @@ std::pair<std::vector<fs::path>, int> likeliest_tables(const std::vector<fs::pat
     return best;
 }
 
+/// Whether a list of files without labels would hide that the folders beside it are classes.
+bool says_less_than_folders(const fs::path& folder, const DatasetOptions& options) {
+    const bool may_be_folders = options.format == "auto" && options.columns.empty() && options.audio.empty();
+    return may_be_folders && !fs::is_directory(folder / "audio") && has_class_folders(folder, 2);
+}
+
 Dataset read_folder(const fs::path& folder, const DatasetOptions& options) {
     if (options.format == "folder") return read_class_folders(folder, options);
     std::vector<fs::path> tables = tables_in(folder);
     if (tables.empty()) tables = tables_in(folder / "meta");
     const auto [recognised, likely] = likeliest_tables(tables, options);
-    // A list of files without labels says less than folders of classes do.
-    const bool lists_only = options.format == "auto" && options.columns.empty() && likely == 1;
-    if (!recognised.empty() && lists_only && has_class_folders(folder)) {
+    if (!recognised.empty() && likely == 1 && says_less_than_folders(folder, options)) {
         Dataset dataset = read_class_folders(folder, options);
         dataset.notes.push_back(recognised[0].string() + " has no labels and was not used; the class folders were");
         return dataset;

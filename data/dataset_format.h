@@ -28,7 +28,7 @@ extern const TableFormat cas2023_format, esc50_format, tau_format, table_format;
 
 /// One folder of audio per class; a folder `unlabelled` holds clips without a label.
 Dataset read_class_folders(const std::filesystem::path& folder, const DatasetOptions& options);
-bool has_class_folders(const std::filesystem::path& folder);
+bool has_class_folders(const std::filesystem::path& folder, int at_least = 1);
 
 /// "unlabelled", also with one l, in any case.
 bool means_unlabelled(std::string_view name);

@@ -76,10 +76,13 @@ void note_parts(Dataset& dataset) {
 
 } // namespace
 
-bool has_class_folders(const fs::path& folder) {
-    const std::vector<fs::path> folders = folders_in(folder);
-    return std::any_of(folders.begin(), folders.end(),
-                       [](const fs::path& f) { return !audio_files_below(f).files.empty(); });
+bool has_class_folders(const fs::path& folder, int at_least) {
+    int found = 0;
+    for (const fs::path& inside : folders_in(folder)) {
+        found += audio_files_below(inside).files.empty() ? 0 : 1;
+        if (found >= at_least) return true;
+    }
+    return false;
 }
 
 Dataset read_class_folders(const fs::path& folder, const DatasetOptions& options) {

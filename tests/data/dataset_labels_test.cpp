@@ -76,6 +76,18 @@ TEST_F(ColumnsTest, ATableWithoutAHeaderIsSaidToHaveNone) {
     EXPECT_TRUE(rejects("a.wav,rain\nb.wav,tone\n", {"has no header", "its first row is a.wav, rain", "file,label"}));
 }
 
+TEST_F(ColumnsTest, AListBesideItsAudioIsNoFolderOfClasses) {
+    add_files({"audio/a.wav", "audio/b.wav", "more/c.wav"});
+    write_text(folder_ / "list.csv", "filename\na.wav\n");
+    EXPECT_EQ(read_dataset(folder_.path()).format, "table");
+    fs::rename(folder_ / "audio", folder_ / "clips");
+    EXPECT_EQ(read_dataset(folder_.path(), {.audio = folder_ / "clips"}).format, "table");
+    EXPECT_EQ(read_dataset(folder_.path()).format, "folder");
+    fs::remove_all(folder_ / "more");
+    EXPECT_TRUE(fails_with([&] { read_dataset(folder_.path()); }, {"list.csv", "no audio file", "--audio"}))
+        << "one folder is no choice of classes";
+}
+
 TEST_F(ColumnsTest, TheLikeliestTableOfAFolderIsRead) {
     add_files({"rain/a.wav", "tone/b.wav"});
     write_text(folder_ / "list.csv", "filename,seconds\nrain/a.wav,1\n");
