@@ -57,11 +57,14 @@ TEST_F(AudioFilesTest, WhatHasAnAudioNameIsOpened) {
         {"a.voc", SF_FORMAT_VOC | SF_FORMAT_PCM_16},   {"a.sph", SF_FORMAT_NIST | SF_FORMAT_PCM_16},
         {"a.sf", SF_FORMAT_IRCAM | SF_FORMAT_PCM_16},  {"a.8svx", SF_FORMAT_SVX | SF_FORMAT_PCM_16},
         {"a.avr", SF_FORMAT_AVR | SF_FORMAT_PCM_16},   {"a.pvf", SF_FORMAT_PVF | SF_FORMAT_PCM_16},
+        {"a.paf", SF_FORMAT_PAF | SF_FORMAT_PCM_16},   {"a.htk", SF_FORMAT_HTK | SF_FORMAT_PCM_16},
+        {"a.sds", SF_FORMAT_SDS | SF_FORMAT_PCM_16},   {"a.xi", SF_FORMAT_XI | SF_FORMAT_DPCM_16},
+        {"a.wve", SF_FORMAT_WVE | SF_FORMAT_ALAW},
     };
     for (const auto& [name, format] : formats) {
         EXPECT_TRUE(is_audio_name(name)) << name;
         SF_INFO info{};
-        info.samplerate = 16000;
+        info.samplerate = 8000;
         info.channels = 1;
         info.format = format;
         const std::vector<float> wave(1600, 0.25f);
