@@ -2,15 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
-#include <memory>
+#include <new>
 #include <string>
-#include <system_error>
 
-#include <sndfile.h>
-#include <soxr.h>
-
-#include "data/audio_container.h"
+#include "data/audio_decoder.h"
+#include "data/audio_resampler.h"
 #include "kernels/atomic_file.h"
 #include "kernels/error.h"
 
@@ -19,102 +15,46 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int lowest_rate = 1000;
-constexpr int highest_rate = 768000;
-constexpr int64_t unknown_length = -1;
-
-struct CloseSound {
-    void operator()(SNDFILE* sound) const { sf_close(sound); }
-};
-using Sound = std::unique_ptr<SNDFILE, CloseSound>;
-
-struct OpenedAudio {
-    Sound sound;
-    AudioInfo info;
-};
-
-OpenedAudio open_audio(const fs::path& file) {
-    std::error_code error;
-    const fs::file_status status = fs::status(file, error);
-    if (status.type() == fs::file_type::not_found)
-        fail("{}: no such file; check the path and the audio folder", file.string());
-    if (error) fail("{}: cannot be read ({}); check its permissions", file.string(), error.message());
-    if (fs::is_directory(status)) fail("{}: is a folder, not an audio file; name a file in it", file.string());
-    if (!fs::is_regular_file(status)) fail("{}: is not a regular file; name a WAV, FLAC or OGG file", file.string());
-    if (!std::ifstream(file, std::ios::binary)) fail("{}: cannot be opened; check its permissions", file.string());
-    if (fs::file_size(file) == 0) fail("{}: is empty (0 bytes); fetch or export it again", file.string());
-    require_complete_container(file);
-
-    SF_INFO header{};
-    Sound sound(sf_open(file.c_str(), SFM_READ, &header));
-    if (!sound) fail("{}: is not audio that can be decoded; give a complete WAV, FLAC or OGG file", file.string());
-    if (header.samplerate < lowest_rate || header.samplerate > highest_rate)
-        fail("{}: has a sample rate of {} Hz, outside {} to {} Hz; export it again", file.string(), header.samplerate,
-             lowest_rate, highest_rate);
-    const bool open_ended = header.frames < 0 || header.frames == SF_COUNT_MAX;
-    return {std::move(sound), {header.samplerate, header.channels, open_ended ? unknown_length : header.frames}};
-}
-
-/// All frames of an opened file, channels averaged.
-std::vector<float> decode_mono(const fs::path& file, const OpenedAudio& audio) {
-    constexpr int64_t block_frames = 16384;
-    const int64_t channels = audio.info.channels;
-    std::vector<float> block(static_cast<size_t>(block_frames * channels));
-    std::vector<float> mono;
-    // A damaged header may promise anything, so the reserve is bounded.
-    mono.reserve(static_cast<size_t>(std::clamp<int64_t>(audio.info.frames, 0, 1 << 24)));
-    while (true) {
-        const int64_t got = sf_readf_float(audio.sound.get(), block.data(), block_frames);
-        if (got <= 0) break;
-        for (int64_t frame = 0; frame < got; ++frame) {
-            float sum = 0;
-            for (int64_t channel = 0; channel < channels; ++channel)
-                sum += block[static_cast<size_t>(frame * channels + channel)];
-            mono.push_back(sum / static_cast<float>(channels));
-        }
-    }
-    const auto decoded = static_cast<int64_t>(mono.size());
-    if (audio.info.frames != unknown_length && decoded < audio.info.frames)
-        fail("{}: is cut short: its header promises {} samples, {} decode; fetch or export it again", file.string(),
-             audio.info.frames, decoded);
-    if (sf_error(audio.sound.get()) != SF_ERR_NO_ERROR)
-        fail("{}: is damaged after sample {} ({}); fetch or export it again", file.string(), decoded,
-             sf_strerror(audio.sound.get()));
-    if (mono.empty()) fail("{}: holds no samples; remove it or export it again", file.string());
-    for (size_t i = 0; i < mono.size(); ++i) {
-        if (!std::isfinite(mono[i]))
-            fail("{}: sample {} is {}; export it again without NaN or infinite samples", file.string(), i, mono[i]);
-    }
-    return mono;
-}
-
-std::vector<float> resample(const fs::path& file, std::vector<float> wave, int from, int to) {
-    if (from == to) return wave;
-    const auto samples = static_cast<size_t>(std::ceil(static_cast<double>(wave.size()) * to / from));
-    std::vector<float> out(samples, 0.0f);
-    const soxr_io_spec_t io = soxr_io_spec(SOXR_FLOAT32_I, SOXR_FLOAT32_I);
-    const soxr_quality_spec_t quality = soxr_quality_spec(SOXR_HQ, 0);
-    const soxr_runtime_spec_t runtime = soxr_runtime_spec(1);
-    size_t read = 0, written = 0;
-    const soxr_error_t error = soxr_oneshot(from, to, 1, wave.data(), wave.size(), &read, out.data(), out.size(),
-                                            &written, &io, &quality, &runtime);
-    if (error) fail("{}: cannot be resampled from {} to {} Hz ({})", file.string(), from, to, error);
-    return out;
-}
-
 void put_little_endian(std::string& bytes, uint32_t value, int count) {
     for (int i = 0; i < count; ++i) bytes.push_back(static_cast<char>(value >> (8 * i) & 0xff));
 }
 
 } // namespace
 
-AudioInfo audio_info(const fs::path& file) { return open_audio(file).info; }
-
-std::vector<float> read_mono(const fs::path& file, int sample_rate) {
-    SCENE_CHECK(sample_rate >= lowest_rate && sample_rate <= highest_rate, "an audio sample rate");
-    const OpenedAudio audio = open_audio(file);
-    return resample(file, decode_mono(file, audio), audio.info.sample_rate, sample_rate);
+Recording read_recording(const fs::path& file, int sample_rate, int64_t most_samples) {
+    SCENE_CHECK(sample_rate > 0 && most_samples > 0, "a sample rate and a length");
+    try {
+        AudioDecoder decoder(file);
+        AudioResampler resampler(decoder.info().sample_rate, sample_rate);
+        const double ratio = static_cast<double>(sample_rate) / decoder.info().sample_rate;
+        const int64_t needed = most_samples == all_samples
+                                   ? AudioDecoder::all_frames
+                                   : static_cast<int64_t>(std::ceil(static_cast<double>(most_samples) / ratio));
+        // One sample more may come from rounding a length of the other rate.
+        const int64_t heard = most_samples == all_samples ? all_samples : most_samples + 1;
+        Recording recording;
+        std::vector<float>& wave = recording.wave;
+        if (most_samples != all_samples) wave.reserve(static_cast<size_t>(std::min<int64_t>(most_samples, 1 << 24)));
+        while (static_cast<int64_t>(wave.size()) <= heard) {
+            const std::span<const float> block = decoder.next(needed);
+            if (block.empty()) {
+                resampler.finish(wave);
+                break;
+            }
+            resampler.add(block, wave);
+        }
+        recording.longer = static_cast<int64_t>(wave.size()) > heard;
+        recording.ends_early = decoder.ends_early();
+        if (static_cast<int64_t>(wave.size()) > most_samples) wave.resize(static_cast<size_t>(most_samples));
+        return recording;
+    } catch (const std::bad_alloc&) {
+        fail("{}: needs more memory than there is; use fewer --threads or a shorter file", file.string());
+    }
 }
+
+std::vector<float> read_mono(const fs::path& file, int sample_rate) { return read_recording(file, sample_rate).wave; }
+
+AudioInfo audio_info(const fs::path& file) { return AudioDecoder(file).info(); }
 
 std::string_view name_of(FitRule rule) { return rule == FitRule::Loop ? "loop" : "zero"; }
 

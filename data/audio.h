@@ -5,29 +5,37 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace scene {
+#include "data/audio_decoder.h"
 
-/// What a file's header says, before any resampling.
-struct AudioInfo {
-    int sample_rate = 0; ///< Hz
-    int channels = 0;
-    int64_t frames = 0; ///< samples per channel; -1 when the header leaves it open
-};
+namespace scene {
 
 /// Reads the header only. Fails as read_mono does, except for what only decoding can show.
 AudioInfo audio_info(const std::filesystem::path& file);
 
-/// Decodes WAV, FLAC or OGG (and what else the installed libsndfile reads) to float32, integers scaled to [-1, 1),
-/// averages the channels, and resamples to `sample_rate` with soxr's HQ recipe: ceil(frames * sample_rate / rate)
-/// samples, as librosa.load(file, sr=sample_rate).
+constexpr int64_t all_samples = std::numeric_limits<int64_t>::max();
+
+struct Recording {
+    std::vector<float> wave;
+    bool longer = false;     ///< the file goes on after `wave`
+    bool ends_early = false; ///< it ends before its header or its last page says (data/audio_decoder.h), yet was read
+};
+
+/// Decodes WAV, FLAC, OGG, MP3, AIFF (and what else the installed libsndfile reads) to float32, integers scaled to
+/// [-1, 1), averages the channels, and resamples to `sample_rate` with soxr's HQ recipe: ceil(frames * sample_rate /
+/// rate) samples, as librosa.load(file, sr=sample_rate). Of these the first `most_samples`, bit for bit: no more of the
+/// file is decoded than they need, in memory for them and some megabytes.
 ///
-/// Fails on a missing, empty or unreadable file, a folder, a file that is not audio, one that ends before its header
-/// or its last page says, one with no samples or with NaN or infinite samples, and a rate outside 1 to 768 kHz.
+/// Fails on a missing, empty or unreadable file, a folder, a file that is not audio, one that is cut short or damaged
+/// (data/audio_decoder.h), one with no samples or with samples that are NaN, infinite or beyond `largest_sample`, a
+/// rate outside 1 to 768 kHz, more than 256 channels, and where there is not enough memory for it.
+Recording read_recording(const std::filesystem::path& file, int sample_rate, int64_t most_samples = all_samples);
+/// All of it.
 std::vector<float> read_mono(const std::filesystem::path& file, int sample_rate);
 
 /// How a clip becomes exactly as long as the features need. A longer clip keeps its first samples under both rules.

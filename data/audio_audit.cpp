@@ -1,6 +1,7 @@
 #include "data/audio_audit.h"
 
 #include <algorithm>
+#include <bit>
 #include <exception>
 #include <map>
 #include <string_view>
@@ -24,18 +25,24 @@ size_t hash_of(std::span<const float> values) {
 struct Decoded {
     std::string error; ///< not empty: unreadable
     int rate = 0;
-    size_t samples = 0, hash = 0;
+    size_t samples = 0;
+    uint64_t hash = 0xCBF29CE484222325u; // FNV-1a over samples
+
     bool silent = false;
 };
 
+/// The whole file, block by block: a long one takes no more memory than a short one.
 Decoded decode(const std::filesystem::path& file) {
     Decoded out;
     try {
-        out.rate = audio_info(file).sample_rate;
-        const std::vector<float> wave = read_mono(file, out.rate);
-        out.samples = wave.size();
-        out.hash = hash_of(wave);
-        out.silent = is_silent(wave);
+        AudioDecoder decoder(file);
+        out.rate = decoder.info().sample_rate;
+        out.silent = true;
+        for (auto block = decoder.next(); !block.empty(); block = decoder.next()) {
+            out.samples += block.size();
+            for (float sample : block) out.hash = (out.hash ^ std::bit_cast<uint32_t>(sample)) * 0x100000001B3u;
+            out.silent = out.silent && is_silent(block);
+        }
     } catch (const std::exception& error) { out.error = error.what(); }
     return out;
 }
@@ -69,7 +76,7 @@ void remark_length(AudioAudit& audit, int32_t clip, const Decoded& decoded, cons
 } // namespace
 
 AudioAudit audit_audio(const Dataset& dataset, const AudioAuditOptions& options) {
-    using Identity = std::tuple<size_t, size_t, int>; // hash, samples, rate
+    using Identity = std::tuple<uint64_t, size_t, int>; // hash, samples, rate
     const size_t total = dataset.clips.size();
     const int threads = options.threads > 0 ? options.threads : omp_get_num_procs();
     AudioAudit audit;
@@ -115,7 +122,10 @@ AudioAudit audit_features(const FeatureStore& store) {
     audit.from_files = false;
     audit.checked = store.clips();
     SameSounds<size_t> sounds;
+    const std::vector<int64_t> not_numbers = store.clips_without_numbers();
+    for (int64_t clip : not_numbers) audit.not_numbers.push_back({static_cast<int32_t>(clip), "NaN"});
     for (int64_t clip = 0; clip < store.clips(); ++clip) {
+        if (std::binary_search(not_numbers.begin(), not_numbers.end(), clip)) continue;
         const std::span<const float> features = store.logmel(clip);
         const bool flat = std::all_of(features.begin(), features.end(), [&](float x) { return x == features[0]; });
         if (flat)

@@ -23,6 +23,7 @@ struct AudioAudit {
     bool from_files = true; ///< false: from a store's features, which tell of silent and duplicate clips only
     int64_t checked = 0;    ///< clips that were there
     std::vector<ClipRemark> missing, unreadable, silent;
+    std::vector<ClipRemark> not_numbers;     ///< a store's clips with NaN or infinite features
     std::vector<ClipRemark> shorter, longer; ///< than LogMelSpec::samples at its sample rate
     std::vector<ClipRemark> other_rate;      ///< resampled by `scene prepare`
     /// Groups of clips with the same sound, silent ones apart: the same samples, channels averaged, at the same rate;

@@ -1,6 +1,7 @@
 #include "data/feature_store.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "kernels/crc32c.h"
 #include "kernels/error.h"
@@ -63,6 +64,14 @@ Layout layout_of(const StoreColumns& columns) {
     append_bytes(layout.tail, columns.has_time);
     layout.tail += names + sessions + devices + recorded;
     return layout;
+}
+
+/// No NaN and no infinity; a loop over bits that becomes SIMD.
+bool are_numbers(std::span<const float> values) {
+    constexpr uint32_t exponent = 0x7f800000;
+    uint32_t found = 0;
+    for (float value : values) found |= (std::bit_cast<uint32_t>(value) & exponent) == exponent ? 1u : 0u;
+    return found == 0;
 }
 
 /// Reads the parts of a store and says which one is wrong.
@@ -200,6 +209,32 @@ std::span<const float> FeatureStore::logmel(int64_t clip) const {
     SCENE_CHECK(clip >= 0 && clip < clips(), "clip out of range");
     const size_t size = static_cast<size_t>(spec().frames) * static_cast<size_t>(spec().bands);
     return logmel_.subspan(static_cast<size_t>(clip) * size, size);
+}
+
+std::vector<int64_t> FeatureStore::clips_without_numbers() const {
+    std::vector<char> bad(static_cast<size_t>(clips()));
+    const std::span<const float> times(columns_.time);
+#pragma omp parallel for schedule(static)
+    for (int64_t clip = 0; clip < clips(); ++clip)
+        bad[static_cast<size_t>(clip)] =
+            !are_numbers(logmel(clip)) ||
+            !are_numbers(times.subspan(static_cast<size_t>(clip) * time_feature_count, time_feature_count));
+    std::vector<int64_t> out;
+    for (int64_t clip = 0; clip < clips(); ++clip)
+        if (bad[static_cast<size_t>(clip)]) out.push_back(clip);
+    return out;
+}
+
+void FeatureStore::require_numbers() const {
+    constexpr size_t shown = 3;
+    const std::vector<int64_t> bad = clips_without_numbers();
+    if (bad.empty()) return;
+    std::string names;
+    for (size_t i = 0; i < std::min(shown, bad.size()); ++i)
+        names += (i ? ", " : "") + columns_.names[static_cast<size_t>(bad[i])];
+    fail("{}: {} of {} clips have NaN or infinite features ({}{}); mend or remove their audio and make the store again "
+         "with `scene prepare`",
+         path().string(), bad.size(), clips(), names, bad.size() > shown ? ", ..." : "");
 }
 
 std::string log_mel_spec_json(const LogMelSpec& spec) {

@@ -40,6 +40,11 @@ struct StoreColumns {
 
     int64_t clips() const { return static_cast<int64_t>(names.size()); }
     /// Views that live as long as the columns.
+    /// Clips whose features or times are not all finite numbers. Reads everything.
+    std::vector<int64_t> clips_without_numbers() const;
+    /// Error that names such clips: nothing can be learnt or said with them.
+    void require_numbers() const;
+
     ClipColumns clip_columns() const { return {label, fold, classes, sessions, city, cities, names}; }
 };
 
@@ -72,6 +77,11 @@ public:
 
     std::span<const float> logmel() const { return logmel_; } ///< [clips, frames, bands]
     std::span<const float> logmel(int64_t clip) const;        ///< [frames, bands]
+
+    /// Clips whose features or times are not all finite numbers. Reads everything.
+    std::vector<int64_t> clips_without_numbers() const;
+    /// Error that names such clips: nothing can be learnt or said with them.
+    void require_numbers() const;
 
     ClipColumns clip_columns() const { return columns_.clip_columns(); }
 

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <exception>
 #include <memory>
+#include <new>
 #include <thread>
 
 #include <fcntl.h>
@@ -149,7 +150,8 @@ public:
         const int64_t first = chunk * chunk_clips;
         const int64_t count = std::min<int64_t>(chunk_clips, static_cast<int64_t>(dataset.clips.size()) - first);
         decode(dataset, first, count);
-        record = {chunk, {}, {}};
+        record = {};
+        record.chunk = chunk;
         int64_t good = 0;
         for (int64_t i = 0; i < count; ++i) {
             const Outcome& outcome = outcomes_[static_cast<size_t>(i)];
@@ -158,6 +160,8 @@ public:
                 continue;
             }
             if (outcome.silent) record.silent.push_back(first + i);
+            if (outcome.longer) record.longer.push_back(first + i);
+            if (outcome.ends_early) record.ends_early.push_back(first + i);
             if (good < i) std::copy_n(wave(i), samples_, wave(good));
             ++good;
         }
@@ -174,7 +178,7 @@ public:
 private:
     struct Outcome {
         std::string reason; ///< empty: a good clip
-        bool silent = false;
+        bool silent = false, longer = false, ends_early = false;
     };
 
     float* wave(int64_t i) { return waves_.data() + static_cast<size_t>(i) * samples_; }
@@ -199,11 +203,16 @@ private:
         Outcome outcome;
         try {
             if (clip.file.empty()) fail("{}: no audio file; put it there or name its folder with --audio", clip.name);
-            std::vector<float> samples = read_mono(clip.file, options_.spec.sample_rate);
-            outcome.silent = is_silent(samples);
-            samples = fit_length(std::move(samples), options_.spec.samples, options_.fit);
+            Recording heard = read_recording(clip.file, options_.spec.sample_rate, options_.spec.samples);
+            outcome.silent = is_silent(heard.wave);
+            outcome.longer = heard.longer;
+            outcome.ends_early = heard.ends_early;
+            const std::vector<float> samples = fit_length(std::move(heard.wave), options_.spec.samples, options_.fit);
             std::copy(samples.begin(), samples.end(), destination);
-        } catch (const Error& error) { outcome.reason = error.what(); }
+        } catch (const Error& error) { outcome.reason = error.what(); } catch (const std::bad_alloc&) {
+            outcome.reason =
+                fmt::format("{}: needs more memory than there is; use fewer --threads", clip.file.string());
+        }
         return outcome;
     }
 
@@ -286,6 +295,10 @@ PrepareReport prepare(const Dataset& dataset, const fs::path& out, Backend& back
             report.bad.push_back(problem_of(dataset.clips[static_cast<size_t>(clip)], reason));
             usable[static_cast<size_t>(clip)] = false;
         }
+        for (int64_t clip : record.longer)
+            report.longer.push_back(problem_of(dataset.clips[static_cast<size_t>(clip)], "longer than what is heard"));
+        for (int64_t clip : record.ends_early)
+            report.ends_early.push_back(problem_of(dataset.clips[static_cast<size_t>(clip)], "ends early"));
         for (int64_t clip : record.silent)
             report.silent.push_back(problem_of(dataset.clips[static_cast<size_t>(clip)], "silent; kept in the store"));
     }

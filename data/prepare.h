@@ -41,7 +41,9 @@ struct PrepareReport {
     int64_t resumed = 0;   ///< clips that an earlier, interrupted run had finished
     std::vector<ClipProblem> bad;
     std::vector<ClipProblem> silent; ///< kept in the store
-    std::filesystem::path list;      ///< `<out>.bad.csv` with file, row, reason; empty if there is nothing to list
+    std::vector<ClipProblem> longer; ///< than what is heard; the rest is not used. No more in the list than those below
+    std::vector<ClipProblem> ends_early; ///< before their header says, yet read (data/audio_decoder.h)
+    std::filesystem::path list;          ///< `<out>.bad.csv` with file, row, reason; empty if there is nothing to list
 };
 
 /// Decodes every clip, computes its log-mel on `backend` and writes the feature store `out` (data/feature_store.h).

@@ -40,10 +40,14 @@ std::optional<ChunkRecord> parse_record(const std::string& line, int64_t chunk, 
     };
     try {
         const json value = parse_json(line);
-        ChunkRecord record{whole_number<int64_t>(value.at("chunk")), {}, {}};
+        ChunkRecord record;
+        record.chunk = whole_number<int64_t>(value.at("chunk"));
         if (record.chunk != chunk || first >= end) return {};
         for (const json& bad : value.at("bad")) record.bad.emplace_back(clip(bad.at(0)), bad.at(1).get<std::string>());
         for (const json& silent : value.at("silent")) record.silent.push_back(clip(silent));
+        // Earlier versions did not note these.
+        for (const json& longer : value.value("longer", json::array())) record.longer.push_back(clip(longer));
+        for (const json& early : value.value("ends_early", json::array())) record.ends_early.push_back(clip(early));
         return record;
     } catch (const std::exception&) { return {}; }
 }
@@ -87,8 +91,12 @@ void PrepareJournal::clear() {
 }
 
 void PrepareJournal::append(const ChunkRecord& record) {
-    append_line(json{{"chunk", record.chunk}, {"bad", record.bad}, {"silent", record.silent}}.dump(
-        -1, ' ', false, json::error_handler_t::replace));
+    const json line{{"chunk", record.chunk},
+                    {"bad", record.bad},
+                    {"silent", record.silent},
+                    {"longer", record.longer},
+                    {"ends_early", record.ends_early}};
+    append_line(line.dump(-1, ' ', false, json::error_handler_t::replace));
     records_.push_back(record);
 }
 

@@ -16,6 +16,7 @@ struct ChunkRecord {
     int64_t chunk = 0;
     std::vector<std::pair<int64_t, std::string>> bad; ///< clip and reason
     std::vector<int64_t> silent;
+    std::vector<int64_t> longer = {}, ends_early = {}; ///< Recording (data/audio.h)
 };
 
 class PrepareJournal {

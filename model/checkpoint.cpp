@@ -1,6 +1,7 @@
 #include "model/checkpoint.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace scene {
 namespace {
@@ -75,6 +76,17 @@ void load_checkpoint(const SafetensorsFile& file, Executor& executor, Checkpoint
     for (const auto& [name, variable] : stored) {
         const auto bytes = file.tensor(name).bytes;
         executor.upload(variable->segment, variable->name, bytes.data(), bytes.size());
+    }
+}
+
+void require_finite_weights(const SafetensorsFile& file) {
+    for (const SafetensorsEntry& entry : file.tensors()) {
+        if (entry.dtype != "F32") continue;
+        for (float value : entry.as<float>())
+            if (!std::isfinite(value))
+                fail("{}: '{}' holds NaN or infinite values, so this model says nothing; train it again with a smaller "
+                     "training.learning_rate",
+                     file.path().string(), entry.name);
     }
 }
 

@@ -31,4 +31,7 @@ void save_checkpoint(const std::filesystem::path& file, const CheckpointInfo& in
 void load_checkpoint(const SafetensorsFile& file, Executor& executor,
                      CheckpointContent content = CheckpointContent::Model);
 
+/// Fails where a parameter or statistic is NaN or infinite: such a model says nothing, or the same of everything.
+void require_finite_weights(const SafetensorsFile& file);
+
 } // namespace scene

@@ -6,8 +6,8 @@ FUZZERS := $(patsubst tests/fuzz/%.cpp,$(BUILD)/tests/%,$(wildcard tests/fuzz/*_
 fuzzed_json := kernels/safetensors.cpp data/splits.cpp data/prepare_journal.cpp data/feature_store.cpp \
                model/checkpoint_info.cpp train/history.cpp
 fuzzed      := $(addprefix data/,text_encoding.cpp csv.cpp dataset.cpp dataset_format.cpp cas2023.cpp esc50.cpp tau.cpp \
-               table.cpp table_columns.cpp folder.cpp audio_files.cpp audio_finder.cpp audio_container.cpp \
-               grouped_splits.cpp official_split.cpp record_time.cpp) \
+               table.cpp table_columns.cpp folder.cpp audio_files.cpp audio_finder.cpp audio_container.cpp file_bytes.cpp \
+               mpeg_audio.cpp grouped_splits.cpp official_split.cpp record_time.cpp) \
                kernels/atomic_file.cpp kernels/crc32c.cpp kernels/json.cpp kernels/cuda/plan_cache.cpp tests/fuzz/fuzz.cpp
 sanitized   := $(BUILD)/sanitized
 sanitizers  := -O0 -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer

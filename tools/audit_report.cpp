@@ -87,6 +87,7 @@ struct RemarkList {
 constexpr RemarkList remark_lists[] = {
     {"missing", "missing", &AudioAudit::missing, true},
     {"unreadable", "unreadable", &AudioAudit::unreadable, true},
+    {"not_numbers", "NaN or infinite: prepare again", &AudioAudit::not_numbers, false},
     {"silent", "silent", &AudioAudit::silent, false},
     {"short", "shorter than the features need", &AudioAudit::shorter, true},
     {"long", "longer than the features need", &AudioAudit::longer, true},

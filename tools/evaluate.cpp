@@ -205,6 +205,7 @@ JsonValue to_json(const Evaluation& evaluation, const Selection& selection, cons
 int run(const EvaluateOptions& options) {
     const fs::path checkpoint = find_checkpoint(options.model);
     const FeatureStore store = FeatureStore::open(options.store);
+    store.require_numbers();
     const std::optional<Split> trained = split_of_run(checkpoint, store);
     const Selection selection = select_clips(options, checkpoint, trained, store);
     if (selection.rows.empty()) fail("{}: no labelled clips to evaluate on", options.store);

@@ -1,18 +1,24 @@
 // scene predict: the scene of audio files.
 
 #include <algorithm>
+#include <atomic>
+#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <numeric>
+#include <span>
 
 #include "data/audio.h"
 #include "data/audio_files.h"
 #include "data/csv.h"
 #include "data/record_time.h"
+#include "tools/audio_notes.h"
 #include "tools/command.h"
 #include "tools/json_value.h"
 #include "tools/note.h"
 #include "tools/options.h"
+#include "tools/stop.h"
+#include "train/evaluate.h"
 #include "train/predictor.h"
 
 namespace scene {
@@ -35,7 +41,7 @@ struct Ranked {
 };
 
 struct Decoded {
-    std::vector<float> wave;
+    Recording heard;
     std::string error; ///< empty: decoded
 };
 
@@ -62,14 +68,15 @@ std::vector<std::string> expand(const PredictOptions& options) {
     return files;
 }
 
-std::vector<Decoded> decode(const std::vector<std::string>& files, size_t begin, size_t end, int sample_rate) {
-    std::vector<Decoded> decoded(end - begin);
+/// Once `stop` is set, files are left out.
+std::vector<Decoded> decode(std::span<const std::string> files, const LogMelSpec& spec, const std::atomic<bool>& stop) {
+    std::vector<Decoded> decoded(files.size());
 #pragma omp parallel for schedule(dynamic)
-    for (size_t i = begin; i < end; ++i) {
-        Decoded& one = decoded[i - begin];
+    for (size_t i = 0; i < files.size(); ++i) {
+        if (stop) continue;
         try {
-            one.wave = read_mono(files[i], sample_rate);
-        } catch (const std::exception& error) { one.error = error.what(); }
+            decoded[i].heard = read_recording(files[i], spec.sample_rate, spec.samples);
+        } catch (const std::exception& error) { decoded[i].error = error.what(); }
     }
     return decoded;
 }
@@ -111,6 +118,14 @@ public:
             fmt::print("{}{}\n", text, ranked.size() > 1 ? ")" : "");
         }
     }
+    /// A file that cannot be read: text and csv leave it out.
+    void add_error(const std::string& file, const std::string& error) {
+        const JsonValue item = JsonValue::object().set("file", file).set("error", error);
+        if (options_.common.json)
+            all_.push(item);
+        else if (options_.format == "jsonl")
+            fmt::print("{}\n", item.line());
+    }
     void finish() {
         if (options_.common.json) fmt::print("{}\n", all_.text());
     }
@@ -142,36 +157,70 @@ void check_place_and_time(const PredictOptions& options, const CheckpointInfo& i
         fail("--city {}: the model knows {}", options.city, fmt::join(info.cities, ", "));
 }
 
+/// What the files had in common.
+struct Remarks {
+    FileCount longer, ends_early;
+    bool any_bad = false;
+};
+
+/// Predicts one chunk of files and writes its rows.
+void predict_chunk(Predictor& predictor, const PredictOptions& options, std::span<const std::string> files,
+                   std::vector<Decoded> decoded, Output& output, size_t top, Remarks& remarks) {
+    const std::vector<std::string>& classes = predictor.info().classes;
+    std::vector<PredictorClip> clips;
+    for (size_t i = 0; i < files.size(); ++i) {
+        if (!decoded[i].error.empty()) continue;
+        clips.push_back({std::move(decoded[i].heard.wave), options.city, options.time});
+        if (decoded[i].heard.longer) remarks.longer.add(files[i]);
+        if (decoded[i].heard.ends_early) remarks.ends_early.add(files[i]);
+    }
+    const std::vector<float> probabilities = clips.empty() ? std::vector<float>() : predictor.predict(clips);
+    if (!std::all_of(probabilities.begin(), probabilities.end(), [](float p) { return std::isfinite(p); }))
+        fail("{}: the model answers NaN: its weights are damaged; train it again", options.checkpoint);
+    const float* next = probabilities.data();
+    for (size_t i = 0; i < files.size(); ++i) {
+        if (decoded[i].error.empty()) {
+            output.add(files[i], rank(next, classes, top));
+            next += classes.size();
+            continue;
+        }
+        output.add_error(files[i], decoded[i].error);
+        fmt::print(stderr, "scene: {}\n", decoded[i].error);
+        remarks.any_bad = true;
+    }
+}
+
 int run(const PredictOptions& options) {
     const std::vector<std::string> files = expand(options);
+    const GracefulStop stop;
     const auto backend = open_backend(options.common.runtime(), options.common.quiet);
-    Predictor predictor(*backend, options.checkpoint, static_cast<int64_t>(std::min(files.size(), chunk_files)));
+    const fs::path checkpoint = find_checkpoint(options.checkpoint);
+    Predictor predictor(*backend, checkpoint, static_cast<int64_t>(std::min(files.size(), chunk_files)));
     const CheckpointInfo& info = predictor.info();
     check_place_and_time(options, info);
     const size_t top = std::min(static_cast<size_t>(options.top), info.classes.size());
     Output output(options, top);
-    bool all_good = true;
-    for (size_t begin = 0; begin < files.size(); begin += chunk_files) {
-        const size_t end = std::min(files.size(), begin + chunk_files);
-        std::vector<Decoded> decoded = decode(files, begin, end, info.features.sample_rate);
-        std::vector<PredictorClip> clips;
-        std::vector<size_t> origin;
-        for (size_t i = 0; i < decoded.size(); ++i) {
-            if (decoded[i].error.empty()) {
-                clips.push_back({std::move(decoded[i].wave), options.city, options.time});
-                origin.push_back(begin + i);
-                continue;
-            }
-            fmt::print(stderr, "scene: {}\n", decoded[i].error);
-            all_good = false;
-        }
-        if (clips.empty()) continue;
-        const std::vector<float> probabilities = predictor.predict(clips);
-        for (size_t i = 0; i < clips.size(); ++i)
-            output.add(files[origin[i]], rank(probabilities.data() + i * info.classes.size(), info.classes, top));
+    Remarks remarks;
+    size_t done = 0;
+    while (done < files.size() && !stop.flag()) {
+        const auto chunk = std::span(files).subspan(done, std::min(files.size() - done, chunk_files));
+        std::vector<Decoded> decoded = decode(chunk, info.features, stop.flag());
+        if (stop.flag()) break;
+        predict_chunk(predictor, options, chunk, std::move(decoded), output, top, remarks);
+        done += chunk.size();
     }
     output.finish();
-    return all_good ? 0 : 1;
+    if (done < files.size()) throw Interrupted(fmt::format("stopped after {} of {} files", done, files.size()));
+    if (!options.common.quiet) {
+        const auto total = static_cast<int64_t>(files.size());
+        note_longer_files(remarks.longer, total,
+                          static_cast<double>(info.features.samples) / info.features.sample_rate);
+        note_files_that_end_early(remarks.ends_early, total);
+        if (info.model.multimodal && options.city.empty() && options.time.empty())
+            note_later("this model also knows where and when; it was told neither --city nor --time");
+        say_notes();
+    }
+    return remarks.any_bad ? 1 : 0;
 }
 
 } // namespace
@@ -181,10 +230,13 @@ void add_predict_command(CommandLine& line) {
     Arguments arguments = line.add_command(
         "predict", "The scene of audio files: label, confidence and the next likely ones.",
         "Examples:\n  scene predict runs/s4/best_model_2.safetensors recording.wav\n"
-        "  scene predict runs/s4/best_model_2.safetensors recordings/ --format csv > scenes.csv\n"
-        "A file that cannot be read is one line on stderr; the others go on, and the exit status is 1.",
+        "  scene predict runs/s4 recordings/ --format csv > scenes.csv\n"
+        "A file that cannot be read is one line on stderr, and an item with \"error\" in --json and jsonl (csv leaves "
+        "it\n"
+        "out); the others go on, and the exit status is 1. After Ctrl-C what was written is whole; the status is 130.",
         [options] { return run(*options); });
-    arguments.add("checkpoint", options->checkpoint, "a run's best_model_*.safetensors").required();
+    arguments.add("checkpoint", options->checkpoint, "run folder (its last stage's best model) or checkpoint file")
+        .required();
     arguments.add_list("files", options->files, "audio files, or folders of them").required();
     arguments.add("--format", options->format, "of the output").choices({"text", "csv", "jsonl"});
     arguments.add("--top", options->top, "how many labels per file").range(1, 1000);

@@ -6,6 +6,7 @@
 #include "data/audio.h"
 #include "data/dataset.h"
 #include "data/prepare.h"
+#include "tools/audio_notes.h"
 #include "tools/command.h"
 #include "tools/dataset_options.h"
 #include "tools/json_value.h"
@@ -38,6 +39,8 @@ JsonValue to_json(const PrepareReport& report, const std::string& out) {
         .set("resumed", report.resumed)
         .set("bad", list(report.bad))
         .set("silent", list(report.silent))
+        .set("longer", report.longer.size())
+        .set("ends_early", report.ends_early.size())
         .set("list", report.list.string());
 }
 
@@ -47,6 +50,12 @@ LogMelSpec features_of(double seconds) {
     spec.samples = static_cast<int32_t>(std::llround(seconds * spec.sample_rate));
     spec.frames = spec.samples / spec.hop;
     return spec;
+}
+
+FileCount counted(const std::vector<ClipProblem>& problems) {
+    FileCount count;
+    for (const ClipProblem& problem : problems) count.add(problem.file);
+    return count;
 }
 
 int run(const PrepareOptionsGiven& given) {
@@ -74,6 +83,11 @@ int run(const PrepareOptionsGiven& given) {
     const PrepareReport report = prepare(dataset, given.out, *backend, options);
     progress.end();
     if (!report.complete) throw Interrupted(fmt::format("{}: stopped; run the same command again to go on", given.out));
+    const auto total = static_cast<int64_t>(dataset.clips.size());
+    if (!given.common.quiet) {
+        note_longer_files(counted(report.longer), total, given.seconds);
+        note_files_that_end_early(counted(report.ends_early), total);
+    }
     if (given.common.json) {
         fmt::print("{}\n", to_json(report, given.out).text());
         return 0;
@@ -101,7 +115,8 @@ void add_prepare_command(CommandLine& line) {
         "Columns are known by their usual names (filename, path, class, category ...). A path of another machine is\n"
         "found below --audio by its longest matching end; with no --audio, files are looked for beside the table, in\n"
         "audio/ there, and in the folder above.\n"
-        "Shorter clips repeat until they are --seconds long (--fit zero: zeros follow), longer ones are cut there.",
+        "Shorter clips repeat until they are --seconds long (--fit zero: zeros follow), longer ones are cut there:\n"
+        "no more of them is decoded. A file that ends before its header says, as streams do, is read to its end.",
         [given] { return run(*given); });
     arguments.add("dataset", given->dataset, "metadata file, or a folder with one or with one folder per class")
         .required();

@@ -38,6 +38,7 @@ int run(const Table1Given& options) {
     const RunConfig config = load_config(options.config, options.common);
     const Table1Options table_options{split_names(options.splits), options.seeds};
     const FeatureStore store = FeatureStore::open(options.store);
+    store.require_numbers();
     const auto backend = open_backend(config.runtime, options.common.quiet);
     ProgressDisplay progress(options.common.quiet);
     const GracefulStop stop;

@@ -73,6 +73,7 @@ int run(const TrainOptions& options) {
     if (!options.init.empty()) config.training.init = options.init;
     check_config(config);
     const FeatureStore store = FeatureStore::open(options.store);
+    store.require_numbers();
     const bool repeated = options.seeds > 0 || config.split.name == "fold:all";
     std::optional<Split> split;
     if (!repeated) split = split_of(store.columns(), config.split);

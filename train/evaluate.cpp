@@ -65,6 +65,7 @@ Evaluation evaluate(Backend& backend, const std::filesystem::path& checkpoint, c
     const SafetensorsFile file(find_checkpoint(checkpoint));
     const CheckpointInfo info = read_checkpoint_info(file);
     check_store(file.path(), info, store);
+    require_finite_weights(file);
 
     StepConfig settings;
     settings.model = info.model;

@@ -67,6 +67,7 @@ Predictor::Predictor(Backend& backend, const std::filesystem::path& checkpoint, 
     State& s = *state_;
     const SafetensorsFile file(checkpoint);
     s.info = read_checkpoint_info(file);
+    require_finite_weights(file);
     s.fit = fit_rule_from_name(s.info.fit_rule);
     s.settings.model = s.info.model;
     s.settings.batch = s.settings.rows = batch;
