@@ -138,10 +138,11 @@ private:
 /// Turns one chunk of clips into rows of features.
 class ChunkWorker {
 public:
-    ChunkWorker(Backend& backend, const PrepareOptions& options)
+    /// `clips`: in the largest chunk.
+    ChunkWorker(Backend& backend, const PrepareOptions& options, int64_t clips)
         : backend_(backend), options_(options), samples_(static_cast<size_t>(options.spec.samples)),
           row_(static_cast<size_t>(options.spec.frames) * static_cast<size_t>(options.spec.bands)),
-          waves_(chunk_clips * samples_), features_(chunk_clips * row_),
+          waves_(static_cast<size_t>(clips) * samples_), features_(static_cast<size_t>(clips) * row_),
           device_waves_(backend, waves_.size() * sizeof(float)),
           device_features_(backend, features_.size() * sizeof(float)) {}
 
@@ -275,7 +276,7 @@ PrepareReport prepare(const Dataset& dataset, const fs::path& out, Backend& back
         options.notice(fmt::format("continuing after {} of {} clips", report.resumed, total));
 
     if (first < chunks) {
-        ChunkWorker worker(backend, options);
+        ChunkWorker worker(backend, options, std::min(chunk_clips, total));
         for (int64_t chunk = first; chunk < chunks; ++chunk) {
             if (options.stop && options.stop->load()) return report;
             ChunkRecord record;

@@ -103,6 +103,7 @@ std::string audio_text(const AuditReport& report) {
     for (const RemarkList& one : remark_lists) {
         const std::vector<ClipRemark>& remarks = audio.*one.list;
         if (one.needs_files && !audio.from_files) continue;
+        if (one.list == &AudioAudit::not_numbers && audio.from_files) continue; // such files are unreadable
         out += fmt::format("  {:<31} {}", one.text, remarks.size());
         for (size_t i = 0; i < std::min(shown, remarks.size()); ++i)
             out += fmt::format("{}{} ({})", i ? ", " : ": ", report.names[static_cast<size_t>(remarks[i].clip)],

@@ -76,6 +76,26 @@ TEST_F(FeatureStoreTest, KeepsEverything) {
     EXPECT_EQ(store.clip_columns().label[0], 1);
 }
 
+TEST_F(FeatureStoreTest, ClipsThatAreNoNumbersAreNamed) {
+    const auto opened = [&] {
+        write_feature_store(file_, columns_, features_);
+        return FeatureStore::open(file_);
+    };
+    EXPECT_TRUE(opened().clips_without_numbers().empty());
+    EXPECT_NO_THROW(opened().require_numbers());
+    for (float bad : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+        features_[14] = bad;
+        EXPECT_EQ(opened().clips_without_numbers(), std::vector<int64_t>{0});
+        EXPECT_TRUE(fails_with([&] { opened().require_numbers(); }, {"a.store", "1 of 2 clips", "(one)", "prepare"}));
+        features_[14] = std::numeric_limits<float>::denorm_min();
+    }
+    columns_.time[15] = std::numeric_limits<float>::infinity();
+    EXPECT_EQ(opened().clips_without_numbers(), std::vector<int64_t>{1});
+    columns_.time[15] = 0;
+    features_[15] = std::numeric_limits<float>::quiet_NaN();
+    EXPECT_EQ(opened().clips_without_numbers(), std::vector<int64_t>{1});
+}
+
 TEST_F(FeatureStoreTest, EveryCutIsFound) {
     write_feature_store(file_, columns_, features_);
     const std::string whole = test::read_text(file_);

@@ -15,7 +15,7 @@ protected:
         PrepareJournal journal(file_, "these files", clips, chunk_clips);
         EXPECT_FALSE(journal.started_anew());
         journal.append({0, {{3, "a \"reason\""}, {7, "another"}}, {5}});
-        journal.append({1, {}, {40, 41}});
+        journal.append({1, {}, {40, 41}, {42}, {43, 44}});
     }
     /// The chunks that a later run finds.
     std::vector<ChunkRecord> found(const std::string& fingerprint = "these files") const {
@@ -34,6 +34,9 @@ TEST_F(PrepareJournalTest, KeepsWhatHappenedInEachChunk) {
     EXPECT_TRUE(records[1].bad.empty());
     EXPECT_EQ(records[1].silent, (std::vector<int64_t>{40, 41}));
     EXPECT_EQ(records[1].chunk, 1);
+    EXPECT_TRUE(records[0].longer.empty());
+    EXPECT_EQ(records[1].longer, std::vector<int64_t>{42});
+    EXPECT_EQ(records[1].ends_early, (std::vector<int64_t>{43, 44}));
 }
 
 /// As a disk would damage it: still a line, still JSON.

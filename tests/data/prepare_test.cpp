@@ -329,6 +329,21 @@ TEST_F(PrepareTest, ChunksAndBlocksAreNotSeenInTheStore) {
     }
 }
 
+TEST_F(PrepareTest, TellsOfLongerClipsAndOfThoseThatEndEarly) {
+    EXPECT_TRUE(run("a.store").ends_early.empty());
+    write_clip(40, 100000);
+    write_clip(3, 700);
+    const std::string whole = read_text(clip(3));
+    test::write_text(clip(3), whole.substr(0, whole.size() - 100));
+    const PrepareReport report = run("c.store");
+    ASSERT_EQ(report.ends_early.size(), 1u);
+    EXPECT_EQ(report.ends_early[0].file, clip(3).string());
+    EXPECT_EQ(report.ends_early[0].row, 5u);
+    EXPECT_TRUE(std::any_of(report.longer.begin(), report.longer.end(),
+                            [&](const ClipProblem& one) { return one.file == clip(40).string(); }));
+    EXPECT_TRUE(report.bad.empty());
+}
+
 class BadClips : public PrepareTest {
 protected:
     BadClips() {

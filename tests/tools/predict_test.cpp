@@ -1,6 +1,8 @@
 // scene predict on good and bad files, in every format.
 
 #include <algorithm>
+#include <cstring>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -80,12 +82,119 @@ TEST(Predict, AnswersDoNotDependOnTheOtherFilesOfTheCall) {
 TEST(Predict, ABadFileIsOneLineAndTheOthersGoOn) {
     const Files f = files();
     const TemporaryFolder folder;
-    write_text(folder / "bad.wav", "RIFF but no more");
-    const Outcome outcome =
-        scene_command({"predict", f.checkpoint, folder / "bad.wav", f.first, "--quiet", "--format", "jsonl"});
-    EXPECT_TRUE(fails_with(outcome, 1, "bad.wav"));
-    EXPECT_EQ(parse_json(outcome.out).at("file"), f.first);
+    const std::string bad = folder / "bad.wav";
+    write_text(bad, "RIFF but no more");
+    const auto with = [&](const std::vector<std::string>& format) {
+        std::vector<std::string> arguments = {"predict", f.checkpoint, bad, f.first, "--quiet", "--top", "1"};
+        arguments.insert(arguments.end(), format.begin(), format.end());
+        const Outcome outcome = scene_command(arguments);
+        EXPECT_TRUE(fails_with(outcome, 1, "bad.wav"));
+        return outcome.out;
+    };
+    const json all = parse_json(with({"--json"}));
+    ASSERT_EQ(all.size(), 2u);
+    EXPECT_EQ(all.at(0).at("file"), bad);
+    EXPECT_NE(all.at(0).at("error").get<std::string>().find("bad.wav"), std::string::npos);
+    EXPECT_EQ(all.at(1).at("file"), f.first);
+    const std::string lines = with({"--format", "jsonl"});
+    const size_t end = lines.find('\n');
+    EXPECT_EQ(parse_json(lines.substr(0, end)), all.at(0));
+    EXPECT_EQ(parse_json(lines.substr(end)), all.at(1));
+    const std::string csv = with({"--format", "csv"});
+    EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 2) << "a header and a row: " << csv;
+    EXPECT_EQ(csv.find("bad.wav"), std::string::npos);
     EXPECT_TRUE(fails_with(scene_command({"predict", f.checkpoint, folder / "none.wav", "--quiet"}), 1, "none.wav"));
+}
+
+TEST(Predict, TakesARunAndSaysWhatWasLeftOut) {
+    const Files f = files();
+    const Outcome file = scene_command({"predict", f.checkpoint, f.first});
+    const Outcome run = scene_command({"predict", small_run().run, f.first, "--city", "Beijing"});
+    ASSERT_EQ(run.status, 0) << run.err;
+    EXPECT_EQ(scene_command({"predict", small_run().run, f.first, "--quiet"}).out, file.out);
+    EXPECT_NE(file.err.find("neither --city nor --time"), std::string::npos) << file.err;
+    EXPECT_EQ(run.err.find("neither --city nor --time"), std::string::npos) << run.err;
+    EXPECT_TRUE(fails_with(scene_command({"predict", small_run().audio, f.first, "--quiet"}), 1, "train first"));
+}
+
+/// Twice the clip behind itself: one line says that the rest is not heard. A longer header: that it was not believed.
+TEST(Predict, WhatFilesHaveInCommonIsALineARun) {
+    const Files f = files();
+    const TemporaryFolder folder;
+    const std::string whole = read_text(f.first), samples = whole.substr(44);
+    std::string stream = whole;
+    stream.replace(4, 4, "\xff\xff\xff\x7f").replace(40, 4, std::string("\0\xf0\xff\x7f", 4));
+    for (const char* name : {"a.wav", "b.wav"}) write_text(folder / name, stream + samples);
+    write_text(folder / "c.wav", stream);
+    const Outcome outcome = scene_command({"predict", f.checkpoint, folder / "", "--city", "Beijing"});
+    ASSERT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_NE(outcome.err.find("scene: 2 of 3 files are longer than the 1 s that are heard"), std::string::npos)
+        << outcome.err;
+    EXPECT_NE(outcome.err.find("scene: 3 of 3 files end before"), std::string::npos) << outcome.err;
+    const std::string answer = scene_command({"predict", f.checkpoint, f.first, "--city", "Beijing"}).out;
+    EXPECT_NE(outcome.out.find(answer.substr(f.first.size())), std::string::npos);
+}
+
+/// After a signal what was written is whole, whenever it comes.
+TEST(Predict, InterruptedItEndsAfterAWholeRow) {
+    const Files f = files();
+    for (const std::string format : {"--json", "--format=jsonl"})
+        for (int moment : {1, 20, 100}) {
+            std::vector<std::string> arguments = {"predict", f.checkpoint, format, "--quiet"};
+            for (int i = 0; i < 400; ++i) arguments.push_back(f.first);
+            Command command(arguments);
+            int asked = 0;
+            const bool interrupted = command.interrupt_while([&] { return ++asked > moment; });
+            const Outcome outcome = command.wait();
+            EXPECT_EQ(outcome.status, interrupted ? 130 : 0) << outcome.err;
+            // A signal in the first milliseconds, when nothing is written, finds no handler.
+            if (outcome.out.empty()) continue;
+            if (format == "--json") {
+                EXPECT_TRUE(parse_json(outcome.out).is_array());
+            } else {
+                EXPECT_TRUE(outcome.out.ends_with("}\n"));
+            }
+        }
+}
+
+/// The same bytes but for one value; the checksum goes, as in a file of another writer.
+std::string with_nan(const std::string& file, const std::string& tensor) {
+    std::string bytes = read_text(file);
+    const size_t sum = bytes.find("\"crc32c\"");
+    if (sum != std::string::npos) bytes[sum + 1] = 'x';
+    uint64_t head = 0;
+    std::memcpy(&head, bytes.data(), 8);
+    const json header = parse_json(bytes.substr(8, head));
+    const auto offset = header.at(tensor).at("data_offsets").at(0).get<size_t>();
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    std::memcpy(bytes.data() + 8 + head + offset, &nan, sizeof nan);
+    return bytes;
+}
+
+TEST(Predict, ValuesThatAreNoNumbersAreNamed) {
+    const Files f = files();
+    const TemporaryFolder folder;
+    std::string tensor;
+    const std::string bytes = read_text(f.checkpoint);
+    uint64_t head = 0;
+    std::memcpy(&head, bytes.data(), 8);
+    const json header = parse_json(bytes.substr(8, head));
+    for (const auto& [name, entry] : header.items())
+        if (name != "__metadata__") tensor = name;
+    const std::string model = folder / "nan.safetensors", store = folder / "nan.store";
+    write_text(model, with_nan(f.checkpoint, tensor));
+    EXPECT_TRUE(fails_with(scene_command({"predict", model, f.first, "--quiet"}), 1, "nan.safetensors: '" + tensor));
+    EXPECT_TRUE(fails_with(scene_command({"evaluate", model, small_run().store, "--quiet"}), 1, "nan.safetensors"));
+
+    write_text(store, with_nan(small_run().store, "logmel"));
+    for (const std::vector<std::string>& arguments :
+         {std::vector<std::string>{"train", store, "--config", small_run().config, "--run", folder / "run", "--quiet"},
+          {"evaluate", f.checkpoint, store, "--quiet"},
+          {"table1", store, "--run", folder / "table", "--quiet"}})
+        EXPECT_TRUE(fails_with(scene_command(arguments), 1, "1 of 60 clips have NaN or infinite features ("));
+    const json audit = parse_json(scene_command({"audit", store, "--json", "--quiet"}).out).at("audio");
+    ASSERT_EQ(audit.at("not_numbers").size(), 1u);
+    EXPECT_EQ(audit.at("not_numbers").at(0).at("reason"), "NaN");
 }
 
 TEST(Predict, PlaceAndTimeAreCheckedAgainstTheModel) {
