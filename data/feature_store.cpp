@@ -70,7 +70,9 @@ Layout layout_of(const StoreColumns& columns) {
 bool are_numbers(std::span<const float> values) {
     constexpr uint32_t exponent = 0x7f800000;
     uint32_t found = 0;
-    for (float value : values) found |= (std::bit_cast<uint32_t>(value) & exponent) == exponent ? 1u : 0u;
+#pragma omp simd reduction(| : found)
+    for (size_t i = 0; i < values.size(); ++i)
+        found |= (std::bit_cast<uint32_t>(values[i]) & exponent) == exponent ? 1u : 0u;
     return found == 0;
 }
 
