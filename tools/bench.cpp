@@ -14,6 +14,7 @@
 #include "tools/measurement.h"
 #include "tools/options.h"
 #include "tools/progress_display.h"
+#include "tools/standard_streams.h"
 #include "tools/text_table.h"
 
 namespace scene {
@@ -202,7 +203,7 @@ int serve(const BenchOptions& options) {
             answer.set("name", name).set("seconds", time_once(*benchmark)).set("clips", benchmark->clips());
         } catch (const Error& error) { answer.set("error", error.what()); }
         fmt::print("{}\n", answer.line());
-        std::fflush(stdout);
+        flush_standard_output();
     }
     return 0;
 }

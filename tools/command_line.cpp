@@ -86,7 +86,9 @@ std::function<int()> CommandLine::parse(int argc, char** argv) {
     try {
         state_->app.parse(argc, argv);
     } catch (const CLI::Success& wanted) {
-        state_->app.exit(wanted);
+        std::ostringstream answer;
+        state_->app.exit(wanted, answer, answer);
+        fmt::print("{}", answer.str()); // which throws where std::cout would only remember
         return {};
     } catch (const CLI::ParseError& error) {
         for (const auto& [app, run] : state_->commands)

@@ -1,6 +1,7 @@
 // scene evaluate: balanced accuracy and confusion matrix of a model on the labelled clips of a store.
 
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -107,11 +108,19 @@ Exposure exposure(const Selection& selection, const std::optional<Split>& traine
     return out;
 }
 
+fs::path temporary_folder() {
+    std::error_code error;
+    fs::path folder = fs::temp_directory_path(error);
+    const char* given = std::getenv("TMPDIR");
+    if (error) fail("TMPDIR={}: not a folder for temporary files; set it to one", given ? given : "");
+    return folder;
+}
+
 /// A checkpoint of the same network with the parameters it had before training; removed with the object.
 class UntrainedCheckpoint {
 public:
     UntrainedCheckpoint(Backend& backend, const fs::path& trained, uint64_t seed)
-        : path_(fs::temp_directory_path() / fmt::format("scene-untrained-{}.safetensors", getpid())) {
+        : path_(temporary_folder() / fmt::format("scene-untrained-{}.safetensors", getpid())) {
         const CheckpointInfo info = read_checkpoint_info(SafetensorsFile(trained));
         StepConfig step;
         step.model = info.model;

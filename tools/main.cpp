@@ -1,17 +1,20 @@
 // The `scene` command: parses the command line, runs one subcommand and turns every error into one line on stderr.
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <new>
 #include <string_view>
+#include <system_error>
 
 #include <unistd.h>
 
 #include "kernels/error.h"
 #include "tools/command.h"
 #include "tools/note.h"
+#include "tools/standard_streams.h"
 #include "tools/stop.h"
 #include "tools/version.h"
 #include "train/progress.h"
@@ -37,17 +40,27 @@ __attribute__((constructor(101))) void refuse_processors_before_v2() {
 /// Messages of libraries may hold line ends; ours are one line each.
 int report(std::string message, int status) {
     message.erase(message.find_last_not_of("\n ") + 1);
-    fmt::print(stderr, "scene: {}\n", scene::one_line(std::move(message)));
+    scene::say(fmt::format("scene: {}\n", scene::one_line(std::move(message))));
     return status;
 }
 
-/// Runs the work and flushes stdout, so that a full disk behind a redirection is an error too.
+/// `error` is errno of a write to stdout. A reader that has seen enough (| head) is no news: the status is the one of a
+/// command that SIGPIPE ended, and nothing is said.
+int report_output(int error) {
+    if (error == EPIPE) return 128 + SIGPIPE;
+    const std::string_view advice = error == ENOSPC || error == EDQUOT ? "free some space or send it elsewhere"
+                                    : error == EBADF                   ? "it is closed"
+                                    : error == EFBIG ? "raise the limit of file sizes (ulimit -f) or send it elsewhere"
+                                                     : "send it elsewhere";
+    return report(fmt::format("standard output: cannot write ({}); {}", std::strerror(error), advice), exit_error);
+}
+
+/// Runs the work and turns whatever it throws into one line and a status.
 int run(const std::function<int()>& work) {
     try {
         const int status = work();
+        scene::flush_standard_output();
         scene::say_notes();
-        if (std::fflush(stdout) != 0 || std::ferror(stdout))
-            return report(fmt::format("cannot write to standard output: {}", std::strerror(errno)), exit_error);
         return status;
     } catch (const scene::UsageError& error) {
         return report(error.what(), exit_usage);
@@ -56,9 +69,15 @@ int run(const std::function<int()>& work) {
     } catch (const scene::Error& error) {
         return report(error.what(), exit_error);
     } catch (const std::filesystem::filesystem_error& error) {
-        return report(fmt::format("{}: {}", error.path1().string(), error.code().message()), exit_error);
+        const std::string path = error.path1().string();
+        return report(fmt::format("{}{}; check the path and its permissions", path.empty() ? path : path + ": ",
+                                  error.code().message()),
+                      exit_error);
     } catch (const std::bad_alloc&) {
         return report("out of memory; use a smaller batch or fewer threads", exit_error);
+    } catch (const std::system_error& error) {
+        if (std::ferror(stdout)) return report_output(error.code().value());
+        return report(fmt::format("the system refused: {}; check its limits (ulimit -a)", error.what()), exit_error);
     } catch (const std::exception& error) {
         return report(fmt::format("internal error, please report it: {}", error.what()), exit_error);
     }
@@ -67,6 +86,7 @@ int run(const std::function<int()>& work) {
 } // namespace
 
 int main(int argc, char** argv) {
+    scene::open_standard_streams();
     scene::install_signal_handlers();
     scene::CommandLine line("Trains and runs acoustic-scene classifiers: audio in, scene labels out.",
                             "Each command has its own --help with an example.\n"
@@ -86,8 +106,8 @@ int main(int argc, char** argv) {
     scene::add_plan_command(line);
     scene::add_bench_command(line);
     scene::add_info_command(line);
-    try {
+    return run([&] {
         const std::function<int()> work = line.parse(argc, argv);
-        return work ? run(work) : 0;
-    } catch (const scene::UsageError& error) { return report(error.what(), exit_usage); }
+        return work ? work() : 0;
+    });
 }

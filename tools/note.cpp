@@ -1,7 +1,8 @@
 #include "tools/note.h"
 
-#include <cstdio>
 #include <vector>
+
+#include "tools/standard_streams.h"
 
 namespace scene {
 namespace {
@@ -16,7 +17,7 @@ std::vector<std::string>& pending() {
 void note_later(std::string line) { pending().push_back(std::move(line)); }
 
 void say_notes() {
-    for (const std::string& line : pending()) std::fprintf(stderr, "scene: %s\n", line.c_str());
+    for (const std::string& line : pending()) say("scene: " + line + "\n");
     pending().clear();
 }
 

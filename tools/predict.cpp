@@ -17,6 +17,7 @@
 #include "tools/json_value.h"
 #include "tools/note.h"
 #include "tools/options.h"
+#include "tools/standard_streams.h"
 #include "tools/stop.h"
 #include "train/evaluate.h"
 #include "train/predictor.h"
@@ -185,7 +186,7 @@ void predict_chunk(Predictor& predictor, const PredictOptions& options, std::spa
             continue;
         }
         output.add_error(files[i], decoded[i].error);
-        fmt::print(stderr, "scene: {}\n", decoded[i].error);
+        say(fmt::format("scene: {}\n", decoded[i].error));
         remarks.any_bad = true;
     }
 }

@@ -1,11 +1,11 @@
 #include "tools/progress_display.h"
 
 #include <algorithm>
-#include <cstdio>
 
 #include <unistd.h>
 
 #include "tools/note.h"
+#include "tools/standard_streams.h"
 
 namespace scene {
 namespace {
@@ -58,20 +58,18 @@ void ProgressDisplay::draw() {
             fmt::format(", {:.1f}/s, {} left", static_cast<double>(done_) / elapsed,
                         duration_text(elapsed / static_cast<double>(done_) * static_cast<double>(total_ - done_)));
     if (!terminal_) {
-        fmt::print(stderr, "{}: {}\n", what_, numbers);
+        say(fmt::format("{}: {}\n", what_, numbers));
         return;
     }
     const int filled = static_cast<int>(share * bar_cells);
-    fmt::print(stderr, "\r\033[K{} [{}{}] {:3.0f} %  {}", what_, std::string(static_cast<size_t>(filled), '='),
-               std::string(static_cast<size_t>(bar_cells - filled), ' '), 100 * share, numbers);
-    std::fflush(stderr);
+    say(fmt::format("\r\033[K{} [{}{}] {:3.0f} %  {}", what_, std::string(static_cast<size_t>(filled), '='),
+                    std::string(static_cast<size_t>(bar_cells - filled), ' '), 100 * share, numbers));
     bar_visible_ = true;
 }
 
 void ProgressDisplay::clear_bar() {
     if (!bar_visible_) return;
-    fmt::print(stderr, "\r\033[K");
-    std::fflush(stderr);
+    say("\r\033[K");
     bar_visible_ = false;
 }
 
@@ -90,7 +88,7 @@ void ProgressDisplay::message(const std::string& line) {
     if (quiet_) return;
     clear_bar();
     say_notes();
-    fmt::print(stderr, "{}\n", line);
+    say(line + "\n");
 }
 
 } // namespace scene

@@ -5,6 +5,7 @@
 namespace scene {
 
 /// What SIGINT (Ctrl-C) and SIGTERM do: the process ends at once with 130 or 143, unless a GracefulStop lives.
+/// Closed pipes and limits of file sizes are errors of the write, so that what is half done is cleaned up.
 void install_signal_handlers();
 
 /// While it lives, the first signal only sets `flag`, so that work stops between two steps with everything saved; a
