@@ -35,7 +35,12 @@ private:
 /// the user does not give leaves the target as it was.
 class Arguments {
 public:
-    explicit Arguments(CLI::App* app) : app_(app) {}
+    /// What a word that is no option probably stands for: "epochs", "--set training.epochs=...".
+    struct Hint {
+        std::string name, meant;
+    };
+
+    Arguments(CLI::App* app, std::vector<Hint>* hints) : app_(app), hints_(hints) {}
 
     OptionHandle add(const std::string& names, std::string& target, const std::string& help);
     OptionHandle add(const std::string& names, int64_t& target, const std::string& help);
@@ -47,9 +52,12 @@ public:
     OptionHandle add_flag(const std::string& names, bool& target, const std::string& help);
     /// One value per mention of the option; a positional takes all that are left.
     OptionHandle add_list(const std::string& names, std::vector<std::string>& target, const std::string& help);
+    /// For those who try an option of this name, or nearly.
+    void add_hint(Hint hint) { hints_->push_back(std::move(hint)); }
 
 private:
     CLI::App* app_;
+    std::vector<Hint>* hints_;
 };
 
 class CommandLine {

@@ -29,6 +29,8 @@ void add_config_options(Arguments& arguments, ConfigOptions& options, bool requi
     OptionHandle file = arguments.add("--config,-c", options.file, "TOML file, such as configs/system4.toml");
     if (required) file.required();
     arguments.add_list("--set", options.overrides, "section.key=value; overrides the file; may be repeated");
+    for (const std::string& key : config_keys())
+        arguments.add_hint({"--" + key.substr(key.rfind('.') + 1), fmt::format("--set {}=...", key)});
 }
 
 RunConfig load_config(const ConfigOptions& options, const CommonOptions& common) {

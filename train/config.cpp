@@ -4,7 +4,6 @@
 #include <cmath>
 #include <functional>
 #include <limits>
-#include <numeric>
 #include <optional>
 #include <sstream>
 #include <stdexcept>
@@ -16,6 +15,7 @@
 
 #include "data/splits.h"
 #include "kernels/error.h"
+#include "train/nearest_name.h"
 
 namespace scene {
 namespace {
@@ -252,20 +252,6 @@ std::string trimmed(std::string text) {
     return text;
 }
 
-size_t edit_distance(const std::string& a, const std::string& b) {
-    std::vector<size_t> row(b.size() + 1);
-    std::iota(row.begin(), row.end(), size_t{0});
-    for (size_t i = 1; i <= a.size(); ++i) {
-        size_t diagonal = row[0]++;
-        for (size_t j = 1; j <= b.size(); ++j) {
-            const size_t substitute = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            row[j] = std::min({row[j] + 1, row[j - 1] + 1, substitute});
-        }
-    }
-    return row.back();
-}
-
 const Setting& find_setting(const std::string& key, const std::string& place) {
     for (const Setting& setting : settings())
         if (setting.key == key) return setting;
@@ -281,6 +267,21 @@ const Setting& find_setting(const std::string& key, const std::string& place) {
     std::string keys;
     for (const Setting& setting : settings()) keys += (keys.empty() ? "" : ", ") + setting.key;
     fail("{}: unknown key '{}'; the keys are {}", place, key, keys);
+}
+
+bool is_key(const std::string& key) {
+    return std::any_of(settings().begin(), settings().end(), [&](const Setting& one) { return one.key == key; });
+}
+
+[[noreturn]] void fail_unknown_section(const std::string& name, const std::string& place) {
+    std::vector<std::string> sections;
+    for (const Setting& setting : settings()) {
+        const std::string section = setting.key.substr(0, std::min(setting.key.find('.'), setting.key.size()));
+        if (section != setting.key && (sections.empty() || sections.back() != section)) sections.push_back(section);
+    }
+    const std::string nearest = nearest_name(name, sections);
+    if (!nearest.empty()) fail("{}: unknown section [{}]; did you mean [{}]?", place, name, nearest);
+    fail("{}: unknown section [{}]; the sections are [{}]", place, name, fmt::join(sections, "], ["));
 }
 
 /// The value as the user wrote it.
@@ -332,6 +333,8 @@ std::vector<Assignment> read_file(const std::filesystem::path& file) {
                 self(self, *node.as_table(), key + ".");
             else if (is_section)
                 fail("{}: {} = {} is not allowed; it is a section: [{}]", place, key, shown(node), key);
+            else if (node.is_table() && !is_key(key))
+                fail_unknown_section(key, place);
             else
                 out.push_back(assignment(find_setting(key, place), place, node));
         }

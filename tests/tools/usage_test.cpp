@@ -44,6 +44,40 @@ TEST(Usage, WrongArgumentsExitWith2AndOneLine) {
     EXPECT_TRUE(fails_with(scene_command(small.train(small.folder / "r", {"--fold", "1"})), 2, "--split fold"));
 }
 
+TEST(Usage, AMistypedWordGetsAHint) {
+    const auto hint = [](const std::vector<std::string>& arguments, const std::string& meant) {
+        return fails_with(scene_command(arguments), 2, "; did you mean '" + meant + "'?; see 'scene ");
+    };
+    EXPECT_TRUE(hint({"trian", "x.store", "--config", "x.toml"}, "train"));
+    EXPECT_TRUE(hint({"eval", "run", "store"}, "evaluate"));
+    EXPECT_TRUE(hint({"Predict", "m", "x.wav"}, "predict"));
+    EXPECT_TRUE(hint({"help"}, "--help"));
+    EXPECT_TRUE(hint({"--versoin"}, "--version"));
+    EXPECT_TRUE(hint({"train", "--hlep"}, "--help"));
+    EXPECT_TRUE(hint({"train", "x.store", "--run", "r", "--confg", "x.toml"}, "--config"));
+    EXPECT_TRUE(hint({"train", "x.store", "--epohcs", "3"}, "--set training.epochs=..."));
+    EXPECT_TRUE(hint({"plan", "--widht=0.5"}, "--set model.width=..."));
+    EXPECT_TRUE(hint({"predict", "m", "x.wav", "--fromat=csv"}, "--format"));
+    const std::vector<std::vector<std::string>> unlike_any{{"listen"}, {"info", "--colour"}, {"info", "-z"}, {"x"}};
+    for (const std::vector<std::string>& far : unlike_any)
+        EXPECT_EQ(scene_command(far).err.find("did you mean"), std::string::npos) << far.back();
+    EXPECT_TRUE(fails_with(scene_command({"--json", "info"}), 2, "'--json' before the command"));
+}
+
+TEST(Usage, AFileThatLooksLikeAnOptionGetsAHint) {
+    const TemporaryFolder folder;
+    for (const std::string name : {"-x.wav", "-q", "-c.wav", "--out"}) { // -q and --out are options too
+        write_text(folder / name, "");
+        const std::string command = "cd '" + folder.path().string() + "' && '" + scene_binary().string() +
+                                    "' predict model '" + name + "' 2> err";
+        EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 2) << name;
+        const std::string said = read_text(folder / "err");
+        EXPECT_TRUE(is_one_error_line(said));
+        EXPECT_NE(said.find("is written ./" + name), std::string::npos) << said;
+    }
+    EXPECT_TRUE(fails_with(scene_command({"predict", "model", "-none.wav"}), 2, "is written ./-none.wav"));
+}
+
 TEST(Usage, MissingFilesExitWith1AndNameThem) {
     const SmallRun& small = small_run();
     const std::string missing = small.folder / "missing";
@@ -61,6 +95,7 @@ TEST(Usage, AConfigurationMistakeNamesItsKey) {
         return scene_command(small.train(small.folder / "r", {"--set", set}));
     };
     EXPECT_TRUE(fails_with(with("training.epoch=3"), 1, "training.epoch"));
+    EXPECT_TRUE(fails_with(with("traning.epochs=3"), 1, "did you mean 'training.epochs'?"));
     EXPECT_TRUE(fails_with(with("training.epochs=many"), 1, "training.epochs"));
     EXPECT_TRUE(fails_with(with("model.width=-1"), 1, "model.width"));
 }

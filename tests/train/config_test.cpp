@@ -211,6 +211,14 @@ TEST(Config, UnknownKeysComeWithASuggestion) {
                            {":2: ", "training.learning_rat'", "did you mean 'training.learning_rate'"}));
     EXPECT_TRUE(fails_with([] { load_config("", {"epochs=3"}); }, {"did you mean 'training.epochs'"}));
     EXPECT_TRUE(fails_with([] { load_config("", {"optimizer.momentum=3"}); }, {"unknown key", "the keys are system"}));
+    const ConfigFile unknown("system = \"4\"\n[traning]\nepochs = 3\n");
+    EXPECT_TRUE(fails_with([&] { load_config(unknown.path()); },
+                           {":2: ", "unknown section [traning]; did you mean [training]?"}));
+    const ConfigFile strange("[optimizer]\nmomentum = 3\n");
+    EXPECT_TRUE(
+        fails_with([&] { load_config(strange.path()); }, {"unknown section [optimizer]", "[model], [training]"}));
+    const ConfigFile table("[training.epochs]\nx = 3\n");
+    EXPECT_TRUE(fails_with([&] { load_config(table.path()); }, {"training.epochs = ", "whole number"}));
     const ConfigFile section("training = 3\n");
     EXPECT_TRUE(fails_with([&] { load_config(section.path()); }, {":1: ", "training = 3", "section"}));
 }
