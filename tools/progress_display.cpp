@@ -75,11 +75,11 @@ void ProgressDisplay::clear_bar() {
 
 void ProgressDisplay::end() { clear_bar(); }
 
-void ProgressDisplay::epoch(const EpochRecord& record) {
+void ProgressDisplay::epoch(const EpochRecord& record, const std::string& whose) {
     const std::string labelled =
         record.stage < 2 ? "" : fmt::format(" (labelled only {:.3f})", record.validation_labelled);
-    message(fmt::format("stage {} epoch {:2}  loss {:.4f}  train {:.3f}  validation {:.3f}{}{}  {:.1f} clips/s",
-                        record.stage, record.epoch, record.train_loss, record.train_balanced_accuracy,
+    message(fmt::format("{}stage {} epoch {:2}  loss {:.4f}  train {:.3f}  validation {:.3f}{}{}  {:.1f} clips/s",
+                        whose, record.stage, record.epoch, record.train_loss, record.train_balanced_accuracy,
                         record.validation_balanced_accuracy, labelled, record.best ? " best" : "     ",
                         record.clips_per_second));
 }

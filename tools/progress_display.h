@@ -18,7 +18,7 @@ public:
     void begin(const std::string& what, int64_t total) override;
     void advance(int64_t done) override;
     void end() override;
-    void epoch(const EpochRecord& record) override;
+    void epoch(const EpochRecord& record, const std::string& whose) override;
     void message(const std::string& line) override;
 
 private:

@@ -32,7 +32,8 @@ public:
     /// So many clips of it are done, all together.
     virtual void advance(int64_t /*done*/) {}
     virtual void end() {}
-    virtual void epoch(const EpochRecord& /*record*/) {}
+    /// `whose` is "" or the run inside a run that it is of: "teacher: ".
+    virtual void epoch(const EpochRecord& /*record*/, const std::string& /*whose*/) {}
     /// One line worth telling: "pseudo labels: 6960 clips, mean confidence 0.91".
     virtual void message(const std::string& /*line*/) {}
 };
@@ -44,7 +45,7 @@ public:
     void begin(const std::string& what, int64_t clips) override { inner_.begin(prefix_ + what, clips); }
     void advance(int64_t done) override { inner_.advance(done); }
     void end() override { inner_.end(); }
-    void epoch(const EpochRecord& record) override { inner_.epoch(record); }
+    void epoch(const EpochRecord& record, const std::string& whose) override { inner_.epoch(record, prefix_ + whose); }
     void message(const std::string& line) override { inner_.message(prefix_ + line); }
 
 private:

@@ -27,7 +27,7 @@ class SystemRun {
 public:
     SystemRun(Backend& backend, const FeatureStore& store, const Split& split, const RunConfig& config,
               const RunFolder& run, const Session& session)
-        : backend_(backend), store_(store), split_(split), config_(config), run_(run), session_(session),
+        : backend_(backend), store_(store), split_(split), config_(config), run_(run), outer_(session),
           all_clips_(divide_training_clips(store, split, config.training)), clips_(all_clips_),
           model_(model_for(config.model, store)) {}
 
@@ -166,11 +166,13 @@ private:
     /// The teacher's probabilities of every clip that may train; the first stage needs some, the second all.
     void ask_teacher() {
         std::filesystem::path checkpoint = config_.training.teacher;
-        PrefixedProgress progress(session_.progress, "teacher: ");
-        const Session session{progress, session_.stop};
-        if (config_.training.teacher == "train")
+        PrefixedProgress progress(outer_.progress, "teacher: ");
+        const Session session{progress, outer_.stop};
+        if (config_.training.teacher == "train") {
+            progress.message("a System #1 comes first; the student's hard samples are those it is unsure of");
             checkpoint =
                 train_system(backend_, store_, split_, as_system(config_, 1), run_.teacher(), session).checkpoint;
+        }
         const std::vector<int32_t> clips = all_clips_.train(config_.training.stages);
         const Evaluation evaluation = evaluate(backend_, checkpoint, store_, clips, session, config_.training.batch);
         const auto classes = static_cast<size_t>(model_.classes);
@@ -246,7 +248,7 @@ private:
         events.scalar("balanced_accuracy/validation_labelled", step, record.validation_labelled);
         events.scalar("learning_rate", step, record.learning_rate);
         events.scalar("clips_per_second", step, record.clips_per_second);
-        session_.progress.epoch(record);
+        session_.progress.epoch(record, "");
     }
 
     RunResult finish() {
@@ -317,9 +319,11 @@ private:
     const Split& split_;
     const RunConfig& config_;
     RunFolder run_;
-    const Session& session_;
-    TrainingClips all_clips_; ///< the division of the split
-    TrainingClips clips_;     ///< without the clips whose pseudo labels the stage does not use
+    const Session& outer_;
+    PrefixedProgress progress_{outer_.progress, config_.training.hard_samples ? "student: " : ""};
+    Session session_{progress_, outer_.stop}; ///< its progress tells student from teacher, where there is one
+    TrainingClips all_clips_;                 ///< the division of the split
+    TrainingClips clips_;                     ///< without the clips whose pseudo labels the stage does not use
     ModelConfig model_;
     std::optional<Learner> learner_;
     std::vector<EpochRecord> history_;

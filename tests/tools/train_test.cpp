@@ -80,6 +80,21 @@ TEST(Train, AnUnwritableRunFolderIsOneLine) {
     EXPECT_TRUE(fails_with(scene_command(small.train(folder / "file" / "run", {"--quiet"})), 1, "file/run"));
 }
 
+TEST(Train, ProgressTellsTheTeacherFromTheStudent) {
+    const SmallRun& small = small_run();
+    const TemporaryFolder folder;
+    const Outcome outcome = scene_command(small.train(folder / "run", {"--set", "training.hard_samples=true"}));
+    ASSERT_EQ(outcome.status, 0) << outcome.err;
+    for (const char* part :
+         {"teacher: a System #1 comes first", "teacher: stage 1 epoch  1  loss", "student: stage 1 epoch  1  loss",
+          "student: stage 2 epoch  1  loss", "student: pseudo labels"})
+        EXPECT_NE(outcome.err.find(part), std::string::npos) << part << " is not in\n" << outcome.err;
+    EXPECT_EQ(outcome.err.find("\nstage"), std::string::npos) << outcome.err;
+    const Outcome alone = scene_command(small.train(folder / "alone"));
+    EXPECT_NE(alone.err.find("\nstage 2 epoch  1"), std::string::npos) << alone.err;
+    EXPECT_EQ(alone.err.find("student"), std::string::npos) << alone.err;
+}
+
 TEST(Train, CtrlCThenTheSameCommandGivesTheSameBits) {
     const SmallRun& small = small_run();
     const TemporaryFolder folder;

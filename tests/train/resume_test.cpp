@@ -54,7 +54,7 @@ public:
     void begin(const std::string&, int64_t) override { count(); }
     void advance(int64_t) override { count(); }
     void end() override { count(); }
-    void epoch(const EpochRecord&) override { count(); }
+    void epoch(const EpochRecord&, const std::string&) override { count(); }
     void message(const std::string&) override { count(); }
     int calls() const { return calls_; }
 

@@ -90,7 +90,7 @@ inline RunConfig small_config(int system = 2) {
 /// Notes what it was told.
 class Recorder final : public Progress {
 public:
-    void epoch(const EpochRecord& record) override {
+    void epoch(const EpochRecord& record, const std::string&) override {
         epochs.push_back(record);
         if (after_epoch) after_epoch(record);
     }
