@@ -1,8 +1,19 @@
 #include "tools/options.h"
 
+#include <filesystem>
+
 #include "tools/note.h"
 
 namespace scene {
+namespace {
+
+/// Whether the system knows of a GPU, usable or not: where there is none, nobody waits for a reason.
+bool has_nvidia_device() {
+    std::error_code ignored;
+    return std::filesystem::exists("/dev/nvidiactl", ignored);
+}
+
+} // namespace
 
 RuntimeSettings CommonOptions::runtime(RuntimeSettings base) const {
     if (device) base.device = *device;
@@ -58,7 +69,7 @@ std::unique_ptr<Backend> open_backend(const RuntimeSettings& runtime, bool quiet
         const std::string obstacle = cuda_obstacle();
         if (obstacle.empty()) return make_cuda_backend(cuda_settings(runtime));
         if (runtime.device == "cuda") fail("--device cuda: {}; use --device cpu or auto", obstacle);
-        if (!quiet) note_later(obstacle + "; running on the CPU");
+        if (!quiet && built_with_cuda() && has_nvidia_device()) note_later(obstacle + "; running on the CPU");
     }
     if (runtime.precision != "fp32")
         fail("--precision {}: the CPU computes in fp32 only; leave it out or use --precision fp32", runtime.precision);

@@ -40,8 +40,9 @@ RunConfig load_config(const ConfigOptions& options, const CommonOptions& common)
 /// What a GPU is to do about precision and determinism.
 CudaSettings cuda_settings(const RuntimeSettings& runtime);
 
-/// The device that `runtime` names. "auto" takes the CPU where no GPU can be used and says why, once, on stderr
-/// unless `quiet`. Fails for a device or precision that this build or machine does not have.
+/// The device that `runtime` names. "auto" takes the CPU where no GPU can be used; where there is one that this build
+/// is for, it says why, once, on stderr unless `quiet`. Fails for a device or precision that this build or machine does
+/// not have.
 std::unique_ptr<Backend> open_backend(const RuntimeSettings& runtime, bool quiet);
 
 } // namespace scene
