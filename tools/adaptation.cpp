@@ -1,18 +1,15 @@
 #include "tools/adaptation.h"
 
-#include "data/feature_store.h"
 #include "kernels/error.h"
 
 namespace scene {
 namespace {
 
-Confusion confusion_of_votes(const std::vector<Vote>& votes, std::span<const int32_t> clips,
-                             const FeatureStore& store) {
-    Confusion confusion(store.classes_count());
-    for (size_t i = 0; i < votes.size(); ++i) {
-        const int32_t truth = store.columns().label[static_cast<size_t>(clips[i])];
-        if (truth >= 0) confusion.add(truth, votes[i].label);
-    }
+/// `truth` has the class of each vote's clip.
+Confusion confusion_of_votes(const std::vector<Vote>& votes, const std::vector<int32_t>& truth, int64_t classes) {
+    Confusion confusion(classes);
+    for (size_t i = 0; i < votes.size(); ++i)
+        if (truth[i] >= 0) confusion.add(truth[i], votes[i].label);
     return confusion;
 }
 
@@ -55,20 +52,18 @@ void check_adaptation(const AdaptationSettings& settings) {
         fail("--adapt-batch {}: give a number of clips from 1 to 65536", settings.batch);
 }
 
-AdaptationResult compare_adaptation(Backend& backend, const FeatureStore& store, const Evaluation& test,
-                                    std::span<const int32_t> test_clips, const Evaluation& labelled,
-                                    std::span<const int32_t> labelled_clips, const AdaptationSettings& settings) {
-    std::vector<int32_t> labels;
-    for (int32_t clip : labelled_clips) labels.push_back(store.columns().label[static_cast<size_t>(clip)]);
-    const auto width = static_cast<int64_t>(labelled.embeddings.size() / labelled_clips.size());
+AdaptationResult compare_adaptation(Backend& backend, const Evaluation& test, const Evaluation& labelled,
+                                    const AdaptationSettings& settings) {
+    const auto classes = static_cast<int64_t>(test.classes.size());
+    const auto width = static_cast<int64_t>(labelled.embeddings.size() / labelled.truth.size());
     AdaptationSettings fixed = settings;
     fixed.growth = 0;
-    MemoryBank memory(backend, labelled.embeddings, labels, width, store.classes_count(), fixed);
-    MemoryBank adapted(backend, labelled.embeddings, labels, width, store.classes_count(), settings);
+    MemoryBank memory(backend, labelled.embeddings, labelled.truth, width, classes, fixed);
+    MemoryBank adapted(backend, labelled.embeddings, labelled.truth, width, classes, settings);
     AdaptationResult result{settings,
                             test.confusion,
-                            confusion_of_votes(memory.classify(test.embeddings), test_clips, store),
-                            confusion_of_votes(adapted.classify(test.embeddings), test_clips, store),
+                            confusion_of_votes(memory.classify(test.embeddings), test.truth, classes),
+                            confusion_of_votes(adapted.classify(test.embeddings), test.truth, classes),
                             memory.size(),
                             0};
     result.joined = adapted.joined();

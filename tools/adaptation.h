@@ -27,10 +27,9 @@ struct AdaptationResult {
     int64_t labelled = 0, joined = 0;   ///< clips in the memory at first, and those that joined
 };
 
-/// `test` and `labelled` are evaluations with embeddings, of these clips.
-AdaptationResult compare_adaptation(Backend& backend, const FeatureStore& store, const Evaluation& test,
-                                    std::span<const int32_t> test_clips, const Evaluation& labelled,
-                                    std::span<const int32_t> labelled_clips, const AdaptationSettings& settings);
+/// `test` and `labelled` are evaluations of one model with embeddings.
+AdaptationResult compare_adaptation(Backend& backend, const Evaluation& test, const Evaluation& labelled,
+                                    const AdaptationSettings& settings);
 
 std::string adaptation_table(const AdaptationResult& result);
 JsonValue adaptation_json(const AdaptationResult& result);

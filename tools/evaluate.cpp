@@ -172,6 +172,14 @@ std::string classes_text(const Evaluation& evaluation) {
     return table.text() + "\n";
 }
 
+/// The model's classes that no evaluated clip is of.
+std::vector<std::string> absent_classes(const Evaluation& evaluation) {
+    std::vector<std::string> absent;
+    for (int64_t truth = 0; truth < evaluation.confusion.classes(); ++truth)
+        if (evaluation.confusion.clips(truth) == 0) absent.push_back(evaluation.classes[static_cast<size_t>(truth)]);
+    return absent;
+}
+
 /// The matrix as files in a folder, which is made if it is not there.
 void save_confusion(const fs::path& folder, const Evaluation& evaluation, const std::string& title) {
     std::error_code error;
@@ -182,6 +190,8 @@ void save_confusion(const fs::path& folder, const Evaluation& evaluation, const 
 
 JsonValue to_json(const Evaluation& evaluation, const Selection& selection, const Exposure& exposure) {
     const Confusion& confusion = evaluation.confusion;
+    JsonValue absent = JsonValue::array();
+    for (const std::string& name : absent_classes(evaluation)) absent.push(name);
     JsonValue per_class = JsonValue::object(), classes = JsonValue::array(), matrix = JsonValue::array();
     for (int64_t truth = 0; truth < confusion.classes(); ++truth) {
         const std::string& name = evaluation.classes[static_cast<size_t>(truth)];
@@ -205,6 +215,7 @@ JsonValue to_json(const Evaluation& evaluation, const Selection& selection, cons
         .set("leaked_share_with_unlabelled", exposure.leak.any)
         .set("evaluated_clips_that_trained", exposure.trained ? JsonValue(*exposure.trained) : JsonValue())
         .set("classes", classes)
+        .set("classes_without_clips", absent)
         .set("per_class", per_class)
         .set("per_city", parts_json(evaluation.cities))
         .set("per_device", parts_json(evaluation.devices))
@@ -239,8 +250,8 @@ int run(const EvaluateOptions& options) {
     if (options.out) save_confusion(*options.out, evaluation, title);
     std::optional<AdaptationResult> adaptation;
     if (adapt)
-        adaptation = compare_adaptation(*backend, store, evaluation, selection.rows, evaluated(selection.labelled),
-                                        selection.labelled, options.adaptation.settings);
+        adaptation =
+            compare_adaptation(*backend, evaluation, evaluated(selection.labelled), options.adaptation.settings);
     if (options.common.json) {
         JsonValue json = to_json(evaluation, selection, known);
         if (adaptation) json.set("adaptation", adaptation_json(*adaptation));
@@ -253,6 +264,9 @@ int run(const EvaluateOptions& options) {
     fmt::print("balanced accuracy {:.4f}, accuracy {:.4f}; {}, {}\n", evaluation.confusion.balanced_accuracy(),
                evaluation.confusion.accuracy(), selection.split.empty() ? "labelled clips" : "split " + selection.split,
                known.text);
+    if (const std::vector<std::string> absent = absent_classes(evaluation); !absent.empty())
+        fmt::print("over {} of the model's {} classes; no clip is of {}\n", evaluation.classes.size() - absent.size(),
+                   evaluation.classes.size(), fmt::join(absent, ", "));
     if (adaptation) fmt::print("\n{}", adaptation_table(*adaptation));
     return 0;
 }
@@ -268,7 +282,10 @@ void add_evaluate_command(CommandLine& line) {
         "  scene evaluate runs/s4 cas.store --out pictures\n"
         "  scene evaluate runs/s4 cas.store --adapt --adapt-neighbours 25\n"
         "Without --split or --clips: the test clips of the run that the checkpoint lies in; where there are none, all "
-        "labelled clips of the store.",
+        "labelled clips of the store.\n"
+        "The store's classes are matched with the model's by name. It may have some of them: the scores are over "
+        "those, "
+        "and a prediction of another one is wrong.",
         [options] { return run(*options); });
     arguments.add("model", options->model, "run folder (its last stage's best model) or checkpoint file").required();
     arguments.add("store", options->store, "feature store made by scene prepare").required();

@@ -6,14 +6,15 @@ namespace scene {
 namespace {
 
 /// `name_of(clip)` is empty where it is not known.
-template <typename NameOf>
-std::vector<PartScore> scores_by(std::span<const Prediction> predictions, const FeatureStore& store, NameOf&& name_of) {
+template <typename NameOf> std::vector<PartScore> scores_by(std::span<const Prediction> predictions,
+                                                            const StoreColumns& columns, NameOf&& name_of) {
+    const auto classes = static_cast<int64_t>(columns.classes.size());
     std::map<std::string, Confusion> parts;
     for (const Prediction& one : predictions) {
         const auto clip = static_cast<size_t>(one.clip);
-        const int32_t truth = store.columns().label[clip];
+        const int32_t truth = columns.label[clip];
         if (truth < 0) continue;
-        parts.try_emplace(name_of(clip), store.classes_count()).first->second.add(truth, one.label);
+        parts.try_emplace(name_of(clip), classes).first->second.add(truth, one.label);
     }
     const auto nameless = parts.extract("");
     std::vector<PartScore> out;
@@ -24,15 +25,14 @@ std::vector<PartScore> scores_by(std::span<const Prediction> predictions, const 
 
 } // namespace
 
-std::vector<PartScore> scores_by_city(std::span<const Prediction> predictions, const FeatureStore& store) {
-    const StoreColumns& columns = store.columns();
-    return scores_by(predictions, store, [&](size_t clip) {
+std::vector<PartScore> scores_by_city(std::span<const Prediction> predictions, const StoreColumns& columns) {
+    return scores_by(predictions, columns, [&](size_t clip) {
         return columns.city[clip] < 0 ? std::string() : columns.cities[static_cast<size_t>(columns.city[clip])];
     });
 }
 
-std::vector<PartScore> scores_by_device(std::span<const Prediction> predictions, const FeatureStore& store) {
-    return scores_by(predictions, store, [&](size_t clip) { return store.columns().devices[clip]; });
+std::vector<PartScore> scores_by_device(std::span<const Prediction> predictions, const StoreColumns& columns) {
+    return scores_by(predictions, columns, [&](size_t clip) { return columns.devices[clip]; });
 }
 
 } // namespace scene

@@ -18,7 +18,7 @@ struct PartScore {
 
 /// One entry per city (device) that occurs among the labelled clips, sorted by name, the unknown ones last. Empty where
 /// the store knows none of them.
-std::vector<PartScore> scores_by_city(std::span<const Prediction> predictions, const FeatureStore& store);
-std::vector<PartScore> scores_by_device(std::span<const Prediction> predictions, const FeatureStore& store);
+std::vector<PartScore> scores_by_city(std::span<const Prediction> predictions, const StoreColumns& columns);
+std::vector<PartScore> scores_by_device(std::span<const Prediction> predictions, const StoreColumns& columns);
 
 } // namespace scene

@@ -11,28 +11,52 @@
 namespace scene {
 namespace {
 
-std::string list(const std::vector<std::string>& names) {
-    std::string out;
-    for (const std::string& name : names) out += (out.empty() ? "" : ", ") + name;
-    return out;
-}
-
-void check_store(const std::filesystem::path& checkpoint, const CheckpointInfo& info, const FeatureStore& store) {
+void check_features(const std::filesystem::path& checkpoint, const CheckpointInfo& info, const FeatureStore& store) {
     if (info.features != store.spec())
         fail("{}: the features of {} were computed with other settings than this model's; prepare the store anew",
              checkpoint.string(), store.path().string());
-    if (info.classes != store.columns().classes)
-        fail("{}: the model's classes ({}) are not those of {} ({})", checkpoint.string(), list(info.classes),
-             store.path().string(), list(store.columns().classes));
+}
+
+/// Where each of `names` stands in `known`; -1: nowhere.
+std::vector<int32_t> places_in(const std::vector<std::string>& known, const std::vector<std::string>& names) {
+    std::vector<int32_t> places;
+    for (const std::string& name : names) {
+        const auto found = std::find(known.begin(), known.end(), name);
+        places.push_back(found == known.end() ? -1 : static_cast<int32_t>(found - known.begin()));
+    }
+    return places;
+}
+
+/// The store's columns with the model's classes instead of its own. A class that the model does not know could only be
+/// counted as wrong, which would be no score of this model: it is an error where a clip in `rows` is of it.
+StoreColumns with_classes_of(const CheckpointInfo& info, const std::filesystem::path& checkpoint,
+                             const FeatureStore& store, std::span<const int32_t> rows) {
+    StoreColumns columns = store.columns();
+    const std::vector<int32_t> place_of = places_in(info.classes, columns.classes);
+    std::vector<std::string> unknown;
+    int64_t clips = 0;
+    for (int32_t row : rows) {
+        const int32_t label = columns.label.at(static_cast<size_t>(row));
+        if (label < 0 || place_of.at(static_cast<size_t>(label)) >= 0) continue;
+        const std::string& name = columns.classes[static_cast<size_t>(label)];
+        if (std::find(unknown.begin(), unknown.end(), name) == unknown.end()) unknown.push_back(name);
+        ++clips;
+    }
+    if (!unknown.empty())
+        fail(
+            "{}: the model does not know the class{} {} of {} ({} of the {} clips to evaluate); it knows {}; prepare a "
+            "store without them or with the model's names",
+            checkpoint.string(), unknown.size() == 1 ? "" : "es", fmt::join(unknown, ", "), store.path().string(),
+            clips, rows.size(), fmt::join(info.classes, ", "));
+    for (int32_t& label : columns.label)
+        if (label >= 0) label = place_of.at(static_cast<size_t>(label));
+    columns.classes = info.classes;
+    return columns;
 }
 
 /// The store's cities as the model counts them.
 std::vector<int32_t> cities_of(const CheckpointInfo& info, const StoreColumns& columns) {
-    std::vector<int32_t> index_of;
-    for (const std::string& city : columns.cities) {
-        const auto found = std::find(info.cities.begin(), info.cities.end(), city);
-        index_of.push_back(found == info.cities.end() ? -1 : static_cast<int32_t>(found - info.cities.begin()));
-    }
+    const std::vector<int32_t> index_of = places_in(info.cities, columns.cities);
     std::vector<int32_t> out;
     for (int32_t city : columns.city) out.push_back(city < 0 ? -1 : index_of.at(static_cast<size_t>(city)));
     return out;
@@ -64,14 +88,15 @@ Evaluation evaluate(Backend& backend, const std::filesystem::path& checkpoint, c
                     std::span<const int32_t> rows, const Session& session, int64_t batch, bool embeddings) {
     const SafetensorsFile file(find_checkpoint(checkpoint));
     const CheckpointInfo info = read_checkpoint_info(file);
-    check_store(file.path(), info, store);
+    check_features(file.path(), info, store);
     require_finite_weights(file);
+    const StoreColumns columns = with_classes_of(info, file.path(), store, rows);
 
     StepConfig settings;
     settings.model = info.model;
     settings.embeddings = embeddings;
     settings.batch = std::max<int64_t>(1, std::min(batch, static_cast<int64_t>(rows.size())));
-    Learner learner(backend, store, settings, {}, cities_of(info, store.columns()));
+    Learner learner(backend, store, settings, {}, cities_of(info, columns));
     load_checkpoint(file, learner.executor());
     learner.prepare_inference();
     session.progress.begin("predict", static_cast<int64_t>(rows.size()));
@@ -84,11 +109,13 @@ Evaluation evaluate(Backend& backend, const std::filesystem::path& checkpoint, c
     const std::vector<float> table = learner.probabilities();
     const std::vector<Prediction> predictions = predictions_of(table, rows, info.model.classes);
     Evaluation out{info.classes,
-                   confusion_of(predictions, store),
-                   scores_by_city(predictions, store),
-                   scores_by_device(predictions, store),
+                   confusion_of(predictions, columns),
+                   scores_by_city(predictions, columns),
+                   scores_by_device(predictions, columns),
+                   {},
                    rows_of(table, rows, store.clips()),
                    {}};
+    for (int32_t row : rows) out.truth.push_back(columns.label[static_cast<size_t>(row)]);
     if (embeddings) out.embeddings = rows_of(learner.embeddings(), rows, store.clips());
     return out;
 }

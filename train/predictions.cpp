@@ -29,10 +29,10 @@ std::vector<Prediction> predictions_of(std::span<const float> probabilities, std
     return out;
 }
 
-Confusion confusion_of(std::span<const Prediction> predictions, const FeatureStore& store) {
-    Confusion confusion(store.classes_count());
+Confusion confusion_of(std::span<const Prediction> predictions, const StoreColumns& columns) {
+    Confusion confusion(static_cast<int64_t>(columns.classes.size()));
     for (const Prediction& prediction : predictions) {
-        const int32_t truth = store.columns().label[static_cast<size_t>(prediction.clip)];
+        const int32_t truth = columns.label[static_cast<size_t>(prediction.clip)];
         if (truth >= 0) confusion.add(truth, prediction.label);
     }
     return confusion;

@@ -22,8 +22,8 @@ struct Prediction {
 std::vector<Prediction> predictions_of(std::span<const float> probabilities, std::span<const int32_t> clips,
                                        int64_t classes);
 
-/// Predictions against the store's labels; clips without a label are not counted.
-Confusion confusion_of(std::span<const Prediction> predictions, const FeatureStore& store);
+/// Predictions against the labels; clips without a label are not counted.
+Confusion confusion_of(std::span<const Prediction> predictions, const StoreColumns& columns);
 
 /// The challenges' submission: filename,scene_label.
 void write_predictions(const std::filesystem::path& file, std::span<const Prediction> predictions,

@@ -175,6 +175,10 @@ private:
         }
         const std::vector<int32_t> clips = all_clips_.train(config_.training.stages);
         const Evaluation evaluation = evaluate(backend_, checkpoint, store_, clips, session, config_.training.batch);
+        if (evaluation.classes != store_.columns().classes)
+            fail("training.teacher = {}: its classes ({}) are not those of {} ({})", checkpoint.string(),
+                 fmt::join(evaluation.classes, ", "), store_.path().string(),
+                 fmt::join(store_.columns().classes, ", "));
         const auto classes = static_cast<size_t>(model_.classes);
         teacher_probabilities_.assign(static_cast<size_t>(store_.clips()) * classes, 0.0f);
         for (size_t i = 0; i < clips.size(); ++i)
@@ -271,11 +275,11 @@ private:
         const bool has_test = !split_.test.empty();
         const auto predictions = predict(has_test ? split_.test : split_.unlabelled, has_test ? "test" : "predictions");
         write_predictions(run_.predictions(), predictions, store_.columns());
-        Confusion confusion = confusion_of(predictions, store_);
+        Confusion confusion = confusion_of(predictions, store_.columns());
         if (has_test && confusion.total() > 0) {
             result.test = std::move(confusion);
-            result.cities = scores_by_city(predictions, store_);
-            result.devices = scores_by_device(predictions, store_);
+            result.cities = scores_by_city(predictions, store_.columns());
+            result.devices = scores_by_device(predictions, store_.columns());
             write_confusion(run_.folder, *result.test, store_.columns().classes,
                             fmt::format("System {}, test clips of split {}, {}", config_.system, split_.name,
                                         leak_text(result.leak)));

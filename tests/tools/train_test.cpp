@@ -1,7 +1,10 @@
 // scene train, table1 and evaluate as a user meets them.
 
 #include <algorithm>
+#include <fstream>
+#include <map>
 #include <set>
+#include <sstream>
 
 #include <fmt/format.h>
 
@@ -227,6 +230,50 @@ TEST(Evaluate, AnUntrainedNetworkKnowsNothing) {
         matrices.insert(result.at("confusion"));
     }
     EXPECT_GT(matrices.size(), 1u) << "the seed of the first parameters changes nothing";
+}
+
+/// The small run's clips of some classes, named anew.
+std::string store_of_classes(const TemporaryFolder& folder, const std::map<std::string, std::string>& names) {
+    const SmallRun& small = small_run();
+    std::ifstream truth(fs::path(small.audio) / "truth.csv");
+    std::string line, file, label;
+    std::getline(truth, line);
+    while (std::getline(truth, line)) {
+        std::stringstream fields(line);
+        std::getline(fields, file, ',');
+        std::getline(fields, label, ',');
+        const auto name = names.find(label);
+        if (name == names.end()) continue;
+        fs::create_directories(folder / "audio" / name->second);
+        fs::copy_file(fs::path(small.audio) / "audio" / (file + ".wav"),
+                      folder / "audio" / name->second / (file + ".wav"));
+    }
+    const Outcome prepared = scene_command(small.prepare(folder / "audio", folder / "store"));
+    EXPECT_EQ(prepared.status, 0) << prepared.err;
+    return folder / "store";
+}
+
+TEST(Evaluate, AStoreMayHaveSomeOfTheModelsClasses) {
+    const SmallRun& small = small_run();
+    const TemporaryFolder folder;
+    const std::string store = store_of_classes(folder, {{"Bus", "Bus"}, {"Bar", "Bar"}});
+    const json result = evaluate({small.run, store});
+    EXPECT_EQ(result.at("classes").size(), 10u);
+    EXPECT_EQ(result.at("classes_without_clips").size(), 8u);
+    const double bus = result.at("per_class").at("Bus").at("recall"),
+                 bar = result.at("per_class").at("Bar").at("recall");
+    EXPECT_NEAR(result.at("balanced_accuracy").get<double>(), (bus + bar) / 2, 1e-6);
+    const Outcome text = scene_command({"evaluate", small.run, store, "--quiet"});
+    EXPECT_NE(text.out.find("over 2 of the model's 10 classes; no clip is of "), std::string::npos) << text.out;
+    EXPECT_EQ(scene_command({"evaluate", small.run, small.store, "--clips", "labelled", "--quiet"}).out.find("over "),
+              std::string::npos);
+}
+
+TEST(Evaluate, ClassesThatTheModelDoesNotKnowAreNamed) {
+    const TemporaryFolder folder;
+    const std::string store = store_of_classes(folder, {{"Bus", "Coach"}, {"Bar", "Bar"}, {"Metro", "metro"}});
+    EXPECT_TRUE(
+        fails_with(scene_command({"evaluate", small_run().run, store, "--quiet"}), 1, "classes Coach, metro of"));
 }
 
 TEST(Evaluate, AFileThatIsNoCheckpointIsOneLine) {

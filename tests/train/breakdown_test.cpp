@@ -40,13 +40,13 @@ protected:
 };
 
 TEST_F(BreakdownOfAStore, EveryLabelledClipCountsWhereItWasRecorded) {
-    const std::vector<PartScore> cities = scores_by_city(predictions_, *store_);
+    const std::vector<PartScore> cities = scores_by_city(predictions_, store_->columns());
     EXPECT_EQ(names(cities), (std::vector<std::string>{"Haikou", "Hefei", "Xi'an", "(unknown)"}));
     EXPECT_EQ(cities[0].confusion, Confusion(3, {1, 1, 0, 0, 0, 0, 0, 0, 0})) << "clips 0 and 3; 5 has no label";
     EXPECT_EQ(cities[1].confusion, Confusion(3, {0, 0, 0, 0, 0, 1, 0, 0, 0}));
     EXPECT_EQ(cities[2].confusion, Confusion(3, {0, 0, 0, 0, 0, 0, 1, 0, 0}));
     EXPECT_EQ(cities[3].confusion, Confusion(3, {0, 0, 0, 0, 1, 0, 0, 0, 0}));
-    const std::vector<PartScore> devices = scores_by_device(predictions_, *store_);
+    const std::vector<PartScore> devices = scores_by_device(predictions_, store_->columns());
     EXPECT_EQ(names(devices), (std::vector<std::string>{"a", "b", "(unknown)"}));
     EXPECT_EQ(devices[0].confusion, Confusion(3, {1, 0, 0, 0, 1, 0, 0, 0, 0}));
     EXPECT_EQ(devices[1].confusion, Confusion(3, {0, 1, 0, 0, 0, 1, 0, 0, 0}));
@@ -55,10 +55,10 @@ TEST_F(BreakdownOfAStore, EveryLabelledClipCountsWhereItWasRecorded) {
 
 TEST_F(BreakdownOfAStore, OnlyThePredictedClipsCount) {
     predictions_ = {{4, 1, 1}};
-    EXPECT_EQ(names(scores_by_city(predictions_, *store_)), std::vector<std::string>{"Hefei"});
+    EXPECT_EQ(names(scores_by_city(predictions_, store_->columns())), std::vector<std::string>{"Hefei"});
     predictions_ = {{5, 1, 1}};
-    EXPECT_TRUE(scores_by_city(predictions_, *store_).empty());
-    EXPECT_TRUE(scores_by_device(predictions_, *store_).empty());
+    EXPECT_TRUE(scores_by_city(predictions_, store_->columns()).empty());
+    EXPECT_TRUE(scores_by_device(predictions_, store_->columns()).empty());
 }
 
 TEST_F(BreakdownOfAStore, WhereNothingIsKnownThereAreNoParts) {
@@ -66,8 +66,8 @@ TEST_F(BreakdownOfAStore, WhereNothingIsKnownThereAreNoParts) {
     columns.city.assign(6, -1);
     columns.devices.assign(6, "");
     const FeatureStore nowhere = written(columns);
-    EXPECT_TRUE(scores_by_city(predictions_, nowhere).empty());
-    EXPECT_TRUE(scores_by_device(predictions_, nowhere).empty());
+    EXPECT_TRUE(scores_by_city(predictions_, nowhere.columns()).empty());
+    EXPECT_TRUE(scores_by_device(predictions_, nowhere.columns()).empty());
 }
 
 } // namespace

@@ -50,19 +50,20 @@ TEST(Breakdown, CitiesAndDevicesShareOutTheLabelledClips) {
         if (store.columns().city[at] == 1) expected.add(store.columns().label[at], clip % 7 % 3);
         if (store.columns().city[at] < 0) unknown.add(store.columns().label[at], clip % 7 % 3);
     }
-    const auto cities = scores_by_city(predictions, store), devices = scores_by_device(predictions, store);
+    const auto cities = scores_by_city(predictions, store.columns()),
+               devices = scores_by_device(predictions, store.columns());
     ASSERT_EQ(cities.size(), 3u);
     EXPECT_EQ(cities[0], (PartScore{"Jinan", expected}));
     EXPECT_EQ(cities[1].name, "Xi'an");
     EXPECT_EQ(cities[2], (PartScore{"(unknown)", unknown}));
     ASSERT_EQ(devices.size(), 2u);
     EXPECT_EQ(devices[0].name, "phone");
-    const int64_t all = confusion_of(predictions, store).total();
+    const int64_t all = confusion_of(predictions, store.columns()).total();
     EXPECT_EQ(cities[0].confusion.total() + cities[1].confusion.total() + cities[2].confusion.total(), all);
     EXPECT_EQ(devices[0].confusion.total() + devices[1].confusion.total(), all);
     const FeatureStore nowhere = small_store(folder / "nowhere");
-    EXPECT_TRUE(scores_by_city(predictions, nowhere).empty());
-    EXPECT_TRUE(scores_by_device(predictions, nowhere).empty());
+    EXPECT_TRUE(scores_by_city(predictions, nowhere.columns()).empty());
+    EXPECT_TRUE(scores_by_device(predictions, nowhere.columns()).empty());
 }
 
 } // namespace

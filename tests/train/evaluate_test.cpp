@@ -65,7 +65,8 @@ TEST_F(TrainedModel, EvaluatesWhatIsLabelledAndGivesProbabilitiesOfAll) {
 TEST_F(TrainedModel, StoresOfAnotherKindAreRefused) {
     const FeatureStore classes = small_store(folder_ / "classes", {.classes = 4, .places = true});
     EXPECT_TRUE(fails_with([&] { evaluate(*backend_, checkpoint_, classes, rows_, session_); },
-                           {checkpoint_.string(), "class 3", "classes"}));
+                           {checkpoint_.string(), "does not know the class class 3 of " + classes.path().string(),
+                            "it knows class 0, class 1, class 2", "prepare a store"}));
     StoreColumns columns = store_.columns();
     columns.spec.low_hz = 10;
     write_feature_store(folder_ / "features", columns, store_.logmel());
@@ -88,20 +89,60 @@ TEST_F(TrainedModel, CitiesAreMatchedByNameAndUnknownOnesAreUnknown) {
     EXPECT_EQ(evaluate(*backend_, checkpoint_, reordered, rows_, session_).probabilities, before.probabilities);
 }
 
-TEST_F(TrainedModel, AsManyClassesAreNotTheSameOnes) {
-    using Names = std::vector<std::string>;
-    for (const Names& classes : {Names{"class 0", "class 2", "class 1"},
-                                 {"class 1", "class 0", "class 2"},
-                                 {"class 0", "class 1", "class 3"},
-                                 {"x", "class 1", "class 2"}}) {
+/// A store like store_ with other class names, and its labels by `label_of` the old one.
+class OtherClasses : public TrainedModel {
+protected:
+    FeatureStore with(const std::vector<std::string>& classes, const std::vector<int32_t>& label_of) {
         StoreColumns columns = store_.columns();
         columns.classes = classes;
+        for (int32_t& label : columns.label) label = label < 0 ? -1 : label_of.at(static_cast<size_t>(label));
         write_feature_store(folder_ / "other", columns, store_.logmel());
-        const FeatureStore other = FeatureStore::open(folder_ / "other");
-        EXPECT_TRUE(fails_with(
-            [&] { evaluate(*backend_, checkpoint_, other, rows_, session_); },
-            {checkpoint_.string(), "(class 0, class 1, class 2)", classes[0] + ", " + classes[1] + ", " + classes[2]}));
+        return FeatureStore::open(folder_ / "other");
     }
+    Evaluation evaluated(const FeatureStore& store) { return evaluate(*backend_, checkpoint_, store, rows_, session_); }
+};
+
+TEST_F(OtherClasses, AreMatchedByNameInAnyOrder) {
+    const Evaluation same = evaluated(store_);
+    ASSERT_EQ(same.classes, (std::vector<std::string>{"class 0", "class 1", "class 2"}));
+    EXPECT_EQ(same.truth, store_.columns().label);
+    const FeatureStore turned = with({"class 2", "class 0", "class 1"}, {1, 2, 0});
+    ASSERT_NE(turned.columns().label, store_.columns().label);
+    const Evaluation other = evaluated(turned);
+    EXPECT_EQ(other.classes, same.classes);
+    EXPECT_EQ(other.truth, same.truth);
+    EXPECT_EQ(other.confusion, same.confusion);
+    EXPECT_EQ(other.cities, same.cities);
+    EXPECT_FALSE(other.cities.empty());
+    EXPECT_EQ(other.devices, same.devices);
+    EXPECT_EQ(other.probabilities, same.probabilities);
+}
+
+TEST_F(OtherClasses, ThatAreSomeOfTheModelsGiveScoresOverThose) {
+    const Evaluation all = evaluated(store_);
+    const Evaluation some = evaluated(with({"class 2", "class 1"}, {-1, 1, 0}));
+    ASSERT_EQ(some.confusion.classes(), 3);
+    EXPECT_EQ(some.confusion.clips(0), 0);
+    for (int64_t predicted = 0; predicted < 3; ++predicted)
+        for (int64_t truth = 1; truth < 3; ++truth)
+            EXPECT_EQ(some.confusion.count(truth, predicted), all.confusion.count(truth, predicted));
+    EXPECT_DOUBLE_EQ(some.confusion.balanced_accuracy(), (all.confusion.recall(1) + all.confusion.recall(2)) / 2);
+    EXPECT_EQ(some.probabilities, all.probabilities);
+}
+
+TEST_F(OtherClasses, ThatTheModelDoesNotKnowAreNamedWhereAClipIsOfThem) {
+    EXPECT_TRUE(fails_with(
+        [&] {
+            evaluated(with({"class 0", "x", "class 3"}, {0, 1, 2}));
+        },
+        {checkpoint_.string(), "the classes ", "x", "class 3", "it knows class 0, class 1, class 2"}));
+    EXPECT_TRUE(fails_with(
+        [&] {
+            evaluated(with({"Class 0", "class 1", "class 2"}, {0, 1, 2}));
+        },
+        {"does not know the class Class 0 of"}));
+    const FeatureStore unused = with({"x", "class 0", "class 1", "class 2"}, {1, 2, 3});
+    EXPECT_EQ(evaluated(unused).confusion, evaluated(store_).confusion);
 }
 
 TEST_F(TrainedModel, EverySettingOfTheFeaturesMustBeTheModels) {

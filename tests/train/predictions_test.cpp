@@ -73,7 +73,7 @@ TEST(Predictions, UnlabelledClipsAreNotCounted) {
     ASSERT_EQ(store.columns().label[1], 1);
     ASSERT_EQ(store.columns().label[29], -1);
     const std::vector<Prediction> predictions{{1, 2, 0.5f}, {29, 0, 0.5f}};
-    const Confusion confusion = confusion_of(predictions, store);
+    const Confusion confusion = confusion_of(predictions, store.columns());
     EXPECT_EQ(confusion.total(), 1);
     EXPECT_EQ(confusion.count(1, 2), 1);
 }

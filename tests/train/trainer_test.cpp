@@ -248,6 +248,24 @@ TEST_F(Trainer, AGivenTeacherIsNotTrained) {
     EXPECT_TRUE(fails_with([&] { train(config, "other"); }, {"nothing.safetensors", "no such checkpoint"}));
 }
 
+/// Its probabilities are read by place.
+TEST_F(Trainer, ATeacherWithTheSameClassesInAnotherOrderIsRefused) {
+    RunConfig config = small_config(1);
+    config.training.epochs = 1;
+    StoreColumns columns = store_.columns();
+    std::reverse(columns.classes.begin(), columns.classes.end());
+    write_feature_store(folder_ / "turned", columns, store_.logmel());
+    const FeatureStore turned = FeatureStore::open(folder_ / "turned");
+    const Session session{recorder_, stop_};
+    const auto teacher =
+        train_system(*backend_, turned, split_of(turned, config), config, folder_ / "teacher", session).checkpoint;
+    config = small_config(3);
+    config.training.teacher = teacher.string();
+    EXPECT_TRUE(fails_with([&] { train(config); },
+                           {"training.teacher = " + teacher.string(), "(class 2, class 1, class 0) are not those of",
+                            "(class 0, class 1, class 2)"}));
+}
+
 TEST_F(Trainer, OneStageNeedsNoUnlabelledClips) {
     RunConfig config = small_config(2);
     config.training.stages = 1;
