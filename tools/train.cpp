@@ -112,7 +112,9 @@ void add_train_command(CommandLine& line) {
         "  scene train cas.store --config configs/system1.toml --run runs/tuned --init runs/tau\n"
         "With --seeds or --fold all each run has a folder of its own inside --run; summary.json has mean and sample "
         "standard deviation.\n"
-        "After Ctrl-C or a crash the same command goes on. --seed is training.seed; the split has its own, split.seed.",
+        "After Ctrl-C or a crash the same command goes on; with more training.epochs or another training.early_stop a "
+        "finished run does too. A store without unlabelled clips has stage 1 only.\n"
+        "--seed is training.seed; the split has its own, split.seed.",
         [options] { return run(*options); });
     arguments.add("store", options->store, "feature store made by scene prepare").required();
     arguments.add("--run,-r", options->run, "run folder; new, or the one to resume").required();

@@ -371,24 +371,6 @@ std::optional<int> paper_system(const std::string& name) {
     return name[0] - '0';
 }
 
-/// Label, not content: a run that calls itself System #2 is System #2.
-void check_system(const RunConfig& config, const std::string& place) {
-    const std::optional<int> number = paper_system(config.system);
-    if (!number) return;
-    const RunConfig paper = system_config(*number);
-    std::string wrong;
-    if (config.model.architecture != paper.model.architecture) wrong = "model.architecture";
-    if (config.training.hard_samples != paper.training.hard_samples) wrong = "training.hard_samples";
-    if ((config.training.label_smoothing > 0) != (paper.training.label_smoothing > 0))
-        wrong = "training.label_smoothing";
-    if (wrong.empty()) return;
-    const auto& setting = find_setting(wrong, place);
-    fail(
-        "{}: {} = {} is not the paper's System #{}, which has {}; leave it out, or give the run another name: system = "
-        "\"{}-changed\"",
-        place, wrong, setting.write(config), *number, setting.write(paper), *number);
-}
-
 } // namespace
 
 RunConfig as_system(RunConfig config, int number) {
@@ -401,6 +383,40 @@ RunConfig as_system(RunConfig config, int number) {
     config.training.hard_samples = number >= 3;
     config.training.label_smoothing = number < 4 ? 0 : smoothed ? config.training.label_smoothing : 0.1;
     return config;
+}
+
+RunConfig as_table_system(const RunConfig& base, int number) {
+    RunConfig config = as_system(base, number);
+    const std::optional<int> own = paper_system(base.system);
+    if (!own) return config;
+    const RunConfig paper = system_config(*own);
+    if (base.model.architecture != paper.model.architecture) {
+        config.model.architecture = base.model.architecture;
+        config.training.init = base.training.init;
+    }
+    if (base.training.hard_samples != paper.training.hard_samples)
+        config.training.hard_samples = base.training.hard_samples;
+    if ((base.training.label_smoothing > 0) != (paper.training.label_smoothing > 0))
+        config.training.label_smoothing = base.training.label_smoothing;
+    return config;
+}
+
+std::string system_title(const RunConfig& config) {
+    const std::optional<int> number = paper_system(config.system);
+    if (!number) return config.system;
+    const RunConfig paper = system_config(*number);
+    std::string changed;
+    for (const Setting& setting : settings()) {
+        if (setting.key != "model.architecture" && setting.key != "training.hard_samples" &&
+            setting.key != "training.label_smoothing")
+            continue;
+        if (setting.write(config) == setting.write(paper)) continue;
+        std::string value = setting.write(config);
+        std::erase(value, '"');
+        changed +=
+            fmt::format("{}{}={}", changed.empty() ? "" : ", ", setting.key.substr(setting.key.find('.') + 1), value);
+    }
+    return changed.empty() ? config.system : fmt::format("{} variant ({})", config.system, changed);
 }
 
 SplitOptions split_options(const SplitSettings& settings) {
@@ -432,7 +448,6 @@ RunConfig load_config(const std::filesystem::path& file, const std::vector<std::
         if (one.setting->key == "system") apply(named, *one.setting, one.node(), one.place);
     RunConfig config = system_config(paper_system(named.system).value_or(4));
     for (const Assignment& one : assignments) apply(config, *one.setting, one.node(), one.place);
-    check_system(config, file.empty() ? "settings" : file.string());
     return config;
 }
 

@@ -119,7 +119,8 @@ struct RuntimeSettings {
 };
 
 /// Everything a run can be told. `system` "1" to "4" are the paper's systems and decide the defaults of
-/// model.architecture, training.hard_samples and training.label_smoothing; any other name of letters, digits, '.',
+/// model.architecture, training.hard_samples and training.label_smoothing (another value makes a variant); any other
+/// name of letters, digits, '.',
 /// '_' and '-' starts from System #4.
 struct RunConfig {
     std::string system = "4";
@@ -140,6 +141,14 @@ RunConfig system_config(int number);
 /// system smooths and `config` does too, else 0.1). Settings the systems share stay; training.init goes where the
 /// architecture changes.
 RunConfig as_system(RunConfig config, int number);
+
+/// `config` as System `number` of a table: as_system, but where `config` is a variant of a paper's system, what was
+/// changed holds for all of the table.
+RunConfig as_table_system(const RunConfig& config, int number);
+
+/// What every output calls the system: "4"; "2 variant (label_smoothing=0.1)" where one of the three values that
+/// make a paper's system (architecture, hard_samples, label_smoothing) is not its own; any other name as it is.
+std::string system_title(const RunConfig& config);
 
 /// Defaults < the TOML file (may be empty: none) < `overrides`, each "section.key=value" with a TOML value (quotes
 /// around a plain word may be left out). augmentation.preset counts before the other keys of [augmentation] in the same

@@ -7,6 +7,7 @@
 #include "data/feature_store.h"
 #include "kernels/atomic_file.h"
 #include "kernels/json.h"
+#include "train/run_folder.h"
 #include "train/stages.h"
 #include "train/statistic.h"
 
@@ -97,7 +98,7 @@ Summary summarize(const RunConfig& base, const std::vector<Repeat>& repeats, con
                   const std::vector<std::string>& classes) {
     SCENE_CHECK(!repeats.empty() && repeats.size() == results.size(), "one result per run");
     Lines scores(results.size()), recalls(results.size()), cities(results.size()), devices(results.size());
-    Summary out{base.system, base.split.name, {}, {}, {}, {}, {}};
+    Summary out{system_title(base), base.split.name, {}, {}, {}, {}, {}};
     constexpr double none = LeakedShare::unknown;
     for (size_t run = 0; run < results.size(); ++run) {
         const RunResult& result = results[run];
@@ -138,9 +139,16 @@ std::string summary_json(const Summary& summary) {
 
 Summary train_repeats(Backend& backend, const FeatureStore& store, const RunConfig& base, int64_t seeds,
                       const std::filesystem::path& run, const Session& session) {
-    const std::vector<Repeat> repeats = repeats_of(base, seeds, store);
+    std::vector<Repeat> repeats = repeats_of(base, seeds, store);
     std::vector<Split> splits; // before anything is trained: an impossible split of a later run is known at once
-    for (const Repeat& one : repeats) splits.push_back(split_of(store.columns(), one.config.split));
+    std::string note;
+    for (Repeat& one : repeats) {
+        splits.push_back(split_of(store.columns(), one.config.split));
+        const std::string line = fit_stages(one.config, splits.back());
+        if (note.empty()) note = line;
+        if (!has_epochs({run / one.name})) check_settings(backend, store, splits.back(), one.config);
+    }
+    if (!note.empty()) session.progress.message(note);
     if (base.training.hard_samples && base.training.teacher != "train" && repeats.size() > 1)
         session.progress.message(fmt::format("training.teacher = {} weighs the clips of all {} runs; it may have "
                                              "trained on clips that test here",

@@ -143,7 +143,7 @@ std::string epoch_table(const std::vector<EpochRecord>& history) {
 std::string report_html(const RunConfig& config, const RunResult& result, const std::vector<EpochRecord>& history,
                         const std::vector<std::string>& classes) {
     const std::string title =
-        fmt::format("System {} on split {}", escaped_markup(config.system), escaped_markup(config.split.name));
+        fmt::format("System {} on split {}", escaped_markup(system_title(config)), escaped_markup(config.split.name));
     std::string html = fmt::format("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{}</title>"
                                    "<style>{}</style></head><body>\n<h1>{}</h1>\n<div class=\"scores\">",
                                    title, style, title);
@@ -152,10 +152,12 @@ std::string report_html(const RunConfig& config, const RunResult& result, const 
     };
     constexpr double none = std::numeric_limits<double>::quiet_NaN();
     add_score("Train (validation, stage 1)", score(result.train_score));
-    add_score(fmt::format("Pseudo (validation, stage {})", config.training.stages),
-              score(result.pseudo_score.value_or(none)));
-    add_score(fmt::format("Stage {}, labelled clips only", config.training.stages),
-              score(result.labelled_score.value_or(none)));
+    if (config.training.stages >= 2) {
+        add_score(fmt::format("Pseudo (validation, stage {})", config.training.stages),
+                  score(result.pseudo_score.value_or(none)));
+        add_score(fmt::format("Stage {}, labelled clips only", config.training.stages),
+                  score(result.labelled_score.value_or(none)));
+    }
     add_score("Test", score(result.test ? result.test->balanced_accuracy() : none));
     html +=
         fmt::format("</div>\n<p>Split {}; {}. \"Leaked\" is the share of the test clips whose recording session also "

@@ -6,10 +6,14 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "kernels/atomic_file.h"
 #include "kernels/json.h"
+#include "model/checkpoint.h"
+#include "train/history.h"
+#include "train/schedule.h"
 
 namespace scene {
 namespace {
@@ -104,13 +108,87 @@ void check_store(const RunFolder& run, const Json& now) {
          run.folder.string());
 }
 
+/// Of how long a stage goes on: these may change.
+bool is_length(const std::string& difference) {
+    return difference.starts_with("training.epochs = ") || difference.starts_with("training.early_stop = ");
+}
+
+/// The stage that came last goes on under the new settings as if they had been the first: only if they would not have
+/// ended it earlier.
+void check_length(const RunFolder& run, const RunConfig& config, const std::vector<EpochRecord>& history) {
+    const int64_t stage = history.back().stage;
+    for (size_t epochs = 1; epochs < history.size(); ++epochs) {
+        const std::span<const EpochRecord> before(history.data(), epochs);
+        if (before.back().stage != stage || !stage_state(before, stage, config.training).finished) continue;
+        fail(
+            "{}: stage {} has {} epochs already, training.epochs = {} and training.early_stop = {} would have ended it "
+            "after {}; give larger ones or another run folder",
+            run.folder.string(), stage, history.back().epoch, config.training.epochs, config.training.early_stop,
+            before.back().epoch);
+    }
+}
+
+std::vector<EpochRecord> read_run_history(const RunFolder& run) {
+    if (!std::filesystem::exists(run.last())) return {};
+    const CheckpointInfo info = read_checkpoint_info(SafetensorsFile(run.last()));
+    const auto history = info.training.find("history");
+    return history == info.training.end() ? std::vector<EpochRecord>()
+                                          : parse_history_json(history->second, run.last().string());
+}
+
+/// Takes over another training.epochs or training.early_stop.
+void change_length(const RunFolder& run, const RunConfig& config) {
+    if (differences(load_config(run.config()), config).empty()) return;
+    const std::vector<EpochRecord> history = read_run_history(run);
+    if (!history.empty()) {
+        check_length(run, config, history);
+        const int64_t stage = history.back().stage;
+        const bool finished = stage == config.training.stages && stage_state(history, stage, config.training).finished;
+        if (!finished) std::filesystem::remove(run.result());
+    } else if (std::filesystem::exists(run.result())) {
+        fail("{}: there is no such file to go on from; give the settings of before or another run folder",
+             run.last().string());
+    }
+    write_file(run.config(), to_toml(config)); // last: a kill before it leaves the settings of before
+}
+
 void check_config(const RunFolder& run, const RunConfig& config) {
-    const std::vector<std::string> changed = differences(load_config(run.config()), config);
-    if (changed.empty()) return;
     std::string list;
-    for (const std::string& one : changed) list += (list.empty() ? "" : ", ") + one;
+    for (const std::string& one : differences(load_config(run.config()), config)) {
+        if (is_length(one)) continue;
+        list += (list.empty() ? "" : ", ") + one;
+    }
+    if (list.empty()) return;
     fail("{}: this run was started with other settings: {}; give the same settings or another run folder",
          run.folder.string(), list);
+}
+
+/// What a run writes, by name; the lock stays.
+void clear_files(const RunFolder& run) {
+    std::error_code ignored;
+    std::vector<std::filesystem::path> files = {run.config(),
+                                                run.split(),
+                                                run.store(),
+                                                run.metrics(),
+                                                run.last(),
+                                                run.pseudo_labels(),
+                                                run.hard_samples(),
+                                                run.predictions(),
+                                                run.report(),
+                                                run.result(),
+                                                run.folder / "confusion.txt",
+                                                run.folder / "confusion.csv",
+                                                run.folder / "confusion.svg"};
+    for (int64_t stage = 1; stage <= most_stages; ++stage) files.push_back(run.best_model(stage));
+    for (const auto& entry : std::filesystem::directory_iterator(run.folder, ignored))
+        if (entry.path().filename().string().starts_with("events.out.tfevents.")) files.push_back(entry.path());
+    for (const std::filesystem::path& file : files)
+        if (!std::filesystem::is_directory(file, ignored)) std::filesystem::remove(file, ignored);
+    const RunFolder teacher{run.teacher()};
+    if (!std::filesystem::is_directory(teacher.folder)) return;
+    clear_files(teacher);
+    std::filesystem::remove(teacher.lock(), ignored);
+    std::filesystem::remove(teacher.folder, ignored);
 }
 
 } // namespace
@@ -136,16 +214,20 @@ std::string store_fingerprint(const FeatureStore& store) {
 
 RunLock::RunLock(const RunFolder& run) {
     std::error_code error;
-    std::filesystem::create_directories(run.folder, error);
-    if (error) fail("{}: cannot create the run folder: {}", run.folder.string(), error.message());
-    const std::filesystem::path lock = run.folder / ".lock";
-    descriptor_ = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (descriptor_ < 0) fail_write(lock, errno);
-    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
-        ::close(descriptor_);
-        fail("{}: another process is training in this folder; wait for it or give another run folder",
-             run.folder.string());
-    }
+    struct stat file = {};
+    do { // again where the holder before us removed it, with the folder
+        if (descriptor_ >= 0) ::close(descriptor_);
+        std::filesystem::create_directories(run.folder, error);
+        if (error) fail("{}: cannot create the run folder: {}", run.folder.string(), error.message());
+        const std::filesystem::path lock = run.lock();
+        descriptor_ = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        if (descriptor_ < 0) fail_write(lock, errno);
+        if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+            ::close(descriptor_);
+            fail("{}: another process is training in this folder; wait for it or give another run folder",
+                 run.folder.string());
+        }
+    } while (::fstat(descriptor_, &file) == 0 && file.st_nlink == 0);
     for (const auto& entry : std::filesystem::directory_iterator(run.folder, error))
         if (entry.path().filename().string().find(".tmp-") != std::string::npos)
             std::filesystem::remove(entry.path(), error);
@@ -153,11 +235,23 @@ RunLock::RunLock(const RunFolder& run) {
 
 RunLock::~RunLock() { ::close(descriptor_); }
 
+bool has_epochs(const RunFolder& run) {
+    const RunFolder teacher{run.teacher()};
+    return std::filesystem::exists(run.last()) || std::filesystem::exists(run.result()) ||
+           std::filesystem::exists(teacher.last()) || std::filesystem::exists(teacher.result());
+}
+
+void clear_run_folder(const RunFolder& run) {
+    clear_files(run);
+    std::error_code ignored;
+    std::filesystem::remove(run.lock(), ignored);
+    std::filesystem::remove(run.folder, ignored); // an empty one only
+}
+
 void open_run_folder(const RunFolder& run, const RunConfig& config, const FeatureStore& store, const Split& split) {
-    if (std::filesystem::exists(run.config()))
-        check_config(run, config);
-    else
-        write_file(run.config(), to_toml(config));
+    if (!has_epochs(run)) clear_files(run);
+    const bool goes_on = std::filesystem::exists(run.config());
+    if (goes_on) check_config(run, config);
     if (!std::filesystem::exists(run.split()))
         save_split(run.split(), split, store.clips());
     else if (load_split(run.split(), store.clips()) != split)
@@ -168,6 +262,10 @@ void open_run_folder(const RunFolder& run, const RunConfig& config, const Featur
         check_store(run, identity);
     else
         write_file(run.store(), identity.dump(2) + "\n");
+    if (goes_on)
+        change_length(run, config);
+    else
+        write_file(run.config(), to_toml(config));
 }
 
 void save_result(const RunFolder& run, const RunResult& result, const std::vector<std::string>& classes) {

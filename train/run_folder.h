@@ -28,6 +28,7 @@ struct RunFolder {
     std::filesystem::path predictions() const { return folder / "predictions.csv"; }
     std::filesystem::path report() const { return folder / "report.html"; }
     std::filesystem::path result() const { return folder / "result.json"; } ///< exists once the run is complete
+    std::filesystem::path lock() const { return folder / ".lock"; }
     std::filesystem::path teacher() const { return folder / "teacher"; }
 };
 
@@ -48,8 +49,16 @@ private:
     int descriptor_ = -1;
 };
 
-/// Writes config.toml, split.json and store.json to the folder, or checks that those there are of this very run:
-/// fails with what differs.
+/// Whether an epoch of the run, or of its teacher, is finished. Before that the folder binds nobody.
+bool has_epochs(const RunFolder& run);
+
+/// Removes what a run leaves, and the folders that are empty then; other files stay.
+void clear_run_folder(const RunFolder& run);
+
+/// Writes config.toml, split.json and store.json to the folder, in place of all that a start without an epoch left; or
+/// checks that the epochs there are of this very run: fails with what differs. More training.epochs and another
+/// training.early_stop are no difference where the last stage can go on with them, which takes its result away; fails
+/// where that stage has gone further than they say.
 void open_run_folder(const RunFolder& run, const RunConfig& config, const FeatureStore& store, const Split& split);
 
 void save_result(const RunFolder& run, const RunResult& result, const std::vector<std::string>& classes);

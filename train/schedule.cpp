@@ -33,7 +33,8 @@ StageState stage_state(std::span<const EpochRecord> history, int64_t stage, cons
         }
     }
     const bool patience_spent = settings.early_stop > 0 && state.since_rise >= settings.early_stop;
-    state.finished = state.epochs >= settings.epochs || patience_spent;
+    const bool built_on = !history.empty() && history.back().stage > stage; // whatever the settings say by now
+    state.finished = state.epochs >= settings.epochs || patience_spent || built_on;
     return state;
 }
 

@@ -55,6 +55,12 @@ Split split_of(const StoreColumns& columns, const SplitSettings& settings) {
     return make_split(columns.clip_columns(), split_options(settings));
 }
 
+std::string fit_stages(RunConfig& config, const Split& split) {
+    if (config.training.stages < 2 || !split.unlabelled.empty()) return "";
+    config.training.stages = 1;
+    return fmt::format("split '{}' has no unlabelled clips: stage 1 only", split.name);
+}
+
 std::vector<int32_t> TrainingClips::train(int64_t stage) const {
     std::vector<int32_t> clips = labelled.train;
     if (stage >= 2) clips.insert(clips.end(), unlabelled.train.begin(), unlabelled.train.end());
@@ -96,11 +102,7 @@ TrainingClips divide_training_clips(const FeatureStore& store, const Split& spli
         fail("split '{}': {} labelled clips are too few for training.validation_share = {}; label more clips or change "
              "the share",
              split.name, split.labelled.size(), settings.validation_share);
-    if (settings.stages < 2) {
-        clips.unlabelled = {};
-    } else if (split.unlabelled.empty()) {
-        fail("split '{}' has no unlabelled clips for the second stage; set training.stages = 1", split.name);
-    }
+    if (settings.stages < 2) clips.unlabelled = {};
     return clips;
 }
 

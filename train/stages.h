@@ -15,6 +15,10 @@ namespace scene {
 /// The split that `settings` asks for: made from the clips, or read from a file when the name ends in .json.
 Split split_of(const StoreColumns& columns, const SplitSettings& settings);
 
+/// Takes the stages away that need unlabelled clips where the split has none. Returns one line that says so, or
+/// nothing.
+std::string fit_stages(RunConfig& config, const Split& split);
+
 /// The training clips of a split, divided once into what trains and what chooses the epoch, for all stages. Ascending.
 struct TrainingClips {
     ValidationSplit labelled, unlabelled;

@@ -114,21 +114,38 @@ std::string folder_of(std::string split) {
     return split;
 }
 
+/// Fails for settings that do not fit one of the splits; says once which splits have stage 1 only.
+void check_all(Backend& backend, const FeatureStore& store, const RunConfig& base, const std::vector<NamedSplit>& drawn,
+               const Session& session) {
+    std::string alone;
+    for (const NamedSplit& one : drawn) {
+        for (int system = 1; system <= 4; ++system) {
+            RunConfig config = as_table_system(base, system);
+            const std::string note = fit_stages(config, one.splits.front());
+            if (system == 1 && !note.empty()) alone += (alone.empty() ? "" : ", ") + one.settings.name;
+            check_settings(backend, store, one.splits.front(), config);
+        }
+    }
+    if (!alone.empty()) session.progress.message(fmt::format("no unlabelled clips in {}: stage 1 only", alone));
+}
+
 } // namespace
 
 Table1 run_table1(Backend& backend, const FeatureStore& store, const RunConfig& base, const Table1Options& options,
                   const std::filesystem::path& run, const Session& session) {
+    Table1 table;
+    const std::vector<NamedSplit> drawn = draw_all(store, base, options, table.notes);
+    check_all(backend, store, base, drawn, session); // before the first file is written
     std::error_code error;
     std::filesystem::create_directories(run, error);
     if (error) fail("{}: cannot create the run folder: {}", run.string(), error.message());
-
-    Table1 table;
-    for (const NamedSplit& one : draw_all(store, base, options, table.notes)) {
+    for (const NamedSplit& one : drawn) {
         std::vector<std::filesystem::path> teachers; // [seeds]
         for (int system = 1; system <= 4; ++system) {
-            Table1Row row{one.settings.name, system, {}};
+            Table1Row row{one.settings.name, system, {}, as_table_system(base, system)};
+            fit_stages(row.config, one.splits.front());
             for (size_t step = 0; step < one.splits.size(); ++step) {
-                RunConfig config = as_system(base, system);
+                RunConfig config = row.config;
                 config.split = nth_draw(one.settings, step);
                 config.training.seed += step;
                 if (config.training.hard_samples && base.training.teacher == "train")
@@ -162,19 +179,22 @@ std::string table1_markdown(const Table1& table) {
     }
     out += "\n" + rule + "\n";
     for (int system = 1; system <= 4; ++system) {
+        const auto first = std::find_if(table.rows.begin(), table.rows.end(),
+                                        [&](const Table1Row& row) { return row.system == system; });
+        if (first == table.rows.end()) continue;
+        const RunConfig& config = first->config;
         std::string line =
-            fmt::format("| #{} | {} | {} | {} |", system, mark(system == 4), mark(system >= 3), mark(system >= 2));
-        bool present = false;
+            fmt::format("| #{} | {} | {} | {} |", system_title(config), mark(config.training.label_smoothing > 0),
+                        mark(config.training.hard_samples), mark(config.model.architecture == Architecture::Fcnn));
         for (const Table1Row& row : table.rows) {
             if (row.system != system) continue;
-            present = true;
             const PaperRow* paper = paper_row(row);
             line +=
                 fmt::format(" {} | {} |", cell(train_scores(row), paper ? std::optional(paper->train) : std::nullopt),
                             cell(pseudo_scores(row), paper ? std::optional(paper->pseudo) : std::nullopt));
             if (has_test(row)) line += fmt::format(" {} |", cell(test_scores(row), paper ? paper->test : std::nullopt));
         }
-        if (present) out += line + "\n";
+        out += line + "\n";
     }
     out += "\nBalanced accuracy; the paper's in brackets. Train and pseudo are validation scores, pseudo with pseudo "
            "labels "
@@ -197,7 +217,10 @@ std::string table1_json(const Table1& table) {
             json[name] = or_null(one.mean);
             json[fmt::format("{}_deviation", name)] = or_null(one.deviation);
         };
-        Json json = {{"split", row.split}, {"system", row.system}, {"seeds", row.results.size()}};
+        Json json = {{"split", row.split},
+                     {"system", row.system},
+                     {"title", system_title(row.config)},
+                     {"seeds", row.results.size()}};
         add(json, "train", train_scores(row));
         add(json, "pseudo", pseudo_scores(row));
         add(json, "labelled_validation", labelled_scores(row));

@@ -19,7 +19,8 @@ struct Table1Options {
 struct Table1Row {
     std::string split;
     int system = 1;
-    std::vector<RunResult> results; ///< [seeds], one or more
+    std::vector<RunResult> results;           ///< [seeds], one or more
+    RunConfig config = system_config(system); ///< of the first seed
 };
 
 struct Table1 {

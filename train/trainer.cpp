@@ -22,17 +22,33 @@
 namespace scene {
 namespace {
 
+/// A System #1 inside the run's folder.
+bool has_own_teacher(const RunConfig& config) {
+    return config.training.hard_samples && config.training.teacher == "train";
+}
+
+/// The settings of the teacher: once the student has learned by its weights, the teacher's epochs are what they were.
+RunConfig teacher_config(const RunConfig& config, const RunFolder& teacher, bool has_taught) {
+    RunConfig out = as_system(config, 1);
+    if (!has_taught || !std::filesystem::exists(teacher.config())) return out;
+    const RunConfig before = load_config(teacher.config());
+    out.training.epochs = before.training.epochs;
+    out.training.early_stop = before.training.early_stop;
+    return out;
+}
+
 /// One run of one system, from wherever its folder stands to the end.
 class SystemRun {
 public:
     SystemRun(Backend& backend, const FeatureStore& store, const Split& split, const RunConfig& config,
               const RunFolder& run, const Session& session)
-        : backend_(backend), store_(store), split_(split), config_(config), run_(run), outer_(session),
+        : backend_(backend), store_(store), split_(split), config_(config), run_(run), session_(session),
+          progress_(session.progress, has_own_teacher(config) ? "student: " : ""),
           all_clips_(divide_training_clips(store, split, config.training)), clips_(all_clips_),
           model_(model_for(config.model, store)) {}
 
     RunResult train() {
-        if (!all_clips_.note.empty()) session_.progress.message(all_clips_.note);
+        if (!all_clips_.note.empty()) progress_.message(all_clips_.note);
         read_history();
         const int64_t last_stage = config_.training.stages;
         const bool weighs_ahead = stage_state(history_, last_stage, config_.training).epochs == 0;
@@ -55,7 +71,7 @@ private:
     void load_init() {
         const SafetensorsFile file(find_checkpoint(config_.training.init));
         const ImportReport report = import_weights(file, learner_->executor(), checkpoint_info(1, 0));
-        for (const std::string& line : describe(report, file.path().string())) session_.progress.message(line);
+        for (const std::string& line : describe(report, file.path().string())) progress_.message(line);
     }
 
     void make_learner() {
@@ -93,7 +109,7 @@ private:
             if (history_.back().stage >= 2)
                 clips_ = with_targets(all_clips_, SafetensorsFile(run_.last()).tensor("state/target").as<float>(),
                                       model_.classes);
-            session_.progress.message(
+            progress_.message(
                 fmt::format("resuming after stage {} epoch {}", history_.back().stage, history_.back().epoch));
         }
         rewrite_epochs(run_.metrics(), history_);
@@ -130,9 +146,9 @@ private:
         double confidence = 0;
         for (const Prediction& one : labels.predictions) confidence += static_cast<double>(one.confidence);
         std::vector<Prediction> used = labels.used_predictions();
-        session_.progress.message(
-            fmt::format("pseudo labels: {} clips, mean confidence {:.3f}, {} used", labels.predictions.size(),
-                        confidence / static_cast<double>(labels.predictions.size()), used.size()));
+        progress_.message(fmt::format("pseudo labels: {} clips, mean confidence {:.3f}, {} used",
+                                      labels.predictions.size(),
+                                      confidence / static_cast<double>(labels.predictions.size()), used.size()));
         return used;
     }
 
@@ -158,20 +174,19 @@ private:
                 hard.push_back({clip, static_cast<float>(confidence), weights[static_cast<size_t>(clip)]});
         }
         write_hard_samples(run_.hard_samples(), stage, hard, store_.columns());
-        session_.progress.message(
-            fmt::format("stage {}: {} of {} training clips are hard (teacher's confidence below {})", stage,
-                        hard.size(), members.size(), config_.training.hard_threshold));
+        progress_.message(fmt::format("stage {}: {} of {} training clips are hard (teacher's confidence below {})",
+                                      stage, hard.size(), members.size(), config_.training.hard_threshold));
     }
 
     /// The teacher's probabilities of every clip that may train; the first stage needs some, the second all.
     void ask_teacher() {
         std::filesystem::path checkpoint = config_.training.teacher;
-        PrefixedProgress progress(outer_.progress, "teacher: ");
-        const Session session{progress, outer_.stop};
-        if (config_.training.teacher == "train") {
+        PrefixedProgress progress(session_.progress, "teacher: ");
+        const Session session{progress, session_.stop};
+        if (has_own_teacher(config_)) {
             progress.message("a System #1 comes first; the student's hard samples are those it is unsure of");
-            checkpoint =
-                train_system(backend_, store_, split_, as_system(config_, 1), run_.teacher(), session).checkpoint;
+            const RunConfig teacher = teacher_config(config_, {run_.teacher()}, !history_.empty());
+            checkpoint = train_system(backend_, store_, split_, teacher, run_.teacher(), session).checkpoint;
         }
         const std::vector<int32_t> clips = all_clips_.train(config_.training.stages);
         const Evaluation evaluation = evaluate(backend_, checkpoint, store_, clips, session, config_.training.batch);
@@ -196,9 +211,9 @@ private:
 
         const std::string what = fmt::format("stage {} epoch {}/{}", stage, epoch, config_.training.epochs);
         const auto start = Clock::now();
-        session_.progress.begin(what, static_cast<int64_t>(order.size()));
+        progress_.begin(what, static_cast<int64_t>(order.size()));
         const PassResult trained = learner_->train(order, record.learning_rate, stoppable(what));
-        session_.progress.end();
+        progress_.end();
         if (!trained.finite) fail_nonfinite("loss or a gradient", stage, epoch);
         record.seconds = std::chrono::duration<double>(Clock::now() - start).count();
         record.clips_per_second = static_cast<double>(order.size()) / record.seconds;
@@ -212,9 +227,9 @@ private:
     void validate(EpochRecord& record, const std::string& what) {
         learner_->prepare_inference();
         const auto pass = [&](const std::vector<int32_t>& clips) {
-            session_.progress.begin(what + ", validation", static_cast<int64_t>(clips.size()));
+            progress_.begin(what + ", validation", static_cast<int64_t>(clips.size()));
             const PassResult result = learner_->infer(clips, stoppable(what));
-            session_.progress.end();
+            progress_.end();
             if (!result.finite) fail_nonfinite("validation loss", record.stage, record.epoch);
             return result;
         };
@@ -252,14 +267,14 @@ private:
         events.scalar("balanced_accuracy/validation_labelled", step, record.validation_labelled);
         events.scalar("learning_rate", step, record.learning_rate);
         events.scalar("clips_per_second", step, record.clips_per_second);
-        session_.progress.epoch(record, "");
+        progress_.epoch(record, "");
     }
 
     RunResult finish() {
         const int64_t stages = config_.training.stages;
         const StageState first = stage_state(history_, 1, config_.training);
         RunResult result;
-        result.system = config_.system;
+        result.system = system_title(config_);
         result.split = split_.name;
         result.leak = session_leak(store_.columns(), split_);
         result.train_score = first.best_score;
@@ -281,7 +296,7 @@ private:
             result.cities = scores_by_city(predictions, store_.columns());
             result.devices = scores_by_device(predictions, store_.columns());
             write_confusion(run_.folder, *result.test, store_.columns().classes,
-                            fmt::format("System {}, test clips of split {}, {}", config_.system, split_.name,
+                            fmt::format("System {}, test clips of split {}, {}", system_title(config_), split_.name,
                                         leak_text(result.leak)));
         }
         write_file(run_.report(), report_html(config_, result, history_, store_.columns().classes));
@@ -291,9 +306,9 @@ private:
 
     std::vector<Prediction> predict(const std::vector<int32_t>& clips, const std::string& what) {
         learner_->prepare_inference();
-        session_.progress.begin(what, static_cast<int64_t>(clips.size()));
+        progress_.begin(what, static_cast<int64_t>(clips.size()));
         learner_->infer(clips, stoppable(what));
-        session_.progress.end();
+        progress_.end();
         return predictions_of(learner_->probabilities(), clips, model_.classes);
     }
 
@@ -302,7 +317,7 @@ private:
             if (session_.stop)
                 throw Interrupted(fmt::format("stopped in {}; run the same command again to go on from {}", what,
                                               last_good("the start")));
-            session_.progress.advance(done);
+            progress_.advance(done);
         };
     }
 
@@ -323,11 +338,10 @@ private:
     const Split& split_;
     const RunConfig& config_;
     RunFolder run_;
-    const Session& outer_;
-    PrefixedProgress progress_{outer_.progress, config_.training.hard_samples ? "student: " : ""};
-    Session session_{progress_, outer_.stop}; ///< its progress tells student from teacher, where there is one
-    TrainingClips all_clips_;                 ///< the division of the split
-    TrainingClips clips_;                     ///< without the clips whose pseudo labels the stage does not use
+    const Session& session_;
+    PrefixedProgress progress_; ///< says that the student is meant, where there is a teacher too
+    TrainingClips all_clips_;   ///< the division of the split
+    TrainingClips clips_;       ///< without the clips whose pseudo labels the stage does not use
     ModelConfig model_;
     std::optional<Learner> learner_;
     std::vector<EpochRecord> history_;
@@ -349,19 +363,39 @@ void check_init(const Backend& backend, const FeatureStore& store, const RunConf
 
 } // namespace
 
-RunResult train_system(Backend& backend, const FeatureStore& store, const Split& split, const RunConfig& config,
+void check_settings(Backend& backend, const FeatureStore& store, const Split& split, const RunConfig& config) {
+    divide_training_clips(store, split, config.training);
+    step_config(config, store);
+    if (config.training.hard_samples) {
+        if (has_own_teacher(config))
+            step_config(as_system(config, 1), store);
+        else
+            check_classes(config.training.teacher, store);
+    }
+    if (!config.training.init.empty()) check_init(backend, store, config);
+}
+
+RunResult train_system(Backend& backend, const FeatureStore& store, const Split& split, const RunConfig& given,
                        const std::filesystem::path& run, const Session& session) {
     const RunFolder folder{run};
+    RunConfig config = given;
+    const std::string note = fit_stages(config, split);
+    if (!has_epochs(folder)) check_settings(backend, store, split, config); // a run that goes on has its own copies
     const RunLock lock(folder);
-    if (!config.training.init.empty() && !std::filesystem::exists(folder.config())) check_init(backend, store, config);
-    open_run_folder(folder, config, store, split);
-    if (std::optional<RunResult> result = load_result(folder)) {
-        result->split = split.name;
-        result->leak = session_leak(store.columns(), split);
-        session.progress.message(fmt::format("{} is complete", run.string()));
-        return *result;
+    try {
+        open_run_folder(folder, config, store, split);
+        if (!note.empty()) session.progress.message(note);
+        if (std::optional<RunResult> result = load_result(folder)) {
+            result->split = split.name;
+            result->leak = session_leak(store.columns(), split);
+            session.progress.message(fmt::format("{} is complete", run.string()));
+            return *result;
+        }
+        return SystemRun(backend, store, split, config, folder, session).train();
+    } catch (...) {
+        if (!has_epochs(folder)) clear_run_folder(folder);
+        throw;
     }
-    return SystemRun(backend, store, split, config, folder, session).train();
 }
 
 } // namespace scene

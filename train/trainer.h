@@ -34,12 +34,18 @@ struct RunResult {
     bool was_complete = false;            ///< the run had ended before; nothing was computed
 };
 
+/// Fails when the settings do not fit the store or the split, or a checkpoint that they name does not fit. Writes
+/// nothing.
+void check_settings(Backend& backend, const FeatureStore& store, const Split& split, const RunConfig& config);
+
 /// Trains one system in the paper's stages and predicts the test clips (paper, section II-E), leaving in `run`:
 /// config.toml, split.json, store.json, metrics.jsonl, best_model_1.safetensors, pseudo_labels.csv,
 /// best_model_2.safetensors, last.safetensors, hard_samples.csv, predictions.csv, confusion.txt, .csv and .svg (where
 /// the test has labels), result.json, report.html and a TensorBoard event file. A run that was stopped or killed at any
-/// moment goes on after its last complete epoch, to the same bits. Fails when `run` holds another configuration, split
-/// or store, and when a loss or gradient is no longer finite.
+/// moment goes on after its last complete epoch, to the same bits. With more training.epochs or another
+/// training.early_stop the stage that came last goes on; stages that others are built on, and the teacher, stay as they
+/// are. A split without unlabelled clips has stage 1 only. Fails, before anything is written, when the settings do not
+/// fit or `run` has epochs of another configuration, split or store; and when a loss or gradient is no longer finite.
 RunResult train_system(Backend& backend, const FeatureStore& store, const Split& split, const RunConfig& config,
                        const std::filesystem::path& run, const Session& session);
 

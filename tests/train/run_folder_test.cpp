@@ -19,6 +19,7 @@ TEST(RunFolderFiles, AStoreIdentityThatIsNoObjectIsDamage) {
     const RunFolder run{folder / "run"};
     std::filesystem::create_directory(run.folder);
     open_run_folder(run, {}, store, split);
+    write_text(run.last(), "an epoch");
     EXPECT_NO_THROW(open_run_folder(run, {}, store, split));
     for (const char* text : {"[]", "5", "null", "{"}) {
         write_text(run.store(), text);
@@ -34,6 +35,7 @@ TEST(RunFolderFiles, ASplitOfTheSameSizesIsAnotherOne) {
     std::filesystem::create_directory(run.folder);
     const Split split = {"simulation", 7, {0, 1}, {2, 3}, {4, 5}};
     open_run_folder(run, {}, store, split);
+    write_text(run.last(), "an epoch");
     const std::vector<Split> others = {
         {"experiment", 7, {0, 1}, {2, 3}, {4, 5}}, {"simulation", 8, {0, 1}, {2, 3}, {4, 5}},
         {"simulation", 7, {0, 8}, {2, 3}, {4, 5}}, {"simulation", 7, {0, 1}, {2, 8}, {4, 5}},
@@ -52,6 +54,7 @@ TEST(RunFolderFiles, AStoreOfTheSameSizesIsAnotherOne) {
     const RunFolder run{folder / "run"};
     std::filesystem::create_directory(run.folder);
     open_run_folder(run, {}, store, split);
+    write_text(run.last(), "an epoch");
     constexpr size_t clip_values = small_frames * small_bands;
     using Change = std::function<void(StoreColumns&, std::vector<float>&)>;
     const std::vector<std::pair<std::string, Change>> changes = {
@@ -77,6 +80,27 @@ TEST(RunFolderFiles, AStoreOfTheSameSizesIsAnotherOne) {
             << i;
     }
     EXPECT_NO_THROW(open_run_folder(run, {}, store, split));
+}
+
+TEST(RunFolderFiles, WithoutAnEpochAFolderBindsNobody) {
+    const TemporaryFolder folder;
+    const FeatureStore store = small_store(folder / "a.store", {.clips = 6});
+    const RunFolder run{folder / "run"};
+    std::filesystem::create_directory(run.folder);
+    open_run_folder(run, {}, store, {"simulation", 1, {0}, {}, {1}});
+    write_text(run.best_model(1), "of a killed first epoch");
+    write_text(run.folder / "own.txt", "the user's");
+    const Split split = {"simulation", 1, {0}, {}, {2}};
+    RunConfig config;
+    config.training.batch = 7;
+    open_run_folder(run, config, store, split);
+    EXPECT_EQ(load_config(run.config()), config);
+    EXPECT_EQ(load_split(run.split(), store.clips()), split);
+    EXPECT_FALSE(std::filesystem::exists(run.best_model(1)));
+    EXPECT_TRUE(std::filesystem::exists(run.folder / "own.txt"));
+    std::filesystem::create_directory(run.teacher());
+    write_text(RunFolder{run.teacher()}.last(), "the teacher's epoch");
+    EXPECT_TRUE(fails_with([&] { open_run_folder(run, {}, store, split); }, {"other settings", "training.batch"}));
 }
 
 TEST(RunFolderFiles, AResultIsReadAsItWasWritten) {
