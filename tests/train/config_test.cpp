@@ -49,6 +49,31 @@ TEST(Config, CommittedFilesAreTheSystems) {
     EXPECT_EQ(augmented.training, system_config(4).training);
 }
 
+TEST(Config, EveryCommittedFileLoads) {
+    size_t files = 0;
+    for (const auto& entry : std::filesystem::directory_iterator("configs")) {
+        EXPECT_EQ(entry.path().extension(), ".toml") << entry.path();
+        EXPECT_NO_THROW(load_config(entry.path())) << entry.path();
+        ++files;
+    }
+    EXPECT_GE(files, 7u);
+}
+
+/// The recommended file differs from System #4 in how it is trained alone.
+TEST(Config, RecommendedIsSystem4TrainedMore) {
+    const RunConfig paper = system_config(4);
+    RunConfig recommended = load_config("configs/recommended.toml");
+    EXPECT_GT(recommended.training.learning_rate, paper.training.learning_rate);
+    EXPECT_GT(recommended.training.epochs, paper.training.epochs);
+    EXPECT_NE(recommended, paper);
+    recommended.training.batch = paper.training.batch;
+    recommended.training.epochs = paper.training.epochs;
+    recommended.training.learning_rate = paper.training.learning_rate;
+    recommended.training.decay = paper.training.decay;
+    recommended.training.decay_every = paper.training.decay_every;
+    EXPECT_EQ(recommended, paper);
+}
+
 TEST(Config, OverridesBeatTheFileAndTheFileBeatsDefaults) {
     const ConfigFile file("system = \"2\"\n[training]\nepochs = 7\nbatch = 32\n[split]\nname = \"experiment\"\n");
     const RunConfig config = load_config(file.path(), {"training.epochs=3", "split.name=fold:2", "model.width = 0.25"});
