@@ -219,7 +219,6 @@ int run(const PredictOptions& options) {
         note_files_that_end_early(remarks.ends_early, total);
         if (info.model.multimodal && options.city.empty() && options.time.empty())
             note_later("this model also knows where and when; it was told neither --city nor --time");
-        say_notes();
     }
     return remarks.any_bad ? 1 : 0;
 }

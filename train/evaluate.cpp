@@ -84,15 +84,6 @@ std::filesystem::path find_checkpoint(const std::filesystem::path& path) {
     fail("{}: no best_model_2.safetensors or best_model_1.safetensors in it; train first", path.string());
 }
 
-void check_classes(const std::filesystem::path& checkpoint, const FeatureStore& store) {
-    const SafetensorsFile file(find_checkpoint(checkpoint));
-    const CheckpointInfo info = read_checkpoint_info(file);
-    check_features(file.path(), info, store);
-    if (info.classes != store.columns().classes)
-        fail("{}: the model's classes ({}) are not those of {} ({})", file.path().string(),
-             fmt::join(info.classes, ", "), store.path().string(), fmt::join(store.columns().classes, ", "));
-}
-
 Evaluation evaluate(Backend& backend, const std::filesystem::path& checkpoint, const FeatureStore& store,
                     std::span<const int32_t> rows, const Session& session, int64_t batch, bool embeddings) {
     const SafetensorsFile file(find_checkpoint(checkpoint));

@@ -29,9 +29,6 @@ struct Evaluation {
 /// A run folder's best model of its last stage, or `path` itself when it is a file.
 std::filesystem::path find_checkpoint(const std::filesystem::path& path);
 
-/// An Error where the checkpoint's features or classes are not exactly the store's, as a teacher's must be.
-void check_classes(const std::filesystem::path& checkpoint, const FeatureStore& store);
-
 /// Predicts the clips `rows` of the store. Its classes are matched with the model's by name: it may have some of them,
 /// in any order. Fails if the checkpoint's features are not the store's, or a clip is of a class the model does not
 /// know. A city the model does not know is "unknown".

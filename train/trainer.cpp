@@ -190,10 +190,6 @@ private:
         }
         const std::vector<int32_t> clips = all_clips_.train(config_.training.stages);
         const Evaluation evaluation = evaluate(backend_, checkpoint, store_, clips, session, config_.training.batch);
-        if (evaluation.classes != store_.columns().classes)
-            fail("training.teacher = {}: its classes ({}) are not those of {} ({})", checkpoint.string(),
-                 fmt::join(evaluation.classes, ", "), store_.path().string(),
-                 fmt::join(store_.columns().classes, ", "));
         const auto classes = static_cast<size_t>(model_.classes);
         teacher_probabilities_.assign(static_cast<size_t>(store_.clips()) * classes, 0.0f);
         for (size_t i = 0; i < clips.size(); ++i)
@@ -361,6 +357,20 @@ void check_init(const Backend& backend, const FeatureStore& store, const RunConf
     check_import(SafetensorsFile(find_checkpoint(config.training.init)), variables, info);
 }
 
+/// A teacher knows the store's features and its classes, in their order.
+void check_teacher(const std::string& teacher, const FeatureStore& store) {
+    const std::filesystem::path checkpoint = find_checkpoint(teacher);
+    const CheckpointInfo info = read_checkpoint_info(SafetensorsFile(checkpoint));
+    if (info.features != store.spec())
+        fail("training.teacher = {}: the features of {} were computed with other settings than this model's; prepare "
+             "the "
+             "store anew",
+             checkpoint.string(), store.path().string());
+    if (info.classes != store.columns().classes)
+        fail("training.teacher = {}: the model's classes ({}) are not those of {} ({})", checkpoint.string(),
+             fmt::join(info.classes, ", "), store.path().string(), fmt::join(store.columns().classes, ", "));
+}
+
 } // namespace
 
 void check_settings(Backend& backend, const FeatureStore& store, const Split& split, const RunConfig& config) {
@@ -370,7 +380,7 @@ void check_settings(Backend& backend, const FeatureStore& store, const Split& sp
         if (has_own_teacher(config))
             step_config(as_system(config, 1), store);
         else
-            check_classes(config.training.teacher, store);
+            check_teacher(config.training.teacher, store);
     }
     if (!config.training.init.empty()) check_init(backend, store, config);
 }
