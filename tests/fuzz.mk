@@ -33,7 +33,7 @@ $(sanitized)/libfuzzed.a: $(fuzzed:%.cpp=$(sanitized)/%.o) $(sanitized)/users_of
 $(FUZZERS): $(BUILD)/tests/%: $(sanitized)/tests/fuzz/%.o $(sanitized)/libfuzzed.a
 	@mkdir -p $(@D)
 	$(call say,link,$@)
-	$(Q)$(CXX) $(sanitizers) $^ -lsndfile -lfmt -o $@
+	$(Q)$(CXX) $(sanitizers) -fopenmp $^ -lsndfile -lfmt -o $@
 
 .PHONY: fuzz
 fuzz: export FUZZ_INPUTS ?= 200000

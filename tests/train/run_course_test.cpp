@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "tests/support/expect_error.h"
 #include "tests/train/scripted_run.h"
 #include "train/evaluate.h"
 #include "train/history.h"
@@ -51,6 +52,85 @@ TEST_F(RunFiles, AStageThatBeginsAfterAStopStartsFromTheBestModel) {
     EXPECT_NE(first->weights, std::vector<float>(first->weights.size(), 1.0f));
     EXPECT_EQ(age_in(run_.best_model(2)), best_age(2));
     expect_predictions(best_age(2), split_.test);
+}
+
+/// The learning rate follows from the epoch, so a longer run is the one that was asked for later.
+TEST_F(RunFiles, MoreEpochsContinueAFinishedRunAsIfItHadBegunSo) {
+    config_.training.early_stop = 0;
+    config_.training.stages = 1;
+    const auto files = [&] {
+        std::vector<std::string> texts;
+        for (const auto& file : {run_.best_model(1), run_.last(), run_.predictions(), run_.config()})
+            texts.push_back(read_text(file));
+        return texts;
+    };
+    config_.training.epochs = epochs + 2;
+    train();
+    const std::vector<std::string> expected = files();
+    std::filesystem::remove_all(run_.folder);
+    config_.training.epochs = epochs;
+    train();
+    EXPECT_NE(files(), expected);
+    config_.training.epochs = epochs + 2;
+    train();
+    EXPECT_EQ(recorder_.epochs.size(), 2u);
+    EXPECT_EQ(files(), expected);
+    train();
+    EXPECT_TRUE(recorder_.epochs.empty()) << "it is complete again";
+}
+
+TEST_F(RunFiles, OnlyTheLastStageIsLengthened) {
+    config_.training.early_stop = 0;
+    train();
+    const std::string first = read_text(run_.best_model(1));
+    config_.training.epochs = epochs + 1;
+    train();
+    ASSERT_EQ(recorder_.epochs.size(), 1u);
+    EXPECT_EQ(recorder_.epochs[0].stage, 2);
+    EXPECT_EQ(recorder_.epochs[0].epoch, epochs + 1);
+    EXPECT_EQ(age_in(run_.last()), age(2, epochs + 1));
+    EXPECT_EQ(read_text(run_.best_model(1)), first);
+}
+
+TEST_F(RunFiles, ALengthThatWouldHaveEndedTheStageEarlierIsRefused) {
+    train();
+    const std::string before = read_text(run_.config());
+    config_.training.epochs = epochs - 1;
+    EXPECT_TRUE(fails_with([&] { train(); }, {"stage 2 has 3 epochs already", "training.epochs = 2", "larger"}));
+    config_.training.epochs = epochs;
+    config_.training.learning_rate *= 2;
+    EXPECT_TRUE(fails_with([&] { train(); }, {"started with other settings", "training.learning_rate"}));
+    EXPECT_EQ(read_text(run_.config()), before);
+}
+
+/// Nothing that was learned is lost, so the settings of then bind nobody.
+TEST_F(RunFiles, AFolderWithoutAFinishedEpochIsStartedOver) {
+    train();
+    for (const auto& file : {run_.last(), run_.result()}) std::filesystem::remove(file);
+    std::ofstream(run_.folder / "notes.txt") << "mine";
+    config_.training.learning_rate *= 2;
+    config_.split.seed += 1;
+    config_.training.stages = 1;
+    train();
+    EXPECT_EQ(load_config(run_.config()).training.learning_rate, config_.training.learning_rate);
+    EXPECT_EQ(load_split(run_.split(), store_.clips()), split_);
+    EXPECT_FALSE(std::filesystem::exists(run_.best_model(2))) << "of the start before";
+    EXPECT_EQ(read_text(run_.folder / "notes.txt"), "mine");
+    expect_predictions(best_age(1), split_.test);
+}
+
+TEST_F(RunFiles, AStopBeforeTheFirstEpochEndsLeavesNoFolder) {
+    stop_ = true;
+    EXPECT_THROW(train(), Interrupted);
+    EXPECT_FALSE(std::filesystem::exists(run_.folder));
+}
+
+/// Refused before anything is written.
+TEST_F(RunFiles, ARefusedFirstStartLeavesNoFolder) {
+    config_.training.hard_samples = true;
+    config_.training.teacher = (folder_ / "nowhere.safetensors").string();
+    EXPECT_TRUE(fails_with([&] { train(); }, {"nowhere.safetensors"}));
+    EXPECT_FALSE(std::filesystem::exists(run_.folder));
 }
 
 /// Stopped inside a stage: optimiser, masks, targets and weights go on where they were.
