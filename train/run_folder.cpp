@@ -80,8 +80,10 @@ std::vector<PartScore> parse_parts(const Json& parts) {
     return out;
 }
 
+constexpr const char* store_identity_format = "scene.cu store identity";
+
 Json store_identity(const FeatureStore& store) {
-    return {{"format", "scene.cu store identity"},
+    return {{"format", store_identity_format},
             {"version", 1},
             {"clips", store.clips()},
             {"classes", store.columns().classes},
@@ -163,12 +165,10 @@ void check_config(const RunFolder& run, const RunConfig& config) {
          run.folder.string(), list);
 }
 
-/// What a run writes, by name; the lock stays.
-void clear_files(const RunFolder& run) {
-    std::error_code ignored;
+/// What a run writes, by name, but for the lock and the teacher's folder.
+std::vector<std::filesystem::path> files_of(const RunFolder& run) {
     std::vector<std::filesystem::path> files = {run.config(),
                                                 run.split(),
-                                                run.store(),
                                                 run.metrics(),
                                                 run.last(),
                                                 run.pseudo_labels(),
@@ -178,17 +178,45 @@ void clear_files(const RunFolder& run) {
                                                 run.result(),
                                                 run.folder / "confusion.txt",
                                                 run.folder / "confusion.csv",
-                                                run.folder / "confusion.svg"};
-    for (int64_t stage = 1; stage <= most_stages; ++stage) files.push_back(run.best_model(stage));
+                                                run.folder / "confusion.svg",
+                                                run.store()};
+    std::error_code ignored;
     for (const auto& entry : std::filesystem::directory_iterator(run.folder, ignored))
         if (entry.path().filename().string().starts_with("events.out.tfevents.")) files.push_back(entry.path());
-    for (const std::filesystem::path& file : files)
-        if (!std::filesystem::is_directory(file, ignored)) std::filesystem::remove(file, ignored);
+    std::erase_if(files, [&](const auto& file) { return !std::filesystem::is_regular_file(file, ignored); });
+    return files;
+}
+
+/// A run writes store.json before all else.
+bool is_begun_by_a_run(const RunFolder& run) {
+    if (!std::filesystem::is_regular_file(run.store())) return false;
+    const Json store = try_parse_json(read_text(run.store()));
+    return store.is_object() && store.value("format", Json()) == store_identity_format;
+}
+
+/// Before a folder without a finished epoch is cleared: nothing that another program wrote, and no model, is lost.
+void check_clearable(const RunFolder& run) {
+    for (int64_t stage = 1; stage <= most_stages; ++stage)
+        if (std::filesystem::exists(run.best_model(stage)))
+            fail("{}: holds {} and no last.safetensors to go on from; give another run folder, or remove the model",
+                 run.folder.string(), run.best_model(stage).filename().string());
+    const std::vector<std::filesystem::path> files = files_of(run);
+    if (!files.empty() && !is_begun_by_a_run(run))
+        fail("{}: its {} is not of a run of scene, which would write a file of this name; give another run folder",
+             run.folder.string(), files.front().filename().string());
+    if (std::filesystem::is_directory(run.teacher())) check_clearable({run.teacher()});
+}
+
+/// What a start left behind that finished no epoch.
+void clear_files(const RunFolder& run) {
+    std::error_code ignored;
+    if (is_begun_by_a_run(run))
+        for (const std::filesystem::path& file : files_of(run)) std::filesystem::remove(file, ignored);
     const RunFolder teacher{run.teacher()};
     if (!std::filesystem::is_directory(teacher.folder)) return;
     clear_files(teacher);
     std::filesystem::remove(teacher.lock(), ignored);
-    std::filesystem::remove(teacher.folder, ignored);
+    std::filesystem::remove(teacher.folder, ignored); // an empty one only
 }
 
 } // namespace
@@ -249,19 +277,22 @@ void clear_run_folder(const RunFolder& run) {
 }
 
 void open_run_folder(const RunFolder& run, const RunConfig& config, const FeatureStore& store, const Split& split) {
-    if (!has_epochs(run)) clear_files(run);
+    if (!has_epochs(run)) {
+        check_clearable(run);
+        clear_files(run);
+    }
     const bool goes_on = std::filesystem::exists(run.config());
     if (goes_on) check_config(run, config);
-    if (!std::filesystem::exists(run.split()))
-        save_split(run.split(), split, store.clips());
-    else if (load_split(run.split(), store.clips()) != split)
-        fail("{}: this run was started with another split; give the same store and split or another run folder",
-             run.folder.string());
     const Json identity = store_identity(store);
     if (std::filesystem::exists(run.store()))
         check_store(run, identity);
     else
         write_file(run.store(), identity.dump(2) + "\n");
+    if (!std::filesystem::exists(run.split()))
+        save_split(run.split(), split, store.clips());
+    else if (load_split(run.split(), store.clips()) != split)
+        fail("{}: this run was started with another split; give the same store and split or another run folder",
+             run.folder.string());
     if (goes_on)
         change_length(run, config);
     else

@@ -363,8 +363,7 @@ void check_teacher(const std::string& teacher, const FeatureStore& store) {
     const CheckpointInfo info = read_checkpoint_info(SafetensorsFile(checkpoint));
     if (info.features != store.spec())
         fail("training.teacher = {}: the features of {} were computed with other settings than this model's; prepare "
-             "the "
-             "store anew",
+             "it anew",
              checkpoint.string(), store.path().string());
     if (info.classes != store.columns().classes)
         fail("training.teacher = {}: the model's classes ({}) are not those of {} ({})", checkpoint.string(),
@@ -394,6 +393,8 @@ RunResult train_system(Backend& backend, const FeatureStore& store, const Split&
     const RunLock lock(folder);
     try {
         open_run_folder(folder, config, store, split);
+        if (const std::string title = system_title(config); title != config.system)
+            session.progress.message("System " + title);
         if (!note.empty()) session.progress.message(note);
         if (std::optional<RunResult> result = load_result(folder)) {
             result->split = split.name;

@@ -106,7 +106,8 @@ TEST_F(RunFiles, ALengthThatWouldHaveEndedTheStageEarlierIsRefused) {
 /// Nothing that was learned is lost, so the settings of then bind nobody.
 TEST_F(RunFiles, AFolderWithoutAFinishedEpochIsStartedOver) {
     train();
-    for (const auto& file : {run_.last(), run_.result()}) std::filesystem::remove(file);
+    for (const auto& file : {run_.last(), run_.result(), run_.best_model(1), run_.best_model(2)})
+        std::filesystem::remove(file);
     std::ofstream(run_.folder / "notes.txt") << "mine";
     config_.training.learning_rate *= 2;
     config_.split.seed += 1;
@@ -114,9 +115,25 @@ TEST_F(RunFiles, AFolderWithoutAFinishedEpochIsStartedOver) {
     train();
     EXPECT_EQ(load_config(run_.config()).training.learning_rate, config_.training.learning_rate);
     EXPECT_EQ(load_split(run_.split(), store_.clips()), split_);
-    EXPECT_FALSE(std::filesystem::exists(run_.best_model(2))) << "of the start before";
+    EXPECT_FALSE(std::filesystem::exists(run_.pseudo_labels())) << "of the start before";
     EXPECT_EQ(read_text(run_.folder / "notes.txt"), "mine");
     expect_predictions(best_age(1), split_.test);
+}
+
+TEST_F(RunFiles, NoModelAndNoFileOfAnotherProgramIsClearedAway) {
+    std::filesystem::create_directories(run_.folder);
+    for (const char* mine : {"config.toml", "predictions.csv", "report.html", "store.json"}) {
+        std::ofstream(run_.folder / mine) << "{\"mine\": 1}";
+        EXPECT_TRUE(fails_with([&] { train(); }, {run_.folder.string(), mine, "another run folder"}));
+        EXPECT_EQ(read_text(run_.folder / mine), "{\"mine\": 1}");
+        std::filesystem::remove(run_.folder / mine);
+    }
+    train();
+    const std::string model = read_text(run_.best_model(2));
+    for (const auto& file : {run_.last(), run_.result(), run_.best_model(1)}) std::filesystem::remove(file);
+    config_.training.learning_rate *= 2;
+    EXPECT_TRUE(fails_with([&] { train(); }, {"best_model_2.safetensors", "no last.safetensors"}));
+    EXPECT_EQ(read_text(run_.best_model(2)), model);
 }
 
 TEST_F(RunFiles, AStopBeforeTheFirstEpochEndsLeavesNoFolder) {

@@ -88,7 +88,6 @@ TEST(RunFolderFiles, WithoutAnEpochAFolderBindsNobody) {
     const RunFolder run{folder / "run"};
     std::filesystem::create_directory(run.folder);
     open_run_folder(run, {}, store, {"simulation", 1, {0}, {}, {1}});
-    write_text(run.best_model(1), "of a killed first epoch");
     write_text(run.folder / "own.txt", "the user's");
     const Split split = {"simulation", 1, {0}, {}, {2}};
     RunConfig config;
@@ -96,7 +95,6 @@ TEST(RunFolderFiles, WithoutAnEpochAFolderBindsNobody) {
     open_run_folder(run, config, store, split);
     EXPECT_EQ(load_config(run.config()), config);
     EXPECT_EQ(load_split(run.split(), store.clips()), split);
-    EXPECT_FALSE(std::filesystem::exists(run.best_model(1)));
     EXPECT_TRUE(std::filesystem::exists(run.folder / "own.txt"));
     std::filesystem::create_directory(run.teacher());
     write_text(RunFolder{run.teacher()}.last(), "the teacher's epoch");
