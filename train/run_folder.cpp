@@ -197,7 +197,7 @@ bool is_begun_by_a_run(const RunFolder& run) {
 /// Before a folder without a finished epoch is cleared: nothing that another program wrote, and no model, is lost.
 void check_clearable(const RunFolder& run) {
     for (int64_t stage = 1; stage <= most_stages; ++stage)
-        if (std::filesystem::exists(run.best_model(stage)))
+        if (std::filesystem::is_regular_file(run.best_model(stage)))
             fail("{}: holds {} and no last.safetensors to go on from; give another run folder, or remove the model",
                  run.folder.string(), run.best_model(stage).filename().string());
     const std::vector<std::filesystem::path> files = files_of(run);
