@@ -3,6 +3,9 @@
 #include <cstdlib>
 #include <utility>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #include <dnnl.h>
 
 #include "kernels/backend.h"
@@ -21,17 +24,33 @@ struct Feature {
     bool there;
 };
 
-/// What each level adds to the one below, as far as compilers use it.
+/// What each level adds to the one below. The rest of v2 is older than all that has SSE4.2.
 std::vector<Feature> features() {
 #if defined(__x86_64__)
     __builtin_cpu_init();
+    unsigned eax = 0, ebx = 0, basic = 0, extended = 0, edx = 0;
+    __get_cpuid(1, &eax, &ebx, &basic, &edx);
+    __get_cpuid(0x80000001, &eax, &ebx, &extended, &edx);
 // The builtin takes a literal only. It also asks whether the operating system keeps the wide registers.
 #define FEATURE(isa, name)                                                                                             \
     { isa, name, __builtin_cpu_supports(name) != 0 }
-    return {FEATURE("v2", "ssse3"),    FEATURE("v2", "sse4.1"),  FEATURE("v2", "sse4.2"),   FEATURE("v2", "popcnt"),
-            FEATURE("v3", "avx"),      FEATURE("v3", "avx2"),    FEATURE("v3", "bmi"),      FEATURE("v3", "bmi2"),
-            FEATURE("v3", "fma"),      FEATURE("v4", "avx512f"), FEATURE("v4", "avx512bw"), FEATURE("v4", "avx512cd"),
-            FEATURE("v4", "avx512dq"), FEATURE("v4", "avx512vl")};
+    return {FEATURE("v2", "ssse3"),
+            FEATURE("v2", "sse4.1"),
+            FEATURE("v2", "sse4.2"),
+            FEATURE("v2", "popcnt"),
+            FEATURE("v3", "avx"),
+            FEATURE("v3", "avx2"),
+            FEATURE("v3", "bmi"),
+            FEATURE("v3", "bmi2"),
+            FEATURE("v3", "fma"),
+            {"v3", "f16c", (basic & bit_F16C) != 0}, // not every compiler's builtin knows these three
+            {"v3", "movbe", (basic & bit_MOVBE) != 0},
+            {"v3", "lzcnt", (extended & bit_LZCNT) != 0},
+            FEATURE("v4", "avx512f"),
+            FEATURE("v4", "avx512bw"),
+            FEATURE("v4", "avx512cd"),
+            FEATURE("v4", "avx512dq"),
+            FEATURE("v4", "avx512vl")};
 #undef FEATURE
 #else
     return {};
