@@ -7,8 +7,12 @@
 // Linux lets CPUID fault (arch_prctl ARCH_CPUID, where /proc/cpuinfo lists cpuid_fault); the handler answers in its
 // place, without the bits of AVX-512, AMX and AVX-VNNI. The clock, the caches and the memory stay this machine's.
 
+//
+// A program that handles SIGSEGV itself keeps this handler: g++'s cc1plus does, and torch.compile calls g++.
+
 #define _GNU_SOURCE
 #include <cpuid.h>
+#include <dlfcn.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
@@ -28,12 +32,21 @@ static const uint32_t edx_0 = BIT(2) | BIT(3) | BIT(8) | BIT(22) | BIT(23) | BIT
 static const uint32_t eax_1 = BIT(4) | BIT(5) | BIT(21);
 static const uint32_t edx_1 = BIT(4) | BIT(5) | BIT(8) | BIT(10) | BIT(19);
 
+typedef int (*sigaction_function)(int, const struct sigaction*, struct sigaction*);
+static int real_sigaction(int number, const struct sigaction* action, struct sigaction* before) {
+    static sigaction_function next;
+    if (next == 0) next = (sigaction_function)dlsym(RTLD_NEXT, "sigaction");
+    return next(number, action, before);
+}
+
 static void on_fault(int number, siginfo_t* info, void* context) {
     (void)info;
     greg_t* registers = ((ucontext_t*)context)->uc_mcontext.gregs;
     const uint8_t* at = (const uint8_t*)registers[REG_RIP];
     if (at[0] != 0x0f || at[1] != 0xa2) { // a real fault
-        signal(number, SIG_DFL);
+        struct sigaction action;
+        memset(&action, 0, sizeof action);
+        real_sigaction(number, &action, 0); // the next time it ends the program
         return;
     }
     const uint32_t leaf = (uint32_t)registers[REG_RAX], sub_leaf = (uint32_t)registers[REG_RCX];
@@ -50,13 +63,25 @@ static void on_fault(int number, siginfo_t* info, void* context) {
     registers[REG_RIP] += 2;
 }
 
+int sigaction(int number, const struct sigaction* action, struct sigaction* before) {
+    return real_sigaction(number, number == SIGSEGV ? 0 : action, before);
+}
+
+sighandler_t signal(int number, sighandler_t handler) {
+    struct sigaction action, before;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = handler;
+    action.sa_flags = SA_RESTART;
+    return sigaction(number, &action, &before) == 0 ? before.sa_handler : SIG_ERR;
+}
+
 __attribute__((constructor)) static void hide(void) {
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_sigaction = on_fault;
     action.sa_flags = SA_SIGINFO | SA_NODEFER;
     static const char failed[] = "without_avx512: this machine's CPUID cannot be made to fault\n";
-    if (sigaction(SIGSEGV, &action, 0) != 0 || syscall(SYS_arch_prctl, ARCH_CPUID, 0) != 0) {
+    if (real_sigaction(SIGSEGV, &action, 0) != 0 || syscall(SYS_arch_prctl, ARCH_CPUID, 0) != 0) {
         if (write(2, failed, sizeof failed - 1) < 0) _exit(126);
         _exit(126);
     }
