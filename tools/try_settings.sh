@@ -12,6 +12,9 @@ set -euo pipefail
 SCENE=${SCENE:-build/scene}
 SEEDS=${SEEDS:-5} # at least 2
 CLIPS=${CLIPS:-870}
+WIDTH=${WIDTH:-0.125}
+ARCHITECTURE=${ARCHITECTURE:-fcnn}
+THREADS=${THREADS:-0} # 0: all cores. Two searches with 1 each, in two folders, are faster than one with 2, with the same scores
 # "rate decay every batch epochs"; early stop and all else are the files'.
 RATES=${RATES:-"0.0001 0.9 2 64 20
 0.0001 0.9 2 16 20
@@ -40,7 +43,7 @@ store() {
 # score NAME STORE ARGUMENT...: the test scores of `scene train`.
 score() {
     local run=$folder/$1-$2
-    "$SCENE" train "$folder/$2.store" --run "$run" --seeds "$SEEDS" --quiet "${@:3}" > /dev/null
+    "$SCENE" train "$folder/$2.store" --run "$run" --seeds "$SEEDS" --threads "$THREADS" --quiet "${@:3}" > /dev/null
     python3 - "$run/summary.json" << 'PYTHON'
 import json, sys
 test = json.load(open(sys.argv[1]))["scores"]["test_balanced_accuracy"]
@@ -51,8 +54,8 @@ PYTHON
 # row NAME ARGUMENT...: a line of the table. Small networks without pseudo labels, on the audio alone.
 row() {
     local common=(--config configs/recommended.toml --set training.stages=1 --set training.hard_samples=false
-        --set system=small --set model.multimodal=off --set model.width="${WIDTH:-0.125}" "${@:2}")
-    local name=${1// /,} synthetic esc
+        --set system=small --set model.multimodal=off --set model.architecture="$ARCHITECTURE" --set model.width="$WIDTH" "${@:2}")
+    local name=$ARCHITECTURE,$WIDTH,${1// /,} synthetic esc
     synthetic=$(score "$name" synthetic --split simulation "${common[@]}")
     esc=$(score "$name" esc --split fold:4 --labelled-share 1 "${common[@]}")
     echo "| $1 | $synthetic | $esc |"
