@@ -54,20 +54,31 @@ TEST_F(RunFiles, AStageThatBeginsAfterAStopStartsFromTheBestModel) {
     expect_predictions(best_age(2), split_.test);
 }
 
-/// The learning rate follows from the epoch, so a longer run is the one that was asked for later.
-TEST_F(RunFiles, MoreEpochsContinueAFinishedRunAsIfItHadBegunSo) {
-    config_.training.early_stop = 0;
-    config_.training.stages = 1;
-    const auto files = [&] {
+/// A longer run of one stage, and the files of a run by which it is known.
+class LongerRun : public RunFiles {
+protected:
+    LongerRun() { config_.training.stages = 1; }
+
+    std::vector<std::string> files() const {
         std::vector<std::string> texts;
         for (const auto& file : {run_.best_model(1), run_.last(), run_.predictions(), run_.config()})
             texts.push_back(read_text(file));
         return texts;
-    };
+    }
+    /// The files of a run that had the longer settings from its beginning; its folder is gone then.
+    std::vector<std::string> files_of_one_go() {
+        train();
+        const std::vector<std::string> out = files();
+        std::filesystem::remove_all(run_.folder);
+        return out;
+    }
+};
+
+/// The learning rate follows from the epoch, so a longer run is the one that was asked for later.
+TEST_F(LongerRun, MoreEpochsContinueAFinishedRunAsIfItHadBegunSo) {
+    config_.training.early_stop = 0;
     config_.training.epochs = epochs + 2;
-    train();
-    const std::vector<std::string> expected = files();
-    std::filesystem::remove_all(run_.folder);
+    const std::vector<std::string> expected = files_of_one_go();
     config_.training.epochs = epochs;
     train();
     EXPECT_NE(files(), expected);
@@ -77,6 +88,31 @@ TEST_F(RunFiles, MoreEpochsContinueAFinishedRunAsIfItHadBegunSo) {
     EXPECT_EQ(files(), expected);
     train();
     EXPECT_TRUE(recorder_.epochs.empty()) << "it is complete again";
+}
+
+TEST_F(LongerRun, MorePatienceContinuesARunThatStoppedEarly) {
+    config_.training.epochs = best_epoch + 5;
+    config_.training.early_stop = 3;
+    const std::vector<std::string> expected = files_of_one_go();
+    config_.training.early_stop = 1;
+    train();
+    ASSERT_EQ(recorder_.epochs.size(), static_cast<size_t>(best_epoch + 1));
+    config_.training.early_stop = 3;
+    train();
+    EXPECT_EQ(recorder_.epochs.size(), 2u);
+    EXPECT_EQ(files(), expected);
+}
+
+TEST_F(LongerRun, ARunThatStoppedEarlyIsNotLengthenedByMoreEpochs) {
+    config_.training.early_stop = 1;
+    config_.training.epochs = best_epoch + 2;
+    train();
+    const std::string last = read_text(run_.last());
+    config_.training.epochs = best_epoch + 5;
+    train();
+    EXPECT_TRUE(recorder_.epochs.empty()) << "its patience is spent as before";
+    EXPECT_EQ(read_text(run_.last()), last);
+    EXPECT_TRUE(std::filesystem::exists(run_.result()));
 }
 
 TEST_F(RunFiles, OnlyTheLastStageIsLengthened) {
