@@ -95,7 +95,7 @@ int run(const PrepareOptionsGiven& given) {
     fmt::print("{}: {} clips, {} classes, format {}\n", given.out, report.clips, dataset.classes.size(),
                dataset.format);
     if (report.resumed > 0) fmt::print("{} clips were there from an earlier run\n", report.resumed);
-    if (!report.bad.empty()) fmt::print("{} bad clips left out, see {}\n", report.bad.size(), report.list.string());
+    if (!report.bad.empty()) fmt::print("bad clips left out: {}, see {}\n", report.bad.size(), report.list.string());
     if (!report.silent.empty())
         fmt::print("{} silent clips kept, see {}\n", report.silent.size(), report.list.string());
     return 0;
