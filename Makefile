@@ -57,13 +57,16 @@ archives_of = $(patsubst %,$(BUILD)/lib%.a,$(filter-out kernels,$(1) $(below_$(1
               $(if $(filter tools,$(1)),$(CUDA_ARCHIVE)) $(BUILD)/libkernels.a
 format_files = $(shell git ls-files '*.cpp' '*.h' '*.cu')
 
+# What everything that is compiled depends on, made below.
+compiled_with := $(BUILD)/compiled-with
+
 # What most files include from outside is parsed once for each set of flags (PCH=0: each file by itself, which finds
 # missing includes). $(call precompile,name,header,flags) makes a rule for $(BUILD)/precompiled/<name>.h,
 # $(call precompiled,name) is its target, and $(call use_precompiled,name) are the flags of a file that begins with it;
 # both are empty where there is no such header.
 define precompile_rule
 precompiled_headers += $(BUILD)/precompiled/$(1).h.gch
-$(BUILD)/precompiled/$(1).h.gch: $(2)
+$(BUILD)/precompiled/$(1).h.gch: $(2) $(compiled_with)
 	@mkdir -p $$(@D)
 	@printf '#include "$(2)"\n' > $$(@:.gch=)
 	$(call say,pch,$(2) ($(1)))
@@ -80,6 +83,16 @@ export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 
 include kernels/cpu/cpu.mk
 include kernels/cuda/cuda.mk
+
+# Written when the compiler or its flags are not those of the build before, and so newer than what was compiled with them:
+# no program is ever linked of objects for different processors. -Werror changes no code.
+how_now := $(filter-out ccache -Werror,$(CXX) $(CXXFLAGS) $(FLAGS) sm_$(CUDA_ARCH) $(foreach room,$(ROOMS) tests,$(OPTIMIZE_$(room))))
+ifneq ($(how_now),$(file < $(compiled_with)))
+.PHONY: $(compiled_with)
+endif
+$(compiled_with):
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(how_now)' > $@
 
 .DEFAULT_GOAL := all
 .PHONY: all help dependencies test demo format check-format install clean
@@ -133,9 +146,9 @@ define compile
 	$(call say,c++,$<)
 	$(Q)$(CXX) $(call use_precompiled,$(1)$(2)) $(FLAGS) $(2) $(CXXFLAGS) -c $< -o $@
 endef
-$(BUILD)/%.o: %.cpp | $(call precompiled,source%)
+$(BUILD)/%.o: %.cpp $(compiled_with) | $(call precompiled,source%)
 	$(call compile,source,$(OPTIMIZE_$(firstword $(subst /, ,$<))))
-$(BUILD)/tests/%.o: tests/%.cpp | $(call precompiled,test%)
+$(BUILD)/tests/%.o: tests/%.cpp $(compiled_with) | $(call precompiled,test%)
 	$(call compile,test,$(OPTIMIZE_tests))
 
 # Loops over samples.

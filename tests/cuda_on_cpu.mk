@@ -14,7 +14,7 @@ emulated_flags   := -std=c++20 -march=$(ARCH) -O1 $(WARNINGS) -Wno-unknown-pragm
 emulated_libs    := -ldnnl -lfmt -fopenmp -lgtest
 emulated_objects := $(BUILD)/cuda_on_cpu
 
-$(emulated_objects)/%.o: %.cpp | $(call precompiled,test%)
+$(emulated_objects)/%.o: %.cpp $(compiled_with) | $(call precompiled,test%)
 	@mkdir -p $(@D)
 	$(call say,c++,$<)
 	$(Q)$(CXX) $(call use_precompiled,test-O0) $(FLAGS) -Itests/cuda_on_cpu/stand_ins -O0 $(CXXFLAGS) -c $< -o $@
@@ -22,11 +22,11 @@ $(emulated_objects)/%.o: %.cpp | $(call precompiled,test%)
 # $(1): name, $(2): flags of kernels, $(3): flags of the emulator and of the link
 define emulated_program
 $$(call precompile,$(1),kernels/precompiled.h,$$(emulated_flags) $(2))
-$(emulated_objects)/$(1)/%.cu.o: %.cu | $$(call precompiled,$(1))
+$(emulated_objects)/$(1)/%.cu.o: %.cu $(compiled_with) | $$(call precompiled,$(1))
 	@mkdir -p $$(@D)
 	$$(call say,c++,$$< ($(1)))
 	$(Q)$$(CXX) $$(call use_precompiled,$(1)) $$(emulated_flags) $(2) -x c++ -c $$< -o $$@
-$(emulated_objects)/$(1)/%.o: %.cpp
+$(emulated_objects)/$(1)/%.o: %.cpp $(compiled_with)
 	@mkdir -p $$(@D)
 	$$(call say,c++,$$< ($(1)))
 	$(Q)$$(CXX) $(3) $$(emulated_flags) -c $$< -o $$@

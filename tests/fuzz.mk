@@ -13,7 +13,7 @@ sanitized   := $(BUILD)/sanitized
 sanitizers  := -O0 -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer
 sanitize     = $(Q)$(CXX) $(FLAGS) $(CXXFLAGS) $(sanitizers) -c $< -o $@
 
-$(sanitized)/%.o: %.cpp
+$(sanitized)/%.o: %.cpp $(compiled_with)
 	@mkdir -p $(@D)
 	$(call say,c++,$< (sanitized))
 	$(sanitize)
@@ -22,7 +22,7 @@ $(sanitized)/kernels/json.o: sanitizers := -O0 -fsanitize=address
 $(sanitized)/users_of_json.cpp: tests/fuzz.mk
 	@mkdir -p $(@D)
 	@printf '#include "%s"\n' $(fuzzed_json) > $@
-$(sanitized)/users_of_json.o: $(sanitized)/users_of_json.cpp
+$(sanitized)/users_of_json.o: $(sanitized)/users_of_json.cpp $(compiled_with)
 	$(call say,c++,$(fuzzed_json) (sanitized))
 	$(sanitize)
 

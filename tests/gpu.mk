@@ -8,7 +8,7 @@ gpu_test_sources := $(gpu_tests_of_kernels) $(wildcard tests/gpu/*.cpp)
 gpu_test_objects := $(gpu_test_sources:%.cpp=$(BUILD)/gpu/%.o)
 GPU_TESTS := $(if $(filter 1,$(CUDA)),$(BUILD)/tests/gpu_tests)
 
-$(BUILD)/gpu/%.o: %.cpp | $(call precompiled,test%)
+$(BUILD)/gpu/%.o: %.cpp $(compiled_with) | $(call precompiled,test%)
 	@mkdir -p $(@D)
 	$(call say,c++,$< (gpu))
 	$(Q)$(CXX) $(call use_precompiled,test-O0) $(FLAGS) -O0 $(CXXFLAGS) -isystem $(CUDA_HOME)/include -DSCENE_ON_GPU \

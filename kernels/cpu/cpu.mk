@@ -17,7 +17,7 @@ not_unique     := $(if $(findstring clang,$(CXX)),,-fno-gnu-unique)
 define isa_rules
 cpu_flags_$(1) := $$(FLAGS_OF_ALL) $$(call march_of,$(1)) $$(not_unique) -DSCENE_ISA=$(1)
 $$(call precompile,kernels-$(1),kernels/precompiled.h,$$(cpu_flags_$(1)) $$(OPTIMIZE_kernels) $$(CXXFLAGS))
-$$(BUILD)/kernels/cpu/$(1)/%.o: kernels/cpu/%.cpp | $$(call precompiled,kernels-$(1))
+$$(BUILD)/kernels/cpu/$(1)/%.o: kernels/cpu/%.cpp $$(compiled_with) | $$(call precompiled,kernels-$(1))
 	@mkdir -p $$(@D)
 	$$(call say,c++,$$< ($(1)))
 	$$(Q)$$(CXX) $$(call use_precompiled,kernels-$(1)) $$(cpu_flags_$(1)) $$(OPTIMIZE_kernels) $$(CXXFLAGS) -c $$< -o $$@

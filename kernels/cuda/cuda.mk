@@ -33,7 +33,7 @@ cuda_members := $(patsubst %,$(BUILD)/kernels/cuda/%.o,without_cuda plan_cache d
 CUDA_LIBS    :=
 endif
 
-$(BUILD)/kernels/cuda/%.cu.o: kernels/cuda/%.cu
+$(BUILD)/kernels/cuda/%.cu.o: kernels/cuda/%.cu $(compiled_with)
 	@mkdir -p $(@D)
 	$(call say,nvcc,$<)
 	$(Q)$(NVCC) $(NVCCFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
