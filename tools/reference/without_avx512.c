@@ -6,9 +6,8 @@
 //
 // Linux lets CPUID fault (arch_prctl ARCH_CPUID, where /proc/cpuinfo lists cpuid_fault); the handler answers in its
 // place, without the bits of AVX-512, AMX and AVX-VNNI. The clock, the caches and the memory stay this machine's.
-
 //
-// A program that handles SIGSEGV itself keeps this handler: g++'s cc1plus does, and torch.compile calls g++.
+// A program's own handler of SIGSEGV does not replace this one: g++'s cc1plus has one, and torch.compile calls g++.
 
 #define _GNU_SOURCE
 #include <cpuid.h>
