@@ -1,5 +1,6 @@
 #include "train/run_folder.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <fstream>
@@ -165,6 +166,17 @@ void check_config(const RunFolder& run, const RunConfig& config) {
          run.folder.string(), list);
 }
 
+/// A kill between the first epoch's model and the file to go on from leaves that model: the epoch is done again.
+bool is_left_by_a_killed_first_epoch(const RunFolder& run) {
+    if (!std::filesystem::is_regular_file(run.best_model(1))) return false;
+    const CheckpointInfo info = read_checkpoint_info(SafetensorsFile(run.best_model(1)));
+    const auto epoch = info.training.find("epoch");
+    if (epoch == info.training.end() || epoch->second != "1") return false;
+    if (!std::filesystem::exists(run.metrics())) return true;
+    const std::string lines = read_text(run.metrics());
+    return std::count(lines.begin(), lines.end(), '\n') <= 1;
+}
+
 /// What a run writes, by name, but for the lock and the teacher's folder.
 std::vector<std::filesystem::path> files_of(const RunFolder& run) {
     std::vector<std::filesystem::path> files = {run.config(),
@@ -180,6 +192,7 @@ std::vector<std::filesystem::path> files_of(const RunFolder& run) {
                                                 run.folder / "confusion.csv",
                                                 run.folder / "confusion.svg",
                                                 run.store()};
+    if (is_left_by_a_killed_first_epoch(run)) files.insert(files.begin(), run.best_model(1));
     std::error_code ignored;
     for (const auto& entry : std::filesystem::directory_iterator(run.folder, ignored))
         if (entry.path().filename().string().starts_with("events.out.tfevents.")) files.push_back(entry.path());
@@ -194,9 +207,10 @@ bool is_begun_by_a_run(const RunFolder& run) {
     return store.is_object() && store.value("format", Json()) == store_identity_format;
 }
 
-/// Before a folder without a finished epoch is cleared: nothing that another program wrote, and no model, is lost.
+/// Before a folder without a finished epoch is cleared: nothing that another program wrote is lost, and no model but
+/// one of a killed first epoch.
 void check_clearable(const RunFolder& run) {
-    for (int64_t stage = 1; stage <= most_stages; ++stage)
+    for (int64_t stage = is_left_by_a_killed_first_epoch(run) ? 2 : 1; stage <= most_stages; ++stage)
         if (std::filesystem::is_regular_file(run.best_model(stage)))
             fail("{}: holds {} and no last.safetensors to go on from; give another run folder, or remove the model",
                  run.folder.string(), run.best_model(stage).filename().string());

@@ -172,6 +172,29 @@ TEST_F(RunFiles, NoModelAndNoFileOfAnotherProgramIsClearedAway) {
     EXPECT_EQ(read_text(run_.best_model(2)), model);
 }
 
+/// The model of an epoch is written before the file to go on from.
+TEST_F(RunFiles, AKillBehindTheFirstEpochsModelDoesThatEpochAgain) {
+    recorder_.after_epoch = [&](const EpochRecord&) { stop_ = true; };
+    EXPECT_THROW(train(), Interrupted);
+    recorder_.after_epoch = nullptr;
+    stop_ = false;
+    std::filesystem::remove(run_.last());
+    const std::filesystem::path first = folder_ / "first.safetensors";
+    std::filesystem::copy_file(run_.best_model(1), first);
+    train();
+    ASSERT_FALSE(recorder_.epochs.empty());
+    EXPECT_EQ(recorder_.epochs[0].epoch, 1);
+    EXPECT_EQ(age_in(run_.best_model(1)), best_age(1));
+    // What is no such model: one of a later epoch, and one of the first behind which others came.
+    for (const auto& file : {run_.last(), run_.result(), run_.best_model(2)}) std::filesystem::remove(file);
+    const std::string metrics = read_text(run_.metrics());
+    std::filesystem::remove(run_.metrics());
+    EXPECT_TRUE(fails_with([&] { train(); }, {"best_model_1.safetensors", "no last.safetensors"}));
+    std::ofstream(run_.metrics()) << metrics;
+    std::filesystem::copy_file(first, run_.best_model(1), std::filesystem::copy_options::overwrite_existing);
+    EXPECT_TRUE(fails_with([&] { train(); }, {"best_model_1.safetensors", "no last.safetensors"}));
+}
+
 TEST_F(RunFiles, AStopBeforeTheFirstEpochEndsLeavesNoFolder) {
     stop_ = true;
     EXPECT_THROW(train(), Interrupted);
