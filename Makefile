@@ -57,7 +57,17 @@ archives_of = $(patsubst %,$(BUILD)/lib%.a,$(filter-out kernels,$(1) $(below_$(1
               $(if $(filter tools,$(1)),$(CUDA_ARCHIVE)) $(BUILD)/libkernels.a
 format_files = $(shell git ls-files '*.cpp' '*.h' '*.cu')
 
-# What everything that is compiled depends on, made below.
+# $(call written_when_changed,file,variable): a rule for a file with the variable's value. It is written when it has another
+# one, of the build before, and so is newer than all that was made then and depends on it.
+define written_when_changed
+ifneq ($$($(2)),$$(file < $(1)))
+.PHONY: $(1)
+endif
+$(1):
+	@mkdir -p $$(@D)
+	@printf '%s\n' '$$($(2))' > $$@
+endef
+# What everything that is compiled depends on.
 compiled_with := $(BUILD)/compiled-with
 
 # What most files include from outside is parsed once for each set of flags (PCH=0: each file by itself, which finds
@@ -84,15 +94,10 @@ export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 include kernels/cpu/cpu.mk
 include kernels/cuda/cuda.mk
 
-# Written when the compiler or its flags are not those of the build before, and so newer than what was compiled with them:
-# no program is ever linked of objects for different processors. -Werror changes no code.
+# With another compiler or other flags everything is compiled again, so that no program is linked of objects for different
+# processors. -Werror changes no code.
 how_now := $(filter-out ccache -Werror,$(CXX) $(CXXFLAGS) $(FLAGS) sm_$(CUDA_ARCH) $(foreach room,$(ROOMS) tests,$(OPTIMIZE_$(room))))
-ifneq ($(how_now),$(file < $(compiled_with)))
-.PHONY: $(compiled_with)
-endif
-$(compiled_with):
-	@mkdir -p $(@D)
-	@printf '%s\n' '$(how_now)' > $@
+$(eval $(call written_when_changed,$(compiled_with),how_now))
 
 .DEFAULT_GOAL := all
 .PHONY: all help dependencies test demo format check-format install clean

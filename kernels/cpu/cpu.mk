@@ -34,11 +34,6 @@ $$(BUILD)/kernels/cpu/$(1).o: $$(cpu_sources:kernels/cpu/%.cpp=$$(BUILD)/kernels
 endef
 $(foreach isa,$(ISAS),$(eval $(call isa_rules,$(isa))))
 
-# Made anew, and so newer than what depends on it, whenever the levels are not those of the build before.
-isas_stamp := $(BUILD)/isas-are$(subst $() ,,$(ISAS:%=-%))
-$(isas_stamp):
-	@mkdir -p $(@D)
-	@rm -f $(BUILD)/isas-are*
-	@touch $@
-$(BUILD)/kernels/cpu_isa.o: $(isas_stamp)
+$(eval $(call written_when_changed,$(BUILD)/isas,ISAS))
+$(BUILD)/kernels/cpu_isa.o: $(BUILD)/isas
 $(BUILD)/kernels/cpu_isa.o: FLAGS += -D'SCENE_ISAS(X)=$(foreach isa,$(ISAS),X($(isa)))'

@@ -38,13 +38,8 @@ $(BUILD)/kernels/cuda/%.cu.o: kernels/cuda/%.cu $(compiled_with)
 	$(call say,nvcc,$<)
 	$(Q)$(NVCC) $(NVCCFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
 
-# Made anew, and so newer than the archive, whenever CUDA is not what it was in the build before.
-$(BUILD)/cuda-is-$(CUDA):
-	@mkdir -p $(@D)
-	@rm -f $(BUILD)/cuda-is-*
-	@touch $@
-
-$(CUDA_ARCHIVE): $(cuda_members) $(BUILD)/cuda-is-$(CUDA)
+$(eval $(call written_when_changed,$(BUILD)/with-cuda,CUDA))
+$(CUDA_ARCHIVE): $(cuda_members) $(BUILD)/with-cuda
 	$(call say,ar,$@)
 	@rm -f $@
 	$(Q)ar rcs $@ $(cuda_members)
