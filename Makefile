@@ -50,7 +50,11 @@ FLAGS_OF_ALL := -std=c++20 -fopenmp -fno-math-errno -fno-trapping-math $(WARNING
 FLAGS := $(FLAGS_OF_ALL) -march=$(ARCH)
 LIBS   = -ldnnl -lsndfile -lsoxr -lfmt $(CUDA_LIBS)
 
-objects_of  = $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out tools/main.cpp,$(wildcard $(1)/*.cpp))) \
+# kernels/<op>/ has sources for several devices and the reference, which only tests link.
+op_sources  := $(filter-out kernels/cpu/% kernels/cuda/% %/cpu.cpp %/reference.cpp,$(wildcard kernels/*/*.cpp))
+references  := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard kernels/*/reference.cpp))
+objects_of  = $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out tools/main.cpp,$(wildcard $(1)/*.cpp)) \
+              $(if $(filter kernels,$(1)),$(op_sources),$(wildcard $(1)/*/*.cpp))) \
               $(if $(filter kernels,$(1)),$(CPU_KERNELS))
 # Only tools, the top, links the CUDA backend: everything else knows kernels/backend.h.
 archives_of = $(patsubst %,$(BUILD)/lib%.a,$(filter-out kernels,$(1) $(below_$(1)))) \
@@ -134,7 +138,8 @@ $(foreach r,$(ROOMS),$(eval $(call room,$(r))))
 
 # tests/<room>/*.cpp make one program per room: build/tests/<room>_tests.
 define room_tests
-$(BUILD)/tests/$(1)_tests: $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out $(tests_left_out),$(wildcard tests/$(1)/*.cpp)) tests/main.cpp) $(call archives_of,$(1))
+$(BUILD)/tests/$(1)_tests: $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out $(tests_left_out),$(wildcard tests/$(1)/*.cpp)) tests/main.cpp) \
+        $(if $(filter kernels,$(1)),$(BUILD)/tests/devices/cpu.o $(BUILD)/tests/support/op_test.o $(references)) $(call archives_of,$(1))
 	@mkdir -p $$(@D)
 	$$(call say,link,$$@)
 	$(Q)$$(CXX) $$(FLAGS) $$(CXXFLAGS) $$^ $$(LIBS) -lgtest -o $$@

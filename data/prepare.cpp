@@ -18,6 +18,7 @@
 #include "data/prepare_journal.h"
 #include "kernels/atomic_file.h"
 #include "kernels/crc32c.h"
+#include "kernels/device_buffer.h"
 #include "kernels/error.h"
 
 namespace scene {
@@ -121,30 +122,16 @@ private:
     bool fresh_ = false;
 };
 
-/// Device memory for one chunk.
-class ChunkBuffer {
-public:
-    ChunkBuffer(Backend& backend, size_t bytes) : backend_(backend), memory_(backend.allocate(bytes)) {}
-    ~ChunkBuffer() { backend_.release(memory_); }
-    ChunkBuffer(const ChunkBuffer&) = delete;
-    ChunkBuffer& operator=(const ChunkBuffer&) = delete;
-    void* get() const { return memory_; }
-
-private:
-    Backend& backend_;
-    void* memory_;
-};
-
 /// Turns one chunk of clips into rows of features.
 class ChunkWorker {
 public:
     /// `clips`: in the largest chunk.
-    ChunkWorker(Backend& backend, const PrepareOptions& options, int64_t clips)
-        : backend_(backend), options_(options), samples_(static_cast<size_t>(options.spec.samples)),
+    ChunkWorker(Device& device, const PrepareOptions& options, int64_t clips)
+        : device_(device), options_(options), samples_(static_cast<size_t>(options.spec.samples)),
           row_(static_cast<size_t>(options.spec.frames) * static_cast<size_t>(options.spec.bands)),
           waves_(static_cast<size_t>(clips) * samples_), features_(static_cast<size_t>(clips) * row_),
-          device_waves_(backend, waves_.size() * sizeof(float)),
-          device_features_(backend, features_.size() * sizeof(float)) {}
+          device_waves_(device, waves_.size() * sizeof(float)),
+          device_features_(device, features_.size() * sizeof(float)) {}
 
     /// Fills `record` and returns the features of the good clips [good, frames, bands], in order.
     std::span<const float> run(const Dataset& dataset, int64_t chunk, ChunkRecord& record) {
@@ -168,11 +155,14 @@ public:
         }
         if (good == 0) return {};
         const LogMelSpec& spec = options_.spec;
-        backend_.upload(device_waves_.get(), waves_.data(), static_cast<size_t>(good) * samples_ * sizeof(float));
-        backend_.log_mel({device_features_.get(), DType::F32, {good, spec.frames, spec.bands}},
-                         {device_waves_.get(), DType::F32, {good, spec.samples}}, spec);
+        device_.upload(device_waves_.data(), waves_.data(), static_cast<size_t>(good) * samples_ * sizeof(float));
+        run_alone(device_,
+                  LogMel<Tensor>{.out = device_features_.tensor(DType::F32, {good, spec.frames, spec.bands}),
+                                 .wave = Tensor{device_waves_.data(), DType::F32, {good, spec.samples}},
+                                 .spec = spec},
+                  scratch_);
         const size_t values = static_cast<size_t>(good) * row_;
-        backend_.download(features_.data(), device_features_.get(), values * sizeof(float));
+        device_.download(features_.data(), device_features_.data(), values * sizeof(float));
         return {features_.data(), values};
     }
 
@@ -217,11 +207,11 @@ private:
         return outcome;
     }
 
-    Backend& backend_;
+    Device& device_;
     const PrepareOptions& options_;
     size_t samples_, row_;
     std::vector<float> waves_, features_;
-    ChunkBuffer device_waves_, device_features_;
+    DeviceBuffer device_waves_, device_features_, scratch_;
     std::vector<Outcome> outcomes_;
 };
 
@@ -247,7 +237,7 @@ void write_list(PrepareReport& report, const fs::path& list) {
 
 } // namespace
 
-PrepareReport prepare(const Dataset& dataset, const fs::path& out, Backend& backend, const PrepareOptions& options) {
+PrepareReport prepare(const Dataset& dataset, const fs::path& out, Device& device, const PrepareOptions& options) {
     const auto total = static_cast<int64_t>(dataset.clips.size());
     const int64_t chunks = (total + chunk_clips - 1) / chunk_clips;
     const int64_t row_bytes = int64_t{options.spec.frames} * options.spec.bands * static_cast<int64_t>(sizeof(float));
@@ -276,7 +266,7 @@ PrepareReport prepare(const Dataset& dataset, const fs::path& out, Backend& back
         options.notice(fmt::format("continuing after {} of {} clips", report.resumed, total));
 
     if (first < chunks) {
-        ChunkWorker worker(backend, options, std::min(chunk_clips, total));
+        ChunkWorker worker(device, options, std::min(chunk_clips, total));
         for (int64_t chunk = first; chunk < chunks; ++chunk) {
             if (options.stop && options.stop->load()) return report;
             ChunkRecord record;

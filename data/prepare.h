@@ -9,7 +9,7 @@
 
 #include "data/audio.h"
 #include "data/dataset.h"
-#include "kernels/backend.h"
+#include "kernels/device.h"
 #include "kernels/log_mel_spec.h"
 
 namespace scene {
@@ -46,7 +46,7 @@ struct PrepareReport {
     std::filesystem::path list;          ///< `<out>.bad.csv` with file, row, reason; empty if there is nothing to list
 };
 
-/// Decodes every clip, computes its log-mel on `backend` and writes the feature store `out` (data/feature_store.h).
+/// Decodes every clip, computes its log-mel on `device` and writes the feature store `out` (data/feature_store.h).
 ///
 /// Clips are taken in chunks. A chunk is decoded in parallel, written to `<out>.partial` (which has its full size from
 /// the start, so that a full disk shows at once), made durable, and noted in `<out>.partial.journal`; so Ctrl-C, a kill
@@ -58,7 +58,7 @@ struct PrepareReport {
 /// the store leaves the bad ones out; without, an Error follows after all clips have been looked at, and what was
 /// computed stays for a run with skip_bad. Errors also: a full disk, an unwritable folder, another run writing the same
 /// store.
-PrepareReport prepare(const Dataset& dataset, const std::filesystem::path& out, Backend& backend,
+PrepareReport prepare(const Dataset& dataset, const std::filesystem::path& out, Device& device,
                       const PrepareOptions& options);
 
 } // namespace scene

@@ -25,58 +25,17 @@
 
 #include "kernels/augmentation.h"
 #include "kernels/confidence.h"
+#include "kernels/device.h"
 #include "kernels/log_mel_spec.h"
 #include "kernels/op_types.h"
 #include "kernels/tensor.h"
 
 namespace scene {
 
-/// How a backend that has a choice computes one pass of a convolution.
-struct ConvChoice {
-    std::string pass;     ///< what is computed, of which type and shapes, in one line
-    std::string engine;   ///< empty where none runs
-    double seconds = 0;   ///< as measured; 0 where it was not
-    bool ran = false;     ///< in a step; what is slower than another form is only known
-    std::string failures; ///< the engines that did not run and why, in one line
-};
-
-struct ConvReport {
-    std::vector<ConvChoice> choices; ///< in the order in which they were made
-    std::string kept;                ///< where they are remembered from run to run, or why they are not
-};
-
-/// One line about a device for `scene info`.
-struct DeviceInfo {
-    std::string name;      ///< "AMD EPYC, x86-64-v4, 2 threads"
-    std::string libraries; ///< "oneDNN 2.6.3"
-    uint64_t memory_bytes = 0;
-    uint64_t allocated_bytes = 0; ///< what this backend holds now; 0 where that is the process's own memory
-};
-
-class Backend {
+/// The ops that are not in folders of their own yet.
+class Backend : public Device, public Planner {
 public:
-    virtual ~Backend() = default;
-
-    // ---- memory and execution -------------------------------------------------------------------------------
-    virtual DeviceInfo info() const = 0;
-    /// Of the tensors that the convolutional part of a network works on.
-    virtual DType activation_type() const = 0;
-    /// 256-byte aligned device memory, zeroed; throws Error naming the bytes asked for when there is too little.
-    virtual void* allocate(size_t bytes) = 0;
-    virtual void release(void* memory) = 0;
-    /// Makes host memory readable by ops: the same pointer on a CPU, an uploaded copy on a GPU. `release_import`
-    /// gives it back; the host memory must outlive it.
-    virtual void* import(const void* host, size_t bytes) = 0;
-    virtual void release_import(void* memory) = 0;
-    virtual void upload(void* device, const void* host, size_t bytes) = 0;
-    virtual void download(void* host, const void* device, size_t bytes) = 0;
-    virtual void synchronize() = 0;
-    /// Turns a sequence of op calls into something that replays them with the same tensors: a CUDA graph on a
-    /// GPU, `ops` itself on a CPU.
-    virtual std::function<void()> record(std::function<void()> ops) = 0;
-
-    /// Seconds that the device spends on what `ops` queues; waits for it.
-    virtual double seconds_of(const std::function<void()>& ops) = 0;
+    const Planner& planner() const override { return *this; }
 
     // ---- features -------------------------------------------------------------------------------------------
     /// out [N, frames, bands] f32 in dB; wave [N, samples] f32. librosa's magnitude mel spectrogram and
@@ -120,16 +79,11 @@ public:
     virtual void mix_targets(Tensor mixed_target, Tensor mixed_weight, Tensor target, Tensor weight, Tensor draws) = 0;
 
     // ---- convolution ----------------------------------------------------------------------------------------
-    virtual ConvFusion conv2d_fusion(const Conv2dShape& shape) const = 0;
     /// Scratch the pass needs, in bytes; the `scratch` tensor given to the op has at least that many (U8).
     virtual size_t conv2d_scratch_bytes(const Conv2dShape& shape, ConvPass pass) const = 0;
-    /// Empty where there is nothing to choose.
-    virtual ConvReport conv2d_report() const { return {}; }
     /// y [N, P, Q, K] = x [N, H, W, C] * w [K, R, S, C], with the extras that conv2d_fusion offers.
     virtual void conv2d_forward(Tensor y, Tensor x, Tensor w, Tensor scratch, const Conv2dShape& shape,
                                 const ConvExtras& extras) = 0;
-    /// For weights that stay the same, as in inference: the form that conv2d_forward would else make of w in each call.
-    virtual PreparedWeights conv2d_prepared_weights(const Conv2dShape& /*shape*/) const { return {}; }
     /// prepared [floats] f32 from w [K, R, S, C]; only where conv2d_prepared_weights gives a form for the shape.
     virtual void conv2d_prepare_weights(Tensor /*prepared*/, Tensor /*w*/, const Conv2dShape& /*shape*/) {
         SCENE_CHECK(false, "this backend prepares no weights");
@@ -236,12 +190,6 @@ public:
     /// dqkv [N, T, 3D] from dout; probabilities are computed again.
     virtual void attention_backward(Tensor dqkv, Tensor dout, Tensor qkv, int heads, Dropout dropout,
                                     Tensor control) = 0;
-    /// y = layer_norm(x + dropout(branch))*gamma + beta over the last axis; moments [M, 2] f32 = mean, 1/std.
-    virtual void layer_norm_forward(Tensor y, Tensor moments, Tensor x, Tensor branch, Tensor gamma, Tensor beta,
-                                    float epsilon, Dropout dropout, Tensor control) = 0;
-    /// dx (the residual's gradient), dbranch (after dropout's mask), dgamma, dbeta f32 [D], from dy.
-    virtual void layer_norm_backward(Tensor dx, Tensor dbranch, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor moments,
-                                     Tensor x, Tensor branch, Tensor gamma, Dropout dropout, Tensor control) = 0;
 
     // ---- fusion head ----------------------------------------------------------------------------------------
     /// y [N, E] = table[index[n]], zeros where index is -1 (unknown); table [V, E].
@@ -289,10 +237,8 @@ public:
     virtual void nearest_votes(Tensor votes, Tensor similarity, Tensor label, int64_t neighbours,
                                float temperature) = 0;
 
-    // ---- names for a profiler -------------------------------------------------------------------------------
-    /// What is called until `end_range` belongs to `name`: an NVTX range on a GPU, nothing on a CPU.
-    virtual void begin_range(const std::string& /*name*/) {}
-    virtual void end_range() {}
+protected:
+    Backend(const RunTable& run, const ScratchTable& scratch) : Device(run), Planner(scratch) {}
 };
 
 /// The CPU backend: oneDNN, OpenMP and SIMD, compiled for the best that this processor has (kernels/cpu_isa.h).

@@ -122,5 +122,6 @@ const CpuKernels& chosen_cpu_kernels() {
 }
 
 std::unique_ptr<Backend> make_cpu_backend(int threads) { return chosen_cpu_kernels().make_backend(threads); }
+std::unique_ptr<Device> make_cpu_device(int threads) { return make_cpu_backend(threads); }
 
 } // namespace scene

@@ -55,8 +55,8 @@ struct ConvFusion {
     bool normalize_input = false; ///< reads relu(scale*x + shift) in place of x, forward and weight-grad
     bool statistics = false;      ///< writes the per-channel mean and variance of y while it writes y
     bool bias_relu = false;       ///< writes relu(y + bias) in place of y
-    bool norm_gradient = false;   ///< conv2d_data_grad_norm: a batch norm's sums come with the gradient of its relu
-    bool norm_of_windows = false; ///< conv2d_norm_statistics and conv2d_norm_backward: batch norm and relu without y
+    bool bn_reduce = false;      ///< conv2d_data_grad_bn_reduce: a batch norm's sums come with the gradient of its relu
+    bool closed_form_bn = false; ///< conv2d_bn_statistics, conv2d_bn_relu_backward: batch norm and relu without y
 };
 
 /// Optional fused work around conv2d_forward; absent tensors mean "not wanted".

@@ -4,14 +4,13 @@
 #include <cmath>
 
 #include "kernels/json.h"
+#include "model/networks/network.h"
 
 namespace scene {
 namespace {
 
 constexpr const char* format_name = "scene.cu checkpoint";
 constexpr int64_t format_version = 1;
-
-std::string_view name_of(Architecture architecture) { return architecture == Architecture::Fcnn ? "fcnn" : "se-trans"; }
 
 /// Writes or reads every setting under its metadata key: one list for both directions.
 template <typename Visitor, typename Info> void visit_numbers(Info& info, Visitor&& visit) {
@@ -93,7 +92,7 @@ Metadata checkpoint_metadata(const CheckpointInfo& info) {
                  {"fit_rule", info.fit_rule},
                  {"classes", nlohmann::json(info.classes).dump()},
                  {"cities", nlohmann::json(info.cities).dump()},
-                 {"model.architecture", std::string(name_of(info.model.architecture))}};
+                 {"model.architecture", std::string(info.model.network->name)}};
     visit_numbers(info, [&](const char* key, const auto& value) { out[key] = text_of(value); });
     for (const auto& [key, value] : info.training) out["training." + key] = value;
     return out;
@@ -116,10 +115,8 @@ CheckpointInfo read_checkpoint_info(const SafetensorsFile& file) {
     info.fit_rule = file.metadata("fit_rule");
     info.classes = parse_names(file, "classes");
     info.cities = parse_names(file, "cities");
-    const std::string& architecture = file.metadata("model.architecture");
-    if (architecture != name_of(Architecture::Fcnn) && architecture != name_of(Architecture::SeTrans))
-        fail_setting(file, "model.architecture", architecture);
-    info.model.architecture = architecture == name_of(Architecture::Fcnn) ? Architecture::Fcnn : Architecture::SeTrans;
+    info.model.network = network_named(file.metadata("model.architecture"));
+    if (!info.model.network) fail_setting(file, "model.architecture", file.metadata("model.architecture"));
     visit_numbers(info, [&](const char* key, auto& value) {
         if (!parse(file.metadata(key), value)) fail_setting(file, key, file.metadata(key));
     });

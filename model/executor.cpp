@@ -6,32 +6,32 @@ namespace scene {
 namespace {
 
 /// Runs the op under its name.
-void run_op(Backend& backend, const Frame& frame, const Op& op) {
+void run_op(Device& device, const Bindings& bindings, const Op& op) {
     struct Range {
-        Backend& backend;
-        ~Range() { backend.end_range(); }
+        Device& device;
+        ~Range() { device.end_range(); }
     };
-    backend.begin_range(op.name);
-    const Range range{backend};
-    op.run(backend, frame);
+    device.begin_range(op.name);
+    const Range range{device};
+    op.call(device, bindings);
 }
 
 } // namespace
 
-Executor::Executor(Backend& backend, const Variables& variables, std::vector<const Program*> programs)
-    : backend_(backend), variables_(variables) {
+Executor::Executor(Device& device, const Variables& variables, std::vector<const Program*> programs)
+    : device_(device), variables_(variables) {
     size_t transient = 0;
     for (const Program* program : programs) {
         transient = std::max(transient, program->transient_bytes);
         bound_.push_back({program, std::vector<void*>(program->tensors.size(), nullptr), {}});
     }
     arena_bytes_ = variables.total_bytes() + transient;
-    arena_ = backend_.allocate(arena_bytes_);
+    arena_ = device_.allocate(arena_bytes_);
 }
 
 Executor::~Executor() {
-    for (const auto& [host, device] : imports_) backend_.release_import(device);
-    backend_.release(arena_);
+    for (const auto& [host, device] : imports_) device_.release_import(device);
+    device_.release(arena_);
 }
 
 void Executor::bind_external(const std::string& name, const void* host, size_t bytes) {
@@ -39,7 +39,7 @@ void Executor::bind_external(const std::string& name, const void* host, size_t b
     for (const auto& [known, twin] : imports_)
         if (known == host) device = twin;
     if (!device) {
-        device = backend_.import(host, bytes);
+        device = device_.import(host, bytes);
         imports_.emplace_back(host, device);
     }
     bind_external(name, {device, DType::U8, {static_cast<int64_t>(bytes)}});
@@ -70,9 +70,9 @@ Executor::Bound& Executor::bound(const Program& program) {
 }
 
 void Executor::run_phase(const Bound& bound, bool setup) {
-    const Frame frame(*bound.program, variables_, arena_, bound.externals);
+    const Bindings bindings(*bound.program, variables_, arena_, bound.externals);
     for (const Op& op : bound.program->ops)
-        if ((op.phase == Phase::Setup) == setup) run_op(backend_, frame, op);
+        if ((op.phase == Phase::Setup) == setup) run_op(device_, bindings, op);
 }
 
 void Executor::setup(const Program& program) { run_phase(bound(program), true); }
@@ -84,17 +84,18 @@ void Executor::run(const Program& program) {
         return;
     }
     run_phase(target, false);
-    target.replay = backend_.record([this, &target] { run_phase(target, false); });
+    target.replay = device_.record([this, &target] { run_phase(target, false); });
 }
 
 std::vector<OpTime> Executor::profile(const Program& program) {
     const Bound& target = bound(program);
-    const Frame frame(program, variables_, arena_, target.externals);
+    const Bindings bindings(program, variables_, arena_, target.externals);
     std::vector<OpTime> times;
-    backend_.begin_range("step");
+    device_.begin_range("step");
     for (const Op& op : program.ops)
-        if (op.phase != Phase::Setup) times.push_back({&op, backend_.seconds_of([&] { run_op(backend_, frame, op); })});
-    backend_.end_range();
+        if (op.phase != Phase::Setup)
+            times.push_back({&op, device_.seconds_of([&] { run_op(device_, bindings, op); })});
+    device_.end_range();
     return times;
 }
 
@@ -108,17 +109,17 @@ Tensor Executor::tensor(Segment segment, const std::string& name) const {
 void Executor::upload(Segment segment, const std::string& name, const void* host, size_t bytes) {
     const Tensor target = tensor(segment, name);
     SCENE_CHECK(target.bytes() == bytes, name + " has " + std::to_string(target.bytes()) + " bytes");
-    backend_.upload(target.data, host, bytes);
+    device_.upload(target.data, host, bytes);
 }
 
 void Executor::download(Segment segment, const std::string& name, void* host, size_t bytes) const {
     const Tensor source = tensor(segment, name);
     SCENE_CHECK(source.bytes() == bytes, name + " has " + std::to_string(source.bytes()) + " bytes");
-    backend_.download(host, source.data, bytes);
+    device_.download(host, source.data, bytes);
 }
 
 Tensor Executor::tensor(const Program& program, TensorId id) const {
-    return Frame(program, variables_, arena_, bound(program).externals)[id];
+    return Bindings(program, variables_, arena_, bound(program).externals)[id];
 }
 
 } // namespace scene

@@ -19,20 +19,20 @@ struct OpTime {
 /// allocation for its whole life.
 class Executor {
 public:
-    /// All programs must have been emitted with `variables`, which must not grow any more.
-    Executor(Backend& backend, const Variables& variables, std::vector<const Program*> programs);
+    /// All programs must have been built with `variables`, which must not grow any more.
+    Executor(Device& device, const Variables& variables, std::vector<const Program*> programs);
     ~Executor();
     Executor(const Executor&) = delete;
     Executor& operator=(const Executor&) = delete;
 
-    Backend& backend() { return backend_; }
+    Device& device() { return device_; }
     const Variables& variables() const { return variables_; }
     size_t arena_bytes() const { return arena_bytes_; }
 
     /// Gives an external tensor its memory, in every program that has one of that name. `host` must outlive the
     /// executor.
     void bind_external(const std::string& name, const void* host, size_t bytes);
-    /// The same for memory that is the backend's already, which must outlive the executor too.
+    /// The same for memory that is the device's already, which must outlive the executor too.
     void bind_external(const std::string& name, const Tensor& device);
 
     /// Runs the program's setup ops (work that depends on parameters only).
@@ -59,7 +59,7 @@ private:
     const Bound& bound(const Program& program) const;
     void run_phase(const Bound& bound, bool setup);
 
-    Backend& backend_;
+    Device& device_;
     const Variables& variables_;
     size_t arena_bytes_ = 0;
     void* arena_ = nullptr;

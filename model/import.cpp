@@ -1,4 +1,5 @@
 #include "model/import.h"
+#include "model/networks/network.h"
 
 #include <algorithm>
 #include <array>
@@ -33,13 +34,12 @@ std::vector<int64_t> stored_shape(const Variable& variable, bool pytorch) {
 }
 
 std::string network_text(const ModelConfig& model) {
-    return fmt::format("{} of width {}{}", model.architecture == Architecture::Fcnn ? "FCNN" : "SE-Trans", model.width,
-                       model.deltas ? " with deltas" : "");
+    return fmt::format("{} of width {}{}", model.network->title, model.width, model.deltas ? " with deltas" : "");
 }
 
 void check_checkpoint(const SafetensorsFile& file, const CheckpointInfo& theirs, const CheckpointInfo& ours) {
     const ModelConfig &a = theirs.model, &b = ours.model;
-    if (a.architecture != b.architecture || a.width != b.width || a.deltas != b.deltas)
+    if (a.network != b.network || a.width != b.width || a.deltas != b.deltas)
         fail("{}: the checkpoint is of an {}, this run trains an {}; give a checkpoint of the same network",
              file.path().string(), network_text(a), network_text(b));
     LogMelSpec features = theirs.features;

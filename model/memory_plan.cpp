@@ -50,17 +50,18 @@ std::vector<Lifetime> lifetimes(const Program& program) {
     std::vector<Lifetime> by_buffer(program.tensors.size());
     for (size_t step = 0; step < program.ops.size(); ++step) {
         const Op& op = program.ops[step];
-        for (const auto* ids : {&op.writes, &op.reads}) {
-            for (TensorId id : *ids) {
-                const TensorInfo& info = program.info(id);
-                if (info.storage != Storage::Transient) continue;
-                Lifetime& buffer = by_buffer[static_cast<size_t>(info.buffer.value)];
-                buffer.buffer = static_cast<size_t>(info.buffer.value);
-                buffer.bytes = std::max(buffer.bytes, (info.bytes() + alignment - 1) / alignment * alignment);
-                buffer.first = std::min(buffer.first, step);
-                buffer.last = std::max(buffer.last, step);
-            }
-        }
+        const auto touch = [&](TensorId id) {
+            const TensorInfo& info = program.info(id);
+            if (info.storage != Storage::Transient) return;
+            Lifetime& buffer = by_buffer[static_cast<size_t>(info.buffer.value)];
+            buffer.buffer = static_cast<size_t>(info.buffer.value);
+            buffer.bytes = std::max(buffer.bytes, (info.bytes() + alignment - 1) / alignment * alignment);
+            buffer.first = std::min(buffer.first, step);
+            buffer.last = std::max(buffer.last, step);
+        };
+        for (TensorId id : op.writes) touch(id);
+        for (TensorId id : op.reads) touch(id);
+        if (op.scratch) touch(op.scratch);
     }
     std::erase_if(by_buffer, [](const Lifetime& buffer) { return buffer.bytes == 0; });
     return by_buffer;

@@ -1,15 +1,15 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 
 namespace scene {
 
-enum class Architecture : uint8_t { SeTrans, Fcnn };
+struct Network;            // model/networks/network.h
+extern const Network fcnn; // what a configuration has that names none
 
 /// The shape of a network: everything that decides its parameters.
 struct ModelConfig {
-    Architecture architecture = Architecture::Fcnn;
+    const Network* network = &fcnn;
     double width = 1;             ///< scales the convolutions' channels to max(8, 8*round(channels*width/8))
     int64_t classes = 10;         ///< K
     int64_t frames = 500;         ///< T
@@ -17,7 +17,7 @@ struct ModelConfig {
     bool deltas = false;          ///< three input channels: log-mel, delta, delta-delta
     bool multimodal = false;      ///< city and time join the audio before the classifier
     int64_t cities = 22;          ///< rows of the city embedding
-    float conv_dropout = 0.2f;    ///< FCNN: after the first three convolutions of block 3
+    float conv_dropout = 0.2f;    ///< of networks that have dropout between convolutions
     float encoder_dropout = 0.1f; ///< inside the transformer encoder layer
 
     int64_t input_channels() const { return deltas ? 3 : 1; }

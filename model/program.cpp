@@ -1,7 +1,5 @@
 #include "model/program.h"
 
-#include <algorithm>
-
 namespace scene {
 
 std::string_view name_of(Phase phase) {
@@ -14,22 +12,10 @@ std::string_view name_of(Phase phase) {
     return "?";
 }
 
-double Program::bytes_moved(const Op& op) const {
-    double written = 0, read = 0;
-    for (TensorId id : op.writes)
-        if (info(id).dtype != DType::U8) written += static_cast<double>(info(id).bytes());
-    for (TensorId id : op.reads) {
-        const auto bytes = static_cast<double>(info(id).bytes());
-        // Of the feature store an op gathers no more than it writes.
-        read += info(id).storage == Storage::External ? std::min(bytes, written) : bytes;
-    }
-    return read + written;
-}
-
 double Program::bytes_moved() const {
     double total = 0;
     for (const Op& op : ops)
-        if (op.phase != Phase::Setup) total += bytes_moved(op);
+        if (op.phase != Phase::Setup) total += op.bytes;
     return total;
 }
 
@@ -40,7 +26,7 @@ double Program::flops(Phase phase) const {
     return total;
 }
 
-Tensor Frame::operator[](TensorId id) const {
+Tensor Bindings::operator[](TensorId id) const {
     if (!id) return {};
     const TensorInfo& info = program_.info(id);
     std::byte* place = nullptr;

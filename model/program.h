@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/backend.h"
+#include "kernels/device.h"
 #include "model/variables.h"
 
 namespace scene {
@@ -37,21 +37,22 @@ struct TensorInfo {
 enum class Phase : uint8_t { Setup, Forward, Backward, Update };
 std::string_view name_of(Phase phase);
 
-class Frame;
+class Bindings;
 
-/// One call into the backend, with everything there is to know about it.
+/// One op of a program, with everything there is to know about it: all from its record (ProgramBuilder::add).
 struct Op {
     std::string name; ///< "block1.conv2.forward"
-    std::string kind; ///< the backend's function, "conv2d_forward"
+    std::string kind; ///< the record's name, "conv2d_forward"
     Phase phase = Phase::Forward;
-    /// Scratch counts as written, an optional tensor that is absent is left out; read twice is listed twice.
-    std::vector<TensorId> writes, reads;
+    std::vector<TensorId> writes, reads; ///< in the record's order, without absent ones; what is updated is in both
+    TensorId scratch;                    ///< absent where the device needs none
     double flops = 0;
-    std::function<void(Backend&, const Frame&)> run;
+    double bytes = 0; ///< moved, if nothing stays in a cache; scratch is not counted
+    std::function<void(Device&, const Bindings&)> call;
 };
 
 /// A step as data: the one description of what runs, in which order, on which tensors, at which cost. Made by
-/// Emitter, placed by plan_memory, run by Executor.
+/// ProgramBuilder, placed by plan_memory, run by Executor.
 struct Program {
     std::string name; ///< "fcnn train batch 16"
     std::vector<TensorInfo> tensors;
@@ -60,17 +61,15 @@ struct Program {
     size_t lower_bound = 0;     ///< largest live set; no plan can be smaller
 
     const TensorInfo& info(TensorId id) const { return tensors.at(static_cast<size_t>(id.value)); }
-    /// Bytes the op reads and writes if nothing stays in a cache; scratch is not counted.
-    double bytes_moved(const Op& op) const;
-    /// Of all ops but those of setup.
+    /// Bytes moved by all ops but those of setup.
     double bytes_moved() const;
     double flops(Phase phase) const;
 };
 
 /// Where a program's tensors are while it runs.
-class Frame {
+class Bindings {
 public:
-    Frame(const Program& program, const Variables& variables, void* arena, const std::vector<void*>& externals)
+    Bindings(const Program& program, const Variables& variables, void* arena, const std::vector<void*>& externals)
         : program_(program), variables_(variables), arena_(static_cast<std::byte*>(arena)), externals_(externals) {}
 
     /// The tensor in memory; an absent id gives an absent tensor.

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "model/network.h"
+#include "model/networks/network.h"
 
 namespace scene {
 
@@ -18,7 +18,7 @@ struct StepConfig {
 /// The tables a step gathers its batch from and writes its results to.
 ///
 /// External:  "features"      [R, T, F] f32  the store's log-mel
-/// State:     "order"         [R + N] I32    this epoch's clips from position control.cursor on; -1 = empty place
+/// State:     "order"         [R + N] I32    this epoch's clips from position control.cursor on; -1 = padding slot
 ///            "target"        [R, K] f32     class distribution of every clip; zeros = unlabelled
 ///            "weight"        [R] f32        sample weight
 ///            "city"          [R] I32        multimodal models
@@ -33,14 +33,17 @@ struct StepConfig {
 /// One training step: gather, augmentation, forward, loss, backward, Adam, metrics; control.cursor += N,
 /// control.step += 1. Where nothing is augmented there are no ops for it. Under mixup a clip's city and time stay those
 /// of the clip with the larger share, and the confusion counts the largest entry of the mixed target.
-/// On a backend whose activations are F16 the convolutional part is F16, gradients carry control.loss_scale, which the
+/// On a device whose activations are F16 the convolutional part is F16, gradients carry control.loss_scale, which the
 /// step adjusts, and setup ops copy the parameters to F16: run them (Executor::setup) before the first step after the
 /// parameters were set.
 /// `max_batch` must be the same for all programs that share `variables`.
-Program emit_training_step(const Backend& backend, Variables& variables, const StepConfig& config, int64_t max_batch);
+Program build_training_step(const Planner& planner, Variables& variables, const StepConfig& config, int64_t max_batch);
 
 /// One inference step: gather, forward, softmax, metrics, probabilities; control.cursor += N. Run its setup ops
 /// (Executor::setup) after every change of parameters.
-Program emit_inference_step(const Backend& backend, Variables& variables, const StepConfig& config, int64_t max_batch);
+Program build_inference_step(const Planner& planner, Variables& variables, const StepConfig& config, int64_t max_batch);
+
+/// The parameters and running statistics of the model, as every program of it declares them. Needs no device.
+Variables declared_variables(StepConfig config);
 
 } // namespace scene

@@ -2,10 +2,13 @@
 # in one the kernels report every memory access to the emulator's checker of races (through the calls that
 # -fsanitize=thread inserts, without its library), the other is under AddressSanitizer. The tests are the same objects.
 
-emulated_kernels := $(wildcard kernels/cuda/*.cu tests/cuda_on_cpu/*.cu)
+emulated_kernels := $(sort $(wildcard kernels/*/*.cu tests/cuda_on_cpu/*.cu))
 emulated_tests   := $(wildcard tests/cuda_on_cpu/*_test.cpp) tests/main.cpp
 emulator         := $(filter-out $(emulated_tests),$(wildcard tests/cuda_on_cpu/*.cpp)) \
                     $(wildcard kernels/cuda/cuda_backend*.cpp) kernels/cuda/plan_cache.cpp kernels/cuda/trial_buffer.cpp
+# The tests of the ops are those of every device: compiled once, without the emulator, and linked with it.
+tests_of_ops     := $(shell grep -l '"tests/support/op_test.h"' tests/kernels/*_test.cpp)
+objects_of_op_tests := $(patsubst %.cpp,$(BUILD)/%.o,$(tests_of_ops) tests/support/op_test.cpp) $(references)
 tests_of_races   := $(emulated_tests)
 tests_of_address := $(filter-out %/access_checker_test.cpp,$(emulated_tests))
 # gcc 12 warns, wrongly, of bounds inside std::string in instrumented code.
@@ -31,7 +34,8 @@ $(emulated_objects)/$(1)/%.o: %.cpp $(compiled_with)
 	$$(call say,c++,$$< ($(1)))
 	$(Q)$$(CXX) $(3) $$(emulated_flags) -c $$< -o $$@
 objects_of_$(1) := $(emulated_kernels:%=$(emulated_objects)/$(1)/%.o) $(emulator:%.cpp=$(emulated_objects)/$(1)/%.o) \
-        $(tests_of_$(1):%.cpp=$(emulated_objects)/%.o) $(BUILD)/libmodel.a $(BUILD)/libkernels.a
+        $(tests_of_$(1):%.cpp=$(emulated_objects)/%.o) $(objects_of_op_tests) \
+        $(emulated_objects)/tests/devices/emulator.o $(BUILD)/libmodel.a $(BUILD)/libkernels.a
 $(BUILD)/tests/cuda_on_cpu_$(1)_tests: $$(objects_of_$(1))
 	@mkdir -p $$(@D)
 	$$(call say,link,$$@)

@@ -14,7 +14,7 @@ $(BUILD)/gpu/%.o: %.cpp $(compiled_with) | $(call precompiled,test%)
 	$(Q)$(CXX) $(call use_precompiled,test-O0) $(FLAGS) -O0 $(CXXFLAGS) -isystem $(CUDA_HOME)/include -DSCENE_ON_GPU \
 	    -include tests/gpu/no_emulator.h -c $< -o $@
 
-$(BUILD)/tests/gpu_tests: $(gpu_test_objects) $(BUILD)/libmodel.a $(CUDA_ARCHIVE) $(BUILD)/libkernels.a
+$(BUILD)/tests/gpu_tests: $(gpu_test_objects) $(objects_of_op_tests) $(BUILD)/gpu/tests/devices/gpu.o $(BUILD)/libmodel.a $(CUDA_ARCHIVE) $(BUILD)/libkernels.a
 	@mkdir -p $(@D)
 	$(call say,link,$@)
 	$(Q)$(CXX) $(FLAGS) $(CXXFLAGS) $(LDFLAGS) $^ $(LIBS) -lgtest -o $@

@@ -52,14 +52,14 @@ void check_adaptation(const AdaptationSettings& settings) {
         fail("--adapt-batch {}: give a number of clips from 1 to 65536", settings.batch);
 }
 
-AdaptationResult compare_adaptation(Backend& backend, const Evaluation& test, const Evaluation& labelled,
+AdaptationResult compare_adaptation(Device& device, const Evaluation& test, const Evaluation& labelled,
                                     const AdaptationSettings& settings) {
     const auto classes = static_cast<int64_t>(test.classes.size());
     const auto width = static_cast<int64_t>(labelled.embeddings.size() / labelled.truth.size());
     AdaptationSettings fixed = settings;
     fixed.growth = 0;
-    MemoryBank memory(backend, labelled.embeddings, labelled.truth, width, classes, fixed);
-    MemoryBank adapted(backend, labelled.embeddings, labelled.truth, width, classes, settings);
+    MemoryBank memory(device, labelled.embeddings, labelled.truth, width, classes, fixed);
+    MemoryBank adapted(device, labelled.embeddings, labelled.truth, width, classes, settings);
     AdaptationResult result{settings,
                             test.confusion,
                             confusion_of_votes(memory.classify(test.embeddings), test.truth, classes),

@@ -28,7 +28,7 @@ struct AdaptationResult {
 };
 
 /// `test` and `labelled` are evaluations of one model with embeddings.
-AdaptationResult compare_adaptation(Backend& backend, const Evaluation& test, const Evaluation& labelled,
+AdaptationResult compare_adaptation(Device& device, const Evaluation& test, const Evaluation& labelled,
                                     const AdaptationSettings& settings);
 
 std::string adaptation_table(const AdaptationResult& result);

@@ -44,7 +44,7 @@ struct BenchOptions {
         if (runtime.device != "cpu" && (in_process ? cuda_obstacle() : cuda_obstacle_in_child()).empty()) {
             settings.cuda = cuda_settings(runtime);
         } else {
-            open_backend(runtime, common.quiet);
+            open_device(runtime, common.quiet);
         }
         return settings;
     }
@@ -186,7 +186,7 @@ void warn_if_implausible(const Measurement& m) {
 /// turns with this one. A benchmark is loaded and warmed up by its first line and stays loaded.
 int serve(const BenchOptions& options) {
     const MeasurementSettings settings = options.measurement();
-    std::map<bool, std::unique_ptr<Backend>> backends; // by is_by_cufft
+    std::map<bool, std::unique_ptr<Device>> backends; // by is_by_cufft
     std::map<std::string, std::unique_ptr<Benchmark>> loaded;
     for (std::string line; std::getline(std::cin, line);) {
         JsonValue answer = JsonValue::object();
@@ -195,9 +195,9 @@ int serve(const BenchOptions& options) {
             const std::string name = line.substr(4);
             std::unique_ptr<Benchmark>& benchmark = loaded[name];
             if (!benchmark) {
-                std::unique_ptr<Backend>& backend = backends[is_by_cufft(name)];
-                if (!backend) backend = make_backend(name, settings);
-                benchmark = make_benchmark(name, *backend, options.seed());
+                std::unique_ptr<Device>& device = backends[is_by_cufft(name)];
+                if (!device) device = make_backend(name, settings);
+                benchmark = make_benchmark(name, *device, options.seed());
                 for (int warm_up = 0; warm_up < 2; ++warm_up) time_once(*benchmark);
             }
             answer.set("name", name).set("seconds", time_once(*benchmark)).set("clips", benchmark->clips());

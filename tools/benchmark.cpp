@@ -6,6 +6,7 @@
 #include <cmath>
 #include <optional>
 
+#include "kernels/device_buffer.h"
 #include "kernels/philox.h"
 #include "model/executor.h"
 #include "model/initialize.h"
@@ -24,11 +25,11 @@ std::vector<float> random_values(int64_t count, float low, float high, uint64_t 
 /// A training or inference step. Two batches take turns, so that no repetition finds its input in the cache.
 class StepBenchmark final : public Benchmark {
 public:
-    StepBenchmark(Backend& backend, const StepConfig& config, Mode mode, uint64_t seed)
-        : backend_(backend), seed_(seed), config_(config),
-          program_(mode == Mode::Training ? emit_training_step(backend, variables_, config_, config.batch)
-                                          : emit_inference_step(backend, variables_, config_, config.batch)),
-          executor_(backend, variables_, {&program_}),
+    StepBenchmark(Device& device, const StepConfig& config, Mode mode, uint64_t seed)
+        : device_(device), seed_(seed), config_(config),
+          program_(mode == Mode::Training ? build_training_step(device.planner(), variables_, config_, config.batch)
+                                          : build_inference_step(device.planner(), variables_, config_, config.batch)),
+          executor_(device, variables_, {&program_}),
           features_(random_values(config_.rows * config_.model.frames * config_.model.bands, -70.0f, 0.0f, seed)) {
         executor_.bind_external("features", features_.data(), features_.size() * sizeof(float));
         initialize_parameters(executor_, seed);
@@ -47,7 +48,7 @@ public:
     void prepare() override { next_batch(); }
     void run() override {
         executor_.run(program_);
-        backend_.synchronize();
+        device_.synchronize();
     }
     int64_t clips() const override { return config_.batch; }
     double flops() const override {
@@ -61,8 +62,7 @@ public:
             const std::vector<OpTime> times = executor_.profile(program_);
             for (size_t index = 0; index < times.size(); ++index) {
                 const Op& op = *times[index].op;
-                if (repetition == 0)
-                    samples.push_back({op.name, op.kind, op.phase, op.flops, program_.bytes_moved(op), {}});
+                if (repetition == 0) samples.push_back({op.name, op.kind, op.phase, op.flops, op.bytes, {}});
                 samples[index].seconds.push_back(times[index].seconds);
             }
         }
@@ -79,12 +79,12 @@ private:
         control.step = step_;
         control.cursor = static_cast<uint32_t>(step_ % 2 * config_.batch);
         control.learning_rate = 1e-4f;
-        if (backend_.activation_type() == DType::F16) control.loss_scale = 1024; // no step is skipped
+        if (device_.planner().activation_type() == DType::F16) control.loss_scale = 1024; // no step is skipped
         executor_.upload(Segment::State, "control", &control, sizeof control);
         ++step_;
     }
 
-    Backend& backend_;
+    Device& device_;
     uint64_t seed_;
     uint32_t step_ = 0;
     StepConfig config_;
@@ -97,24 +97,18 @@ private:
 /// The front end: clips of noise, already in the device's memory, to log-mel.
 class LogMelBenchmark final : public Benchmark {
 public:
-    LogMelBenchmark(Backend& backend, int64_t batch, uint64_t seed)
-        : backend_(backend), batch_(batch),
-          wave_(noise(batch, seed)), device_wave_{backend.import(wave_.data(), wave_.size() * sizeof(float)),
-                                                  DType::F32,
-                                                  {batch, spec_.samples}},
-          device_features_{backend.allocate(static_cast<size_t>(batch * spec_.frames * spec_.bands) * sizeof(float)),
-                           DType::F32,
-                           {batch, spec_.frames, spec_.bands}} {}
-    ~LogMelBenchmark() override {
-        backend_.release(device_features_.data);
-        backend_.release_import(device_wave_.data);
-    }
-    LogMelBenchmark(const LogMelBenchmark&) = delete;
-    LogMelBenchmark& operator=(const LogMelBenchmark&) = delete;
+    LogMelBenchmark(Device& device, int64_t batch, uint64_t seed)
+        : device_(device), batch_(batch), wave_(noise(batch, seed)),
+          device_wave_(device, wave_.data(), wave_.size() * sizeof(float)),
+          device_features_(device, static_cast<size_t>(batch * spec_.frames * spec_.bands) * sizeof(float)) {}
 
     void run() override {
-        backend_.log_mel(device_features_, device_wave_, spec_);
-        backend_.synchronize();
+        run_alone(device_,
+                  LogMel<Tensor>{.out = device_features_.tensor(DType::F32, {batch_, spec_.frames, spec_.bands}),
+                                 .wave = device_wave_.tensor(DType::F32, {batch_, spec_.samples}),
+                                 .spec = spec_},
+                  scratch_);
+        device_.synchronize();
     }
     int64_t clips() const override { return batch_; }
     /// The customary count of a real transform, 2.5 n log2 n, of every frame of the clip; the rest is small beside it.
@@ -135,11 +129,11 @@ private:
         return values;
     }
 
-    Backend& backend_;
+    Device& device_;
     LogMelSpec spec_;
     int64_t batch_;
     std::vector<float> wave_;
-    Tensor device_wave_, device_features_;
+    DeviceBuffer device_wave_, device_features_, scratch_;
 };
 
 /// Every part of it, at values that are in use.
@@ -155,14 +149,14 @@ constexpr Augmentation all_augmentation{.roll = 5,
                                         .mixup_alpha = 0.3f};
 
 struct StepName {
-    Architecture architecture;
+    const Network* network;
     Mode mode;
     int64_t batch;
     Augmentation augmentation = {};
 
     StepConfig config() const {
         StepConfig config;
-        config.model.architecture = architecture;
+        config.model.network = network;
         config.batch = batch;
         config.rows = 2 * batch;
         config.label_smoothing = 0.1f;
@@ -206,9 +200,9 @@ std::optional<LogMelName> parse_log_mel(std::string_view name) {
 std::optional<StepName> parse_step(std::string_view name) {
     StepName step{};
     if (take(name, "fcnn")) {
-        step.architecture = Architecture::Fcnn;
+        step.network = &fcnn;
     } else if (take(name, "se_trans")) {
-        step.architecture = Architecture::SeTrans;
+        step.network = &se_trans;
     } else {
         return std::nullopt;
     }
@@ -248,11 +242,11 @@ bool is_by_cufft(std::string_view name) {
     return log_mel && log_mel->by_cufft;
 }
 
-std::unique_ptr<Benchmark> make_benchmark(std::string_view name, Backend& backend, uint64_t seed) {
+std::unique_ptr<Benchmark> make_benchmark(std::string_view name, Device& device, uint64_t seed) {
     if (const std::optional<StepName> step = parse_step(name))
-        return std::make_unique<StepBenchmark>(backend, step->config(), step->mode, seed);
+        return std::make_unique<StepBenchmark>(device, step->config(), step->mode, seed);
     if (const std::optional<LogMelName> log_mel = parse_log_mel(name))
-        return std::make_unique<LogMelBenchmark>(backend, log_mel->batch, seed);
+        return std::make_unique<LogMelBenchmark>(device, log_mel->batch, seed);
     fail("there is no benchmark '{}'; the names are {}", name, fmt::join(benchmark_names(false), ", "));
 }
 

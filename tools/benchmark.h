@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "kernels/backend.h"
+#include "kernels/device.h"
 #include "model/program.h"
 
 namespace scene {
@@ -48,10 +48,10 @@ double time_once(Benchmark& benchmark);
 /// Whether there is a benchmark of this name, in the list or not.
 bool is_benchmark(const std::string& name);
 
-/// Whether the benchmark's backend is to compute log-mel by cuFFT, which needs a GPU.
+/// Whether the benchmark's device is to compute log-mel by cuFFT, which needs a GPU.
 bool is_by_cufft(std::string_view name);
 
 /// Fails for an unknown name.
-std::unique_ptr<Benchmark> make_benchmark(std::string_view name, Backend& backend, uint64_t seed);
+std::unique_ptr<Benchmark> make_benchmark(std::string_view name, Device& device, uint64_t seed);
 
 } // namespace scene

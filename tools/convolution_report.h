@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "kernels/backend.h"
+#include "kernels/device.h"
 #include "tools/json_value.h"
 
 namespace scene {

@@ -119,15 +119,15 @@ fs::path temporary_folder() {
 /// A checkpoint of the same network with the parameters it had before training; removed with the object.
 class UntrainedCheckpoint {
 public:
-    UntrainedCheckpoint(Backend& backend, const fs::path& trained, uint64_t seed)
+    UntrainedCheckpoint(Device& device, const fs::path& trained, uint64_t seed)
         : path_(temporary_folder() / fmt::format("scene-untrained-{}.safetensors", getpid())) {
         const CheckpointInfo info = read_checkpoint_info(SafetensorsFile(trained));
         StepConfig step;
         step.model = info.model;
         step.batch = 1;
         Variables variables;
-        const Program program = emit_inference_step(backend, variables, step, step.batch);
-        Executor executor(backend, variables, {&program});
+        const Program program = build_inference_step(device.planner(), variables, step, step.batch);
+        Executor executor(device, variables, {&program});
         initialize_parameters(executor, seed);
         save_checkpoint(path_, info, executor);
     }
@@ -234,14 +234,14 @@ int run(const EvaluateOptions& options) {
     if (adapt && selection.labelled.empty())
         fail("--adapt needs the labelled training clips that go with the test clips: give the store that the run was "
              "trained on, or --split");
-    const auto backend = open_backend(options.common.runtime(), options.common.quiet);
+    const auto device = open_device(options.common.runtime(), options.common.quiet);
     std::optional<UntrainedCheckpoint> untrained;
-    if (options.untrained) untrained.emplace(*backend, checkpoint, options.common.seed.value_or(1234));
+    if (options.untrained) untrained.emplace(*device, checkpoint, options.common.seed.value_or(1234));
     ProgressDisplay progress(options.common.quiet);
     const GracefulStop stop;
     const Session session{progress, stop.flag()};
     const auto evaluated = [&](const std::vector<int32_t>& rows) {
-        return evaluate(*backend, untrained ? untrained->path() : checkpoint, store, rows, session, 64, adapt);
+        return evaluate(*device, untrained ? untrained->path() : checkpoint, store, rows, session, 64, adapt);
     };
     const Evaluation evaluation = evaluated(selection.rows);
     const Exposure known = exposure(selection, trained, store);
@@ -251,7 +251,7 @@ int run(const EvaluateOptions& options) {
     std::optional<AdaptationResult> adaptation;
     if (adapt)
         adaptation =
-            compare_adaptation(*backend, evaluation, evaluated(selection.labelled), options.adaptation.settings);
+            compare_adaptation(*device, evaluation, evaluated(selection.labelled), options.adaptation.settings);
     if (options.common.json) {
         JsonValue json = to_json(evaluation, selection, known);
         if (adaptation) json.set("adaptation", adaptation_json(*adaptation));

@@ -33,10 +33,10 @@ struct Information {
 };
 
 Information collect(const CommonOptions& options) {
-    const DeviceInfo cpu = make_cpu_backend(static_cast<int>(options.runtime().threads))->info();
+    const DeviceInfo cpu = make_cpu_device(static_cast<int>(options.runtime().threads))->info();
     const std::string no_gpu = cuda_obstacle();
     std::optional<DeviceInfo> gpu;
-    if (no_gpu.empty()) gpu = make_cuda_backend({})->info();
+    if (no_gpu.empty()) gpu = make_cuda_device({})->info();
     std::vector<std::string_view> usable_isas;
     for (const CpuKernels* kernels : built_cpu_kernels())
         if (lacking_for(kernels->isa).empty()) usable_isas.push_back(kernels->isa);

@@ -125,8 +125,8 @@ Calibration calibrate_in_child(const MeasurementSettings& settings) {
 }
 
 Measurement run_benchmark(const std::string& name, const MeasurementSettings& settings) {
-    const auto backend = make_backend(name, settings);
-    const auto benchmark = make_benchmark(name, *backend, settings.seed);
+    const auto device = make_backend(name, settings);
+    const auto benchmark = make_benchmark(name, *device, settings.seed);
     for (int warm_up = 0; warm_up < 2; ++warm_up) time_once(*benchmark);
     Measurement result;
     result.name = name;
@@ -135,11 +135,11 @@ Measurement run_benchmark(const std::string& name, const MeasurementSettings& se
     result.clips = benchmark->clips();
     result.flops = benchmark->flops();
     result.bytes_moved = benchmark->bytes_moved();
-    const DeviceInfo device = backend->info();
-    result.peak_bytes = settings.cuda ? device.allocated_bytes : peak_resident_bytes();
-    result.device = device.name + "; " + device.libraries;
+    const DeviceInfo info = device->info();
+    result.peak_bytes = settings.cuda ? info.allocated_bytes : peak_resident_bytes();
+    result.device = info.name + "; " + info.libraries;
     if (settings.ops) result.ops = benchmark->profile(settings.repetitions);
-    result.convolutions = backend->conv2d_report();
+    result.convolutions = device->planner().conv2d_report();
     return result;
 }
 
@@ -206,12 +206,12 @@ std::string cuda_obstacle_in_child() {
     return obstacle;
 }
 
-std::unique_ptr<Backend> make_backend(const std::string& name, const MeasurementSettings& settings) {
+std::unique_ptr<Device> make_backend(const std::string& name, const MeasurementSettings& settings) {
     if (!settings.cuda && is_by_cufft(name)) fail("the benchmark {} needs a GPU", name);
-    if (!settings.cuda) return make_cpu_backend(settings.threads);
+    if (!settings.cuda) return make_cpu_device(settings.threads);
     CudaSettings cuda = *settings.cuda;
     cuda.log_mel_by_cufft = is_by_cufft(name);
-    return make_cuda_backend(cuda);
+    return make_cuda_device(cuda);
 }
 
 double median(std::vector<double> values) {
@@ -234,7 +234,7 @@ Measurement measure(const std::string& name, const MeasurementSettings& settings
         result.calibration = best_of(before, calibrate_in_child(settings));
         return result;
     }
-    // A GPU's peak memory is what the backend holds, so one process does, and the GPU is opened once.
+    // A GPU's peak memory is what the device holds, so one process does, and the GPU is opened once.
     in_child(
         [&](Message& message) {
             message.write(calibrate_device(settings));

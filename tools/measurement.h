@@ -17,7 +17,7 @@ struct Measurement {
     double flops = 0, bytes_moved = 0;
     std::vector<double> seconds; ///< one per repetition
     uint64_t peak_bytes = 0;     ///< largest resident memory of the process that measured it, libraries included; on a
-                                 ///< GPU the device memory that the backend holds
+                                 ///< GPU the device memory that the device holds
     std::string device;          ///< name and libraries
     std::optional<Calibration> calibration; ///< the better one of right before and right after; not in process
     ConvReport convolutions;                ///< on a GPU
@@ -44,7 +44,7 @@ struct MeasurementSettings {
 std::string cuda_obstacle_in_child();
 
 /// What the benchmark of this name runs on. Fails for one that needs a GPU where it is to run on the CPU.
-std::unique_ptr<Backend> make_backend(const std::string& name, const MeasurementSettings& settings);
+std::unique_ptr<Device> make_backend(const std::string& name, const MeasurementSettings& settings);
 
 /// Measures one benchmark in a process of its own, so that its peak memory is its own, between two calibrations, which
 /// on the CPU have their own processes too. Two repetitions warm up and are not counted. Unless it is `in_process`, it

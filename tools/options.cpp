@@ -64,16 +64,16 @@ CudaSettings cuda_settings(const RuntimeSettings& runtime) {
             .autotune = runtime.autotune == "full" ? Autotune::Full : Autotune::Precompiled};
 }
 
-std::unique_ptr<Backend> open_backend(const RuntimeSettings& runtime, bool quiet) {
+std::unique_ptr<Device> open_device(const RuntimeSettings& runtime, bool quiet) {
     if (runtime.device != "cpu") {
         const std::string obstacle = cuda_obstacle();
-        if (obstacle.empty()) return make_cuda_backend(cuda_settings(runtime));
+        if (obstacle.empty()) return make_cuda_device(cuda_settings(runtime));
         if (runtime.device == "cuda") fail("--device cuda: {}; use --device cpu or auto", obstacle);
         if (!quiet && built_with_cuda() && has_nvidia_device()) note_later(obstacle + "; running on the CPU");
     }
     if (runtime.precision != "fp32")
         fail("--precision {}: the CPU computes in fp32 only; leave it out or use --precision fp32", runtime.precision);
-    return make_cpu_backend(static_cast<int>(runtime.threads));
+    return make_cpu_device(static_cast<int>(runtime.threads));
 }
 
 } // namespace scene

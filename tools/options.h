@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "kernels/backend.h"
 #include "kernels/cuda/cuda_device.h"
+#include "kernels/device.h"
 #include "tools/command_line.h"
 #include "train/config.h"
 
@@ -43,6 +43,6 @@ CudaSettings cuda_settings(const RuntimeSettings& runtime);
 /// The device that `runtime` names. "auto" takes the CPU where no GPU can be used; where there is one that this build
 /// is for, it says why, once, on stderr unless `quiet`. Fails for a device or precision that this build or machine does
 /// not have.
-std::unique_ptr<Backend> open_backend(const RuntimeSettings& runtime, bool quiet);
+std::unique_ptr<Device> open_device(const RuntimeSettings& runtime, bool quiet);
 
 } // namespace scene

@@ -45,9 +45,8 @@ struct Plan {
     /// The largest scratch of an op; each lives for its op alone.
     size_t workspace_bytes() const {
         size_t largest = 0;
-        for (const TensorInfo& info : program.tensors)
-            if (info.storage == Storage::Transient && info.dtype == DType::U8)
-                largest = std::max(largest, info.bytes());
+        for (const Op& op : program.ops)
+            if (op.scratch) largest = std::max(largest, program.info(op.scratch).bytes());
         return largest;
     }
     /// What a step reads that is not in the arena: the feature store.
@@ -73,27 +72,28 @@ struct Plan {
 
 Plan make_plan(const PlanOptions& options) {
     RunConfig config = load_config(options.config, options.common);
-    const auto backend = options.device_profile.empty()
-                             ? open_backend(config.runtime, options.common.quiet)
-                             : make_planning_backend(cuda_settings(config.runtime), options.device_profile);
+    std::unique_ptr<Device> device;
+    std::unique_ptr<Planner> of_profile;
+    if (options.device_profile.empty())
+        device = open_device(config.runtime, options.common.quiet);
+    else
+        of_profile = make_cuda_planner(cuda_settings(config.runtime), options.device_profile);
+    const Planner& planner = device ? device->planner() : *of_profile;
     if (options.batch) config.training.batch = *options.batch;
     const StoreShape store = options.store.empty() ? paper_store() : StoreShape(FeatureStore::open(options.store));
     const StepConfig step = step_config(config, store);
     Plan plan;
     plan.batch = step.batch;
     if (!options.device_profile.empty())
-        plan.device =
-            fmt::format("{}, {}, {}", options.device_profile, config.runtime.precision, backend->info().libraries);
-    plan.program = options.inference ? emit_inference_step(*backend, plan.variables, step, step.batch)
-                                     : emit_training_step(*backend, plan.variables, step, step.batch);
-    plan.convolutions = backend->conv2d_report();
+        plan.device = fmt::format("{}, {}, {}", options.device_profile, config.runtime.precision, planner.libraries());
+    plan.program = options.inference ? build_inference_step(planner, plan.variables, step, step.batch)
+                                     : build_training_step(planner, plan.variables, step, step.batch);
+    plan.convolutions = planner.conv2d_report();
     return plan;
 }
 
-/// What an op makes: the first thing it writes that is not scratch.
+/// What an op makes: the first thing it writes.
 const TensorInfo* output_of(const Program& program, const Op& op) {
-    for (TensorId id : op.writes)
-        if (program.info(id).dtype != DType::U8) return &program.info(id);
     return op.writes.empty() ? nullptr : &program.info(op.writes.front());
 }
 
@@ -106,7 +106,7 @@ JsonValue to_json(const Plan& plan, const Op& op) {
         entry.set("output", output->name).set("shape", shape).set("dtype", name_of(output->dtype));
         entry.set("offset", plan.arena_offset(*output)).set("bytes", output->bytes());
     }
-    return entry.set("flops", op.flops).set("bytes_moved", plan.program.bytes_moved(op));
+    return entry.set("flops", op.flops).set("bytes_moved", op.bytes);
 }
 
 JsonValue to_json(const Plan& plan) {
@@ -171,7 +171,7 @@ void print(const Plan& plan) {
         table.add({op.name, std::string(name_of(op.phase)), output ? output->shape.text() : "",
                    output ? std::to_string(plan.arena_offset(*output)) : "",
                    output ? std::to_string(output->bytes()) : "", fmt::format("{:.3f}", op.flops / 1e9),
-                   fmt::format("{:.2f}", plan.program.bytes_moved(op) / 1e6)});
+                   fmt::format("{:.2f}", op.bytes / 1e6)});
     }
     fmt::print("{}\n{}\n", plan.program.name, table.text());
     fmt::print("Memory of the step over time ({} wide, # in use, . partly)\n{}\n",

@@ -194,9 +194,9 @@ void predict_chunk(Predictor& predictor, const PredictOptions& options, std::spa
 int run(const PredictOptions& options) {
     const std::vector<std::string> files = expand(options);
     const GracefulStop stop;
-    const auto backend = open_backend(options.common.runtime(), options.common.quiet);
+    const auto device = open_device(options.common.runtime(), options.common.quiet);
     const fs::path checkpoint = find_checkpoint(options.checkpoint);
-    Predictor predictor(*backend, checkpoint, static_cast<int64_t>(std::min(files.size(), chunk_files)));
+    Predictor predictor(*device, checkpoint, static_cast<int64_t>(std::min(files.size(), chunk_files)));
     const CheckpointInfo& info = predictor.info();
     check_place_and_time(options, info);
     const size_t top = std::min(static_cast<size_t>(options.top), info.classes.size());

@@ -64,7 +64,7 @@ int run(const PrepareOptionsGiven& given) {
     layout.keep_missing = given.skip_bad;
     const Dataset dataset = read_dataset(given.dataset, layout);
     note_about(dataset, given.common.quiet);
-    const auto backend = open_backend(runtime, given.common.quiet);
+    const auto device = open_device(runtime, given.common.quiet);
     ProgressDisplay progress(given.common.quiet);
     const GracefulStop stop;
     PrepareOptions options;
@@ -80,7 +80,7 @@ int run(const PrepareOptionsGiven& given) {
         begun = true;
         progress.advance(state.done);
     };
-    const PrepareReport report = prepare(dataset, given.out, *backend, options);
+    const PrepareReport report = prepare(dataset, given.out, *device, options);
     progress.end();
     if (!report.complete) throw Interrupted(fmt::format("{}: stopped; run the same command again to go on", given.out));
     const auto total = static_cast<int64_t>(dataset.clips.size());

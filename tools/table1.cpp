@@ -39,10 +39,10 @@ int run(const Table1Given& options) {
     const Table1Options table_options{split_names(options.splits), options.seeds};
     const FeatureStore store = FeatureStore::open(options.store);
     store.require_numbers();
-    const auto backend = open_backend(config.runtime, options.common.quiet);
+    const auto device = open_device(config.runtime, options.common.quiet);
     ProgressDisplay progress(options.common.quiet);
     const GracefulStop stop;
-    const Table1 table = run_table1(*backend, store, config, table_options, options.run, {progress, stop.flag()});
+    const Table1 table = run_table1(*device, store, config, table_options, options.run, {progress, stop.flag()});
     fmt::print("{}", options.common.json ? table1_json(table) : table1_markdown(table));
     return 0;
 }

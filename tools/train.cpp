@@ -62,8 +62,8 @@ void print(const RunResult& result, const Split& split, const std::string& run, 
     fmt::print("  report                      {}/report.html\n", run);
 }
 
-void note_failures(const Backend& backend, bool quiet) {
-    const std::string line = failures_line(backend.conv2d_report());
+void note_failures(const Planner& planner, bool quiet) {
+    const std::string line = failures_line(planner.conv2d_report());
     if (!line.empty() && !quiet) note_later(line);
 }
 
@@ -77,21 +77,21 @@ int run(const TrainOptions& options) {
     const bool repeated = options.seeds > 0 || config.split.name == "fold:all";
     std::optional<Split> split;
     if (!repeated) split = split_of(store.columns(), config.split);
-    const auto backend = open_backend(config.runtime, options.common.quiet);
+    const auto device = open_device(config.runtime, options.common.quiet);
     ProgressDisplay progress(options.common.quiet);
     const GracefulStop stop;
     if (repeated) {
         const Summary summary =
-            train_repeats(*backend, store, config, options.seeds, options.run, {progress, stop.flag()});
-        note_failures(*backend, options.common.quiet);
+            train_repeats(*device, store, config, options.seeds, options.run, {progress, stop.flag()});
+        note_failures(device->planner(), options.common.quiet);
         if (options.common.json)
             fmt::print("{}", summary_json(summary));
         else
             fmt::print("{}\nsummary: {}/summary.json\n", summary_text(summary), options.run);
         return 0;
     }
-    const RunResult result = train_system(*backend, store, *split, config, options.run, {progress, stop.flag()});
-    note_failures(*backend, options.common.quiet);
+    const RunResult result = train_system(*device, store, *split, config, options.run, {progress, stop.flag()});
+    note_failures(device->planner(), options.common.quiet);
     if (options.common.json)
         fmt::print("{}\n", to_json(result).text());
     else

@@ -3,30 +3,30 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/device_buffer.h"
 #include "kernels/error.h"
 
 namespace scene {
 namespace {
 
-/// A tensor in the backend's memory.
+/// A tensor in the device's memory.
 class DeviceTensor {
 public:
-    DeviceTensor(Backend& backend, DType dtype, const Shape& shape) : backend_(backend), view_{nullptr, dtype, shape} {
-        view_.data = backend.allocate(view_.bytes());
+    DeviceTensor(Device& device, DType dtype, const Shape& shape)
+        : device_(device), view_{nullptr, dtype, shape}, memory_(device, view_.bytes()) {
+        view_.data = memory_.data();
     }
-    ~DeviceTensor() { backend_.release(view_.data); }
-    DeviceTensor(const DeviceTensor&) = delete;
-    DeviceTensor& operator=(const DeviceTensor&) = delete;
 
     const Tensor& view() const { return view_; }
     /// Elements [first, first + values.size()).
     template <typename T> void write(int64_t first, std::span<const T> values) {
-        backend_.upload(static_cast<T*>(view_.data) + first, values.data(), values.size_bytes());
+        device_.upload(static_cast<T*>(view_.data) + first, values.data(), values.size_bytes());
     }
 
 private:
-    Backend& backend_;
+    Device& device_;
     Tensor view_;
+    DeviceBuffer memory_;
 };
 
 /// Rows of length 1; a row of zeros stays.
@@ -45,13 +45,14 @@ std::vector<float> normalised(std::span<const float> features, int64_t width) {
 } // namespace
 
 struct MemoryBank::State {
-    Backend& backend;
+    Device& device;
     AdaptationSettings settings;
     int64_t width, classes, source, joined = 0;
-    DeviceTensor memory, label, query, similarity, votes; ///< fixed shapes: every call is the same to the backend
+    DeviceTensor memory, label, query, similarity, votes; ///< fixed shapes: every call is the same to the device
+    DeviceBuffer scratch;
 
-    State(Backend& device, int64_t clips, int64_t row_width, int64_t class_count, const AdaptationSettings& chosen)
-        : backend(device), settings(chosen), width(row_width), classes(class_count), source(clips),
+    State(Device& on, int64_t clips, int64_t row_width, int64_t class_count, const AdaptationSettings& chosen)
+        : device(on), settings(chosen), width(row_width), classes(class_count), source(clips),
           memory(device, DType::F32, {clips + chosen.growth, row_width}),
           label(device, DType::I32, {clips + chosen.growth}), query(device, DType::F32, {chosen.batch, row_width}),
           similarity(device, DType::F32, {chosen.batch, clips + chosen.growth}),
@@ -60,11 +61,17 @@ struct MemoryBank::State {
     /// The votes of the first rows of `query`, [rows, classes].
     std::vector<float> vote(std::span<const float> rows) {
         query.write<float>(0, rows);
-        backend.linear_forward(similarity.view(), query.view(), memory.view(), {}, Activation::None, {}, {});
-        backend.nearest_votes(votes.view(), similarity.view(), label.view(), settings.neighbours,
-                              static_cast<float>(settings.temperature));
+        run_alone(device, LinearForward<Tensor>{.y = similarity.view(), .x = query.view(), .w = memory.view()},
+                  scratch);
+        run_alone(device,
+                  NearestVotes<Tensor>{.votes = votes.view(),
+                                       .similarity = similarity.view(),
+                                       .label = label.view(),
+                                       .neighbours = settings.neighbours,
+                                       .temperature = static_cast<float>(settings.temperature)},
+                  scratch);
         std::vector<float> shares(rows.size() / static_cast<size_t>(width) * static_cast<size_t>(classes));
-        backend.download(shares.data(), votes.view().data, shares.size() * sizeof(float));
+        device.download(shares.data(), votes.view().data, shares.size() * sizeof(float));
         return shares;
     }
 
@@ -77,13 +84,13 @@ struct MemoryBank::State {
     }
 };
 
-MemoryBank::MemoryBank(Backend& backend, std::span<const float> features, std::span<const int32_t> labels,
-                       int64_t width, int64_t classes, const AdaptationSettings& settings) {
+MemoryBank::MemoryBank(Device& device, std::span<const float> features, std::span<const int32_t> labels, int64_t width,
+                       int64_t classes, const AdaptationSettings& settings) {
     const auto clips = static_cast<int64_t>(labels.size());
     SCENE_CHECK(clips >= 1 && static_cast<int64_t>(features.size()) == clips * width, "one row of features per label");
     SCENE_CHECK(settings.neighbours >= 1 && settings.temperature > 0 && settings.growth >= 0 && settings.batch >= 1,
                 "the settings of a memory are out of range");
-    state_ = std::make_unique<State>(backend, clips, width, classes, settings);
+    state_ = std::make_unique<State>(device, clips, width, classes, settings);
     state_->memory.write<float>(0, normalised(features, width));
     state_->label.write<int32_t>(0, labels);
     reset();

@@ -11,7 +11,7 @@
 #include <span>
 #include <vector>
 
-#include "kernels/backend.h"
+#include "kernels/device.h"
 
 namespace scene {
 
@@ -30,11 +30,11 @@ struct Vote {
     bool joined = false;
 };
 
-/// A memory of features, in the backend's memory, and the votes of the nearest by cosine similarity.
+/// A memory of features, in the device's memory, and the votes of the nearest by cosine similarity.
 class MemoryBank {
 public:
     /// `features` [M, width] of any length (they are normalised) with `labels` [M], each in 0 .. classes - 1.
-    MemoryBank(Backend& backend, std::span<const float> features, std::span<const int32_t> labels, int64_t width,
+    MemoryBank(Device& device, std::span<const float> features, std::span<const int32_t> labels, int64_t width,
                int64_t classes, const AdaptationSettings& settings);
     ~MemoryBank();
     MemoryBank(const MemoryBank&) = delete;

@@ -15,6 +15,7 @@
 
 #include "data/splits.h"
 #include "kernels/error.h"
+#include "model/networks/network.h"
 #include "train/nearest_name.h"
 
 namespace scene {
@@ -104,6 +105,12 @@ template <typename Value> struct Choice {
     Value value;
 };
 
+std::vector<Choice<const Network*>> network_choices() {
+    std::vector<Choice<const Network*>> out;
+    for (const Network* network : networks()) out.push_back({std::string(network->name), network});
+    return out;
+}
+
 template <typename Value, typename Field>
 Setting choice(std::string key, std::vector<Choice<Value>> choices, Field field) {
     std::string allowed = "one of";
@@ -164,8 +171,7 @@ const std::vector<Setting>& settings() {
     constexpr Interval share{0, 1, false, false}, from_0_below_1{0, 1, true, false}, from_0_to_1{0, 1, true, true};
     static const std::vector<Setting> all = {
         text("system", R"("1" to "4", or a name of letters, digits, '.', '_' and '-')", is_system_name, FIELD(system)),
-        choice<Architecture>("model.architecture", {{"se-trans", Architecture::SeTrans}, {"fcnn", Architecture::Fcnn}},
-                             FIELD(model.architecture)),
+        choice<const Network*>("model.architecture", network_choices(), FIELD(model.network)),
         number("model.width", {0, 16, false, true}, FIELD(model.width)),
         flag("model.deltas", FIELD(model.deltas)),
         choice<Multimodal>("model.multimodal",
@@ -377,9 +383,10 @@ RunConfig as_system(RunConfig config, int number) {
     SCENE_CHECK(number >= 1 && number <= 4, "the paper has Systems #1 to #4");
     const bool smoothed = config.training.label_smoothing > 0;
     config.system = std::to_string(number);
-    const Architecture architecture = number == 1 ? Architecture::SeTrans : Architecture::Fcnn;
-    if (architecture != config.model.architecture) config.training.init.clear(); // another network's weights
-    config.model.architecture = architecture;
+    static const Network* const of_system[] = {&se_trans, &fcnn, &fcnn, &fcnn}; // paper, Table I
+    const Network* network = of_system[number - 1];
+    if (network != config.model.network) config.training.init.clear(); // another network's weights
+    config.model.network = network;
     config.training.hard_samples = number >= 3;
     config.training.label_smoothing = number < 4 ? 0 : smoothed ? config.training.label_smoothing : 0.1;
     return config;
@@ -390,8 +397,8 @@ RunConfig as_table_system(const RunConfig& base, int number) {
     const std::optional<int> own = paper_system(base.system);
     if (!own) return config;
     const RunConfig paper = system_config(*own);
-    if (base.model.architecture != paper.model.architecture) {
-        config.model.architecture = base.model.architecture;
+    if (base.model.network != paper.model.network) {
+        config.model.network = base.model.network;
         config.training.init = base.training.init;
     }
     if (base.training.hard_samples != paper.training.hard_samples)

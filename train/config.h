@@ -18,7 +18,7 @@ enum class Multimodal : uint8_t { Auto, On, Off };
 
 /// [model] in the file. The rest of a network's shape (classes, frames, bands, cities) comes from the store.
 struct ModelSettings {
-    Architecture architecture = Architecture::Fcnn;
+    const Network* network = &fcnn;
     double width = 1; ///< > 0; scales the convolutions' channels, 1 is the paper's
     bool deltas = false;
     Multimodal multimodal = Multimodal::Auto;
@@ -119,7 +119,7 @@ struct RuntimeSettings {
 };
 
 /// Everything a run can be told. `system` "1" to "4" are the paper's systems and decide the defaults of
-/// model.architecture, training.hard_samples and training.label_smoothing (another value makes a variant); any other
+/// model.network, training.hard_samples and training.label_smoothing (another value makes a variant); any other
 /// name of letters, digits, '.',
 /// '_' and '-' starts from System #4.
 struct RunConfig {

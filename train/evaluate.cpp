@@ -84,7 +84,7 @@ std::filesystem::path find_checkpoint(const std::filesystem::path& path) {
     fail("{}: no best_model_2.safetensors or best_model_1.safetensors in it; train first", path.string());
 }
 
-Evaluation evaluate(Backend& backend, const std::filesystem::path& checkpoint, const FeatureStore& store,
+Evaluation evaluate(Device& device, const std::filesystem::path& checkpoint, const FeatureStore& store,
                     std::span<const int32_t> rows, const Session& session, int64_t batch, bool embeddings) {
     const SafetensorsFile file(find_checkpoint(checkpoint));
     const CheckpointInfo info = read_checkpoint_info(file);
@@ -96,7 +96,7 @@ Evaluation evaluate(Backend& backend, const std::filesystem::path& checkpoint, c
     settings.model = info.model;
     settings.embeddings = embeddings;
     settings.batch = std::max<int64_t>(1, std::min(batch, static_cast<int64_t>(rows.size())));
-    Learner learner(backend, store, settings, {}, cities_of(info, columns));
+    Learner learner(device, store, settings, {}, cities_of(info, columns));
     load_checkpoint(file, learner.executor());
     learner.prepare_inference();
     session.progress.begin("predict", static_cast<int64_t>(rows.size()));

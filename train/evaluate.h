@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/backend.h"
+#include "kernels/device.h"
 #include "train/breakdown.h"
 #include "train/metrics.h"
 #include "train/progress.h"
@@ -32,7 +32,7 @@ std::filesystem::path find_checkpoint(const std::filesystem::path& path);
 /// Predicts the clips `rows` of the store. Its classes are matched with the model's by name: it may have some of them,
 /// in any order. Fails if the checkpoint's features are not the store's, or a clip is of a class the model does not
 /// know. A city the model does not know is "unknown".
-Evaluation evaluate(Backend& backend, const std::filesystem::path& checkpoint, const FeatureStore& store,
+Evaluation evaluate(Device& device, const std::filesystem::path& checkpoint, const FeatureStore& store,
                     std::span<const int32_t> rows, const Session& session, int64_t batch = 64, bool embeddings = false);
 
 } // namespace scene

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 
+#include "kernels/device_buffer.h"
 #include "model/initialize.h"
 
 namespace scene {
@@ -12,22 +13,6 @@ namespace {
 /// Steps between two looks at the device: often enough to end a broken epoch and to answer Ctrl-C, seldom enough that a
 /// device with a queue stays busy.
 constexpr int64_t steps_per_look = 8;
-
-/// Memory of the backend for one call.
-class DeviceBuffer {
-public:
-    DeviceBuffer(Backend& backend, const void* host, size_t bytes) : backend_(backend), data_(backend.allocate(bytes)) {
-        backend_.upload(data_, host, bytes);
-    }
-    ~DeviceBuffer() { backend_.release(data_); }
-    DeviceBuffer(const DeviceBuffer&) = delete;
-    DeviceBuffer& operator=(const DeviceBuffer&) = delete;
-    void* data() const { return data_; }
-
-private:
-    Backend& backend_;
-    void* data_;
-};
 
 } // namespace
 
@@ -87,7 +72,7 @@ struct Learner::State {
     }
 };
 
-Learner::Learner(Backend& backend, const FeatureStore& store, const StepConfig& settings,
+Learner::Learner(Device& device, const FeatureStore& store, const StepConfig& settings,
                  const std::vector<int64_t>& training_batches, std::span<const int32_t> city)
     : state_(std::make_unique<State>()) {
     State& s = *state_;
@@ -99,12 +84,12 @@ Learner::Learner(Backend& backend, const FeatureStore& store, const StepConfig& 
         StepConfig sized = s.settings;
         sized.batch = batch;
         if (!s.training.contains(batch))
-            s.training.emplace(batch, emit_training_step(backend, s.variables, sized, settings.batch));
+            s.training.emplace(batch, build_training_step(device.planner(), s.variables, sized, settings.batch));
     }
-    s.inference = emit_inference_step(backend, s.variables, s.settings, settings.batch);
+    s.inference = build_inference_step(device.planner(), s.variables, s.settings, settings.batch);
     std::vector<const Program*> programs{&s.inference};
     for (const auto& [batch, program] : s.training) programs.push_back(&program);
-    s.executor = std::make_unique<Executor>(backend, s.variables, programs);
+    s.executor = std::make_unique<Executor>(device, s.variables, programs);
     s.executor->bind_external("features", store.logmel().data(), store.logmel().size_bytes());
     if (settings.model.multimodal) {
         SCENE_CHECK(static_cast<int64_t>(city.size()) == s.settings.rows, "one city per clip");
@@ -131,11 +116,11 @@ void Learner::initialize(uint64_t seed) { initialize_parameters(*state_->executo
 void Learner::restart_optimizer(uint64_t seed) {
     for (Segment segment : {Segment::FirstMoment, Segment::SecondMoment}) {
         for (const Variable* moment : state_->variables.all(segment))
-            executor().backend().fill_zero(executor().tensor(segment, moment->name));
+            executor().device().run(FillZero<Tensor>{.x = executor().tensor(segment, moment->name)});
     }
     StepControl control;
     control.seed = seed;
-    if (executor().backend().activation_type() == DType::F16) control.loss_scale = LossScaling{}.first;
+    if (executor().device().planner().activation_type() == DType::F16) control.loss_scale = LossScaling{}.first;
     state_->set_control(control);
 }
 
@@ -148,13 +133,17 @@ void Learner::set_hard_weights(std::span<const float> probabilities, std::span<c
     SCENE_CHECK(static_cast<int64_t>(probabilities.size()) == rows() * classes(), "one row per clip");
     std::vector<int32_t> member(static_cast<size_t>(rows()));
     for (int32_t clip : members) member[static_cast<size_t>(clip)] = 1;
-    Backend& backend = executor().backend();
-    const DeviceBuffer device_member(backend, member.data(), member.size() * sizeof(int32_t));
-    const DeviceBuffer device_probabilities(backend, probabilities.data(), probabilities.size_bytes());
-    backend.hard_sample_weights(executor().tensor(Segment::State, "weight"),
-                                {device_probabilities.data(), DType::F32, {rows(), classes()}},
-                                {device_member.data(), DType::I32, {rows()}}, measure);
-    backend.synchronize();
+    Device& device = executor().device();
+    const DeviceBuffer device_member(device, member.data(), member.size() * sizeof(int32_t));
+    const DeviceBuffer device_probabilities(device, probabilities.data(), probabilities.size_bytes());
+    DeviceBuffer scratch;
+    run_alone(device,
+              HardSampleWeights<Tensor>{.weight = executor().tensor(Segment::State, "weight"),
+                                        .probabilities = device_probabilities.tensor(DType::F32, {rows(), classes()}),
+                                        .member = device_member.tensor(DType::I32, {rows()}),
+                                        .measure = measure},
+              scratch);
+    device.synchronize();
 }
 
 std::vector<float> Learner::weights() const { return state_->download<float>("weight", rows()); }

@@ -29,7 +29,7 @@ class Learner {
 public:
     /// `settings.batch` clips per step; training programs also for every other size in `training_batches` (empty: the
     /// model is only run). `city` [clips]: index into the model's cities, -1 unknown.
-    Learner(Backend& backend, const FeatureStore& store, const StepConfig& settings,
+    Learner(Device& device, const FeatureStore& store, const StepConfig& settings,
             const std::vector<int64_t>& training_batches, std::span<const int32_t> city);
     ~Learner();
     Learner(const Learner&) = delete;

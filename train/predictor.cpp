@@ -4,27 +4,25 @@
 
 #include "data/audio.h"
 #include "data/record_time.h"
+#include "kernels/device_buffer.h"
 #include "model/executor.h"
 #include "model/step.h"
 
 namespace scene {
 
 struct Predictor::State {
-    Backend& backend;
+    Device& device;
     CheckpointInfo info;
     FitRule fit = FitRule::Loop;
     StepConfig settings;
     Variables variables;
     Program inference;
     std::unique_ptr<Executor> executor;
-    void* features = nullptr; ///< [batch, frames, bands]
-    void* wave = nullptr;     ///< [samples]
+    DeviceBuffer features; ///< [batch, frames, bands]
+    DeviceBuffer wave;     ///< [samples]
+    DeviceBuffer scratch;  ///< of log_mel
 
-    explicit State(Backend& backend) : backend(backend) {}
-    ~State() {
-        if (features) backend.release(features);
-        if (wave) backend.release(wave);
-    }
+    explicit State(Device& device) : device(device) {}
 
     size_t clip_bytes() const {
         return static_cast<size_t>(info.features.frames) * static_cast<size_t>(info.features.bands) * sizeof(float);
@@ -37,11 +35,12 @@ struct Predictor::State {
     void compute_features(int64_t row, const PredictorClip& clip) {
         const int64_t samples = info.features.samples;
         const std::vector<float> fitted = fit_length(clip.wave, samples, fit);
-        backend.upload(wave, fitted.data(), fitted.size() * sizeof(float));
-        const Tensor out{static_cast<std::byte*>(features) + static_cast<size_t>(row) * clip_bytes(),
+        device.upload(wave.data(), fitted.data(), fitted.size() * sizeof(float));
+        const Tensor out{static_cast<std::byte*>(features.data()) + static_cast<size_t>(row) * clip_bytes(),
                          DType::F32,
                          {1, info.features.frames, info.features.bands}};
-        backend.log_mel(out, {wave, DType::F32, {1, samples}}, info.features);
+        const Tensor in = wave.tensor(DType::F32, {1, samples});
+        run_alone(device, LogMel<Tensor>{.out = out, .wave = in, .spec = info.features}, scratch);
     }
 
     void upload_metadata(std::span<const PredictorClip> clips) {
@@ -61,8 +60,8 @@ struct Predictor::State {
     }
 };
 
-Predictor::Predictor(Backend& backend, const std::filesystem::path& checkpoint, int64_t batch)
-    : state_(std::make_unique<State>(backend)) {
+Predictor::Predictor(Device& device, const std::filesystem::path& checkpoint, int64_t batch)
+    : state_(std::make_unique<State>(device)) {
     SCENE_CHECK(batch >= 1, "a batch has a clip");
     State& s = *state_;
     const SafetensorsFile file(checkpoint);
@@ -71,14 +70,14 @@ Predictor::Predictor(Backend& backend, const std::filesystem::path& checkpoint, 
     s.fit = fit_rule_from_name(s.info.fit_rule);
     s.settings.model = s.info.model;
     s.settings.batch = s.settings.rows = batch;
-    s.inference = emit_inference_step(backend, s.variables, s.settings, batch);
-    s.executor = std::make_unique<Executor>(backend, s.variables, std::vector<const Program*>{&s.inference});
+    s.inference = build_inference_step(device.planner(), s.variables, s.settings, batch);
+    s.executor = std::make_unique<Executor>(device, s.variables, std::vector<const Program*>{&s.inference});
     load_checkpoint(file, *s.executor);
     s.executor->setup(s.inference);
-    s.features = backend.allocate(static_cast<size_t>(batch) * s.clip_bytes());
-    s.wave = backend.allocate(static_cast<size_t>(s.info.features.samples) * sizeof(float));
+    s.features = DeviceBuffer(device, static_cast<size_t>(batch) * s.clip_bytes());
+    s.wave = DeviceBuffer(device, static_cast<size_t>(s.info.features.samples) * sizeof(float));
     s.executor->bind_external("features",
-                              Tensor{s.features, DType::F32, {batch, s.info.features.frames, s.info.features.bands}});
+                              s.features.tensor(DType::F32, {batch, s.info.features.frames, s.info.features.bands}));
 }
 
 Predictor::~Predictor() = default;

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/backend.h"
+#include "kernels/device.h"
 #include "model/checkpoint.h"
 
 namespace scene {
@@ -21,7 +21,7 @@ struct PredictorClip {
 /// A checkpoint made ready to classify waves; nothing but the checkpoint is read. `batch` clips at a time.
 class Predictor {
 public:
-    Predictor(Backend& backend, const std::filesystem::path& checkpoint, int64_t batch = 1);
+    Predictor(Device& device, const std::filesystem::path& checkpoint, int64_t batch = 1);
     ~Predictor();
     Predictor(const Predictor&) = delete;
     Predictor& operator=(const Predictor&) = delete;

@@ -137,7 +137,7 @@ std::string summary_json(const Summary& summary) {
     return json.dump(2) + "\n";
 }
 
-Summary train_repeats(Backend& backend, const FeatureStore& store, const RunConfig& base, int64_t seeds,
+Summary train_repeats(Device& device, const FeatureStore& store, const RunConfig& base, int64_t seeds,
                       const std::filesystem::path& run, const Session& session) {
     std::vector<Repeat> repeats = repeats_of(base, seeds, store);
     std::vector<Split> splits; // before anything is trained: an impossible split of a later run is known at once
@@ -146,7 +146,7 @@ Summary train_repeats(Backend& backend, const FeatureStore& store, const RunConf
         splits.push_back(split_of(store.columns(), one.config.split));
         const std::string line = fit_stages(one.config, splits.back());
         if (note.empty()) note = line;
-        if (!has_epochs({run / one.name})) check_settings(backend, store, splits.back(), one.config);
+        if (!has_epochs({run / one.name})) check_settings(store, splits.back(), one.config);
     }
     if (!note.empty()) session.progress.message(note);
     if (base.training.hard_samples && base.training.teacher != "train" && repeats.size() > 1)
@@ -156,8 +156,8 @@ Summary train_repeats(Backend& backend, const FeatureStore& store, const RunConf
     std::vector<RunResult> results;
     for (size_t i = 0; i < repeats.size(); ++i) {
         PrefixedProgress progress(session.progress, repeats[i].name + ": ");
-        results.push_back(train_system(backend, store, splits[i], repeats[i].config, run / repeats[i].name,
-                                       {progress, session.stop}));
+        results.push_back(
+            train_system(device, store, splits[i], repeats[i].config, run / repeats[i].name, {progress, session.stop}));
     }
     Summary summary = summarize(base, repeats, results, store.columns().classes);
     write_file(run / "summary.json", summary_json(summary));

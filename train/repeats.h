@@ -55,7 +55,7 @@ std::string summary_json(const Summary& summary);
 
 /// Trains every repeat in a folder of its own inside `run`, one after the other; what is complete is not run again, and
 /// what was stopped goes on. Leaves run/summary.json once all are complete.
-Summary train_repeats(Backend& backend, const FeatureStore& store, const RunConfig& base, int64_t seeds,
+Summary train_repeats(Device& device, const FeatureStore& store, const RunConfig& base, int64_t seeds,
                       const std::filesystem::path& run, const Session& session);
 
 } // namespace scene

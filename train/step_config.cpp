@@ -4,6 +4,7 @@
 
 #include "data/feature_store.h"
 #include "kernels/error.h"
+#include "model/networks/network.h"
 #include "train/augmentation.h"
 
 namespace scene {
@@ -19,7 +20,7 @@ StoreShape::StoreShape(const FeatureStore& store)
 
 ModelConfig model_for(const ModelSettings& settings, const StoreShape& store) {
     ModelConfig model;
-    model.architecture = settings.architecture;
+    model.network = settings.network;
     model.width = settings.width;
     model.classes = store.classes;
     model.frames = store.spec.frames;
@@ -30,12 +31,11 @@ ModelConfig model_for(const ModelSettings& settings, const StoreShape& store) {
     model.cities = std::max<int64_t>(1, store.cities);
     model.conv_dropout = static_cast<float>(settings.conv_dropout);
     model.encoder_dropout = static_cast<float>(settings.encoder_dropout);
-    // After all pooling the FCNN's last batch norm must still see two positions of a single clip.
-    const bool fcnn = model.architecture == Architecture::Fcnn;
     const int64_t shorter = std::min(model.frames, model.bands), longer = std::max(model.frames, model.bands);
-    if (shorter < (fcnn ? 16 : 4) || longer < (fcnn ? 32 : 4))
-        fail("{}: {} frames x {} bands are too few for this network, which needs {}", store.name, model.frames,
-             model.bands, fcnn ? "32 of one and 16 of the other" : "4 of each");
+    const Network& network = *model.network;
+    if (shorter < network.least_shorter || longer < network.least_longer)
+        fail("{}: {} frames x {} bands are too few for {}, which needs {} of one and {} of the other", store.name,
+             model.frames, model.bands, network.title, network.least_longer, network.least_shorter);
     if (model.deltas && model.frames < 9)
         fail("{}: model.deltas needs 9 frames or more, the store has {}", store.name, model.frames);
     return model;

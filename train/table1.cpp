@@ -8,6 +8,7 @@
 #include "data/splits.h"
 #include "kernels/atomic_file.h"
 #include "kernels/json.h"
+#include "model/networks/network.h"
 #include "train/repeats.h"
 #include "train/stages.h"
 #include "train/statistic.h"
@@ -115,7 +116,7 @@ std::string folder_of(std::string split) {
 }
 
 /// Fails for settings that do not fit one of the splits; says once which splits have stage 1 only.
-void check_all(Backend& backend, const FeatureStore& store, const RunConfig& base, const std::vector<NamedSplit>& drawn,
+void check_all(const FeatureStore& store, const RunConfig& base, const std::vector<NamedSplit>& drawn,
                const Session& session) {
     std::string alone;
     for (const NamedSplit& one : drawn) {
@@ -123,7 +124,7 @@ void check_all(Backend& backend, const FeatureStore& store, const RunConfig& bas
             RunConfig config = as_table_system(base, system);
             const std::string note = fit_stages(config, one.splits.front());
             if (system == 1 && !note.empty()) alone += (alone.empty() ? "" : ", ") + one.settings.name;
-            check_settings(backend, store, one.splits.front(), config);
+            check_settings(store, one.splits.front(), config);
         }
     }
     if (!alone.empty()) session.progress.message(fmt::format("no unlabelled clips in {}: stage 1 only", alone));
@@ -131,11 +132,11 @@ void check_all(Backend& backend, const FeatureStore& store, const RunConfig& bas
 
 } // namespace
 
-Table1 run_table1(Backend& backend, const FeatureStore& store, const RunConfig& base, const Table1Options& options,
+Table1 run_table1(Device& device, const FeatureStore& store, const RunConfig& base, const Table1Options& options,
                   const std::filesystem::path& run, const Session& session) {
     Table1 table;
     const std::vector<NamedSplit> drawn = draw_all(store, base, options, table.notes);
-    check_all(backend, store, base, drawn, session); // before the first file is written
+    check_all(store, base, drawn, session); // before the first file is written
     std::error_code error;
     std::filesystem::create_directories(run, error);
     if (error) fail("{}: cannot create the run folder: {}", run.string(), error.message());
@@ -154,7 +155,7 @@ Table1 run_table1(Backend& backend, const FeatureStore& store, const RunConfig& 
                 PrefixedProgress progress(session.progress, fmt::format("{} #{} {}: ", row.split, system, seed));
                 const auto folder = run / folder_of(row.split) / fmt::format("system{}", system) / seed;
                 row.results.push_back(
-                    train_system(backend, store, one.splits[step], config, folder, {progress, session.stop}));
+                    train_system(device, store, one.splits[step], config, folder, {progress, session.stop}));
                 if (system == 1) teachers.push_back(row.results.back().checkpoint);
             }
             table.rows.push_back(std::move(row));
@@ -185,7 +186,7 @@ std::string table1_markdown(const Table1& table) {
         const RunConfig& config = first->config;
         std::string line =
             fmt::format("| #{} | {} | {} | {} |", system_title(config), mark(config.training.label_smoothing > 0),
-                        mark(config.training.hard_samples), mark(config.model.architecture == Architecture::Fcnn));
+                        mark(config.training.hard_samples), mark(config.model.network == &fcnn));
         for (const Table1Row& row : table.rows) {
             if (row.system != system) continue;
             const PaperRow* paper = paper_row(row);

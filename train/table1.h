@@ -31,7 +31,7 @@ struct Table1 {
 /// Runs Systems #1 to #4 on each split, in run/<split>/system<N>/seed-<S>; Systems #3 and #4 weight with the System #1
 /// of the same split and seed. `base` gives the settings the systems share. What is complete is not run again. Leaves
 /// run/table1.md and run/table1.json. Error: a split asked for that the store does not allow.
-Table1 run_table1(Backend& backend, const FeatureStore& store, const RunConfig& base, const Table1Options& options,
+Table1 run_table1(Device& device, const FeatureStore& store, const RunConfig& base, const Table1Options& options,
                   const std::filesystem::path& run, const Session& session);
 
 /// The splits side by side, one line per system, the paper's numbers in brackets, as a Markdown table; with several

@@ -40,9 +40,9 @@ RunConfig teacher_config(const RunConfig& config, const RunFolder& teacher, bool
 /// One run of one system, from wherever its folder stands to the end.
 class SystemRun {
 public:
-    SystemRun(Backend& backend, const FeatureStore& store, const Split& split, const RunConfig& config,
+    SystemRun(Device& device, const FeatureStore& store, const Split& split, const RunConfig& config,
               const RunFolder& run, const Session& session)
-        : backend_(backend), store_(store), split_(split), config_(config), run_(run), session_(session),
+        : device_(device), store_(store), split_(split), config_(config), run_(run), session_(session),
           progress_(session.progress, has_own_teacher(config) ? "student: " : ""),
           all_clips_(divide_training_clips(store, split, config.training)), clips_(all_clips_),
           model_(model_for(config.model, store)) {}
@@ -75,7 +75,7 @@ private:
     }
 
     void make_learner() {
-        learner_.emplace(backend_, store_, step_config(config_, store_), clips_.batches(config_.training),
+        learner_.emplace(device_, store_, step_config(config_, store_), clips_.batches(config_.training),
                          store_.columns().city);
     }
 
@@ -186,10 +186,10 @@ private:
         if (has_own_teacher(config_)) {
             progress.message("a System #1 comes first; the student's hard samples are those it is unsure of");
             const RunConfig teacher = teacher_config(config_, {run_.teacher()}, !history_.empty());
-            checkpoint = train_system(backend_, store_, split_, teacher, run_.teacher(), session).checkpoint;
+            checkpoint = train_system(device_, store_, split_, teacher, run_.teacher(), session).checkpoint;
         }
         const std::vector<int32_t> clips = all_clips_.train(config_.training.stages);
-        const Evaluation evaluation = evaluate(backend_, checkpoint, store_, clips, session, config_.training.batch);
+        const Evaluation evaluation = evaluate(device_, checkpoint, store_, clips, session, config_.training.batch);
         const auto classes = static_cast<size_t>(model_.classes);
         teacher_probabilities_.assign(static_cast<size_t>(store_.clips()) * classes, 0.0f);
         for (size_t i = 0; i < clips.size(); ++i)
@@ -329,7 +329,7 @@ private:
              run_.folder.string(), stage, epoch, what, last_good("none yet"), config_.training.learning_rate);
     }
 
-    Backend& backend_;
+    Device& device_;
     const FeatureStore& store_;
     const Split& split_;
     const RunConfig& config_;
@@ -345,15 +345,13 @@ private:
 };
 
 /// Fails when training.init does not fit: before the run folder has its settings, and a teacher is trained for hours.
-void check_init(const Backend& backend, const FeatureStore& store, const RunConfig& config) {
-    StepConfig step = step_config(config, store);
-    step.batch = 1;
+void check_init(const FeatureStore& store, const RunConfig& config) {
+    const StepConfig step = step_config(config, store);
     CheckpointInfo info;
     info.model = step.model;
     info.features = store.spec();
     info.cities = store.columns().cities;
-    Variables variables;
-    emit_inference_step(backend, variables, step, step.batch);
+    const Variables variables = declared_variables(step);
     check_import(SafetensorsFile(find_checkpoint(config.training.init)), variables, info);
 }
 
@@ -372,7 +370,7 @@ void check_teacher(const std::string& teacher, const FeatureStore& store) {
 
 } // namespace
 
-void check_settings(Backend& backend, const FeatureStore& store, const Split& split, const RunConfig& config) {
+void check_settings(const FeatureStore& store, const Split& split, const RunConfig& config) {
     divide_training_clips(store, split, config.training);
     step_config(config, store);
     if (config.training.hard_samples) {
@@ -381,15 +379,15 @@ void check_settings(Backend& backend, const FeatureStore& store, const Split& sp
         else
             check_teacher(config.training.teacher, store);
     }
-    if (!config.training.init.empty()) check_init(backend, store, config);
+    if (!config.training.init.empty()) check_init(store, config);
 }
 
-RunResult train_system(Backend& backend, const FeatureStore& store, const Split& split, const RunConfig& given,
+RunResult train_system(Device& device, const FeatureStore& store, const Split& split, const RunConfig& given,
                        const std::filesystem::path& run, const Session& session) {
     const RunFolder folder{run};
     RunConfig config = given;
     const std::string note = fit_stages(config, split);
-    if (!has_epochs(folder)) check_settings(backend, store, split, config); // a run that goes on has its own copies
+    if (!has_epochs(folder)) check_settings(store, split, config); // a run that goes on has its own copies
     const RunLock lock(folder);
     try {
         open_run_folder(folder, config, store, split);
@@ -402,7 +400,7 @@ RunResult train_system(Backend& backend, const FeatureStore& store, const Split&
             session.progress.message(fmt::format("{} is complete", run.string()));
             return *result;
         }
-        return SystemRun(backend, store, split, config, folder, session).train();
+        return SystemRun(device, store, split, config, folder, session).train();
     } catch (...) {
         if (!has_epochs(folder)) clear_run_folder(folder);
         throw;

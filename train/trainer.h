@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "data/audit.h"
-#include "kernels/backend.h"
+#include "kernels/device.h"
 #include "train/breakdown.h"
 #include "train/config.h"
 #include "train/metrics.h"
@@ -36,7 +36,7 @@ struct RunResult {
 
 /// Fails when the settings do not fit the store or the split, or a checkpoint that they name does not fit. Writes
 /// nothing.
-void check_settings(Backend& backend, const FeatureStore& store, const Split& split, const RunConfig& config);
+void check_settings(const FeatureStore& store, const Split& split, const RunConfig& config);
 
 /// Trains one system in the paper's stages and predicts the test clips (paper, section II-E), leaving in `run`:
 /// config.toml, split.json, store.json, metrics.jsonl, best_model_1.safetensors, pseudo_labels.csv,
@@ -46,7 +46,7 @@ void check_settings(Backend& backend, const FeatureStore& store, const Split& sp
 /// training.early_stop the stage that came last goes on; stages that others are built on, and the teacher, stay as they
 /// are. A split without unlabelled clips has stage 1 only. Fails, before anything is written, when the settings do not
 /// fit or `run` has epochs of another configuration, split or store; and when a loss or gradient is no longer finite.
-RunResult train_system(Backend& backend, const FeatureStore& store, const Split& split, const RunConfig& config,
+RunResult train_system(Device& device, const FeatureStore& store, const Split& split, const RunConfig& config,
                        const std::filesystem::path& run, const Session& session);
 
 } // namespace scene

@@ -172,7 +172,6 @@ void CpuBackend::batch_norm_forward(Tensor y, Tensor x, Tensor scale, Tensor shi
     }
 
     SCENE_CHECK(!dropout.active(), "batch norm with both dropout and pooling");
-    check_poolable(x);
     float* out = floats(y, pooled_shape(x.shape), "y");
     const int64_t height = x.shape[1], width = x.shape[2], out_height = height / 2, out_width = width / 2;
     const int64_t line = width * channels;

@@ -152,9 +152,9 @@ GroupedSum sums_of(const Shape& x, bool max_pool) {
 
 size_t CpuBackend::batch_norm_scratch_bytes(const Shape& x) const {
     const auto channels = static_cast<size_t>(x[x.rank() - 1]);
-    size_t partials = sums_of(x, false).partials();
-    if (x.rank() == 4) partials = std::max(partials, sums_of(x, true).partials());
-    return partials * sizeof(double) + 2 * channels * sizeof(float);
+    size_t sums = sums_of(x, false).scratch_bytes();
+    if (x.rank() == 4) sums = std::max(sums, sums_of(x, true).scratch_bytes());
+    return sums + 2 * channels * sizeof(float);
 }
 
 void CpuBackend::batch_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor x, Tensor mean,
@@ -166,7 +166,6 @@ void CpuBackend::batch_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, Ten
     PooledLines lines{};
     if (epilogue.max_pool) {
         SCENE_CHECK(!dropout.active(), "batch norm with both dropout and pooling");
-        check_poolable(x);
         lines = {x.shape[1], x.shape[2], x.shape[1] / 2, x.shape[2] / 2};
     }
     const Operands op{.dx = optional_floats(dx, x.shape, "dx"),
@@ -191,7 +190,7 @@ void CpuBackend::batch_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, Ten
             add_rows(into, op, dropout, begin, end);
         }
     });
-    auto* mean_dz = reinterpret_cast<float*>(partial + reduction.partials());
+    auto* mean_dz = reinterpret_cast<float*>(static_cast<std::byte*>(scratch.data) + reduction.scratch_bytes());
     float* slope = mean_dz + channels;
     for (int64_t c = 0; c < channels; ++c) {
         const double dz_xhat = sums[channels + c] * static_cast<double>(inverse[c]);

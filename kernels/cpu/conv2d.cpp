@@ -61,11 +61,6 @@ float* prepared_floats(const Tensor& prepared, const PreparedWeights& form) {
     return optional_floats(prepared, {form.floats}, "prepared_weights");
 }
 
-ConvolutionPlans& plans_of(std::shared_ptr<ConvolutionPlans>& plans, int threads) {
-    if (!plans) plans = std::make_shared<ConvolutionPlans>(threads);
-    return *plans;
-}
-
 } // namespace
 
 ConvFusion CpuBackend::conv2d_fusion(const Conv2dShape& shape) const {
@@ -78,7 +73,7 @@ size_t CpuBackend::conv2d_scratch_bytes(const Conv2dShape& shape, ConvPass pass)
     check_shape(shape);
     if (patches_suit(shape)) return patches_scratch_bytes(threads_, shape, pass);
     if (winograd_suits(shape)) return winograd_scratch_bytes(threads_, shape, pass);
-    return plans_of(convolutions_, threads_).scratch_bytes(shape, pass);
+    return convolutions_->scratch_bytes(shape, pass);
 }
 
 void CpuBackend::conv2d_forward(Tensor y, Tensor x, Tensor w, Tensor scratch, const Conv2dShape& shape,
@@ -103,7 +98,7 @@ void CpuBackend::conv2d_forward(Tensor y, Tensor x, Tensor w, Tensor scratch, co
         const WinogradForward operands{to, from, weights, prepared, scale, shift, epilogue};
         return winograd_forward(threads_, operands, memory, shape);
     }
-    plans_of(convolutions_, threads_).forward(to, from, weights, epilogue.bias, epilogue.relu, memory, shape);
+    convolutions_->forward(to, from, weights, epilogue.bias, epilogue.relu, memory, shape);
 }
 
 PreparedWeights CpuBackend::conv2d_prepared_weights(const Conv2dShape& shape) const {
@@ -125,7 +120,7 @@ void CpuBackend::conv2d_data_grad(Tensor dx, Tensor dy, Tensor w, Tensor scratch
     void* memory = scratch_of(scratch, conv2d_scratch_bytes(shape, ConvPass::DataGrad));
     if (patches_suit(shape)) return patches_data_grad(threads_, to, gradient, weights, memory, shape);
     if (winograd_suits(shape)) return winograd_data_grad(threads_, to, gradient, weights, memory, shape);
-    plans_of(convolutions_, threads_).data_grad(to, gradient, weights, memory, shape);
+    convolutions_->data_grad(to, gradient, weights, memory, shape);
 }
 
 void CpuBackend::conv2d_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scratch, const Conv2dShape& shape,
@@ -137,7 +132,7 @@ void CpuBackend::conv2d_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scrat
     void* memory = scratch_of(scratch, conv2d_scratch_bytes(shape, ConvPass::WeightGrad));
     if (patches_suit(shape)) return patches_weight_grad(threads_, to, gradient, from, memory, shape);
     if (winograd_suits(shape)) return winograd_weight_grad(threads_, to, gradient, from, scale, shift, memory, shape);
-    plans_of(convolutions_, threads_).weight_grad(to, gradient, from, memory, shape);
+    convolutions_->weight_grad(to, gradient, from, memory, shape);
 }
 
 void CpuBackend::fold_conv_weights(Tensor folded_w, Tensor w, Tensor scale) {

@@ -12,7 +12,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "kernels/cpu/convolution_plans.h"
+#include "kernels/cpu/log_mel_plans.h"
 #include "kernels/cpu/variant.h"
+#include "kernels/legacy_ops.h"
 
 namespace scene::cpu {
 namespace {
@@ -32,9 +35,35 @@ uint64_t physical_memory() {
     return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGE_SIZE));
 }
 
+struct Functions {
+    template <template <class> class Op> static void call(Device& device, const Op<Tensor>& op) {
+        auto& cpu = static_cast<CpuBackend&>(device);
+        if constexpr (requires { run(op, cpu.context()); }) {
+            run(op, cpu.context());
+        } else {
+            run(op, static_cast<Backend&>(cpu));
+        }
+    }
+    template <template <class> class Op> static size_t bytes(const Planner& planner, const Op<TensorSpec>& op) {
+        const auto& cpu = static_cast<const CpuBackend&>(planner);
+        if constexpr (requires { scratch_bytes(op, cpu.planning()); }) {
+            return scratch_bytes(op, cpu.planning());
+        } else if constexpr (requires { scratch_bytes(op, static_cast<const Backend&>(cpu)); }) {
+            return scratch_bytes(op, static_cast<const Backend&>(cpu));
+        } else {
+            return 0;
+        }
+    }
+};
+
 } // namespace
 
-CpuBackend::CpuBackend(int threads) : threads_(threads > 0 ? threads : omp_get_num_procs()) {
+CpuBackend::CpuBackend(int threads)
+    : Backend(run_table<Functions>, scratch_table<Functions>), threads_(threads > 0 ? threads : omp_get_num_procs()),
+      convolutions_(std::make_unique<ConvolutionPlans>(threads_)),
+      log_mels_(std::make_unique<LogMelPlans>()), planning_{threads_, *convolutions_}, context_{threads_,
+                                                                                                *convolutions_,
+                                                                                                *log_mels_} {
     omp_set_num_threads(threads_); // oneDNN takes its thread count from here
 }
 

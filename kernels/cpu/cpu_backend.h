@@ -5,11 +5,9 @@
 #include <vector>
 
 #include "kernels/backend.h"
+#include "kernels/cpu/context.h"
 
 namespace scene::cpu {
-
-class ConvolutionPlans;
-class LogMelPlans;
 
 /// The backend that runs on the host: oneDNN for matrix products and convolutions it does best, our own loops
 /// (OpenMP, SIMD) for the rest. Ops run when they are called. Work is cut into pieces by size, never by thread
@@ -104,10 +102,6 @@ public:
 
     void attention_forward(Tensor out, Tensor qkv, int heads, Dropout dropout, Tensor control) override;
     void attention_backward(Tensor dqkv, Tensor dout, Tensor qkv, int heads, Dropout dropout, Tensor control) override;
-    void layer_norm_forward(Tensor y, Tensor moments, Tensor x, Tensor branch, Tensor gamma, Tensor beta, float epsilon,
-                            Dropout dropout, Tensor control) override;
-    void layer_norm_backward(Tensor dx, Tensor dbranch, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor moments,
-                             Tensor x, Tensor branch, Tensor gamma, Dropout dropout, Tensor control) override;
 
     void embedding_forward(Tensor y, Tensor table, Tensor index) override;
     void embedding_backward(Tensor dtable, Tensor dy, Tensor index) override;
@@ -128,11 +122,15 @@ public:
 
     void nearest_votes(Tensor votes, Tensor similarity, Tensor label, int64_t neighbours, float temperature) override;
 
+    Context& context() { return context_; }
+    const Planning& planning() const { return planning_; }
+
 private:
     int threads_;
-    // Built on first use by the ops that need them, in whose files they are defined.
-    mutable std::shared_ptr<ConvolutionPlans> convolutions_;
-    std::shared_ptr<LogMelPlans> log_mels_;
+    std::unique_ptr<ConvolutionPlans> convolutions_;
+    std::unique_ptr<LogMelPlans> log_mels_;
+    Planning planning_;
+    Context context_;
 };
 
 } // namespace scene::cpu

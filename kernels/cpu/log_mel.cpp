@@ -161,7 +161,6 @@ void CpuBackend::log_mel(Tensor out, Tensor wave, const LogMelSpec& spec) {
                 fmt::format("log_mel takes waves [N, {}], got {}", spec.samples, wave.shape.text()));
     SCENE_CHECK(out.shape == (Shape{wave.shape[0], spec.frames, spec.bands}),
                 fmt::format("log_mel gives [N, {}, {}], got {}", spec.frames, spec.bands, out.shape.text()));
-    if (!log_mels_) log_mels_ = std::make_shared<LogMelPlans>();
     log_mels_->get(spec, threads_).run(out.as<float>(), wave.as<float>(), wave.shape[0]);
 }
 

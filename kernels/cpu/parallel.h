@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/operands.h"
+
 namespace scene::cpu {
 
 /// Calls work(begin, end) for consecutive pieces of `grain` items that cover [0, count).
@@ -29,12 +31,17 @@ struct GroupedSum {
         return std::max((units + most_pieces - 1) / most_pieces, grain_for(width * terms));
     }
     int64_t pieces() const { return (units + units_per_piece() - 1) / units_per_piece(); }
-    /// Doubles that `run` needs for the partial sums.
+    /// For the partial sums, and for those that each piece holds in single precision.
+    size_t scratch_bytes() const { return partials() * (sizeof(double) + sizeof(float)); }
     size_t partials() const { return static_cast<size_t>(pieces() * groups * width); }
+
+    template <typename Add> const double* run(int threads, const Tensor& scratch, Add&& add) const {
+        return run(threads, scratch_of<double>(scratch, scratch_bytes()), add);
+    }
 
     /// add(group, begin, end, sums) adds the units [begin, end) of a group to `sums`, `width` floats. Single
     /// precision holds at most about 64 terms at a time; doubles carry the rest. Returns the sums [groups, width],
-    /// which stand at the front of `partial`.
+    /// which stand at the front of `partial`, memory of scratch_bytes().
     template <typename Add> const double* run(int threads, double* partial, Add&& add) const {
         constexpr int64_t terms_in_float = 64;
         const int64_t piece_units = units_per_piece(), group_pieces = pieces();
@@ -43,13 +50,11 @@ struct GroupedSum {
             const int64_t group = item / group_pieces, piece = item % group_pieces;
             double* total = partial + (piece * groups + group) * width;
             std::fill_n(total, width, 0.0);
-            static thread_local std::vector<float> sums;
-            sums.resize(static_cast<size_t>(width));
+            float* sum = reinterpret_cast<float*>(partial + partials()) + (piece * groups + group) * width;
             const int64_t end = std::min(units, (piece + 1) * piece_units);
             for (int64_t begin = piece * piece_units; begin < end; begin += step) {
-                std::fill(sums.begin(), sums.end(), 0.0f);
-                add(group, begin, std::min(end, begin + step), sums.data());
-                const float* sum = sums.data();
+                std::fill_n(sum, width, 0.0f);
+                add(group, begin, std::min(end, begin + step), sum);
 #pragma omp simd
                 for (int64_t i = 0; i < width; ++i) total[i] += static_cast<double>(sum[i]);
             }
@@ -66,7 +71,7 @@ struct GroupedSum {
 /// Memory for partial sums of ops that are given no scratch; the calling thread keeps it from call to call.
 inline double* partial_memory(size_t count) {
     static thread_local std::vector<double> memory;
-    if (memory.size() < count) memory.resize(count);
+    if (memory.size() < 2 * count) memory.resize(2 * count);
     return memory.data();
 }
 

@@ -23,10 +23,7 @@ struct Operands {
     const float* at(int64_t clip, int64_t position) const { return x + (clip * positions() + position) * channels; }
 };
 
-Shape output_shape(const Tensor& x, bool avg_pool) {
-    if (avg_pool) check_poolable(x);
-    return avg_pool ? pooled_shape(x.shape) : x.shape;
-}
+Shape output_shape(const Tensor& x, bool avg_pool) { return avg_pool ? pooled_shape(x.shape) : x.shape; }
 
 /// The gradient that reaches position (h, w) of the unpooled output: `dy` there and its share, or null beyond
 /// the last whole window.

@@ -98,12 +98,12 @@ void adam(Tensor parameters, Tensor first_moment, Tensor second_moment, Tensor p
         constexpr int V = decltype(width)::value;
         launch(find_nonfinite<V>, dim3(search_blocks), dim3(block_threads), 0, stream, broken, g, shape[0]);
         launch(update<V>, blocks_over(divide_up(shape[0], V)), dim3(block_threads), sizeof(StepFactors), stream, w, m,
-               v, w_half, g, step_control(control), broken, shape[0], settings);
+               v, w_half, g, &step_control(control), broken, shape[0], settings);
     });
 }
 
 void adjust_loss_scale(Tensor control, const LossScaling& scaling, cudaStream_t stream) {
-    launch(rescale, dim3(1), dim3(1), 0, stream, step_control(control), scaling);
+    launch(rescale, dim3(1), dim3(1), 0, stream, &step_control(control), scaling);
 }
 
 } // namespace scene::cuda

@@ -126,7 +126,7 @@ void draw_augmentation(Tensor draws, Tensor control, const AugmentationSampler& 
                        cudaStream_t stream) {
     check_rank(draws, 2, "draws");
     const int64_t batch = draws.shape[0];
-    launch(draw, blocks_over(batch), dim3(block_threads), 0, stream, clip_draws(draws, batch), step_control(control),
+    launch(draw, blocks_over(batch), dim3(block_threads), 0, stream, clip_draws(draws, batch), &step_control(control),
            sampler, batch, frames, bands);
 }
 

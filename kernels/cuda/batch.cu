@@ -52,7 +52,7 @@ struct Selection {
         SCENE_CHECK(batch > 0 && batch <= 65535 && batch <= order_.shape[0],
                     "a batch of " + std::to_string(batch) + " from an order " + order_.shape.text());
         order = indices(order_, order_.shape, "order");
-        control = step_control(control_);
+        control = &step_control(control_);
     }
     dim3 grid(int width) const {
         dim3 blocks = blocks_over(divide_up(row_elements, width));
@@ -97,7 +97,7 @@ void scatter_rows(Tensor table, Tensor rows, Tensor order, Tensor control, cudaS
 }
 
 void advance(Tensor control, uint32_t batch, uint32_t steps, cudaStream_t stream) {
-    launch(move_on, dim3(1), dim3(1), 0, stream, step_control(control), batch, steps);
+    launch(move_on, dim3(1), dim3(1), 0, stream, &step_control(control), batch, steps);
 }
 
 void fill_zero(Tensor x, cudaStream_t stream) {

@@ -10,6 +10,7 @@
 #include "kernels/cuda/ranges.h"
 #include "kernels/cuda/timing.h"
 #include "kernels/error.h"
+#include "kernels/legacy_ops.h"
 
 namespace scene::cuda {
 namespace {
@@ -56,14 +57,37 @@ private:
                            : "another program holds it in pieces");
 }
 
+struct Functions {
+    template <template <class> class Op> static void call(Device& device, const Op<Tensor>& op) {
+        auto& cuda = static_cast<CudaBackend&>(device);
+        if constexpr (requires { run(op, cuda.context()); }) {
+            run(op, cuda.context());
+        } else {
+            run(op, static_cast<Backend&>(cuda));
+        }
+    }
+    template <template <class> class Op> static size_t bytes(const Planner& planner, const Op<TensorSpec>& op) {
+        const auto& cuda = static_cast<const CudaBackend&>(planner);
+        if constexpr (requires { scratch_bytes(op, cuda.planning()); }) {
+            return scratch_bytes(op, cuda.planning());
+        } else if constexpr (requires { scratch_bytes(op, static_cast<const Backend&>(cuda)); }) {
+            return scratch_bytes(op, static_cast<const Backend&>(cuda));
+        } else {
+            return 0;
+        }
+    }
+};
+
 } // namespace
 
 CudaBackend::CudaBackend(DType activation, std::unique_ptr<Convolutions> convolutions,
                          std::unique_ptr<MatrixProducts> products, std::unique_ptr<FourierTransforms> transforms,
                          Fusions fusions)
-    : activation_(activation), convolutions_(std::move(convolutions)), products_(std::move(products)),
-      transforms_(std::move(transforms)), fusions_(fusions) {
+    : Backend(run_table<Functions>, scratch_table<Functions>), activation_(activation),
+      convolutions_(std::move(convolutions)), products_(std::move(products)), transforms_(std::move(transforms)),
+      fusions_(fusions), planning_{products_ ? products_->scratch_bytes() : 0} {
     if (products_) SCENE_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+    context_ = {stream_};
 }
 
 CudaBackend::~CudaBackend() {

@@ -9,6 +9,7 @@
 #include <cuda_runtime.h>
 
 #include "kernels/backend.h"
+#include "kernels/cuda/context.h"
 #include "kernels/cuda/cuda_device.h"
 #include "kernels/cuda/libraries.h"
 
@@ -56,6 +57,7 @@ public:
     /// fusion that the library is made for has no engine that runs.
     ConvFusion conv2d_fusion(const Conv2dShape& shape) const override;
     ConvReport conv2d_report() const override;
+    std::string libraries() const override { return convolutions_->version(); }
     size_t conv2d_scratch_bytes(const Conv2dShape& shape, ConvPass pass) const override;
     void conv2d_forward(Tensor y, Tensor x, Tensor w, Tensor scratch, const Conv2dShape& shape,
                         const ConvExtras& extras) override;
@@ -111,10 +113,6 @@ public:
 
     void attention_forward(Tensor out, Tensor qkv, int heads, Dropout dropout, Tensor control) override;
     void attention_backward(Tensor dqkv, Tensor dout, Tensor qkv, int heads, Dropout dropout, Tensor control) override;
-    void layer_norm_forward(Tensor y, Tensor moments, Tensor x, Tensor branch, Tensor gamma, Tensor beta, float epsilon,
-                            Dropout dropout, Tensor control) override;
-    void layer_norm_backward(Tensor dx, Tensor dbranch, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor moments,
-                             Tensor x, Tensor branch, Tensor gamma, Dropout dropout, Tensor control) override;
 
     void embedding_forward(Tensor y, Tensor table, Tensor index) override;
     void embedding_backward(Tensor dtable, Tensor dy, Tensor index) override;
@@ -137,6 +135,9 @@ public:
 
     void begin_range(const std::string& name) override;
     void end_range() override;
+
+    Context& context() { return context_; }
+    const Planning& planning() const { return planning_; }
 
 private:
     /// Memory for the op about to be queued, free again when the op is done; content unspecified.
@@ -162,6 +163,8 @@ private:
     mutable std::vector<std::pair<Conv2dShape, ConvFusion>> chosen_fusions_;
     std::vector<ConvolutionTask> ran_; ///< each once
     cudaStream_t stream_ = nullptr;
+    Planning planning_;
+    Context context_{};
     std::map<void*, size_t> allocations_; ///< all of it, scratch and tables too
     // Records refer to scratch, so memory that has become too small is kept until the end.
     std::vector<Tensor> scratch_;

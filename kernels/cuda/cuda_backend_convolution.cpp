@@ -6,24 +6,12 @@
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/launch.h"
-#include "kernels/error.h"
+#include "kernels/operands.h"
 
 namespace scene::cuda {
 namespace {
 
 constexpr size_t alignment = 256;
-
-void check(const Tensor& tensor, DType dtype, const Shape& shape, const char* name) {
-    SCENE_CHECK(tensor && tensor.dtype == dtype && tensor.shape == shape,
-                fmt::format("{} is {} {}, expected {} {}", name, tensor ? name_of(tensor.dtype) : "absent",
-                            tensor ? tensor.shape.text() : "", name_of(dtype), shape.text()));
-}
-
-void* checked_scratch(const Tensor& scratch, size_t needed) {
-    SCENE_CHECK(needed == 0 || (scratch && scratch.bytes() >= needed),
-                fmt::format("scratch has {} bytes, expected {}", scratch ? scratch.bytes() : 0, needed));
-    return scratch.data;
-}
 
 size_t aligned(size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
 
@@ -37,7 +25,7 @@ struct OwnScratch {
     OwnScratch(const ConvolutionTask& task, DType activation) {
         if (task.pass == ConvPass::WeightGrad && activation != DType::F32)
             narrow_gradient = aligned(static_cast<size_t>(task.shape.w().elements()) * size_of(activation));
-        if (task.fusion.norm_gradient) unused = aligned(static_cast<size_t>(task.shape.in_channels) * sizeof(float));
+        if (task.fusion.bn_reduce) unused = aligned(static_cast<size_t>(task.shape.in_channels) * sizeof(float));
         if (task.fusion.statistics) sums = aligned(static_cast<size_t>(task.shape.out_channels) * sizeof(float));
     }
     size_t bytes() const { return narrow_gradient + 2 * sums + 3 * unused; }
@@ -47,7 +35,7 @@ struct OwnScratch {
 std::vector<ConvolutionTask> tasks_of(const Conv2dShape& shape, ConvPass pass, const ConvFusion& fusion) {
     std::vector<ConvolutionTask> tasks{{shape, pass, {}}};
     if (pass == ConvPass::DataGrad) {
-        if (fusion.norm_gradient) tasks.push_back({shape, pass, {.norm_gradient = true}});
+        if (fusion.bn_reduce) tasks.push_back({shape, pass, {.bn_reduce = true}});
         return tasks;
     }
     const bool forward = pass == ConvPass::Forward;
@@ -59,8 +47,8 @@ std::vector<ConvolutionTask> tasks_of(const Conv2dShape& shape, ConvPass pass, c
 void add_input_norm(ConvolutionOperands& operands, const ConvolutionTask& task, const Tensor& x, const Tensor& scale,
                     const Tensor& shift) {
     if (!task.fusion.normalize_input) return;
-    check(scale, x.dtype, {task.shape.in_channels}, "input_scale");
-    check(shift, x.dtype, {task.shape.in_channels}, "input_shift");
+    check_tensor(scale, x.dtype, {task.shape.in_channels}, "input_scale");
+    check_tensor(shift, x.dtype, {task.shape.in_channels}, "input_shift");
     operands.scale = scale.data;
     operands.shift = shift.data;
 }
@@ -109,10 +97,10 @@ void CudaBackend::conv2d_forward(Tensor y, Tensor x, Tensor w, Tensor scratch, c
         return conv2d_thin_forward(y, x, w, extras.bias, extras.relu, shape, stream_);
     }
     check_offered(task);
-    check(y, activation_, shape.y(), "y");
-    check(x, activation_, shape.x(), "x");
-    check(w, activation_, shape.w(), "w");
-    auto* memory = static_cast<std::byte*>(checked_scratch(scratch, conv2d_scratch_bytes(shape, ConvPass::Forward)));
+    check_tensor(y, activation_, shape.y(), "y");
+    check_tensor(x, activation_, shape.x(), "x");
+    check_tensor(w, activation_, shape.w(), "w");
+    auto* memory = scratch_of<std::byte>(scratch, conv2d_scratch_bytes(shape, ConvPass::Forward));
     const OwnScratch own(task, activation_);
     const int64_t channels = shape.out_channels;
     ConvolutionOperands operands{.x = x.data, .w = w.data, .y = y.data};
@@ -132,27 +120,27 @@ void CudaBackend::conv2d_forward(Tensor y, Tensor x, Tensor w, Tensor scratch, c
 
 void CudaBackend::conv2d_data_grad(Tensor dx, Tensor dy, Tensor w, Tensor scratch, const Conv2dShape& shape) {
     if (conv2d_thin_suits(shape)) return conv2d_thin_data_grad(dx, dy, w, shape, stream_);
-    check(dx, activation_, shape.x(), "dx");
-    check(dy, activation_, shape.y(), "dy");
-    check(w, activation_, shape.w(), "w");
-    void* memory = checked_scratch(scratch, conv2d_scratch_bytes(shape, ConvPass::DataGrad));
+    check_tensor(dx, activation_, shape.x(), "dx");
+    check_tensor(dy, activation_, shape.y(), "dy");
+    check_tensor(w, activation_, shape.w(), "w");
+    void* memory = scratch_of<void>(scratch, conv2d_scratch_bytes(shape, ConvPass::DataGrad));
     convolve({shape, ConvPass::DataGrad, {}}, {.x = dx.data, .w = w.data, .y = dy.data}, memory);
 }
 
 void CudaBackend::conv2d_data_grad_norm(Tensor dz, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor w, Tensor norm_x,
                                         Tensor mean, Tensor inv_std, Tensor gamma, Tensor beta, Tensor scratch,
                                         const Conv2dShape& shape) {
-    const ConvolutionTask task{shape, ConvPass::DataGrad, {.norm_gradient = true}};
+    const ConvolutionTask task{shape, ConvPass::DataGrad, {.bn_reduce = true}};
     check_offered(task);
-    check(dz, activation_, shape.x(), "dz");
-    check(dy, activation_, shape.y(), "dy");
-    check(w, activation_, shape.w(), "w");
-    check(norm_x, activation_, shape.x(), "norm_x");
+    check_tensor(dz, activation_, shape.x(), "dz");
+    check_tensor(dy, activation_, shape.y(), "dy");
+    check_tensor(w, activation_, shape.w(), "w");
+    check_tensor(norm_x, activation_, shape.x(), "norm_x");
     const auto channels = [&](const Tensor& tensor, const char* name) {
-        check(tensor, DType::F32, {shape.in_channels}, name);
+        check_tensor(tensor, DType::F32, {shape.in_channels}, name);
         return static_cast<float*>(tensor.data);
     };
-    auto* memory = static_cast<std::byte*>(checked_scratch(scratch, conv2d_scratch_bytes(shape, ConvPass::DataGrad)));
+    auto* memory = scratch_of<std::byte>(scratch, conv2d_scratch_bytes(shape, ConvPass::DataGrad));
     const OwnScratch own(task, activation_);
     ConvolutionOperands operands{.x = dz.data, .w = w.data, .y = dy.data};
     operands.norm_x = norm_x.data;
@@ -176,10 +164,10 @@ void CudaBackend::conv2d_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scra
         return conv2d_thin_weight_grad(dw, dy, x, scratch, shape, stream_);
     }
     check_offered(task);
-    check(dw, DType::F32, shape.w(), "dw");
-    check(dy, activation_, shape.y(), "dy");
-    check(x, activation_, shape.x(), "x");
-    auto* memory = static_cast<std::byte*>(checked_scratch(scratch, conv2d_scratch_bytes(shape, ConvPass::WeightGrad)));
+    check_tensor(dw, DType::F32, shape.w(), "dw");
+    check_tensor(dy, activation_, shape.y(), "dy");
+    check_tensor(x, activation_, shape.x(), "x");
+    auto* memory = scratch_of<std::byte>(scratch, conv2d_scratch_bytes(shape, ConvPass::WeightGrad));
     const OwnScratch own(task, activation_);
     void* gradient = own.narrow_gradient > 0 ? static_cast<void*>(memory) : dw.data;
     ConvolutionOperands operands{.x = x.data, .w = gradient, .y = dy.data};

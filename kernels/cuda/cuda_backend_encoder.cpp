@@ -2,17 +2,10 @@
 
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/kernels.h"
-#include "kernels/error.h"
+#include "kernels/operands.h"
 
 namespace scene::cuda {
 namespace {
-
-float* floats(const Tensor& tensor, const Shape& shape, const char* name) {
-    SCENE_CHECK(tensor && tensor.dtype == DType::F32 && tensor.shape == shape,
-                fmt::format("{} is {} {}, expected F32 {}", name, tensor ? name_of(tensor.dtype) : "absent",
-                            tensor ? tensor.shape.text() : "", shape.text()));
-    return static_cast<float*>(tensor.data);
-}
 
 /// [M, O], [M, I] and [O, I] of a linear layer.
 struct Extents {
@@ -76,17 +69,6 @@ void CudaBackend::attention_forward(Tensor out, Tensor qkv, int heads, Dropout d
 
 void CudaBackend::attention_backward(Tensor dqkv, Tensor dout, Tensor qkv, int heads, Dropout dropout, Tensor control) {
     cuda::attention_backward(dqkv, dout, qkv, heads, dropout, control, stream_);
-}
-
-void CudaBackend::layer_norm_forward(Tensor y, Tensor moments, Tensor x, Tensor branch, Tensor gamma, Tensor beta,
-                                     float epsilon, Dropout dropout, Tensor control) {
-    cuda::layer_norm_forward(y, moments, x, branch, gamma, beta, epsilon, dropout, control, stream_);
-}
-
-void CudaBackend::layer_norm_backward(Tensor dx, Tensor dbranch, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor moments,
-                                      Tensor x, Tensor branch, Tensor gamma, Dropout dropout, Tensor control) {
-    cuda::layer_norm_backward(dx, dbranch, dgamma, dbeta, dy, moments, x, branch, gamma, dropout, control,
-                              scratch(layer_norm_backward_scratch_bytes(x.shape)), stream_);
 }
 
 void CudaBackend::embedding_forward(Tensor y, Tensor table, Tensor index) {

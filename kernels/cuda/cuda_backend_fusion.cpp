@@ -131,10 +131,10 @@ ConvFusion CudaBackend::choose_fusion(const Conv2dShape& shape) const {
     const ConvolutionTask all{shape, ConvPass::Forward, {.normalize_input = true, .statistics = true}};
     const ConvolutionTask all_grad{shape, ConvPass::WeightGrad, {.normalize_input = true, .statistics = false}};
     const ConvolutionTask plain_data_grad{shape, ConvPass::DataGrad, {}};
-    const ConvolutionTask into_norm{shape, ConvPass::DataGrad, {.norm_gradient = true}};
-    ConvFusion fusion{.bias_relu = true, .norm_of_windows = conv2d_norm_suits(shape)};
+    const ConvolutionTask into_norm{shape, ConvPass::DataGrad, {.bn_reduce = true}};
+    ConvFusion fusion{.bias_relu = true, .closed_form_bn = conv2d_norm_suits(shape)};
     if (conv2d_thin_suits(shape) || fusions_ == Fusions::Never) return fusion;
-    ConvFusion wanted{.normalize_input = true, .statistics = true, .norm_gradient = true};
+    ConvFusion wanted{.normalize_input = true, .statistics = true, .bn_reduce = true};
     if (shape.full_batch > 0) {
         Conv2dShape full = shape;
         full.batch = shape.full_batch;
@@ -145,14 +145,14 @@ ConvFusion CudaBackend::choose_fusion(const Conv2dShape& shape) const {
     }
     fusion.statistics = wanted.statistics && can_fuse(sums);
     fusion.normalize_input = wanted.normalize_input && fusion.statistics && can_fuse(all) && can_fuse(all_grad);
-    fusion.norm_gradient = wanted.norm_gradient && can_fuse(into_norm);
+    fusion.bn_reduce = wanted.bn_reduce && can_fuse(into_norm);
     if (fusions_ == Fusions::Always || shape.full_batch > 0) return fusion;
 
     const SeparateOps ops(convolutions_->times(), activation_, stream_);
     const auto seconds = [&](const ConvolutionTask& task) { return convolutions_->seconds(task).value(); };
-    if (fusion.norm_gradient)
-        fusion.norm_gradient = seconds(into_norm) + ops.apply_gradient(shape.x()) <
-                               seconds(plain_data_grad) + ops.norm_backward(shape.x());
+    if (fusion.bn_reduce)
+        fusion.bn_reduce = seconds(into_norm) + ops.apply_gradient(shape.x()) <
+                           seconds(plain_data_grad) + ops.norm_backward(shape.x());
     if (!fusion.statistics) return fusion;
     const double separate = seconds(plain) + ops.statistics(shape.y());
     const double with_sums = seconds(sums) + ops.finish_statistics(shape.y());

@@ -62,7 +62,7 @@ std::string cuda_obstacle() {
     return "";
 }
 
-std::unique_ptr<Backend> make_cuda_backend(const CudaSettings& settings) {
+std::unique_ptr<Device> make_cuda_device(const CudaSettings& settings) {
     if (const std::string obstacle = cuda_obstacle(); !obstacle.empty()) fail("{}", obstacle);
     const cuda::ConvolutionSettings convolutions = convolution_settings(settings);
     return std::make_unique<cuda::CudaBackend>(
@@ -71,7 +71,7 @@ std::unique_ptr<Backend> make_cuda_backend(const CudaSettings& settings) {
         settings.log_mel_by_cufft ? cuda::make_cufft_transforms() : nullptr, settings.fusions);
 }
 
-std::unique_ptr<Backend> make_planning_backend(const CudaSettings& settings, const std::string& profile) {
+std::unique_ptr<Planner> make_cuda_planner(const CudaSettings& settings, const std::string& profile) {
     const cuda::ConvolutionSettings convolutions = convolution_settings(settings);
     return std::make_unique<cuda::CudaBackend>(
         convolutions.type, std::make_unique<cuda::CudnnConvolutions>(convolutions, cuda::device_profile(profile)),

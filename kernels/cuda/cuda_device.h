@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "kernels/backend.h"
+#include "kernels/device.h"
 
 namespace scene {
 
@@ -16,7 +16,7 @@ enum class Precision : uint8_t {
     Fp16, ///< convolutional part in half with float sums, the rest as Tf32; parameters and optimiser in float
 };
 
-/// Which of the library's fusions of batch norm and convolution a backend offers.
+/// Which of the library's fusions of batch norm and convolution a device offers.
 enum class Fusions : uint8_t {
     Quickest, ///< those that are quicker than separate ops, as measured on the device; none where there is no device
     Never,
@@ -32,7 +32,7 @@ enum class Autotune : uint8_t {
 struct CudaSettings {
     Precision precision = Precision::Fp32;
     bool deterministic = true;     ///< the same bits run after run; convolutions may be slower
-    bool log_mel_by_cufft = false; ///< instead of the backend's own kernel, to compare it; needs cuFFT
+    bool log_mel_by_cufft = false; ///< instead of our own kernel, to compare it; needs cuFFT
     Fusions fusions = Fusions::Quickest;
     Autotune autotune = Autotune::Precompiled;
 };
@@ -44,8 +44,8 @@ bool built_with_cuda();
 /// can. Looks for driver, device and libraries.
 std::string cuda_obstacle();
 
-/// The backend of the first GPU. Throws Error where there is an obstacle.
-std::unique_ptr<Backend> make_cuda_backend(const CudaSettings& settings);
+/// The first GPU. Throws Error where there is an obstacle.
+std::unique_ptr<Device> make_cuda_device(const CudaSettings& settings);
 
 /// Per second; copies count bytes read and bytes written.
 struct CudaPeaks {
@@ -56,9 +56,8 @@ struct CudaPeaks {
 /// Takes a few seconds. Throws Error where there is an obstacle.
 CudaPeaks measure_cuda_peaks(const CudaSettings& settings);
 
-/// A backend that plans for a GPU which need not be there: it answers questions about types, fusions and scratch, and
-/// computes nothing. `profile` is "h100" or a file with the device's properties as JSON, in cuDNN's form. Needs cuDNN,
-/// but no driver.
-std::unique_ptr<Backend> make_planning_backend(const CudaSettings& settings, const std::string& profile);
+/// Plans for a GPU which need not be there. `profile` is "h100" or a file with the device's properties as JSON, in
+/// cuDNN's form. Needs cuDNN, but no driver.
+std::unique_ptr<Planner> make_cuda_planner(const CudaSettings& settings, const std::string& profile);
 
 } // namespace scene

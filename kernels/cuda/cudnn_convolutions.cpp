@@ -39,7 +39,7 @@ struct TrialOperands {
         }
         if (fusion.statistics)
             for (float** sum : {&operands.sum, &operands.square_sum}) *sum = floats(shape.out_channels);
-        if (!fusion.norm_gradient) return;
+        if (!fusion.bn_reduce) return;
         operands.norm_x = norm_x.emplace(shape.x(), problem.type).get();
         for (float** operand : {&operands.mean, &operands.inv_std, &operands.gamma, &operands.beta, &operands.dgamma,
                                 &operands.dbeta, &operands.unused[0], &operands.unused[1], &operands.unused[2]})

@@ -121,9 +121,9 @@ std::string ConvolutionProblem::text() const {
     const Conv2dShape& shape = task.shape;
     return fmt::format("{}{}{} {} {} {} stride {} padding {}{}{} within {}{}", names_of(task.pass).name,
                        task.fusion.normalize_input ? " of relu(scale*x + shift)" : "",
-                       task.fusion.statistics      ? " with sums"
-                       : task.fusion.norm_gradient ? " into a batch norm"
-                                                   : "",
+                       task.fusion.statistics  ? " with sums"
+                       : task.fusion.bn_reduce ? " into a batch norm"
+                                               : "",
                        type == DType::F32 && tensor_cores ? "TF32" : name_of(type), shape.x().text(), shape.w().text(),
                        shape.stride, shape.padding, deterministic ? " deterministic" : "",
                        run_time_compiled ? " or compiled at run time" : "", most_workspace,
@@ -135,12 +135,12 @@ ConvolutionGraph::ConvolutionGraph(const ConvolutionProblem& problem, const Plan
     const auto& [shape, pass, fusion] = problem.task;
     SCENE_CHECK(!fusion.normalize_input || pass != ConvPass::DataGrad, "a data gradient reads no x");
     SCENE_CHECK(!fusion.statistics || pass == ConvPass::Forward, "only the forward pass writes y");
-    SCENE_CHECK(!fusion.norm_gradient || pass == ConvPass::DataGrad, "only a data gradient goes into a batch norm");
+    SCENE_CHECK(!fusion.bn_reduce || pass == ConvPass::DataGrad, "only a data gradient goes into a batch norm");
     const PassNames& names = names_of(pass);
     const Descriptor& x = keep(tensor(shape.x(), problem.type, ConvTensor::X));
     const Descriptor& y = keep(tensor(shape.y(), problem.type, ConvTensor::Y));
     Descriptor operation(names.operation);
-    const Descriptor& gradient = fusion.norm_gradient ? keep(tensor(shape.x(), DType::F32, Virtual::Gradient)) : x;
+    const Descriptor& gradient = fusion.bn_reduce ? keep(tensor(shape.x(), DType::F32, Virtual::Gradient)) : x;
     operation.set(names.x, fusion.normalize_input ? normalized(x, problem) : gradient);
     operation.set(names.w, keep(tensor(shape.w(), problem.type, ConvTensor::W)));
     operation.set(names.y, y);
@@ -150,7 +150,7 @@ ConvolutionGraph::ConvolutionGraph(const ConvolutionProblem& problem, const Plan
     operation.finalize(problem.text());
     operations_.push_back(std::move(operation));
     if (fusion.statistics) add_sums(y, problem);
-    if (fusion.norm_gradient) add_norm_gradient(x, gradient, problem);
+    if (fusion.bn_reduce) add_norm_gradient(x, gradient, problem);
     graph_.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, std::span<const Descriptor>(operations_));
     if (target.handle()) graph_.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, target.handle());
     graph_.finalize("the graph of " + problem.text());

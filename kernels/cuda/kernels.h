@@ -130,12 +130,6 @@ void linear_bias_grad(Tensor dbias, Tensor dpre, Tensor scratch, cudaStream_t st
 void attention_forward(Tensor out, Tensor qkv, int heads, Dropout dropout, Tensor control, cudaStream_t stream);
 void attention_backward(Tensor dqkv, Tensor dout, Tensor qkv, int heads, Dropout dropout, Tensor control,
                         cudaStream_t stream);
-void layer_norm_forward(Tensor y, Tensor moments, Tensor x, Tensor branch, Tensor gamma, Tensor beta, float epsilon,
-                        Dropout dropout, Tensor control, cudaStream_t stream);
-size_t layer_norm_backward_scratch_bytes(const Shape& x);
-void layer_norm_backward(Tensor dx, Tensor dbranch, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor moments, Tensor x,
-                         Tensor branch, Tensor gamma, Dropout dropout, Tensor control, Tensor scratch,
-                         cudaStream_t stream);
 
 // ---- fusion head --------------------------------------------------------------------------------------------------
 /// The table is f32, y an activation. An index beyond the table gives NaN: a device cannot throw.

@@ -19,8 +19,8 @@ namespace scene::cuda {
 struct ConvolutionFusion {
     bool normalize_input = false; ///< forward and weight-grad: relu(scale*x + shift) is in the place of x
     bool statistics = false;      ///< forward: the sums of y and of y*y over all rows come with it
-    bool norm_gradient = false;   ///< data-grad: masked by the relu of a batch norm before it, whose sums come with it
-    bool any() const { return normalize_input || statistics || norm_gradient; }
+    bool bn_reduce = false;       ///< data-grad: masked by the relu of a batch norm before it, whose sums come with it
+    bool any() const { return normalize_input || statistics || bn_reduce; }
     bool operator==(const ConvolutionFusion&) const = default;
 };
 
@@ -46,7 +46,7 @@ struct ConvolutionOperands {
     void *x = nullptr, *w = nullptr, *y = nullptr; ///< of the activation type
     void *scale = nullptr, *shift = nullptr;       ///< with normalize_input: of the activation type, [C]
     float *sum = nullptr, *square_sum = nullptr;   ///< with statistics: outputs, [K]
-    /// With norm_gradient: x of the convolution was relu(z), z = gamma*(norm_x - mean)*inv_std + beta, all [C] but
+    /// With bn_reduce: x of the convolution was relu(z), z = gamma*(norm_x - mean)*inv_std + beta, all [C] but
     /// norm_x, which has the convolution's x's place and type. dx where z > 0 is written to x, and dgamma and dbeta.
     /// `unused` is memory for three more outputs.
     void* norm_x = nullptr;

@@ -1,6 +1,6 @@
 #pragma once
 
-// The host's side of an op: checks of its operands, the choice of a kernel by element type and vector width, and the
+// The host's side of an op: the choice of a kernel by element type and vector width, and the
 // layout of blocks over rows x channels.
 
 #include <algorithm>
@@ -9,61 +9,9 @@
 #include <string>
 
 #include "kernels/cuda/device.h"
+#include "kernels/operands.h"
 
 namespace scene::cuda {
-
-inline void check_tensor(const Tensor& tensor, DType dtype, const Shape& shape, const char* name) {
-    SCENE_CHECK(tensor && tensor.dtype == dtype && tensor.shape == shape,
-                std::string(name) + " is " + (tensor ? std::string(name_of(tensor.dtype)) : std::string("absent")) +
-                    " " + (tensor ? tensor.shape.text() : "") + ", expected " + std::string(name_of(dtype)) + " " +
-                    shape.text());
-}
-
-inline void check_rank(const Tensor& tensor, int rank, const char* name) {
-    SCENE_CHECK(tensor && tensor.shape.rank() == rank, std::string(name) + " is " +
-                                                           (tensor ? tensor.shape.text() : "absent") + ", expected " +
-                                                           std::to_string(rank) + " axes");
-}
-
-inline float* floats(const Tensor& tensor, const Shape& shape, const char* name) {
-    check_tensor(tensor, DType::F32, shape, name);
-    return static_cast<float*>(tensor.data);
-}
-
-inline float* optional_floats(const Tensor& tensor, const Shape& shape, const char* name) {
-    return tensor ? floats(tensor, shape, name) : nullptr;
-}
-
-inline int32_t* indices(const Tensor& tensor, const Shape& shape, const char* name) {
-    check_tensor(tensor, DType::I32, shape, name);
-    return static_cast<int32_t*>(tensor.data);
-}
-
-inline StepControl* step_control(const Tensor& control) {
-    check_tensor(control, DType::U8, {sizeof(StepControl)}, "control");
-    return static_cast<StepControl*>(control.data);
-}
-
-/// Scratch of at least `bytes`, aligned for doubles.
-template <typename T> T* scratch_of(const Tensor& scratch, size_t bytes) {
-    SCENE_CHECK(bytes == 0 || (scratch && scratch.bytes() >= bytes), "scratch has " +
-                                                                         std::to_string(scratch ? scratch.bytes() : 0) +
-                                                                         " bytes, expected " + std::to_string(bytes));
-    SCENE_CHECK(reinterpret_cast<uintptr_t>(scratch.data) % 16 == 0, "scratch is not aligned to 16 bytes");
-    return static_cast<T*>(scratch.data);
-}
-
-/// [N, H, W, C] after 2x2 pooling with stride 2.
-inline Shape pooled_shape(const Shape& x) {
-    SCENE_CHECK(x.rank() == 4 && x[1] >= 2 && x[2] >= 2, "a 2x2 pooling has input " + x.text());
-    return {x[0], x[1] / 2, x[2] / 2, x[3]};
-}
-
-inline int64_t channels_of(const Tensor& x, const char* name) {
-    SCENE_CHECK(x && x.shape.rank() >= 1 && x.elements() > 0,
-                std::string(name) + " is absent or empty, expected rows x channels");
-    return x.shape[x.shape.rank() - 1];
-}
 
 inline DropoutMask mask_of(const Dropout& dropout, const Tensor& control) {
     SCENE_CHECK(dropout.p >= 0 && dropout.p < 1,
@@ -73,7 +21,7 @@ inline DropoutMask mask_of(const Dropout& dropout, const Tensor& control) {
     mask.threshold = dropout_threshold(dropout.p);
     mask.stream = dropout.stream;
     mask.kept = 1.0f / (1.0f - dropout.p);
-    mask.control = step_control(control);
+    mask.control = &step_control(control);
     return mask;
 }
 

@@ -63,7 +63,7 @@ void softmax_loss(Tensor dlogits, Tensor loss, Tensor probabilities, Tensor logi
         launch_softmax<T>(static_cast<T*>(dlogits.data), floats(loss, per_clip, "loss"),
                           floats(probabilities, shape, "probabilities"), static_cast<const T*>(logits.data),
                           floats(target, shape, "target"), floats(weight, per_clip, "weight"),
-                          dlogits ? step_control(control) : nullptr, shape, smoothing, stream);
+                          dlogits ? &step_control(control) : nullptr, shape, smoothing, stream);
     });
 }
 

@@ -16,20 +16,20 @@ cuda::CudaBackend emulated_backend(DType activation, Fusions fusions = Fusions::
     return {activation, convolutions_on_cpu(activation), products_on_cpu(), nullptr, fusions};
 }
 
-struct Network {
+struct NetworkCase {
     const char* name;
     StepConfig config;
 };
 
-std::vector<Network> networks() {
-    return {{"FCNN, multimodal", small_step(Architecture::Fcnn, false, true)},
-            {"SE-Trans, deltas", small_step(Architecture::SeTrans, true, false)}};
+std::vector<NetworkCase> network_cases() {
+    return {{"FCNN, multimodal", small_step(&fcnn, false, true)},
+            {"SE-Trans, deltas", small_step(&se_trans, true, false)}};
 }
 
 /// The first step runs op by op, the later ones replay its record. The learning rate is so small that the backends stay
 /// at the same parameters: Adam's first updates follow the signs of gradients, however small those are.
 void compare_training_steps_in_float(Fusions fusions) {
-    for (const auto& [name, config] : networks()) {
+    for (const auto& [name, config] : network_cases()) {
         SCOPED_TRACE(name);
         cuda::CudaBackend backend = emulated_backend(DType::F32, fusions);
         SmallStep expected(cpu(), config, Mode::Training), actual(backend, config, Mode::Training);
@@ -53,7 +53,7 @@ TEST(CudaBackend, TrainingStepsInFloat) { compare_training_steps_in_float(Fusion
 TEST(CudaBackend, FusedTrainingStepsInFloat) { compare_training_steps_in_float(Fusions::Always); }
 
 void compare_training_steps_in_half(Fusions fusions) {
-    for (const auto& [name, config] : networks()) {
+    for (const auto& [name, config] : network_cases()) {
         SCOPED_TRACE(name);
         cuda::CudaBackend backend = emulated_backend(DType::F16, fusions);
         SmallStep expected(cpu(), config, Mode::Training), actual(backend, config, Mode::Training);
@@ -85,11 +85,11 @@ TEST(CudaBackend, TrainingStepsInHalf) { compare_training_steps_in_half(Fusions:
 TEST(CudaBackend, FusedTrainingStepsInHalf) { compare_training_steps_in_half(Fusions::Always); }
 
 /// Ops of a training step by kind.
-std::map<std::string, int> ops_of(const Backend& backend, Architecture architecture) {
+std::map<std::string, int> ops_of(const Backend& backend, const Network* architecture) {
     const StepConfig config = small_step(architecture, false, false);
     Variables variables;
     std::map<std::string, int> count;
-    for (const Op& op : emit_training_step(backend, variables, config, config.batch).ops) ++count[op.kind];
+    for (const Op& op : build_training_step(backend.planner(), variables, config, config.batch).ops) ++count[op.kind];
     return count;
 }
 
@@ -98,15 +98,15 @@ std::map<std::string, int> ops_of(const Backend& backend, Architecture architect
 TEST(CudaBackend, FusionsReplaceOps) {
     const cuda::CudaBackend separate = emulated_backend(DType::F16),
                             fused = emulated_backend(DType::F16, Fusions::Always);
-    auto before = ops_of(separate, Architecture::Fcnn), after = ops_of(fused, Architecture::Fcnn);
+    auto before = ops_of(separate, &fcnn), after = ops_of(fused, &fcnn);
     EXPECT_EQ(before["batch_norm_statistics"], 1 + 8); // and the input's
     EXPECT_EQ(after["batch_norm_statistics"], 1);
     EXPECT_EQ(before["batch_norm_forward"] - after["batch_norm_forward"], 2);
     EXPECT_EQ(after["convert"] - before["convert"], 2) << "scale and shift";
-    EXPECT_EQ(after["conv2d_data_grad_norm"], 1) << "into block2.norm1";
+    EXPECT_EQ(after["conv2d_data_grad_bn_reduce"], 1) << "into block2.norm1";
     EXPECT_EQ(after["batch_norm_apply_gradient"], 1);
     EXPECT_EQ(before["batch_norm_backward"] - after["batch_norm_backward"], 1);
-    before = ops_of(separate, Architecture::SeTrans), after = ops_of(fused, Architecture::SeTrans);
+    before = ops_of(separate, &se_trans), after = ops_of(fused, &se_trans);
     EXPECT_EQ(before["batch_norm_statistics"], 1 + 4);
     EXPECT_EQ(after["batch_norm_statistics"], 1 + 1); // the first convolution's
 }
@@ -161,14 +161,14 @@ TEST(CudaBackend, AFusionThatDoesNotRunIsAnErrorOrReported) {
     const ConvFusion fusion = quickest.conv2d_fusion(shape);
     EXPECT_FALSE(fusion.statistics);
     EXPECT_FALSE(fusion.normalize_input);
-    EXPECT_TRUE(fusion.norm_gradient) << "that one runs";
+    EXPECT_TRUE(fusion.bn_reduce) << "that one runs";
     int failed = 0;
     for (const ConvChoice& choice : quickest.conv2d_report().choices) {
         EXPECT_EQ(choice.engine.empty(), !choice.failures.empty()) << choice.pass;
         failed += choice.failures == "engine 2 fell over";
     }
     EXPECT_GE(failed, 1);
-    EXPECT_FALSE(backend_with(Fusions::Never).conv2d_fusion(shape).norm_gradient);
+    EXPECT_FALSE(backend_with(Fusions::Never).conv2d_fusion(shape).bn_reduce);
 }
 
 TEST(CudaBackend, ABrokenDeviceIsNoReasonToDoWithoutAFusion) {
@@ -215,12 +215,12 @@ TEST(CudaBackend, ASmallerLastBatchIsNotMeasured) {
         return task.fusion.statistics ? 1.0 : 2.0;
     };
     const cuda::CudaBackend backend(DType::F16, convolutions_on_cpu(DType::F16, seconds), products_on_cpu());
-    StepConfig config = small_step(Architecture::Fcnn, false, false);
+    StepConfig config = small_step(&fcnn, false, false);
     const auto statistics_of = [&](int64_t batch, int64_t full_batch) {
         config.batch = batch;
         Variables variables;
         int count = 0;
-        for (const Op& op : emit_training_step(backend, variables, config, full_batch).ops)
+        for (const Op& op : build_training_step(backend.planner(), variables, config, full_batch).ops)
             count += op.kind == "batch_norm_statistics";
         return count;
     };
@@ -261,7 +261,7 @@ TEST(CudaBackend, OnlyOfferedFusionsRun) {
 
 /// At a scale that overflows, steps are skipped and the scale halves until one succeeds.
 TEST(CudaBackend, AnOverflowSkipsTheStep) {
-    const StepConfig config = small_step(Architecture::Fcnn, false, false);
+    const StepConfig config = small_step(&fcnn, false, false);
     cuda::CudaBackend backend = emulated_backend(DType::F16);
     SmallStep step(backend, config, Mode::Training);
     const float huge = std::ldexp(1.0f, 40);
@@ -284,7 +284,7 @@ TEST(CudaBackend, AnOverflowSkipsTheStep) {
 }
 
 TEST(CudaBackend, Inference) {
-    for (const auto& [name, config] : networks()) {
+    for (const auto& [name, config] : network_cases()) {
         SmallStep expected(cpu(), config, Mode::Inference);
         for (int step = 0; step < 2; ++step) expected.run();
         for (const DType activation : {DType::F32, DType::F16}) {

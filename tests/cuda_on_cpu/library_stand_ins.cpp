@@ -111,7 +111,7 @@ private:
             break;
         case ConvPass::DataGrad:
             cpu_backend().conv2d_data_grad(fx.tensor(), fy.tensor(), fw.tensor(), memory, shape);
-            if (fusion.norm_gradient) {
+            if (fusion.bn_reduce) {
                 if (!add_norm_gradient(fx, operands, shape)) return cudaErrorInvalidValue;
             }
             fx.store(x, activation_);

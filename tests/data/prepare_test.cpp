@@ -60,7 +60,7 @@ protected:
     }
     Dataset dataset() const { return read_dataset(folder_ / "meta.csv"); }
     PrepareReport run(const std::string& out, PrepareOptions options) {
-        const std::unique_ptr<Backend> backend = make_cpu_backend(1);
+        const std::unique_ptr<Device> backend = make_cpu_device(1);
         return prepare(dataset(), folder_ / out, *backend, options);
     }
     PrepareReport run(const std::string& out) { return run(out, options_); }
@@ -109,7 +109,7 @@ TEST_F(PrepareTest, WritesTheLogMelOfEveryClip) {
     EXPECT_EQ(store.columns().fit, "loop");
     EXPECT_EQ(store.columns().label[1], 1);
     EXPECT_EQ(reinterpret_cast<uintptr_t>(store.logmel().data()) % 4096, 0u);
-    const std::unique_ptr<Backend> backend = make_cpu_backend(1);
+    const std::unique_ptr<Device> backend = make_cpu_device(1);
     for (const int i : {0, 1, 31, 32, 74}) {
         std::vector<float> wave = fit_length(read_mono(clip(i), 8000), 720, FitRule::Loop);
         std::vector<float> expected(30 * 5, NAN);
@@ -230,7 +230,7 @@ TEST_F(PrepareTest, ShortClipsAreFilledByTheRule) {
                        loop = FeatureStore::open(folder_ / "loop.store");
     EXPECT_EQ(zero.columns().fit, "zero");
     EXPECT_EQ(loop.columns().fit, "loop");
-    const std::unique_ptr<Backend> backend = make_cpu_backend(1);
+    const std::unique_ptr<Device> backend = make_cpu_device(1);
     for (const int i : {0, 1, 2, 40}) { // 700, 710, 720 and 750 samples, where 720 are wanted
         std::vector<float> wave = read_mono(clip(i), 8000), expected(37 * 5, NAN);
         const size_t length = wave.size();
@@ -290,7 +290,7 @@ TEST_F(PrepareTest, ChunksAndBlocksAreNotSeenInTheStore) {
     options_.spec.frames = 700;
     options_.spec.samples = 700 * options_.spec.hop;
     options_.threads = 1;
-    const std::unique_ptr<Backend> backend = make_cpu_backend(1);
+    const std::unique_ptr<Device> backend = make_cpu_device(1);
     const size_t row = 700 * 64;
     std::vector<std::vector<float>> expected;
     for (const int i : {0, 1, 2}) {
@@ -382,7 +382,7 @@ TEST_F(BadClips, AreLeftOutOnRequest) {
     EXPECT_EQ(store.columns().names[2], "c3.wav");
     EXPECT_EQ(store.columns().names[38], "c39.wav");
     EXPECT_EQ(store.columns().names[39], "c42.wav");
-    const std::unique_ptr<Backend> backend = make_cpu_backend(1);
+    const std::unique_ptr<Device> backend = make_cpu_device(1);
     std::vector<float> wave = fit_length(read_mono(clip(42), 8000), 720, FitRule::Loop), expected(30 * 5, NAN);
     backend->log_mel({expected.data(), DType::F32, {1, 30, 5}}, {wave.data(), DType::F32, {1, 720}}, options_.spec);
     EXPECT_TRUE(test::all_close(store.logmel(39), std::span<const float>(expected), {.absolute = 1e-5}));
@@ -428,7 +428,7 @@ TEST_F(BadClips, AStoreOfNothingIsRefused) {
 TEST_F(PrepareTest, AClipWithoutAFileIsBad) {
     std::filesystem::remove(clip(7));
     const Dataset dataset = read_dataset(folder_ / "meta.csv", {.require_audio = false});
-    const std::unique_ptr<Backend> backend = make_cpu_backend(1);
+    const std::unique_ptr<Device> backend = make_cpu_device(1);
     EXPECT_TRUE(fails_with([&] { prepare(dataset, folder_ / "a.store", *backend, options_); },
                            {"1 of 75 clips", "row 9", "c7.wav", "no audio file"}));
 }
@@ -443,7 +443,7 @@ TEST_F(PrepareTest, AMissingFileIsSkippedAndARunGoesOnAsLongAsItIsTheOne) {
             options.stop = &stop;
             options.progress = [&](const PrepareProgress&) { stop = true; };
         }
-        const std::unique_ptr<Backend> backend = make_cpu_backend(1);
+        const std::unique_ptr<Device> backend = make_cpu_device(1);
         return prepare(read_dataset(folder_ / "meta.csv", {.keep_missing = true}), folder_ / "a.store", *backend,
                        options);
     };

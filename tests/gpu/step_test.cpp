@@ -21,7 +21,7 @@ constexpr Case cases[] = {{"fp32", Precision::Fp32, 1e-4},
                           {"fp16, fused", Precision::Fp16, 1e-2, Fusions::Always}};
 
 /// Wide enough that every convolution but the first is cuDNN's, on channels that fill whole packs.
-StepConfig config_of(Architecture architecture) {
+StepConfig config_of(const Network* architecture) {
     StepConfig config = small_step(architecture, false, true);
     config.model.width = 0.25;
     config.model.frames = 100;
@@ -29,8 +29,8 @@ StepConfig config_of(Architecture architecture) {
     return config;
 }
 
-std::unique_ptr<Backend> gpu(Precision precision, Fusions fusions = Fusions::Quickest) {
-    return make_cuda_backend({.precision = precision, .fusions = fusions});
+std::unique_ptr<Device> gpu(Precision precision, Fusions fusions = Fusions::Quickest) {
+    return make_cuda_device({.precision = precision, .fusions = fusions});
 }
 
 StepControl control_for(Precision precision) {
@@ -38,7 +38,7 @@ StepControl control_for(Precision precision) {
 }
 
 /// What ran, for the message of a failure.
-std::string engines_of(const Backend& backend) {
+std::string engines_of(const Device& backend) {
     std::string text;
     for (const ConvChoice& choice : backend.conv2d_report().choices)
         if (choice.ran || !choice.failures.empty())
@@ -47,7 +47,7 @@ std::string engines_of(const Backend& backend) {
 }
 
 /// Each kind of fusion ran, or else a test of them tests nothing.
-void expect_fused(const Backend& backend, Architecture architecture) {
+void expect_fused(const Device& backend, const Network* architecture) {
     const auto ran = [&](const char* fusion) {
         const ConvReport report = backend.conv2d_report();
         return std::any_of(report.choices.begin(), report.choices.end(), [&](const ConvChoice& choice) {
@@ -55,7 +55,7 @@ void expect_fused(const Backend& backend, Architecture architecture) {
         });
     };
     EXPECT_TRUE(ran("with sums")) << engines_of(backend);
-    if (architecture != Architecture::Fcnn) return; // squeeze-excitation reads the others' outputs
+    if (architecture != &fcnn) return; // squeeze-excitation reads the others' outputs
     EXPECT_TRUE(ran("forward of relu(scale*x + shift)")) << engines_of(backend);
     EXPECT_TRUE(ran("weight-grad of relu(scale*x + shift)")) << engines_of(backend);
     EXPECT_TRUE(ran("data-grad into a batch norm")) << engines_of(backend);
@@ -63,9 +63,9 @@ void expect_fused(const Backend& backend, Architecture architecture) {
 
 TEST(GpuStep, GradientsInFloat) {
     constexpr int steps = 9;
-    for (const Architecture architecture : {Architecture::Fcnn, Architecture::SeTrans}) {
+    for (const Network* architecture : {&fcnn, &se_trans}) {
         const StepConfig config = config_of(architecture);
-        const std::unique_ptr<Backend> backend = gpu(Precision::Fp32);
+        const std::unique_ptr<Device> backend = gpu(Precision::Fp32);
         SmallStep expected(cpu(), config, Mode::Training), perturbed(cpu(), config, Mode::Training),
             actual(*backend, config, Mode::Training);
         perturbed.perturb_parameters(flipping_share);
@@ -76,7 +76,7 @@ TEST(GpuStep, GradientsInFloat) {
 }
 
 TEST(GpuStep, LossAndGradientsOfTheFirstStep) {
-    for (const Architecture architecture : {Architecture::Fcnn, Architecture::SeTrans}) {
+    for (const Network* architecture : {&fcnn, &se_trans}) {
         SmallStep expected(cpu(), config_of(architecture), Mode::Training);
         expected.run();
         // TF32 and half have the same mantissa, and so the same distance.
@@ -87,7 +87,7 @@ TEST(GpuStep, LossAndGradientsOfTheFirstStep) {
             gradient_distance(rounded.all(Segment::Gradients), expected.all(Segment::Gradients), 1e-2).whole;
         for (const Case& c : cases) {
             SCOPED_TRACE(c.name);
-            const std::unique_ptr<Backend> backend = gpu(c.precision, c.fusions);
+            const std::unique_ptr<Device> backend = gpu(c.precision, c.fusions);
             SmallStep actual(*backend, config_of(architecture), Mode::Training);
             const StepControl control = control_for(c.precision);
             actual.set_control(control);
@@ -108,8 +108,8 @@ TEST(GpuStep, LossAndGradientsOfTheFirstStep) {
 /// The losses of steps apart drift, since Adam's first steps depend on the signs of gradients; what must agree is how
 /// training goes.
 TEST(GpuStep, FiftyStepsLearnAsOnTheCpu) {
-    const StepConfig config = config_of(Architecture::Fcnn);
-    const auto mean_loss = [&](Backend& backend, Precision precision, int from, int to) {
+    const StepConfig config = config_of(&fcnn);
+    const auto mean_loss = [&](Device& backend, Precision precision, int from, int to) {
         SmallStep step(backend, config, Mode::Training);
         step.set_control(control_for(precision));
         double before = 0;
@@ -123,7 +123,7 @@ TEST(GpuStep, FiftyStepsLearnAsOnTheCpu) {
     const double first = mean_loss(cpu(), Precision::Fp32, 0, 5), last = mean_loss(cpu(), Precision::Fp32, 40, 50);
     EXPECT_LT(last, 0.8 * first) << "the CPU learns";
     for (const Case& c : cases) {
-        const std::unique_ptr<Backend> backend = gpu(c.precision, c.fusions);
+        const std::unique_ptr<Device> backend = gpu(c.precision, c.fusions);
         EXPECT_NEAR(mean_loss(*backend, c.precision, 0, 5), first, 0.1 * first) << c.name;
         EXPECT_NEAR(mean_loss(*backend, c.precision, 40, 50), last, 0.25 * first) << c.name;
     }
@@ -133,11 +133,11 @@ TEST(GpuStep, TheSameBitsTwice) {
     for (const Case& c : cases) {
         std::string engines;
         const auto parameters = [&] {
-            const std::unique_ptr<Backend> backend = gpu(c.precision, c.fusions);
-            SmallStep step(*backend, config_of(Architecture::Fcnn), Mode::Training);
+            const std::unique_ptr<Device> backend = gpu(c.precision, c.fusions);
+            SmallStep step(*backend, config_of(&fcnn), Mode::Training);
             step.set_control(control_for(c.precision));
             for (int i = 0; i < 2; ++i) step.run();
-            if (c.fusions == Fusions::Always) expect_fused(*backend, Architecture::Fcnn);
+            if (c.fusions == Fusions::Always) expect_fused(*backend, &fcnn);
             engines += engines_of(*backend) + "\n";
             return step.all(Segment::Parameters);
         };
@@ -146,11 +146,11 @@ TEST(GpuStep, TheSameBitsTwice) {
 }
 
 TEST(GpuStep, Inference) {
-    SmallStep expected(cpu(), config_of(Architecture::Fcnn), Mode::Inference);
+    SmallStep expected(cpu(), config_of(&fcnn), Mode::Inference);
     for (int i = 0; i < 2; ++i) expected.run();
     for (const Case& c : cases) {
-        const std::unique_ptr<Backend> backend = gpu(c.precision, c.fusions);
-        SmallStep actual(*backend, config_of(Architecture::Fcnn), Mode::Inference);
+        const std::unique_ptr<Device> backend = gpu(c.precision, c.fusions);
+        SmallStep actual(*backend, config_of(&fcnn), Mode::Inference);
         for (int i = 0; i < 2; ++i) actual.run();
         const std::vector<float> got = actual.probabilities(), wanted = expected.probabilities();
         const Tolerance tolerance{.absolute = c.precision == Precision::Fp32 ? 1e-4 : 1e-2};
@@ -165,7 +165,7 @@ TEST(GpuOps, LogMel) {
     const Guarded wave = uniform({2, spec.samples}, 1), expected(shape);
     cpu().log_mel(expected, wave, spec);
     for (const bool by_cufft : {false, true}) {
-        const std::unique_ptr<Backend> backend = make_cuda_backend({.log_mel_by_cufft = by_cufft});
+        const std::unique_ptr<Device> backend = make_cuda_device({.log_mel_by_cufft = by_cufft});
         const Tensor host = wave;
         const Tensor on_device{backend->import(host.data, host.bytes()), DType::F32, wave.shape()};
         const Tensor out{backend->allocate(static_cast<Tensor>(expected).bytes()), DType::F32, shape};
@@ -180,11 +180,11 @@ TEST(GpuOps, LogMel) {
 
 /// Linear layers and convolutions, which have libraries behind them, alone.
 TEST(GpuOps, MatrixProducts) {
-    const std::unique_ptr<Backend> backend = gpu(Precision::Fp32);
+    const std::unique_ptr<Device> backend = gpu(Precision::Fp32);
     const int64_t rows = 13, in = 24, out = 10;
     const Guarded x = uniform({rows, in}, 1), w = uniform({out, in}, 2), bias = uniform({out}, 3),
                   dy = uniform({rows, out}, 4);
-    const auto run = [&](Backend& on) {
+    const auto run = [&](Device& on) {
         std::vector<std::pair<void*, size_t>> held;
         const auto device = [&](const Guarded& host) {
             const Tensor view = host;

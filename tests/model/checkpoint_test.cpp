@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-#include "kernels/backend.h"
+#include "kernels/device.h"
 #include "model/initialize.h"
 #include "model/step.h"
 #include "tests/support/expect_error.h"
@@ -15,7 +15,7 @@
 namespace scene::test {
 namespace {
 
-CheckpointInfo small_info(Architecture architecture = Architecture::Fcnn) {
+CheckpointInfo small_info(const Network* architecture = &fcnn) {
     CheckpointInfo info;
     info.model = {architecture, 0.05, 3, 32, 16, false, true, 2, 0.25f, 0.1f};
     info.features.frames = 32;
@@ -35,7 +35,7 @@ struct Model {
         step.model = info.model;
         step.batch = 2;
         step.rows = 5;
-        training = emit_training_step(*backend, variables, step, 2);
+        training = build_training_step(backend->planner(), variables, step, 2);
         executor = std::make_unique<Executor>(*backend, variables, std::vector<const Program*>{&training});
     }
     std::vector<float> values(Segment segment, const std::string& name) const {
@@ -70,7 +70,7 @@ struct Model {
         executor->upload(Segment::State, "control", &control, sizeof control);
     }
 
-    std::unique_ptr<Backend> backend = make_cpu_backend(1);
+    std::unique_ptr<Device> backend = make_cpu_device(1);
     StepConfig step;
     Variables variables;
     Program training;
@@ -142,7 +142,7 @@ TEST_F(Checkpoint, AModelLoadsFromAFileToResumeFrom) {
 
 /// Key by key, since reading with the same list that wrote would not see two keys exchanged.
 TEST_F(Checkpoint, TheMetadataSayWhatMadeTheFile) {
-    CheckpointInfo info = small_info(Architecture::SeTrans);
+    CheckpointInfo info = small_info(&se_trans);
     info.model.deltas = true;
     info.features = {.sample_rate = 32000,
                      .n_fft = 1024,
@@ -274,7 +274,7 @@ TEST_F(Checkpoint, TensorsOfAnotherModelAreNamed) {
     EXPECT_TRUE(fails_with(
         [&] { load_checkpoint(SafetensorsFile(changed(unchanged, "", "", "extra.weight")), *model_.executor); },
         {"extra.weight", "another model"}));
-    Model other(small_info(Architecture::SeTrans));
+    Model other(small_info(&se_trans));
     EXPECT_TRUE(
         fails_with([&] { load_checkpoint(SafetensorsFile(folder_ / "good"), *other.executor); }, {"another model"}));
     EXPECT_EQ(model_.values(Segment::Parameters, "block1.norm1.weight"), before) << "nothing was loaded by halves";

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "model/emitter.h"
+#include "model/program_builder.h"
 #include "tests/support/forwarding_backend.h"
 
 namespace scene::test {
@@ -54,7 +54,7 @@ protected:
         const auto op = [&](const std::string& name, std::vector<TensorId> writes, std::vector<TensorId> reads,
                             std::function<void(const Frame&)> work) {
             e.emit(prefix + name, "test", std::move(writes), std::move(reads), 0,
-                   [this, name = prefix + name, work = std::move(work)](Backend&, const Frame& frame) {
+                   [this, name = prefix + name, work = std::move(work)](Device&, const Frame& frame) {
                        ran_ += name + " ";
                        work(frame);
                    });

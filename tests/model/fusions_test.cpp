@@ -19,7 +19,7 @@ public:
     ConvFusion conv2d_fusion(const Conv2dShape& shape) const override {
         ConvFusion fusion = ForwardingBackend::conv2d_fusion(shape);
         // The statistics of windows are for few input channels and a convolution whose input gradient nobody needs.
-        if (part_ != &ConvFusion::norm_of_windows || shape.in_channels <= 3) fusion.*part_ = offered_;
+        if (part_ != &ConvFusion::closed_form_bn || shape.in_channels <= 3) fusion.*part_ = offered_;
         return fusion;
     }
 
@@ -41,8 +41,8 @@ const Case cases[] = {
     {"NoInputNorm", &ConvFusion::normalize_input, false, "batch_norm_forward", true},
     {"NoStatistics", &ConvFusion::statistics, false, "batch_norm_statistics", true},
     {"NoBias", &ConvFusion::bias_relu, false, "batch_norm_forward", false},
-    {"NormGradient", &ConvFusion::norm_gradient, true, "conv2d_data_grad_norm", true},
-    {"NormOfWindows", &ConvFusion::norm_of_windows, true, "conv2d_norm_statistics", true},
+    {"NormGradient", &ConvFusion::bn_reduce, true, "conv2d_data_grad_bn_reduce", true},
+    {"NormOfWindows", &ConvFusion::closed_form_bn, true, "conv2d_bn_statistics", true},
 };
 
 int64_t count(const Program& program, const std::string& kind) {
@@ -54,17 +54,17 @@ INSTANTIATE_TEST_SUITE_P(Parts, Fusions, testing::ValuesIn(cases),
                          [](const auto& instance) { return instance.param.name; });
 
 TEST_P(Fusions, GiveTheSameStep) {
-    StepConfig config = small_step(Architecture::Fcnn, false, false);
+    StepConfig config = small_step(&fcnn, false, false);
     config.model.frames = 65; // wide enough for the convolutions that normalise on load
     config.model.bands = 40;
-    const auto usual = make_cpu_backend(1);
+    const auto usual = make_cpu_device(1);
     Offering offering(GetParam().part, GetParam().offered);
     SmallModel plain(*usual, config), fused(offering, config);
     const auto with = [&](const SmallModel& model) {
         return count(GetParam().in_training ? model.training : model.inference, GetParam().kind);
     };
     EXPECT_GT(with(fused), with(plain)) << "the case does not occur in this network";
-    EXPECT_EQ(count(fused.training, "batch_norm_apply_gradient"), count(fused.training, "conv2d_data_grad_norm"))
+    EXPECT_EQ(count(fused.training, "batch_norm_apply_gradient"), count(fused.training, "conv2d_data_grad_bn_reduce"))
         << "sums that a convolution has taken are not taken again";
     for (SmallModel* model : {&plain, &fused}) {
         model->train();
@@ -99,10 +99,10 @@ public:
 };
 
 TEST(PreparedWeights, GiveTheSameInferenceAndFollowTheTraining) {
-    for (const Architecture architecture : {Architecture::Fcnn, Architecture::SeTrans}) {
+    for (const Network* architecture : {&fcnn, &se_trans}) {
         StepConfig config = small_step(architecture, false, false);
         config.model.width = 0.5; // wide enough for Winograd's convolutions
-        const auto usual = make_cpu_backend(1);
+        const auto usual = make_cpu_device(1);
         PreparingNothing nothing;
         SmallModel prepared(*usual, config), plain(nothing, config);
         EXPECT_GT(count(prepared.inference, "conv2d_prepare_weights"), 0);
@@ -123,7 +123,7 @@ TEST(PreparedWeights, GiveTheSameInferenceAndFollowTheTraining) {
 /// Runs a program op by op in memory of the test's own.
 class Bench {
 public:
-    Bench(Backend& backend, const SmallModel& model, const Program& program)
+    Bench(Device& backend, const SmallModel& model, const Program& program)
         : backend_(backend), program_(program), variables_(model.variables), externals_(program.tensors.size()),
           size_(model.variables.total_bytes() + program.transient_bytes) {
         memory_ = static_cast<std::byte*>(backend.allocate(size_));
@@ -180,7 +180,7 @@ private:
         std::memcpy(to + offset(tensor), from.data() + offset(tensor), tensor.bytes());
     }
 
-    Backend& backend_;
+    Device& backend_;
     const Program& program_;
     const Variables& variables_;
     std::vector<void*> externals_;
@@ -189,12 +189,12 @@ private:
 };
 
 TEST(Ops, TouchWhatTheySayAndNothingElse) {
-    for (const Architecture architecture : {Architecture::Fcnn, Architecture::SeTrans}) {
-        StepConfig config = small_step(architecture, architecture == Architecture::SeTrans, true);
+    for (const Network* architecture : {&fcnn, &se_trans}) {
+        StepConfig config = small_step(architecture, architecture == &se_trans, true);
         config.model.width = 0.01;
         config.embeddings = true;
         config.augmentation = {.roll = 3, .time_masks = 1, .time_mask = 3, .mixup_probability = 1, .mixup_alpha = 1};
-        Offering offering(&ConvFusion::norm_gradient, true);
+        Offering offering(&ConvFusion::bn_reduce, true);
         SmallModel model(offering, config);
         for (const Program* program : {&model.training, &model.inference}) {
             Bench bench(offering, model, *program);
@@ -222,11 +222,11 @@ const Op* find(const Program& program, const std::string& name) {
 
 TEST(HalfPrecision, WeightsAndActivationsOfConvolutionsAreHalvesAndNothingElseIs) {
     InHalf backend;
-    for (const Architecture architecture : {Architecture::Fcnn, Architecture::SeTrans}) {
+    for (const Network* architecture : {&fcnn, &se_trans}) {
         const StepConfig config = small_step(architecture, false, true);
         Variables variables;
-        const Program training = emit_training_step(backend, variables, config, 3);
-        const Program inference = emit_inference_step(backend, variables, config, 3);
+        const Program training = build_training_step(backend.planner(), variables, config, 3);
+        const Program inference = build_inference_step(backend.planner(), variables, config, 3);
         for (const Program* program : {&training, &inference}) {
             const bool trains = program == &training;
             const Op* copies = find(*program, "half_parameters");
@@ -268,9 +268,9 @@ TEST(HalfPrecision, WeightsAndActivationsOfConvolutionsAreHalvesAndNothingElseIs
 }
 
 TEST(HalfPrecision, IsNotThereWhereActivationsAreSingle) {
-    const auto backend = make_cpu_backend(1);
+    const auto backend = make_cpu_device(1);
     Variables variables;
-    const Program training = emit_training_step(*backend, variables, small_step(Architecture::Fcnn, false, false), 3);
+    const Program training = build_training_step(backend->planner(), variables, small_step(&fcnn, false, false), 3);
     EXPECT_EQ(find(training, "half_parameters"), nullptr);
     EXPECT_EQ(find(training, "loss_scale"), nullptr);
     EXPECT_EQ(count(training, "convert"), 0);

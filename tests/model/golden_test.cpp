@@ -11,7 +11,7 @@
 #include "kernels/philox.h"
 #include "kernels/safetensors.h"
 #include "model/executor.h"
-#include "model/network.h"
+#include "model/networks/network.h"
 #include "tests/support/compare.h"
 
 namespace scene {
@@ -35,7 +35,7 @@ std::vector<std::string> names_in(const std::string& list) {
 class Golden {
 public:
     explicit Golden(const std::string& name) : file_("tests/goldens/" + name + ".safetensors") {
-        config_.architecture = text("model") == "fcnn" ? Architecture::Fcnn : Architecture::SeTrans;
+        config_.network = text("model") == "fcnn" ? &fcnn : &se_trans;
         config_.width = number("width");
         config_.classes = integer("classes");
         config_.frames = integer("frames");
@@ -165,11 +165,11 @@ NetworkInputs declare_inputs(Emitter& e, const ModelConfig& config) {
 void keep(Emitter& e, TensorId transient, const std::string& name) {
     const TensorId kept = e.variable(Segment::State, name, e.shape(transient));
     e.emit("keep." + name, "concat_columns", {kept}, {transient}, 0,
-           [=](Backend& b, const Frame& f) { b.concat_columns(f[kept], {f[transient]}); });
+           [=](Device& b, const Frame& f) { b.concat_columns(f[kept], {f[transient]}); });
 }
 
 /// Forward and backward without an update, keeping what a golden has.
-Program emit_training(const Backend& backend, Variables& variables, const ModelConfig& config, int64_t batch) {
+Program emit_training(const Device& backend, Variables& variables, const ModelConfig& config, int64_t batch) {
     Emitter e("golden training", backend, variables, Mode::Training, batch);
     const TensorId logits = emit_network(e, config, declare_inputs(e, config)).logits;
     keep(e, logits, "logits");
@@ -180,7 +180,7 @@ Program emit_training(const Backend& backend, Variables& variables, const ModelC
     const TensorId weight = e.variable(Segment::State, "weight", {batch});
     const TensorId control = e.control();
     e.emit("loss", "softmax_loss", {dlogits, loss, probabilities}, {logits, target, weight, control}, 0,
-           [=](Backend& b, const Frame& f) {
+           [=](Device& b, const Frame& f) {
                b.softmax_loss(f[dlogits], f[loss], f[probabilities], f[logits], f[target], f[weight], 0.1f, f[control]);
            });
     e.set_gradient(logits, dlogits);
@@ -188,7 +188,7 @@ Program emit_training(const Backend& backend, Variables& variables, const ModelC
     return e.finish();
 }
 
-Program emit_inference(const Backend& backend, Variables& variables, const ModelConfig& config, int64_t batch) {
+Program emit_inference(const Device& backend, Variables& variables, const ModelConfig& config, int64_t batch) {
     Emitter e("golden inference", backend, variables, Mode::Inference, batch);
     keep(e, emit_network(e, config, declare_inputs(e, config)).logits, "eval_logits");
     return e.finish();
@@ -209,7 +209,7 @@ class NetworkGolden : public testing::TestWithParam<const char*> {};
 
 TEST_P(NetworkGolden, StepAndEvaluationAreThoseOfPyTorch) {
     const Golden golden(GetParam());
-    const auto backend = make_cpu_backend(2);
+    const auto backend = make_cpu_device(2);
     Variables variables;
     const Program training = emit_training(*backend, variables, golden.config(), golden.batch());
     const Program inference = emit_inference(*backend, variables, golden.config(), golden.batch());

@@ -12,7 +12,7 @@ namespace {
 /// The comparison of tests/gpu, by the CPU alone: it forgives a flip, and neither a fault nor noise in one step.
 TEST(GradientsInFloat, AWrongOneIsFoundAndAFlipForgiven) {
     const auto gradients = [](float share) {
-        SmallStep step(cpu(), small_step(Architecture::Fcnn, false, true), Mode::Training);
+        SmallStep step(cpu(), small_step(&fcnn, false, true), Mode::Training);
         step.perturb_parameters(share);
         return gradients_at_rest(step, 4);
     };

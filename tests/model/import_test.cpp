@@ -20,7 +20,7 @@ namespace {
 /// The network of tests/goldens/import_weights.safetensors (tools/reference/make_import_golden.py).
 CheckpointInfo golden_info() {
     CheckpointInfo info;
-    info.model = {Architecture::SeTrans, 0.125, 4, 40, 16, false, true, 22, 0, 0};
+    info.model = {&se_trans, 0.125, 4, 40, 16, false, true, 22, 0, 0};
     info.features.frames = 40;
     info.features.bands = 16;
     info.features.samples = 40 * 882;
@@ -36,7 +36,7 @@ struct Model {
     explicit Model(const CheckpointInfo& description = golden_info()) : info(description) {
         step.model = info.model;
         step.batch = step.rows = 3;
-        inference = emit_inference_step(*backend, variables, step, 3);
+        inference = build_inference_step(backend->planner(), variables, step, 3);
         executor.emplace(*backend, variables, std::vector<const Program*>{&inference});
         initialize_parameters(*executor, 11);
     }
@@ -51,7 +51,7 @@ struct Model {
     }
 
     CheckpointInfo info;
-    std::unique_ptr<Backend> backend = make_cpu_backend(1);
+    std::unique_ptr<Device> backend = make_cpu_device(1);
     StepConfig step;
     Variables variables;
     Program inference;
@@ -267,11 +267,11 @@ TEST_F(Import, OtherNetworksAndFilesAreRefused) {
     };
     EXPECT_TRUE(refused(saved("fcnn",
                               [](CheckpointInfo& info) {
-                                  info.model.architecture = Architecture::Fcnn;
+                                  info.model.network = &fcnn;
                                   info.model.width = 0.05;
                               }),
                         {"fcnn", "FCNN of width 0.05", "SE-Trans of width 0.125"}));
-    EXPECT_TRUE(refused(saved("as wide", [](CheckpointInfo& info) { info.model.architecture = Architecture::Fcnn; }),
+    EXPECT_TRUE(refused(saved("as wide", [](CheckpointInfo& info) { info.model.network = &fcnn; }),
                         {"as wide", "FCNN of width 0.125", "SE-Trans of width 0.125"}));
     EXPECT_TRUE(refused(saved("hop",
                               [](CheckpointInfo& info) {

@@ -15,12 +15,12 @@ namespace {
 /// A model without anything to train it on.
 class Initialized {
 public:
-    Initialized(Architecture architecture, uint64_t seed) {
-        config_.model.architecture = architecture;
+    Initialized(const Network* architecture, uint64_t seed) {
+        config_.model.network = architecture;
         config_.model.width = 0.25;
         config_.model.multimodal = true;
         config_.batch = 1;
-        training_ = emit_training_step(*backend_, variables_, config_, 1);
+        training_ = build_training_step(backend_->planner(), variables_, config_, 1);
         executor_.emplace(*backend_, variables_, std::vector<const Program*>{&training_});
         initialize_parameters(*executor_, seed);
     }
@@ -35,7 +35,7 @@ public:
     }
 
 private:
-    std::unique_ptr<Backend> backend_ = make_cpu_backend(1);
+    std::unique_ptr<Device> backend_ = make_cpu_device(1);
     StepConfig config_;
     Variables variables_;
     Program training_;
@@ -74,11 +74,9 @@ double correlation(const std::vector<float>& a, const std::vector<float>& b, siz
     return ab / std::sqrt(aa * bb);
 }
 
-class FirstValues : public testing::TestWithParam<Architecture> {};
-INSTANTIATE_TEST_SUITE_P(Networks, FirstValues, testing::Values(Architecture::Fcnn, Architecture::SeTrans),
-                         [](const auto& instance) {
-                             return instance.param == Architecture::Fcnn ? "Fcnn" : "SeTrans";
-                         });
+class FirstValues : public testing::TestWithParam<const Network*> {};
+INSTANTIATE_TEST_SUITE_P(Networks, FirstValues, testing::Values(&fcnn, &se_trans),
+                         [](const auto& instance) { return instance.param == &fcnn ? "Fcnn" : "SeTrans"; });
 
 /// Five standard errors of each moment, at the size of the parameter.
 TEST_P(FirstValues, HaveTheMomentsOfTheirFormulas) {
@@ -86,7 +84,7 @@ TEST_P(FirstValues, HaveTheMomentsOfTheirFormulas) {
     for (const Variable* parameter : model.variables().all(Segment::Parameters)) {
         const std::vector<float> values = model.values(*parameter);
         const auto count = static_cast<double>(values.size());
-        const Expected expected = expected_of(parameter->name, parameter->shape, GetParam() == Architecture::Fcnn);
+        const Expected expected = expected_of(parameter->name, parameter->shape, GetParam() == &fcnn);
         if (!std::isnan(expected.constant)) {
             for (const float value : values) ASSERT_EQ(value, expected.constant) << parameter->name;
             continue;
@@ -146,7 +144,7 @@ TEST_P(FirstValues, AreTheSameForTheSameSeed) {
 
 /// A run of an earlier build can be repeated: these draws stay. Uniform ones alone, which no math library rounds.
 TEST(FirstValuesPinned, StayFromBuildToBuild) {
-    const Initialized model(Architecture::SeTrans, 1234);
+    const Initialized model(&se_trans, 1234);
     const std::vector<float> weight = model.values("head.classifier.weight");
     EXPECT_FLOAT_EQ(weight[0], 0.20668192f);
     EXPECT_FLOAT_EQ(weight[1], -0.077617049f);

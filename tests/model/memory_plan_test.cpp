@@ -119,13 +119,13 @@ std::map<int32_t, Use> uses_of(const Program& program) {
 }
 
 TEST(MemoryPlan, StepsOfNetworksNeverOverlap) {
-    const auto backend = make_cpu_backend(1);
-    for (const Architecture architecture : {Architecture::Fcnn, Architecture::SeTrans}) {
+    const auto backend = make_cpu_device(1);
+    for (const Network* architecture : {&fcnn, &se_trans}) {
         Variables variables;
         StepConfig config = test::small_step(architecture, true, true);
         config.augmentation = {.time_masks = 1, .time_mask = 3, .mixup_probability = 1, .mixup_alpha = 1};
-        for (const Program& program : {emit_training_step(*backend, variables, config, 3),
-                                       emit_inference_step(*backend, variables, config, 3)}) {
+        for (const Program& program : {build_training_step(backend->planner(), variables, config, 3),
+                                       build_inference_step(backend->planner(), variables, config, 3)}) {
             const std::map<int32_t, Use> uses = uses_of(program);
             std::vector<size_t> live(program.ops.size());
             for (const auto& [a, one] : uses) {

@@ -82,22 +82,20 @@ private:
     std::string op_;
 };
 
-StepConfig small_config(Architecture architecture = Architecture::Fcnn, bool multimodal = false) {
+StepConfig small_config(const Network* architecture = &fcnn, bool multimodal = false) {
     StepConfig config = small_step(architecture, false, multimodal);
     config.model.classes = 5;
     config.embeddings = true;
     return config;
 }
 
-class Modes : public testing::TestWithParam<Architecture> {
+class Modes : public testing::TestWithParam<const Network*> {
 protected:
-    std::unique_ptr<Backend> backend_ = make_cpu_backend(1);
+    std::unique_ptr<Device> backend_ = make_cpu_device(1);
     StepConfig config_ = small_config(GetParam(), true);
 };
-INSTANTIATE_TEST_SUITE_P(Networks, Modes, testing::Values(Architecture::Fcnn, Architecture::SeTrans),
-                         [](const auto& instance) {
-                             return instance.param == Architecture::Fcnn ? "Fcnn" : "SeTrans";
-                         });
+INSTANTIATE_TEST_SUITE_P(Networks, Modes, testing::Values(&fcnn, &se_trans),
+                         [](const auto& instance) { return instance.param == &fcnn ? "Fcnn" : "SeTrans"; });
 
 TEST_P(Modes, DropoutIsForTrainingAndBackwardMasksWhatForwardMasked) {
     config_.model.conv_dropout = 0.25f;
@@ -116,7 +114,7 @@ TEST_P(Modes, DropoutIsForTrainingAndBackwardMasksWhatForwardMasked) {
                                           {"encoder.norm1", 0.125f},
                                           {"encoder.linear1", 0.125f},
                                           {"encoder.norm2", 0.125f}};
-    if (GetParam() == Architecture::Fcnn)
+    if (GetParam() == &fcnn)
         for (const char* norm : {"block3.norm1", "block3.norm2", "block3.norm3"}) expected[norm] = 0.25f;
     std::set<uint32_t> streams;
     for (const auto& [layer, masks] : spy.masked[0]) {
@@ -313,7 +311,7 @@ TEST_P(Modes, InferenceFoldsOnceAndComputesNoGradient) {
 TEST_P(Modes, EmbeddingsAreWrittenWhereAskedFor) {
     config_.embeddings = false;
     Variables variables;
-    const Program program = emit_inference_step(*backend_, variables, config_, config_.batch);
+    const Program program = build_inference_step(backend_->planner(), variables, config_, config_.batch);
     EXPECT_EQ(variables.find(Segment::State, "embedding"), nullptr);
     EXPECT_NE(variables.find(Segment::State, "probabilities"), nullptr);
 }

@@ -1,4 +1,4 @@
-#include "model/network.h"
+#include "model/networks/network.h"
 
 #include <gtest/gtest.h>
 
@@ -9,9 +9,9 @@
 namespace scene {
 namespace {
 
-StepConfig step_of(Architecture architecture, int64_t batch, double width = 1, bool multimodal = false) {
+StepConfig step_of(const Network* architecture, int64_t batch, double width = 1, bool multimodal = false) {
     StepConfig config;
-    config.model.architecture = architecture;
+    config.model.network = architecture;
     config.model.width = width;
     config.model.multimodal = multimodal;
     config.batch = batch;
@@ -20,39 +20,39 @@ StepConfig step_of(Architecture architecture, int64_t batch, double width = 1, b
     return config;
 }
 
-int64_t parameters_of(Architecture architecture, bool multimodal) {
-    const auto backend = make_cpu_backend(1);
+int64_t parameters_of(const Network* architecture, bool multimodal) {
+    const auto backend = make_cpu_device(1);
     Variables variables;
-    emit_training_step(*backend, variables, step_of(architecture, 1, 1, multimodal), 1);
+    build_training_step(backend->planner(), variables, step_of(architecture, 1, 1, multimodal), 1);
     return variables.parameter_count();
 }
 
 TEST(Network, SeTransHasTheParametersOfTheBaseline) {
-    EXPECT_EQ(parameters_of(Architecture::SeTrans, false), 340842);
-    EXPECT_EQ(parameters_of(Architecture::SeTrans, true), 361946);
+    EXPECT_EQ(parameters_of(&se_trans, false), 340842);
+    EXPECT_EQ(parameters_of(&se_trans, true), 361946);
 }
 
 TEST(Network, FusionHeadAddsTheSameToEveryNetwork) {
-    EXPECT_EQ(parameters_of(Architecture::Fcnn, true) - parameters_of(Architecture::Fcnn, false), 361946 - 340842);
+    EXPECT_EQ(parameters_of(&fcnn, true) - parameters_of(&fcnn, false), 361946 - 340842);
 }
 
 TEST(Network, FcnnForwardCostsWhatTheNotesSay) {
-    const auto backend = make_cpu_backend(1);
+    const auto backend = make_cpu_device(1);
     Variables variables;
-    const Program program = emit_inference_step(*backend, variables, step_of(Architecture::Fcnn, 4), 4);
+    const Program program = build_inference_step(backend->planner(), variables, step_of(&fcnn, 4), 4);
     // 17.96 GFLOP with the 1x1 convolution at 62 x 8; the third pooling makes it a quarter of its 0.073.
     EXPECT_NEAR(program.flops(Phase::Forward) / 4 / 1e9, 17.96, 0.09);
 }
 
 TEST(Network, ArenaIsWithinOnePercentOfTheLargestLiveSet) {
-    const auto backend = make_cpu_backend(1);
-    for (Architecture architecture : {Architecture::Fcnn, Architecture::SeTrans}) {
+    const auto backend = make_cpu_device(1);
+    for (const Network* architecture : {&fcnn, &se_trans}) {
         for (int64_t batch : {1, 16, 64}) {
             for (double width : {1.0, 0.25}) {
                 Variables variables;
                 const StepConfig config = step_of(architecture, batch, width, true);
-                for (const Program& program : {emit_training_step(*backend, variables, config, batch),
-                                               emit_inference_step(*backend, variables, config, batch)}) {
+                for (const Program& program : {build_training_step(backend->planner(), variables, config, batch),
+                                               build_inference_step(backend->planner(), variables, config, batch)}) {
                     EXPECT_LE(static_cast<double>(program.transient_bytes),
                               1.01 * static_cast<double>(program.lower_bound))
                         << program.name << " width " << width;
@@ -63,12 +63,12 @@ TEST(Network, ArenaIsWithinOnePercentOfTheLargestLiveSet) {
 }
 
 TEST(Network, InitialValuesDependOnSeedAndNameOnly) {
-    const auto backend = make_cpu_backend(1);
+    const auto backend = make_cpu_device(1);
     const auto classifier = [&](bool deltas, uint64_t seed) {
         Variables variables;
-        StepConfig config = step_of(Architecture::SeTrans, 1, 0.25);
+        StepConfig config = step_of(&se_trans, 1, 0.25);
         config.model.deltas = deltas;
-        const Program program = emit_training_step(*backend, variables, config, 1);
+        const Program program = build_training_step(backend->planner(), variables, config, 1);
         Executor executor(*backend, variables, {&program});
         initialize_parameters(executor, seed);
         const Tensor weight = executor.tensor(Segment::Parameters, "head.classifier.weight");

@@ -23,10 +23,10 @@ inline bool is_made_in_setup(const std::string& name) {
 
 class SmallModel {
 public:
-    SmallModel(Backend& backend, const StepConfig& config)
+    SmallModel(Device& backend, const StepConfig& config)
         : config(config), max_batch(config.batch + 2),
-          training(emit_training_step(backend, variables, config, max_batch)),
-          inference(emit_inference_step(backend, variables, config, max_batch)),
+          training(build_training_step(backend.planner(), variables, config, max_batch)),
+          inference(build_inference_step(backend.planner(), variables, config, max_batch)),
           executor(backend, variables, {&training, &inference}) {
         const ModelConfig& model = config.model;
         const auto rows = static_cast<size_t>(config.rows), classes = static_cast<size_t>(model.classes);

@@ -12,7 +12,7 @@ namespace scene::test {
 namespace {
 
 StepConfig small_config() {
-    StepConfig config = small_step(Architecture::SeTrans, false, false);
+    StepConfig config = small_step(&se_trans, false, false);
     config.model.classes = 5;
     return config;
 }
@@ -66,7 +66,7 @@ protected:
         return confusion;
     }
 
-    std::unique_ptr<Backend> backend_ = make_cpu_backend(1);
+    std::unique_ptr<Device> backend_ = make_cpu_device(1);
 };
 INSTANTIATE_TEST_SUITE_P(Smoothing, KnownLogits, testing::Values(0.0f, 0.1f, 0.5f));
 
@@ -114,7 +114,7 @@ TEST_P(KnownLogits, GiveTheGradientOfTheClassifiersBias) {
 
 /// Adam as Kingma and Ba write it, with PyTorch's weight decay, on every parameter of the network for three steps.
 TEST(AdamOfAStep, UpdatesEveryParameterByItsSettings) {
-    const auto backend = make_cpu_backend(1);
+    const auto backend = make_cpu_device(1);
     const AdamSettings cases[] = {{},
                                   {.beta1 = 0.5f, .beta2 = 0.9f},
                                   {.epsilon = 0.25f},
@@ -162,7 +162,7 @@ TEST(AdamOfAStep, UpdatesEveryParameterByItsSettings) {
 }
 
 TEST(AdamOfAStep, GradientsAreOfThisStepAlone) {
-    const auto backend = make_cpu_backend(1);
+    const auto backend = make_cpu_device(1);
     StepConfig config = small_config();
     config.model.encoder_dropout = 0;
     SmallModel model(*backend, config);
@@ -238,7 +238,7 @@ std::vector<std::string> kinds_of(const Program& program) {
 }
 
 TEST(AugmentedStep, InferenceNeverAugments) {
-    const auto backend = make_cpu_backend(1);
+    const auto backend = make_cpu_device(1);
     StepConfig config = small_config();
     SmallModel plain(*backend, config);
     config.augmentation = everything;
@@ -334,7 +334,7 @@ std::map<std::string, Shape> expected_parameters(const ModelConfig& m) {
         norm(block + ".norm" + number, to);
         channels = to;
     };
-    if (m.architecture == Architecture::Fcnn) {
+    if (m.network == &fcnn) {
         conv("block1", "1", scaled(144), 5);
         conv("block1", "2", scaled(144), 3);
         for (const char* number : {"1", "2"}) conv("block2", number, scaled(288), 3);
@@ -395,7 +395,7 @@ std::map<std::string, Table> expected_tables(const StepConfig& config, int64_t m
 }
 
 TEST(SettingsOfAStep, DecideParametersAndTablesAndNothingElse) {
-    const auto backend = make_cpu_backend(1);
+    const auto backend = make_cpu_device(1);
     std::vector<std::function<void(StepConfig&)>> changes{
         [](StepConfig&) {},
         [](StepConfig& c) { c.model.width = 0.17; },
@@ -412,15 +412,15 @@ TEST(SettingsOfAStep, DecideParametersAndTablesAndNothingElse) {
         [](StepConfig& c) { c.embeddings = true; },
         [](StepConfig& c) { c.augmentation = everything; },
     };
-    for (const Architecture architecture : {Architecture::Fcnn, Architecture::SeTrans}) {
+    for (const Network* architecture : {&fcnn, &se_trans}) {
         for (size_t i = 0; i < changes.size(); ++i) {
             StepConfig config = small_step(architecture, false, true);
             changes[i](config);
             for (const bool inference : {false, true}) {
                 SCOPED_TRACE("change " + std::to_string(i) + ", inference " + std::to_string(inference));
                 Variables variables;
-                const Program program = inference ? emit_inference_step(*backend, variables, config, 6)
-                                                  : emit_training_step(*backend, variables, config, 6);
+                const Program program = inference ? build_inference_step(backend->planner(), variables, config, 6)
+                                                  : build_training_step(backend->planner(), variables, config, 6);
                 std::map<std::string, Shape> parameters;
                 for (const Variable* variable : variables.all(Segment::Parameters))
                     parameters[variable->name] = variable->shape;
@@ -437,7 +437,7 @@ TEST(SettingsOfAStep, DecideParametersAndTablesAndNothingElse) {
                 ASSERT_EQ(external.size(), 1u);
                 EXPECT_EQ(external[0].first, "features");
                 EXPECT_EQ(external[0].second, (Shape{config.rows, config.model.frames, config.model.bands}));
-                EXPECT_EQ(program.name, std::string(architecture == Architecture::Fcnn ? "FCNN " : "SE-Trans ") +
+                EXPECT_EQ(program.name, std::string(architecture == &fcnn ? "FCNN " : "SE-Trans ") +
                                             (inference ? "inference" : "training") + " batch " +
                                             std::to_string(config.batch));
             }

@@ -6,14 +6,14 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/backend.h"
+#include "kernels/device.h"
 
 namespace scene::test {
 
 /// Hands every call on to another backend. Tests derive from it to see, or to change, what a program asks for.
-class ForwardingBackend : public Backend {
+class ForwardingBackend : public Device {
 public:
-    explicit ForwardingBackend(std::unique_ptr<Backend> to = make_cpu_backend(1)) : owned_(std::move(to)) {}
+    explicit ForwardingBackend(std::unique_ptr<Device> to = make_cpu_device(1)) : owned_(std::move(to)) {}
 
     DeviceInfo info() const override { return to_.info(); }
     DType activation_type() const override { return to_.activation_type(); }
@@ -199,8 +199,8 @@ public:
     void end_range() override { to_.end_range(); }
 
 private:
-    std::unique_ptr<Backend> owned_;
-    Backend& to_ = *owned_;
+    std::unique_ptr<Device> owned_;
+    Device& to_ = *owned_;
 };
 
 } // namespace scene::test

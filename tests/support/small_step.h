@@ -18,9 +18,9 @@
 
 namespace scene::test {
 
-inline StepConfig small_step(Architecture architecture, bool deltas, bool multimodal) {
+inline StepConfig small_step(const Network* architecture, bool deltas, bool multimodal) {
     StepConfig config;
-    config.model.architecture = architecture;
+    config.model.network = architecture;
     config.model.width = 0.06;
     config.model.frames = 33;
     config.model.bands = 17;
@@ -35,10 +35,10 @@ inline StepConfig small_step(Architecture architecture, bool deltas, bool multim
 
 class SmallStep {
 public:
-    SmallStep(Backend& backend, const StepConfig& config, Mode mode)
+    SmallStep(Device& backend, const StepConfig& config, Mode mode)
         : config_(config),
-          program_(mode == Mode::Training ? emit_training_step(backend, variables_, config, config.batch)
-                                          : emit_inference_step(backend, variables_, config, config.batch)),
+          program_(mode == Mode::Training ? build_training_step(backend.planner(), variables_, config, config.batch)
+                                          : build_inference_step(backend.planner(), variables_, config, config.batch)),
           executor_(backend, variables_, {&program_}) {
         const ModelConfig& model = config.model;
         features_ = draws(config.rows * model.frames * model.bands, 1);

@@ -23,10 +23,10 @@ namespace {
 using nlohmann::json;
 
 /// Null, with the reason, where no plan can be made here.
-std::unique_ptr<Backend> planning_backend(Precision precision, std::string& reason,
-                                          Fusions fusions = Fusions::Quickest) {
+std::unique_ptr<Device> planning_backend(Precision precision, std::string& reason,
+                                         Fusions fusions = Fusions::Quickest) {
     try {
-        return make_planning_backend({.precision = precision, .fusions = fusions}, "h100");
+        return make_cuda_planner({.precision = precision, .fusions = fusions}, "h100");
     } catch (const Error& error) {
         reason = error.what();
         return nullptr;
@@ -39,18 +39,18 @@ struct Planned {
     double bytes_per_clip = 0; ///< moved
 };
 
-Planned plan_step(const Backend& backend, Architecture architecture, int64_t batch, bool deltas = false) {
+Planned plan_step(const Device& backend, const Network* architecture, int64_t batch, bool deltas = false) {
     StepConfig config;
-    config.model.architecture = architecture;
+    config.model.network = architecture;
     config.model.deltas = deltas;
     config.batch = batch;
     config.rows = 8700;
     Variables variables;
-    const Program program = emit_training_step(backend, variables, config, batch);
+    const Program program = build_training_step(backend.planner(), variables, config, batch);
     Planned planned{program.transient_bytes, 0, 0, program.bytes_moved() / static_cast<double>(batch)};
     for (const Op& op : program.ops) planned.convolution_passes += op.kind.starts_with("conv2d_");
     for (const TensorInfo& info : program.tensors) planned.halves += info.dtype == DType::F16;
-    emit_inference_step(backend, variables, config, batch);
+    build_inference_step(backend.planner(), variables, config, batch);
     return planned;
 }
 
@@ -58,38 +58,38 @@ Planned plan_step(const Backend& backend, Architecture architecture, int64_t bat
 TEST(DevicePlan, EveryConvolutionOfBothModelsHasAPlanOnAnH100) {
     for (const Precision precision : {Precision::Fp16, Precision::Fp32}) {
         std::string reason;
-        const std::unique_ptr<Backend> backend = planning_backend(precision, reason);
+        const std::unique_ptr<Device> backend = planning_backend(precision, reason);
         if (!backend) GTEST_SKIP() << reason;
         const DType type = precision == Precision::Fp16 ? DType::F16 : DType::F32;
         EXPECT_EQ(backend->activation_type(), type);
         for (const int64_t batch : {1, 7, 16, 64, 256, 512}) {
             SCOPED_TRACE(std::string(name_of(type)) + ", batch " + std::to_string(batch));
-            const Planned fcnn = plan_step(*backend, Architecture::Fcnn, batch);
+            const Planned fcnn = plan_step(*backend, &fcnn, batch);
             EXPECT_EQ(fcnn.convolution_passes, 27); // nine convolutions, three passes
-            const Planned se_trans = plan_step(*backend, Architecture::SeTrans, batch);
+            const Planned se_trans = plan_step(*backend, &se_trans, batch);
             EXPECT_EQ(se_trans.convolution_passes, 12);
             EXPECT_EQ(fcnn.halves > 0, type == DType::F16);
             EXPECT_GT(fcnn.transient_bytes, static_cast<size_t>(batch) * 10'000'000);
         }
-        plan_step(*backend, Architecture::SeTrans, 64, true);
+        plan_step(*backend, &se_trans, 64, true);
     }
 }
 
 TEST(DevicePlan, Tf32HasPlansToo) {
     std::string reason;
-    const std::unique_ptr<Backend> backend = planning_backend(Precision::Tf32, reason);
+    const std::unique_ptr<Device> backend = planning_backend(Precision::Tf32, reason);
     if (!backend) GTEST_SKIP() << reason;
-    plan_step(*backend, Architecture::Fcnn, 64);
-    plan_step(*backend, Architecture::SeTrans, 64);
+    plan_step(*backend, &fcnn, 64);
+    plan_step(*backend, &se_trans, 64);
 }
 
 /// Without a device nothing is measured, and nothing fused unless it is asked for.
 TEST(DevicePlan, FusedConvolutionsInHalf) {
     std::string reason;
-    const std::unique_ptr<Backend> separate = planning_backend(Precision::Fp16, reason);
+    const std::unique_ptr<Device> separate = planning_backend(Precision::Fp16, reason);
     if (!separate) GTEST_SKIP() << reason;
-    const std::unique_ptr<Backend> fused = planning_backend(Precision::Fp16, reason, Fusions::Always);
-    const std::unique_ptr<Backend> single = planning_backend(Precision::Fp32, reason, Fusions::Always);
+    const std::unique_ptr<Device> fused = planning_backend(Precision::Fp16, reason, Fusions::Always);
+    const std::unique_ptr<Device> single = planning_backend(Precision::Fp32, reason, Fusions::Always);
     const Conv2dShape shape{64, 125, 16, 288, 288}, first{64, 500, 64, 1, 144, 5, 2, 2};
     EXPECT_FALSE(separate->conv2d_fusion(shape).statistics);
     EXPECT_TRUE(fused->conv2d_fusion(shape).statistics);
@@ -99,7 +99,7 @@ TEST(DevicePlan, FusedConvolutionsInHalf) {
     for (const ConvPass pass : {ConvPass::Forward, ConvPass::DataGrad, ConvPass::WeightGrad})
         EXPECT_GE(fused->conv2d_scratch_bytes(shape, pass), separate->conv2d_scratch_bytes(shape, pass));
     for (const int64_t batch : {1, 16, 256}) {
-        for (const Architecture architecture : {Architecture::Fcnn, Architecture::SeTrans}) {
+        for (const Network* architecture : {&fcnn, &se_trans}) {
             const Planned less = plan_step(*fused, architecture, batch),
                           more = plan_step(*separate, architecture, batch);
             EXPECT_LT(less.bytes_per_clip, more.bytes_per_clip - 8e6);
@@ -110,7 +110,7 @@ TEST(DevicePlan, FusedConvolutionsInHalf) {
 /// With Always a missing engine is an error where the library is made for such a task, and only there.
 TEST(DevicePlan, AlwaysFailsWhereAnEngineIsMissing) {
     std::string reason;
-    const std::unique_ptr<Backend> fused = planning_backend(Precision::Fp16, reason, Fusions::Always);
+    const std::unique_ptr<Device> fused = planning_backend(Precision::Fp16, reason, Fusions::Always);
     if (!fused) GTEST_SKIP() << reason;
     EXPECT_FALSE(fused->conv2d_fusion({64, 125, 16, 36, 72}).statistics) << "36 channels are no eights";
     const TemporaryFolder folder;
@@ -120,7 +120,7 @@ TEST(DevicePlan, AlwaysFailsWhereAnEngineIsMissing) {
     write_text(folder / "turing.json", turing);
     const Conv2dShape shape{64, 125, 16, 288, 288};
     const auto backend_with = [&](Fusions fusions) {
-        return make_planning_backend({.precision = Precision::Fp16, .fusions = fusions}, folder / "turing.json");
+        return make_cuda_planner({.precision = Precision::Fp16, .fusions = fusions}, folder / "turing.json");
     };
     EXPECT_TRUE(fails_with([&] { backend_with(Fusions::Always)->conv2d_fusion(shape); },
                            {"always", "with sums", "propose nothing", "quickest"}));
@@ -130,7 +130,7 @@ TEST(DevicePlan, AlwaysFailsWhereAnEngineIsMissing) {
 /// Which engine each pass has, and that a smaller last batch has the full one's.
 TEST(DevicePlan, ReportsEnginesAndSharesThemWithASmallerLastBatch) {
     std::string reason;
-    const std::unique_ptr<Backend> backend = planning_backend(Precision::Fp16, reason, Fusions::Always);
+    const std::unique_ptr<Device> backend = planning_backend(Precision::Fp16, reason, Fusions::Always);
     if (!backend) GTEST_SKIP() << reason;
     std::map<int64_t, std::vector<std::string>> engines;
     for (const Conv2dShape& shape :
@@ -151,7 +151,7 @@ TEST(DevicePlan, ReportsEnginesAndSharesThemWithASmallerLastBatch) {
 
 TEST(DevicePlan, ThePlanningBackendComputesNothing) {
     std::string reason;
-    const std::unique_ptr<Backend> backend = planning_backend(Precision::Fp16, reason);
+    const std::unique_ptr<Device> backend = planning_backend(Precision::Fp16, reason);
     if (!backend) GTEST_SKIP() << reason;
     EXPECT_THROW(backend->allocate(16), std::logic_error);
     EXPECT_NE(backend->info().libraries.find("cuDNN"), std::string::npos);

@@ -39,7 +39,7 @@ std::vector<Conv2dShape> shapes(int64_t batch) {
 constexpr ConvolutionFusion sums{.normalize_input = false, .statistics = true};
 constexpr ConvolutionFusion normalized{.normalize_input = true, .statistics = false};
 constexpr ConvolutionFusion both{.normalize_input = true, .statistics = true};
-constexpr ConvolutionFusion into_norm{.norm_gradient = true};
+constexpr ConvolutionFusion into_norm{.bn_reduce = true};
 
 /// A name that two configurations shared would hide one of them from the measuring.
 TEST(FusedPlan, CandidatesHaveNamesOfTheirOwn) {

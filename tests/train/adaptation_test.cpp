@@ -155,7 +155,7 @@ TEST(MemoryBank, AConfidenceOfItselfJoinsUntilTheGrowthIsSpent) {
 /// The features a memory is made of are what the classifier reads.
 TEST(Embeddings, AreTheClassifiersInput) {
     const TemporaryFolder folder;
-    const std::unique_ptr<Backend> backend = make_cpu_backend(1);
+    const std::unique_ptr<Device> backend = make_cpu_device(1);
     for (const bool places : {false, true}) {
         const std::string name = places ? "places" : "plain";
         const FeatureStore store = small_store(folder / name, {.clips = 60, .places = places});

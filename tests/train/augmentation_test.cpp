@@ -154,13 +154,13 @@ protected:
         StepConfig step = step_;
         step.rows = 30;
         std::vector<std::string> names;
-        for (const Op& op : emit_training_step(*backend_, variables, step, 8).ops) names.push_back(op.name);
+        for (const Op& op : build_training_step(backend_->planner(), variables, step, 8).ops) names.push_back(op.name);
         return names;
     }
 
     TemporaryFolder folder_;
     FeatureStore store_;
-    std::unique_ptr<Backend> backend_ = make_cpu_backend(1);
+    std::unique_ptr<Device> backend_ = make_cpu_device(1);
     StepConfig step_;
     Split split_;
     std::vector<int32_t> clips_;

@@ -15,7 +15,7 @@
 namespace scene::test {
 
 /// Trains up to and with an epoch and leaves the run folder as Ctrl-C does then.
-inline void train_until(Backend& backend, const FeatureStore& store, const RunConfig& config,
+inline void train_until(Device& backend, const FeatureStore& store, const RunConfig& config,
                         const std::filesystem::path& run, int64_t stage, int64_t epoch) {
     std::atomic<bool> stop{false};
     Recorder recorder;

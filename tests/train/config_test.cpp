@@ -23,8 +23,8 @@ private:
 
 TEST(Config, SystemsAreThePapers) {
     const RunConfig one = system_config(1), two = system_config(2), three = system_config(3), four = system_config(4);
-    EXPECT_EQ(one.model.architecture, Architecture::SeTrans);
-    EXPECT_EQ(two.model.architecture, Architecture::Fcnn);
+    EXPECT_EQ(one.model.network, &se_trans);
+    EXPECT_EQ(two.model.network, &fcnn);
     EXPECT_FALSE(one.training.hard_samples);
     EXPECT_FALSE(two.training.hard_samples);
     EXPECT_TRUE(three.training.hard_samples);
@@ -93,7 +93,7 @@ TEST(Config, OverridesBeatTheFileAndTheFileBeatsDefaults) {
 TEST(Config, ReadsBackWhatItWrites) {
     RunConfig config = system_config(3);
     config.system = "my-run.2";
-    config.model = {Architecture::SeTrans, 0.37, true, Multimodal::Off, 0.123456789012345, 0.0};
+    config.model = {&se_trans, 0.37, true, Multimodal::Off, 0.123456789012345, 0.0};
     config.training = {7,
                        3,
                        1.0 / 3,

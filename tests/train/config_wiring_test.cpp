@@ -130,7 +130,7 @@ std::string network_of(const SafetensorsFile& model) {
 Observations observe(const FeatureStore& store, const RunConfig& config, bool torn) {
     const TemporaryFolder folder;
     const RunFolder run{folder / "run"};
-    const bool se_trans = config.model.architecture == Architecture::SeTrans;
+    const bool se_trans = config.model.network == &se_trans;
     ScriptedBackend backend([&](const ScriptedModel& model, int32_t clip) {
         return torn ? torn_answer(model.age, store.columns().label[static_cast<size_t>(clip)] >= 0, clip)
                     : steady_answer(model.se_trans != se_trans, model.age, clip);

@@ -35,7 +35,7 @@ protected:
 
     TemporaryFolder folder_;
     FeatureStore store_;
-    std::unique_ptr<Backend> backend_ = make_cpu_backend(1);
+    std::unique_ptr<Device> backend_ = make_cpu_device(1);
     StepConfig step_;
     Split split_;
     std::vector<int32_t> clips_;
@@ -115,7 +115,7 @@ TEST_F(LearnerTest, HardWeightsKnownAnswer) {
 
 /// Several threads share the reductions; their order must not depend on which is first.
 TEST_F(LearnerTest, TheSameBitsTwiceOnTwoThreads) {
-    backend_ = make_cpu_backend(2);
+    backend_ = make_cpu_device(2);
     const std::vector<int32_t> batch(clips_.begin(), clips_.begin() + 8);
     std::vector<float> parameters[2];
     for (auto& values : parameters) {
@@ -128,7 +128,7 @@ TEST_F(LearnerTest, TheSameBitsTwiceOnTwoThreads) {
         }
     }
     EXPECT_TRUE(parameters[0] == parameters[1]);
-    backend_ = make_cpu_backend(1); // the number of threads outlives the backend
+    backend_ = make_cpu_device(1); // the number of threads outlives the backend
 }
 
 TEST_F(LearnerTest, ABrokenLossIsReported) {

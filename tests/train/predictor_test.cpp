@@ -21,7 +21,7 @@ TEST(Predictor, FillsShortClipsAsTheStoresWereFilled) {
     const FeatureStore zeros = FeatureStore::open(folder / "zeros");
     RunConfig config = small_config(2);
     config.training.epochs = config.training.stages = 1;
-    const auto backend = make_cpu_backend(1);
+    const auto backend = make_cpu_device(1);
     Recorder recorder;
     const std::atomic<bool> stop{false};
     std::vector<float> half, with_zeros, twice;

@@ -152,7 +152,7 @@ protected:
 
     TemporaryFolder folder_;
     FeatureStore store_;
-    std::unique_ptr<Backend> backend_ = make_cpu_backend(1);
+    std::unique_ptr<Device> backend_ = make_cpu_device(1);
     Recorder recorder_;
     std::atomic<bool> stop_{false};
     RunConfig config_ = small_config(2);

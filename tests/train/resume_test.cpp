@@ -85,7 +85,7 @@ protected:
     int train(const std::filesystem::path& run, int deadly_call, Death death = Death::AtOnce, rlim_t model_bytes = 0) {
         DeadlyProgress progress(deadly_call, death, model_bytes);
         const std::atomic<bool> stop{false};
-        const auto backend = make_cpu_backend(1);
+        const auto backend = make_cpu_device(1);
         train_system(*backend, store_, split_of(store_, config_), config_, run, {progress, stop});
         return progress.calls();
     }
@@ -189,7 +189,7 @@ TEST_F(Resume, KilledBetweenTheBestModelAndTheLast) {
         if (record.stage == 2 && record.epoch == 1) throw std::runtime_error("dies");
     };
     const std::atomic<bool> stop{false};
-    const auto backend = make_cpu_backend(1);
+    const auto backend = make_cpu_device(1);
     EXPECT_THROW(train_system(*backend, store_, split_of(store_, config_), config_, folder_ / "run", {recorder, stop}),
                  std::runtime_error);
     ASSERT_TRUE(std::filesystem::exists(folder_ / "run" / "best_model_2.safetensors"));

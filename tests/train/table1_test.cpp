@@ -105,7 +105,7 @@ TEST(Table1, SeveralSeedsAreMeanAndDeviation) {
 TEST(Table1, RunsAllSystemsWithOneTeacherPerSplitAndSeedAndGoesOn) {
     const TemporaryFolder folder;
     const FeatureStore store = small_store(folder / "store", {.groups = true});
-    const auto backend = make_cpu_backend(1);
+    const auto backend = make_cpu_device(1);
     Recorder recorder;
     std::atomic<bool> stop{false};
     RunConfig base = small_config(4);
@@ -152,7 +152,7 @@ TEST(Table1, RunsAllSystemsWithOneTeacherPerSplitAndSeedAndGoesOn) {
 TEST(Table1, AStoreWithoutSessionsSaysWhyThereIsNoSessionSplit) {
     const TemporaryFolder folder;
     const FeatureStore store = small_store(folder / "store");
-    const auto backend = make_cpu_backend(1);
+    const auto backend = make_cpu_device(1);
     Recorder recorder;
     const std::atomic<bool> stop{false};
     RunConfig base = small_config(4);

@@ -1,0 +1,15 @@
+#pragma once
+
+#include "kernels/op.h"
+#include "kernels/op_types.h"
+
+namespace scene {
+
+/// control.cursor += batch; control.step += steps, unless `adam` skipped the step. control U8 [sizeof(StepControl)].
+template <class T> struct Advance {
+    static constexpr std::string_view name = "advance";
+    InOut<T> control;
+    uint32_t batch, steps;
+};
+
+} // namespace scene

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <array>
+
+#include "kernels/op.h"
+
+namespace scene {
+
+constexpr size_t most_concat_parts = 4;
+
+/// y [N, sum of D_i] = the parts [N, D_i] side by side. Absent parts come last.
+template <class T> struct ConcatForward {
+    static constexpr std::string_view name = "concat_forward";
+    Out<T> y;
+    std::array<OptionalIn<T>, most_concat_parts> parts;
+};
+
+/// The parts' gradients, the columns of dy.
+template <class T> struct ConcatBackward {
+    static constexpr std::string_view name = "concat_backward";
+    std::array<OptionalOut<T>, most_concat_parts> dparts;
+    In<T> dy;
+};
+
+} // namespace scene

@@ -1,0 +1,21 @@
+#pragma once
+
+// What the CUDA ops may use beside their operands.
+
+#include <cuda_runtime.h>
+
+#include "kernels/op.h"
+
+namespace scene::cuda {
+
+/// For `scratch_bytes`.
+struct Planning {
+    size_t gemm_workspace_bytes; ///< of any matrix product
+};
+
+/// For `run`.
+struct Context {
+    cudaStream_t stream;
+};
+
+} // namespace scene::cuda

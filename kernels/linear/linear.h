@@ -1,0 +1,56 @@
+#pragma once
+
+// A linear layer with activation and dropout, y [M, O] of x [M, I]; w [O, I].
+
+#include "kernels/op.h"
+#include "kernels/op_types.h"
+
+namespace scene {
+
+/// y = dropout(activation(x w^T + bias)); bias f32 [O].
+template <class T> struct LinearForward {
+    static constexpr std::string_view name = "linear_forward";
+    Out<T> y;
+    In<T> x, w;
+    OptionalIn<T> bias{};
+    OptionalIn<T> control{}; ///< where there is dropout
+    Activation activation = Activation::None;
+    Dropout dropout{};
+    Scratch<T> scratch{};
+
+    double flops() const { return 2.0 * static_cast<double>(x.shape[0] * w.shape[0] * w.shape[1]); }
+};
+
+/// dpre [M, O] = the gradient before activation and dropout, from dy and the op's output y. In place over dy.
+template <class T> struct LinearActivationBackward {
+    static constexpr std::string_view name = "linear_activation_backward";
+    Out<T> dpre;
+    In<T> dy, y;
+    OptionalIn<T> control{}; ///< where there is dropout
+    Activation activation = Activation::None;
+    Dropout dropout{};
+};
+
+/// dx [M, I] = dpre w + addend.
+template <class T> struct LinearDataGrad {
+    static constexpr std::string_view name = "linear_data_grad";
+    Out<T> dx;
+    In<T> dpre, w;
+    OptionalIn<T> addend{}; ///< dx itself (+=), or absent (=)
+    Scratch<T> scratch{};
+
+    double flops() const { return 2.0 * static_cast<double>(dpre.shape[0] * w.shape[0] * w.shape[1]); }
+};
+
+/// dw [O, I] f32 = dpre^T x; dbias [O] f32 = column sums of dpre.
+template <class T> struct LinearWeightGrad {
+    static constexpr std::string_view name = "linear_weight_grad";
+    Out<T> dw;
+    OptionalOut<T> dbias{};
+    In<T> dpre, x;
+    Scratch<T> scratch{};
+
+    double flops() const { return 2.0 * static_cast<double>(x.shape[0] * dw.shape[0] * dw.shape[1]); }
+};
+
+} // namespace scene

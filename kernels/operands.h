@@ -1,0 +1,73 @@
+#pragma once
+
+// What every op checks of its operands, on any device. A violation throws std::logic_error with what was expected.
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+
+#include "kernels/op.h"
+#include "kernels/op_types.h"
+
+namespace scene {
+
+inline void check_tensor(const Tensor& tensor, DType dtype, const Shape& shape, const char* name) {
+    SCENE_CHECK(tensor && tensor.dtype == dtype && tensor.shape == shape,
+                std::string(name) + " is " + (tensor ? std::string(name_of(tensor.dtype)) : std::string("absent")) +
+                    " " + (tensor ? tensor.shape.text() : "") + ", expected " + std::string(name_of(dtype)) + " " +
+                    shape.text());
+}
+
+inline void check_rank(const Tensor& tensor, int rank, const char* name) {
+    SCENE_CHECK(tensor && tensor.shape.rank() == rank, std::string(name) + " is " +
+                                                           (tensor ? tensor.shape.text() : "absent") + ", expected " +
+                                                           std::to_string(rank) + " axes");
+}
+
+/// The elements of an operand that must be of type T and of this shape.
+template <typename T> T* operand(const Tensor& tensor, const Shape& shape, const char* name) {
+    check_tensor(tensor, dtype_of<T>::value, shape, name);
+    return static_cast<T*>(tensor.data);
+}
+
+inline float* floats(const Tensor& tensor, const Shape& shape, const char* name) {
+    return operand<float>(tensor, shape, name);
+}
+
+/// Null where an optional operand is absent.
+inline float* optional_floats(const Tensor& tensor, const Shape& shape, const char* name) {
+    return tensor ? floats(tensor, shape, name) : nullptr;
+}
+
+inline int32_t* indices(const Tensor& tensor, const Shape& shape, const char* name) {
+    return operand<int32_t>(tensor, shape, name);
+}
+
+inline StepControl& step_control(const Tensor& control) {
+    check_tensor(control, DType::U8, {sizeof(StepControl)}, "control");
+    return *static_cast<StepControl*>(control.data);
+}
+
+/// Scratch of at least `bytes`; null where none is needed.
+template <typename T> T* scratch_of(const Tensor& scratch, size_t bytes) {
+    SCENE_CHECK(bytes == 0 || (scratch && scratch.bytes() >= bytes), "scratch has " +
+                                                                         std::to_string(scratch ? scratch.bytes() : 0) +
+                                                                         " bytes, expected " + std::to_string(bytes));
+    SCENE_CHECK(reinterpret_cast<uintptr_t>(scratch.data) % 16 == 0, "scratch is not aligned to 16 bytes");
+    return static_cast<T*>(scratch.data);
+}
+
+/// [N, H, W, C] after 2x2 pooling with stride 2.
+inline Shape pooled_shape(const Shape& x) {
+    SCENE_CHECK(x.rank() == 4 && x[1] >= 2 && x[2] >= 2, "a 2x2 pooling has input " + x.text());
+    return {x[0], x[1] / 2, x[2] / 2, x[3]};
+}
+
+/// The last extent; every earlier axis counts as rows.
+inline int64_t channels_of(const Tensor& x, const char* name) {
+    SCENE_CHECK(x && x.shape.rank() >= 1 && x.elements() > 0,
+                std::string(name) + " is absent or empty, expected rows x channels");
+    return x.shape[x.shape.rank() - 1];
+}
+
+} // namespace scene

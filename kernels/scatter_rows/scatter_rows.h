@@ -1,0 +1,21 @@
+#pragma once
+
+#include "kernels/op.h"
+
+namespace scene {
+
+/// table[order[control.cursor + n], ...] = rows [N, ...] f32: the inverse of gather_rows, for predictions. Negative
+/// entries of the order are skipped; rows of the table that no entry names stay.
+template <class T> struct ScatterRows {
+    static constexpr std::string_view name = "scatter_rows";
+    InOut<T> table;
+    In<T> rows, order, control;
+
+    /// Of the table no more than the rows, of the order one entry for each.
+    double bytes() const {
+        return 2 * static_cast<double>(rows.bytes()) + static_cast<double>(rows.shape[0]) * size_of(order.dtype) +
+               static_cast<double>(control.bytes());
+    }
+};
+
+} // namespace scene

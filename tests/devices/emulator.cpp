@@ -1,0 +1,48 @@
+// The CUDA kernels on the emulator, for the tests of ops.
+
+#include <cuda_runtime.h>
+
+#include "kernels/cuda/cuda_backend.h"
+#include "kernels/cuda/launch.h"
+#include "tests/cuda_on_cpu/library_stand_ins.h"
+#include "tests/support/op_test.h"
+
+namespace scene::test {
+namespace {
+
+/// One device an activation type: a device has one for good.
+class Emulated final : public TestDevice {
+public:
+    explicit Emulated(DType activation)
+        : activation_(activation), device_(activation, convolutions_on_cpu(activation), products_on_cpu(),
+                                           transforms_on_cpu(), Fusions::Always) {}
+
+    std::string name() const override { return "CUDA on the emulator, " + std::string(name_of(activation_)); }
+    Device& device() override { return device_; }
+    std::vector<DType> activation_types() const override { return {activation_}; }
+    void* allocate(size_t bytes) override {
+        void* memory = nullptr;
+        SCENE_CUDA(cudaMalloc(&memory, std::max<size_t>(bytes, 1)));
+        return memory;
+    }
+    void release(void* memory) override {
+        EXPECT_EQ(cudaFree(memory), cudaSuccess) << "memory around an operand was written";
+    }
+    int orders() const override { return emulator::orders(); }
+    void shuffle(uint64_t seed) override { emulator::shuffle(seed); }
+
+private:
+    DType activation_;
+    cuda::CudaBackend device_;
+};
+
+} // namespace
+
+std::vector<TestDevice*> devices() {
+    static Emulated single(DType::F32), half(DType::F16);
+    return {&single, &half};
+}
+
+std::vector<TestDevice*> twins_of(const TestDevice&) { return {}; }
+
+} // namespace scene::test

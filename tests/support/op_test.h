@@ -1,0 +1,298 @@
+#pragma once
+
+// The tests of an op: one list of cases for every device there is, all against the op's reference.
+//
+// A case is the op's record with HostArray operands. expect_like_reference runs it on every device and for every
+// activation type. Memory starts as NaN between sentinels, inputs are rounded to what the device stores before the
+// reference sees them, and inputs must come back unchanged.
+//
+// Tolerance: the error, relative to the reference in double, may be twice that of the naive version in the device's own
+// precision (the reference in float, inputs and outputs rounded as the device's), or a few roundings of the largest
+// value where that is more.
+
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "kernels/device.h"
+#include "kernels/op_fields.h"
+#include "kernels/philox.h"
+
+namespace scene::test {
+
+// ---- operands -------------------------------------------------------------------------------------------------------
+
+/// An operand's values on the host, in double whatever it is stored as.
+struct HostArray {
+    DType dtype = DType::F32;
+    Shape shape;
+    std::vector<double> values;
+    bool given = false;      ///< false: what is in `values` means nothing yet
+    bool activation = false; ///< stored in the device's activation type
+    std::string place;       ///< operands of the same place, not empty, are the same memory: in place
+
+    explicit operator bool() const { return !values.empty(); }
+    double& operator[](int64_t i) { return values.at(static_cast<size_t>(i)); }
+    double operator[](int64_t i) const { return values.at(static_cast<size_t>(i)); }
+    int64_t size() const { return static_cast<int64_t>(values.size()); }
+};
+
+/// Nothing in it yet: for outputs.
+HostArray empty(const Shape& shape, DType dtype = DType::F32);
+HostArray empty_activation(const Shape& shape);
+/// f32, uniform in [low, high), drawn from (seed, element index).
+HostArray uniform_f32(const Shape& shape, uint64_t seed, double low = -1, double high = 1);
+HostArray uniform_activation(const Shape& shape, uint64_t seed, double low = -1, double high = 1);
+/// Whole numbers in [low, high]: sums are exact, equal values are frequent.
+HostArray integer_activation(const Shape& shape, uint64_t seed, int low, int high);
+HostArray with_values(const Shape& shape, std::vector<double> values, DType dtype = DType::F32);
+HostArray indices_of(const Shape& shape, const std::vector<int32_t>& values);
+HostArray control_of(const StepControl& control);
+StepControl control_in(const HostArray& control);
+/// The operand in the memory `place` that it shares with another.
+HostArray at_place(HostArray array, std::string place);
+/// The values as a tensor of this type holds them.
+std::vector<double> stored_as(DType dtype, std::vector<double> values);
+
+// ---- devices --------------------------------------------------------------------------------------------------------
+
+/// A device as the tests of ops see it.
+class TestDevice {
+public:
+    virtual ~TestDevice() = default;
+    virtual std::string name() const = 0;
+    virtual Device& device() = 0;
+    virtual std::vector<DType> activation_types() const = 0;
+    /// Memory that holds nothing yet, with sentinels around it, which `release` looks at.
+    virtual void* allocate(size_t bytes) = 0;
+    virtual void release(void* memory) = 0;
+    /// In how many orders of threads and blocks a case is run; `shuffle` chooses the next.
+    virtual int orders() const { return 1; }
+    virtual void shuffle(uint64_t /*seed*/) {}
+};
+
+/// Those of this program: tests/devices/.
+std::vector<TestDevice*> devices();
+/// Those that must give the same bits as this one of devices(): it with other numbers of threads.
+std::vector<TestDevice*> twins_of(const TestDevice& device);
+/// One more case has run on the device; the numbers are printed when the program ends.
+void count_case(const TestDevice& device);
+
+// ---- running --------------------------------------------------------------------------------------------------------
+
+namespace op_test {
+
+/// The memory of one case on one device.
+class Memory {
+public:
+    Memory(TestDevice& device, DType activation) : device_(device), activation_(activation) {}
+    ~Memory();
+    Memory(const Memory&) = delete;
+    Memory& operator=(const Memory&) = delete;
+
+    DType dtype_of(const HostArray& array) const { return array.activation ? activation_ : array.dtype; }
+    /// Uploads what is given. Absent arrays are absent tensors.
+    Tensor tensor(const HostArray& array);
+    Tensor scratch(size_t bytes);
+    HostArray download(const HostArray& like, const Tensor& from) const;
+
+private:
+    TestDevice& device_;
+    DType activation_;
+    std::vector<void*> allocated_;
+    std::map<std::string, void*> places_;
+};
+
+/// What reads of the same memory as something that is written is no input to be found unchanged.
+void expect_unchanged(const HostArray& before, const HostArray& after);
+
+/// A record's operands on the host in one floating-point type, for the reference.
+class ReferenceMemory {
+public:
+    explicit ReferenceMemory(DType real) : real_(real) {}
+    Tensor tensor(const HostArray& array);
+    HostArray values(const HostArray& like, const Tensor& from) const;
+
+private:
+    DType real_;
+    std::vector<std::vector<double>> memory_;
+    std::map<std::string, void*> places_;
+};
+
+struct Largest {
+    double error = 0, value = 0;
+};
+Largest error_of(const HostArray& actual, const HostArray& expected);
+/// Prints the worst element.
+testing::AssertionResult within(const HostArray& actual, const HostArray& expected, const HostArray& naive,
+                                DType stored, double factor, double roundings);
+
+} // namespace op_test
+
+/// The record's operands after the op ran on the device.
+template <template <class> class Op>
+Op<HostArray> run_on(TestDevice& device, DType activation, const Op<HostArray>& record) {
+    op_test::Memory memory(device, activation);
+    Op<Tensor> op = rebound<Tensor>(record, [&](const HostArray& array) { return memory.tensor(array); });
+    const Op<TensorSpec> spec = rebound<TensorSpec>(op, [](const Tensor& tensor) { return spec_of(tensor); });
+    const size_t bytes = device.device().planner().scratch_bytes(spec);
+    for_each_operand(op, [&]<class Field>(Field& field) {
+        if constexpr (Field::scratch) field = Field(memory.scratch(bytes));
+    });
+    device.device().run(op);
+    device.device().synchronize();
+    std::vector<HostArray> before;
+    for_each_operand(record, [&](const HostArray& array) { before.push_back(array); });
+    size_t index = 0;
+    Op<HostArray> after = rebound<HostArray>(op, [&](const Tensor& tensor) {
+        const HostArray& like = before[index++];
+        return like ? memory.download(like, tensor) : HostArray();
+    });
+    index = 0;
+    for_each_operand(after, [&]<class Field>(const Field& field) {
+        const HostArray& was = before[index++];
+        if (!Field::writes && was && was.place.empty()) op_test::expect_unchanged(was, field);
+    });
+    count_case(device);
+    return after;
+}
+
+/// The record's operands after the reference ran on them, in F64 or F32.
+template <template <class> class Op> Op<HostArray> run_reference(const Op<HostArray>& record, DType real = DType::F64) {
+    op_test::ReferenceMemory memory(real);
+    const Op<Tensor> op = rebound<Tensor>(record, [&](const HostArray& array) { return memory.tensor(array); });
+    reference::run(op);
+    std::vector<HostArray> before;
+    for_each_operand(record, [&](const HostArray& array) { before.push_back(array); });
+    size_t index = 0;
+    return rebound<HostArray>(op, [&](const Tensor& tensor) { return memory.values(before[index++], tensor); });
+}
+
+/// The record with its operands rounded to what a device with this activation type stores.
+template <template <class> class Op> Op<HostArray> rounded(const Op<HostArray>& record, DType activation) {
+    return rebound<HostArray>(record, [&](HostArray array) {
+        if (array) array.values = stored_as(array.activation ? activation : array.dtype, std::move(array.values));
+        return array;
+    });
+}
+
+struct Allowance {
+    double factor = 2;    ///< of the naive version's error
+    double roundings = 4; ///< of the largest value, in the type that is stored
+};
+
+/// Calls work(device, activation type, label) for every device, type and order.
+template <class Work> void for_each_setting(bool has_activation, Work&& work) {
+    for (TestDevice* device : devices()) {
+        for (const DType type : device->activation_types()) {
+            if (!has_activation && type != device->activation_types().front()) continue;
+            for (int order = 1; order <= device->orders(); ++order) {
+                SCOPED_TRACE(device->name() + ", " + std::string(name_of(type)) + ", order " + std::to_string(order));
+                device->shuffle(static_cast<uint64_t>(order));
+                work(*device, type);
+            }
+        }
+    }
+}
+
+template <template <class> class Op> bool has_activation(const Op<HostArray>& record) {
+    bool has = false;
+    for_each_operand(record, [&](const HostArray& array) { has = has || array.activation; });
+    return has;
+}
+
+/// Every output, on every device and in every activation type, equals the reference's.
+template <template <class> class Op>
+void expect_like_reference(const Op<HostArray>& record, const std::string& label = "", Allowance allowance = {}) {
+    SCOPED_TRACE(std::string(Op<HostArray>::name) + (label.empty() ? "" : " " + label));
+    for_each_setting(has_activation(record), [&](TestDevice& device, DType type) {
+        const Op<HostArray> given = rounded(record, type);
+        const Op<HostArray> expected = run_reference(given);
+        const Op<HostArray> naive = rounded(run_reference(given, DType::F32), type);
+        const Op<HostArray> actual = run_on(device, type, given);
+        std::vector<const HostArray*> want, near;
+        for_each_operand(expected, [&](const HostArray& array) { want.push_back(&array); });
+        for_each_operand(naive, [&](const HostArray& array) { near.push_back(&array); });
+        size_t index = 0;
+        for_each_operand(actual, [&]<class Field>(const Field& field) {
+            const size_t i = index++;
+            if (!Field::writes || Field::scratch || !field) return;
+            const DType stored = field.activation ? type : field.dtype;
+            EXPECT_TRUE(op_test::within(field, *want[i], *near[i], stored, allowance.factor, allowance.roundings))
+                << "operand " << i << " " << field.shape.text();
+        });
+    });
+}
+
+/// The same bits when it runs again, and on the device's twins.
+template <template <class> class Op> void expect_same_bits(const Op<HostArray>& record) {
+    const auto same = [](const Op<HostArray>& a, const Op<HostArray>& b) {
+        std::vector<const HostArray*> of_a;
+        for_each_operand(a, [&](const HostArray& array) { of_a.push_back(&array); });
+        size_t index = 0;
+        bool equal = true;
+        for_each_operand(b, [&]<class Field>(const Field& field) {
+            const HostArray& other = *of_a[index++];
+            if (Field::writes && !Field::scratch && field)
+                equal = equal && std::memcmp(other.values.data(), field.values.data(),
+                                             field.values.size() * sizeof(double)) == 0;
+        });
+        return equal;
+    };
+    for (TestDevice* device : devices()) {
+        const std::vector<TestDevice*> twins = twins_of(*device);
+        for (const DType type : device->activation_types()) {
+            const Op<HostArray> given = rounded(record, type), first = run_on(*device, type, given);
+            EXPECT_TRUE(same(first, run_on(*device, type, given))) << device->name() << ": not the same bits again";
+            for (TestDevice* twin : twins)
+                EXPECT_TRUE(same(first, run_on(*twin, type, given))) << twin->name() << " has other bits";
+        }
+    }
+}
+
+/// std::logic_error on every device.
+template <template <class> class Op> void expect_refused(const Op<HostArray>& record) {
+    for (TestDevice* device : devices())
+        EXPECT_THROW(run_on(*device, device->activation_types().front(), record), std::logic_error) << device->name();
+}
+
+// ---- gradients ------------------------------------------------------------------------------------------------------
+
+/// The gradient of sum(dy*output) with respect to an input of the forward op, by central differences of its reference
+/// in double. With values near 1 and step 1e-5 the error is about 1e-9; there must be no kink within a step.
+template <class Forward, class Input, class Output> std::vector<double>
+numeric_gradient(Forward forward, Input input, Output output, const HostArray& dy, double step = 1e-5) {
+    const auto loss = [&] {
+        const Forward done = run_reference(forward);
+        const HostArray& y = done.*output;
+        double sum = 0;
+        for (int64_t i = 0; i < y.size(); ++i) sum += y[i] * dy[i];
+        return sum;
+    };
+    HostArray& at = forward.*input;
+    std::vector<double> gradient(at.values.size());
+    for (int64_t i = 0; i < at.size(); ++i) {
+        const double value = at[i];
+        at[i] = value + step;
+        const double above = loss();
+        at[i] = value - step;
+        const double below = loss();
+        at[i] = value;
+        gradient[static_cast<size_t>(i)] = (above - below) / (2 * step);
+    }
+    return gradient;
+}
+
+/// |actual - expected| <= tolerance * max(1, largest |expected|), and no NaN.
+testing::AssertionResult near_all(const HostArray& actual, const std::vector<double>& expected,
+                                  double tolerance = 1e-6);
+
+} // namespace scene::test
