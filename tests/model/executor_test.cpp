@@ -3,13 +3,13 @@
 #include <gtest/gtest.h>
 
 #include "model/program_builder.h"
-#include "tests/support/forwarding_backend.h"
+#include "tests/support/forwarding_device.h"
 
 namespace scene::test {
 namespace {
 
 /// Remembers what is asked of it beside ops.
-class Spy : public ForwardingBackend {
+class Spy : public ForwardingDevice<Spy> {
 public:
     std::vector<size_t> allocated;
     std::vector<const void*> imported;
@@ -18,19 +18,19 @@ public:
 
     void* allocate(size_t bytes) override {
         allocated.push_back(bytes);
-        return ForwardingBackend::allocate(bytes);
+        return ForwardingDevice::allocate(bytes);
     }
     void release(void* memory) override {
         ++released;
-        ForwardingBackend::release(memory);
+        ForwardingDevice::release(memory);
     }
     void* import(const void* host, size_t bytes) override {
         imported.push_back(host);
-        return ForwardingBackend::import(host, bytes);
+        return ForwardingDevice::import(host, bytes);
     }
     void release_import(void* memory) override {
         ++imports_released;
-        ForwardingBackend::release_import(memory);
+        ForwardingDevice::release_import(memory);
     }
     std::function<void()> record(std::function<void()> ops) override {
         ++recorded;
@@ -46,31 +46,35 @@ public:
 /// A program whose ops write their names into `ran`; "b" writes the transient that "c" reads.
 class ExecutorTest : public testing::Test {
 protected:
-    Program emit(const std::string& prefix, int64_t transient_floats) {
-        Emitter e(prefix, spy_, variables_, Mode::Inference, 1);
-        const TensorId kept = e.variable(Segment::State, "kept", {4});
-        const TensorId features = e.external("features", {3}, DType::F32);
-        const TensorId between = e.transient("between", {transient_floats});
+    Program build(const std::string& prefix, int64_t transient_floats) {
+        ProgramBuilder builder(prefix, spy_.planner(), variables_, Mode::Inference, 1);
+        const TensorId kept = builder.variable(Segment::State, "kept", {4});
+        const TensorId features = builder.external("features", {3}, DType::F32);
+        const TensorId between = builder.transient("between", {transient_floats});
         const auto op = [&](const std::string& name, std::vector<TensorId> writes, std::vector<TensorId> reads,
-                            std::function<void(const Frame&)> work) {
-            e.emit(prefix + name, "test", std::move(writes), std::move(reads), 0,
-                   [this, name = prefix + name, work = std::move(work)](Device&, const Frame& frame) {
-                       ran_ += name + " ";
-                       work(frame);
-                   });
+                            std::function<void(const Bindings&)> work) {
+            Op op;
+            op.name = prefix + name;
+            op.writes = std::move(writes);
+            op.reads = std::move(reads);
+            op.call = [this, name = prefix + name, work = std::move(work)](Device&, const Bindings& bindings) {
+                ran_ += name + " ";
+                work(bindings);
+            };
+            builder.append(std::move(op));
         };
-        e.phase(Phase::Setup);
-        op("a", {kept}, {}, [](const Frame&) {});
-        e.phase(Phase::Forward);
-        op("b", {between}, {features}, [=](const Frame& f) {
+        builder.phase(Phase::Setup);
+        op("a", {kept}, {}, [](const Bindings&) {});
+        builder.phase(Phase::Forward);
+        op("b", {between}, {features}, [=](const Bindings& f) {
             for (int i = 0; i < 3; ++i) f[between].as<float>()[i] = 2 * f[features].as<float>()[i];
         });
-        e.phase(Phase::Update);
-        op("c", {kept}, {between}, [=](const Frame& f) {
+        builder.phase(Phase::Update);
+        op("c", {kept}, {between}, [=](const Bindings& f) {
             for (int i = 0; i < 3; ++i) f[kept].as<float>()[i] += f[between].as<float>()[i];
         });
         between_ = between;
-        return e.finish();
+        return builder.finish();
     }
     std::vector<float> kept(const Executor& executor) const {
         std::vector<float> out(4);
@@ -86,7 +90,7 @@ protected:
 };
 
 TEST_F(ExecutorTest, SetupRunsItsOwnOpsAndAStepAllOthers) {
-    const Program program = emit("", 3);
+    const Program program = build("", 3);
     Executor executor(spy_, variables_, {&program});
     executor.bind_external("features", features_.data(), 12);
     executor.setup(program);
@@ -100,7 +104,7 @@ TEST_F(ExecutorTest, SetupRunsItsOwnOpsAndAStepAllOthers) {
 }
 
 TEST_F(ExecutorTest, TheFirstStepIsRecordedAndTheOthersAreReplayed) {
-    const Program one = emit("1", 3), two = emit("2", 3);
+    const Program one = build("1", 3), two = build("2", 3);
     Executor executor(spy_, variables_, {&one, &two});
     executor.bind_external("features", features_.data(), 12);
     executor.run(one);
@@ -120,7 +124,7 @@ TEST_F(ExecutorTest, TheFirstStepIsRecordedAndTheOthersAreReplayed) {
 }
 
 TEST_F(ExecutorTest, ProfilesEveryOpOfAStepUnderItsName) {
-    const Program program = emit("", 3);
+    const Program program = build("", 3);
     Executor executor(spy_, variables_, {&program});
     executor.bind_external("features", features_.data(), 12);
     const std::vector<OpTime> times = executor.profile(program);
@@ -136,7 +140,7 @@ TEST_F(ExecutorTest, ProfilesEveryOpOfAStepUnderItsName) {
 }
 
 TEST_F(ExecutorTest, OneAllocationHoldsTheVariablesAndTheLargestStep) {
-    const Program small = emit("1", 3), large = emit("2", 1000);
+    const Program small = build("1", 3), large = build("2", 1000);
     {
         Executor executor(spy_, variables_, {&small, &large});
         EXPECT_EQ(spy_.allocated, std::vector<size_t>{variables_.total_bytes() + large.transient_bytes});
@@ -149,7 +153,7 @@ TEST_F(ExecutorTest, OneAllocationHoldsTheVariablesAndTheLargestStep) {
 }
 
 TEST_F(ExecutorTest, ExternalMemoryIsImportedOnceForAllPrograms) {
-    const Program one = emit("1", 3), two = emit("2", 3);
+    const Program one = build("1", 3), two = build("2", 3);
     {
         Executor executor(spy_, variables_, {&one, &two});
         EXPECT_THROW(executor.run(one), std::logic_error) << "nothing is bound";
@@ -173,7 +177,7 @@ TEST_F(ExecutorTest, ExternalMemoryIsImportedOnceForAllPrograms) {
 }
 
 TEST_F(ExecutorTest, WhatItDoesNotHaveIsRefused) {
-    const Program program = emit("1", 3), foreign = emit("2", 3);
+    const Program program = build("1", 3), foreign = build("2", 3);
     Executor executor(spy_, variables_, {&program});
     EXPECT_THROW(executor.run(foreign), std::logic_error);
     EXPECT_THROW(executor.setup(foreign), std::logic_error);

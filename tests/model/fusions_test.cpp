@@ -6,26 +6,32 @@
 
 #include "tests/model/small_model.h"
 #include "tests/support/compare.h"
-#include "tests/support/forwarding_backend.h"
+#include "tests/support/forwarding_device.h"
 
 namespace scene::test {
 namespace {
 
-/// A CPU backend that offers other fusions; its ops can do all of them.
-class Offering : public ForwardingBackend {
+/// Offers other fusions than the CPU does; its ops can do all of them.
+class OtherFusions : public ForwardingPlanner {
 public:
-    explicit Offering(bool ConvFusion::*part, bool offered) : part_(part), offered_(offered) {}
+    using ForwardingPlanner::ForwardingPlanner;
+    bool ConvFusion::*part = nullptr;
+    bool offered = false;
 
     ConvFusion conv2d_fusion(const Conv2dShape& shape) const override {
-        ConvFusion fusion = ForwardingBackend::conv2d_fusion(shape);
-        // The statistics of windows are for few input channels and a convolution whose input gradient nobody needs.
-        if (part_ != &ConvFusion::closed_form_bn || shape.in_channels <= 3) fusion.*part_ = offered_;
+        ConvFusion fusion = ForwardingPlanner::conv2d_fusion(shape);
+        // The closed form is for few input channels and a convolution whose input gradient nobody needs.
+        if (part != &ConvFusion::closed_form_bn || shape.in_channels <= 3) fusion.*part = offered;
         return fusion;
     }
+};
 
-private:
-    bool ConvFusion::*part_;
-    bool offered_;
+class Offering : public ForwardingDevice<Offering, OtherFusions> {
+public:
+    Offering(bool ConvFusion::*part, bool offered) {
+        plans().part = part;
+        plans().offered = offered;
+    }
 };
 
 /// Kinds of ops with which a fusion shows, or with which its absence does.
@@ -93,10 +99,13 @@ TEST_P(Fusions, GiveTheSameStep) {
 }
 
 /// A CPU backend that makes nothing of weights before they are used.
-class PreparingNothing : public ForwardingBackend {
+class NoPreparation : public ForwardingPlanner {
 public:
+    using ForwardingPlanner::ForwardingPlanner;
     PreparedWeights conv2d_prepared_weights(const Conv2dShape&) const override { return {}; }
 };
+
+class PreparingNothing : public ForwardingDevice<PreparingNothing, NoPreparation> {};
 
 TEST(PreparedWeights, GiveTheSameInferenceAndFollowTheTraining) {
     for (const Network* architecture : {&fcnn, &se_trans}) {
@@ -142,19 +151,21 @@ public:
 
     void expect_honest(const Op& op) {
         const std::vector<std::byte> before(memory_, memory_ + size_);
-        const Frame frame(program_, variables_, memory_, externals_);
+        const Bindings bindings(program_, variables_, memory_, externals_);
         // First with nothing there but what the op says it reads.
         std::memset(memory_, 0xFF, size_);
-        for (const TensorId id : op.reads) copy(frame[id], before, memory_);
-        op.run(backend_, frame);
+        for (const TensorId id : op.reads) copy(bindings[id], before, memory_);
+        op.call(backend_, bindings);
         const std::vector<std::byte> poisoned(memory_, memory_ + size_);
         std::copy(before.begin(), before.end(), memory_);
-        op.run(backend_, frame);
+        op.call(backend_, bindings);
 
         std::vector<bool> may_change(size_, false);
-        for (const TensorId id : op.writes) {
-            const Tensor tensor = frame[id];
-            const bool scratch = tensor.dtype == DType::U8 && program_.info(id).name != "control";
+        std::vector<TensorId> written = op.writes;
+        if (op.scratch) written.push_back(op.scratch);
+        for (const TensorId id : written) {
+            const Tensor tensor = bindings[id];
+            const bool scratch = id == op.scratch;
             for (size_t at = offset(tensor); at < offset(tensor) + tensor.bytes(); ++at) {
                 may_change[at] = true;
                 const bool untouched = memory_[at] == before[at] && poisoned[at] == std::byte{0xFF};
@@ -206,13 +217,16 @@ TEST(Ops, TouchWhatTheySayAndNothingElse) {
     }
 }
 
-/// Answers the emitter's questions as a backend in half precision does.
-class InHalf : public ForwardingBackend {
+/// Answers as a device in half precision does.
+class HalfPlans : public ForwardingPlanner {
 public:
+    using ForwardingPlanner::ForwardingPlanner;
     DType activation_type() const override { return DType::F16; }
     PreparedWeights conv2d_prepared_weights(const Conv2dShape&) const override { return {}; } // the CPU's is of F32
     ConvFusion conv2d_fusion(const Conv2dShape&) const override { return {.normalize_input = true, .bias_relu = true}; }
 };
+
+class InHalf : public ForwardingDevice<InHalf, HalfPlans> {};
 
 const Op* find(const Program& program, const std::string& name) {
     const auto found =

@@ -152,46 +152,48 @@ private:
     ModelConfig config_;
 };
 
-NetworkInputs declare_inputs(Emitter& e, const ModelConfig& config) {
+NetworkInputs declare_inputs(ProgramBuilder& builder, const ModelConfig& config) {
     NetworkInputs inputs;
-    inputs.features = e.variable(Segment::State, "features", {e.batch(), config.frames, config.bands});
+    inputs.features = builder.variable(Segment::State, "features", {builder.batch(), config.frames, config.bands});
     if (config.multimodal) {
-        inputs.city = e.variable(Segment::State, "city", {e.batch()}, DType::I32);
-        inputs.time = e.variable(Segment::State, "time", {e.batch(), time_inputs});
+        inputs.city = builder.variable(Segment::State, "city", {builder.batch()}, DType::I32);
+        inputs.time = builder.variable(Segment::State, "time", {builder.batch(), time_inputs});
     }
     return inputs;
 }
 
-void keep(Emitter& e, TensorId transient, const std::string& name) {
-    const TensorId kept = e.variable(Segment::State, name, e.shape(transient));
-    e.emit("keep." + name, "concat_columns", {kept}, {transient}, 0,
-           [=](Device& b, const Frame& f) { b.concat_columns(f[kept], {f[transient]}); });
+void keep(ProgramBuilder& builder, TensorId transient, const std::string& name) {
+    const TensorId kept = builder.variable(Segment::State, name, builder.shape(transient));
+    builder.add("keep." + name, ConcatForward<TensorId>{.y = kept, .parts = {transient}});
 }
 
 /// Forward and backward without an update, keeping what a golden has.
-Program emit_training(const Device& backend, Variables& variables, const ModelConfig& config, int64_t batch) {
-    Emitter e("golden training", backend, variables, Mode::Training, batch);
-    const TensorId logits = emit_network(e, config, declare_inputs(e, config)).logits;
-    keep(e, logits, "logits");
-    const TensorId dlogits = e.transient("dlogits", e.shape(logits));
-    const TensorId loss = e.variable(Segment::State, "loss", {batch});
-    const TensorId probabilities = e.variable(Segment::State, "probabilities", e.shape(logits));
-    const TensorId target = e.variable(Segment::State, "target", e.shape(logits));
-    const TensorId weight = e.variable(Segment::State, "weight", {batch});
-    const TensorId control = e.control();
-    e.emit("loss", "softmax_loss", {dlogits, loss, probabilities}, {logits, target, weight, control}, 0,
-           [=](Device& b, const Frame& f) {
-               b.softmax_loss(f[dlogits], f[loss], f[probabilities], f[logits], f[target], f[weight], 0.1f, f[control]);
-           });
-    e.set_gradient(logits, dlogits);
-    e.play_backward();
-    return e.finish();
+Program build_training(const Device& backend, Variables& variables, const ModelConfig& config, int64_t batch) {
+    ProgramBuilder builder("golden training", backend.planner(), variables, Mode::Training, batch);
+    const TensorId logits = build_network(builder, config, declare_inputs(builder, config)).logits;
+    keep(builder, logits, "logits");
+    const TensorId dlogits = builder.transient("dlogits", builder.shape(logits));
+    const TensorId loss = builder.variable(Segment::State, "loss", {batch});
+    const TensorId probabilities = builder.variable(Segment::State, "probabilities", builder.shape(logits));
+    const TensorId target = builder.variable(Segment::State, "target", builder.shape(logits));
+    const TensorId weight = builder.variable(Segment::State, "weight", {batch});
+    builder.add("loss", SoftmaxLoss<TensorId>{.dlogits = dlogits,
+                                        .loss = loss,
+                                        .probabilities = probabilities,
+                                        .logits = logits,
+                                        .target = target,
+                                        .weight = weight,
+                                        .control = builder.control(),
+                                        .smoothing = 0.1f});
+    builder.set_gradient(logits, dlogits);
+    builder.build_backward();
+    return builder.finish();
 }
 
-Program emit_inference(const Device& backend, Variables& variables, const ModelConfig& config, int64_t batch) {
-    Emitter e("golden inference", backend, variables, Mode::Inference, batch);
-    keep(e, emit_network(e, config, declare_inputs(e, config)).logits, "eval_logits");
-    return e.finish();
+Program build_inference(const Device& backend, Variables& variables, const ModelConfig& config, int64_t batch) {
+    ProgramBuilder builder("golden inference", backend.planner(), variables, Mode::Inference, batch);
+    keep(builder, build_network(builder, config, declare_inputs(builder, config)).logits, "eval_logits");
+    return builder.finish();
 }
 
 template <typename T>
@@ -211,8 +213,8 @@ TEST_P(NetworkGolden, StepAndEvaluationAreThoseOfPyTorch) {
     const Golden golden(GetParam());
     const auto backend = make_cpu_device(2);
     Variables variables;
-    const Program training = emit_training(*backend, variables, golden.config(), golden.batch());
-    const Program inference = emit_inference(*backend, variables, golden.config(), golden.batch());
+    const Program training = build_training(*backend, variables, golden.config(), golden.batch());
+    const Program inference = build_inference(*backend, variables, golden.config(), golden.batch());
     Executor executor(*backend, variables, {&training, &inference});
 
     const std::vector<std::string> parameters = golden.parameters(), statistics = golden.statistics();

@@ -19,16 +19,25 @@ TensorId add_tensor(Program& program, int64_t bytes) {
 }
 
 void add_op(Program& program, std::vector<TensorId> writes, std::vector<TensorId> reads) {
-    program.ops.push_back({"op", "op", Phase::Forward, std::move(writes), std::move(reads), 0, nullptr});
+    Op op;
+    op.writes = std::move(writes);
+    op.reads = std::move(reads);
+    program.ops.push_back(std::move(op));
+}
+
+std::vector<TensorId> used_by(const Op& op) {
+    std::vector<TensorId> ids = op.writes;
+    ids.insert(ids.end(), op.reads.begin(), op.reads.end());
+    if (op.scratch) ids.push_back(op.scratch);
+    return ids;
 }
 
 /// First and last op that touches the tensor.
 std::pair<size_t, size_t> life(const Program& program, TensorId id) {
     size_t first = program.ops.size(), last = 0;
     for (size_t step = 0; step < program.ops.size(); ++step)
-        for (const auto* ids : {&program.ops[step].writes, &program.ops[step].reads})
-            for (TensorId used : *ids)
-                if (used == id) first = std::min(first, step), last = std::max(last, step);
+        for (TensorId used : used_by(program.ops[step]))
+            if (used == id) first = std::min(first, step), last = std::max(last, step);
     return {first, last};
 }
 
@@ -104,17 +113,16 @@ struct Use {
 std::map<int32_t, Use> uses_of(const Program& program) {
     std::map<int32_t, Use> uses;
     for (size_t step = 0; step < program.ops.size(); ++step)
-        for (const auto* ids : {&program.ops[step].writes, &program.ops[step].reads})
-            for (const TensorId id : *ids) {
-                const TensorInfo& info = program.info(id);
-                if (info.storage != Storage::Transient) continue;
-                Use& use = uses[info.buffer.value];
-                use.first = std::min(use.first, step);
-                use.last = std::max(use.last, step);
-                use.bytes = std::max(use.bytes, (info.bytes() + 255) / 256 * 256);
-                use.offset = info.offset;
-                EXPECT_EQ(info.offset, program.info(info.buffer).offset) << info.name << " is elsewhere";
-            }
+        for (const TensorId id : used_by(program.ops[step])) {
+            const TensorInfo& info = program.info(id);
+            if (info.storage != Storage::Transient) continue;
+            Use& use = uses[info.buffer.value];
+            use.first = std::min(use.first, step);
+            use.last = std::max(use.last, step);
+            use.bytes = std::max(use.bytes, (info.bytes() + 255) / 256 * 256);
+            use.offset = info.offset;
+            EXPECT_EQ(info.offset, program.info(info.buffer).offset) << info.name << " is elsewhere";
+        }
     return uses;
 }
 

@@ -7,13 +7,23 @@
 
 #include "tests/model/small_model.h"
 #include "tests/support/compare.h"
-#include "tests/support/forwarding_backend.h"
+#include "tests/support/forwarding_device.h"
 
 namespace scene::test {
 namespace {
 
 /// Remembers what the ops of a step were told.
-class Spy : public ForwardingBackend {
+class MaybeFusing : public ForwardingPlanner {
+public:
+    using ForwardingPlanner::ForwardingPlanner;
+    bool fuses = true;
+
+    ConvFusion conv2d_fusion(const Conv2dShape& shape) const override {
+        return fuses ? ForwardingPlanner::conv2d_fusion(shape) : ConvFusion{};
+    }
+};
+
+class Spy : public ForwardingDevice<Spy, MaybeFusing> {
 public:
     struct Masked {
         float p;
@@ -22,58 +32,24 @@ public:
     };
     /// By the layer's name, forward and backward.
     std::map<std::string, std::vector<Masked>> masked[2];
-    bool fuses = true;
 
-    ConvFusion conv2d_fusion(const Conv2dShape& shape) const override {
-        return fuses ? ForwardingBackend::conv2d_fusion(shape) : ConvFusion{};
-    }
     void begin_range(const std::string& name) override { op_ = name; }
-    void batch_norm_forward(Tensor y, Tensor x, Tensor scale, Tensor shift, const NormEpilogue& epilogue,
-                            Tensor control) override {
-        note(0, epilogue.dropout);
-        ForwardingBackend::batch_norm_forward(y, x, scale, shift, epilogue, control);
-    }
-    void batch_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor x, Tensor mean, Tensor inv_std,
-                             Tensor scale, Tensor shift, Tensor scratch, const NormEpilogue& epilogue,
-                             Tensor control) override {
-        note(1, epilogue.dropout);
-        ForwardingBackend::batch_norm_backward(dx, dgamma, dbeta, dy, x, mean, inv_std, scale, shift, scratch, epilogue,
-                                               control);
-    }
-    void linear_forward(Tensor y, Tensor x, Tensor w, Tensor bias, Activation activation, Dropout dropout,
-                        Tensor control) override {
-        note(0, dropout);
-        ForwardingBackend::linear_forward(y, x, w, bias, activation, dropout, control);
-    }
-    void linear_activation_backward(Tensor dpre, Tensor dy, Tensor y, Activation activation, Dropout dropout,
-                                    Tensor control) override {
-        note(1, dropout);
-        ForwardingBackend::linear_activation_backward(dpre, dy, y, activation, dropout, control);
-    }
-    void attention_forward(Tensor out, Tensor qkv, int heads, Dropout dropout, Tensor control) override {
-        note(0, dropout);
-        ForwardingBackend::attention_forward(out, qkv, heads, dropout, control);
-    }
-    void attention_backward(Tensor dqkv, Tensor dout, Tensor qkv, int heads, Dropout dropout, Tensor control) override {
-        note(1, dropout);
-        ForwardingBackend::attention_backward(dqkv, dout, qkv, heads, dropout, control);
-    }
-    void layer_norm_forward(Tensor y, Tensor moments, Tensor x, Tensor branch, Tensor gamma, Tensor beta, float epsilon,
-                            Dropout dropout, Tensor control) override {
-        note(0, dropout);
-        ForwardingBackend::layer_norm_forward(y, moments, x, branch, gamma, beta, epsilon, dropout, control);
-    }
-    void layer_norm_backward(Tensor dx, Tensor dbranch, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor moments,
-                             Tensor x, Tensor branch, Tensor gamma, Dropout dropout, Tensor control) override {
-        note(1, dropout);
-        ForwardingBackend::layer_norm_backward(dx, dbranch, dgamma, dbeta, dy, moments, x, branch, gamma, dropout,
-                                               control);
-    }
+    void intercept(const BatchNormForward<Tensor>& op) { pass(0, op.epilogue.dropout, op); }
+    void intercept(const BatchNormBackward<Tensor>& op) { pass(1, op.epilogue.dropout, op); }
+    void intercept(const LinearForward<Tensor>& op) { pass(0, op.dropout, op); }
+    void intercept(const LinearActivationBackward<Tensor>& op) { pass(1, op.dropout, op); }
+    void intercept(const AttentionForward<Tensor>& op) { pass(0, op.dropout, op); }
+    void intercept(const AttentionBackward<Tensor>& op) { pass(1, op.dropout, op); }
+    void intercept(const LayerNormForward<Tensor>& op) { pass(0, op.dropout, op); }
+    void intercept(const LayerNormBackward<Tensor>& op) { pass(1, op.dropout, op); }
 
 private:
+    template <class Op> void pass(int direction, const Dropout& dropout, const Op& op) {
+        if (dropout.p > 0) note(direction, dropout);
+        inner().run(op);
+    }
     void note(int direction, const Dropout& dropout) {
-        if (dropout.p == 0) return;
-        std::string layer = op_; // "encoder.norm1.forward", "block3.norm1.forward.again"
+        std::string layer = op_; // "encoder.norm1.forward", "block3.norm1.forward.recomputed"
         for (const char* end : {".forward", ".backward", ".activation_backward"})
             if (const size_t at = layer.rfind(end); at != std::string::npos) layer.resize(at);
         masked[direction][layer].push_back({dropout.p, dropout.stream});
@@ -101,7 +77,7 @@ TEST_P(Modes, DropoutIsForTrainingAndBackwardMasksWhatForwardMasked) {
     config_.model.conv_dropout = 0.25f;
     config_.model.encoder_dropout = 0.125f;
     Spy plain;
-    plain.fuses = false;
+    plain.plans().fuses = false;
     SmallModel(plain, config_).infer();
     EXPECT_TRUE(plain.masked[0].empty()) << "nor where a batch norm stays an op of its own";
     Spy spy;

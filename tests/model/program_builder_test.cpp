@@ -1,68 +1,74 @@
 #include "model/program_builder.h"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 namespace scene {
 namespace {
 
-class EmitterTest : public testing::Test {
+class ProgramBuilderTest : public testing::Test {
 protected:
-    std::unique_ptr<Device> backend = make_cpu_device(1);
+    std::unique_ptr<Device> device = make_cpu_device(1);
     Variables variables;
-    Emitter emitter{"test", *backend, variables, Mode::Training, 1};
+    ProgramBuilder builder{"test", device->planner(), variables, Mode::Training, 1};
 
-    void emit(std::vector<TensorId> writes, std::vector<TensorId> reads) {
-        emitter.emit("op", "op", std::move(writes), std::move(reads), 0, [](Device&, const Frame&) {});
+    void add(std::vector<TensorId> writes, std::vector<TensorId> reads) {
+        Op op;
+        op.name = "op";
+        op.writes = std::move(writes);
+        op.reads = std::move(reads);
+        builder.append(std::move(op));
     }
 };
 
-TEST_F(EmitterTest, ReadBeforeWriteIsRefused) {
-    const TensorId a = emitter.transient("a", {4});
-    emit({}, {a});
-    EXPECT_THROW(emitter.finish(), std::logic_error);
+TEST_F(ProgramBuilderTest, ReadBeforeWriteIsRefused) {
+    const TensorId a = builder.transient("a", {4});
+    add({}, {a});
+    EXPECT_THROW(builder.finish(), std::logic_error);
 }
 
-TEST_F(EmitterTest, ReadAfterAnInPlaceOpTookTheMemoryIsRefused) {
-    const TensorId a = emitter.transient("a", {4});
-    const TensorId b = emitter.alias(a, "b", {2, 2});
-    emit({a}, {});
-    emit({b}, {a});
-    emit({}, {b});
-    emit({}, {a});
-    EXPECT_THROW(emitter.finish(), std::logic_error);
+TEST_F(ProgramBuilderTest, ReadAfterAnInPlaceOpTookTheMemoryIsRefused) {
+    const TensorId a = builder.transient("a", {4});
+    const TensorId b = builder.alias(a, "b", {2, 2});
+    add({a}, {});
+    add({b}, {a});
+    add({}, {b});
+    add({}, {a});
+    EXPECT_THROW(builder.finish(), std::logic_error);
 }
 
-TEST_F(EmitterTest, ViewsOfOneBufferMayBeReadTogether) {
-    const TensorId a = emitter.transient("a", {4});
-    const TensorId b = emitter.alias(a, "b", {2, 2});
-    emit({a}, {});
-    emit({}, {b});
-    emit({}, {a});
-    EXPECT_NO_THROW(emitter.finish());
+TEST_F(ProgramBuilderTest, ViewsOfOneBufferMayBeReadTogether) {
+    const TensorId a = builder.transient("a", {4});
+    const TensorId b = builder.alias(a, "b", {2, 2});
+    add({a}, {});
+    add({}, {b});
+    add({}, {a});
+    EXPECT_NO_THROW(builder.finish());
 }
 
-TEST_F(EmitterTest, TransientsDoNotCrossFromSetupIntoTheStep) {
-    const TensorId a = emitter.transient("a", {4});
-    emitter.phase(Phase::Setup);
-    emit({a}, {});
-    emitter.phase(Phase::Forward);
-    emit({}, {a});
-    EXPECT_THROW(emitter.finish(), std::logic_error);
+TEST_F(ProgramBuilderTest, TransientsDoNotCrossFromSetupIntoTheStep) {
+    const TensorId a = builder.transient("a", {4});
+    builder.phase(Phase::Setup);
+    add({a}, {});
+    builder.phase(Phase::Forward);
+    add({}, {a});
+    EXPECT_THROW(builder.finish(), std::logic_error);
 }
 
-TEST_F(EmitterTest, AnActivationHasOneGradient) {
-    const TensorId a = emitter.transient("a", {4}), da = emitter.transient("da", {4});
-    emitter.set_gradient(a, da);
-    EXPECT_THROW(emitter.set_gradient(a, da), std::logic_error);
-    EXPECT_THROW(emitter.gradient(da), std::logic_error);
+TEST_F(ProgramBuilderTest, AnActivationHasOneGradient) {
+    const TensorId a = builder.transient("a", {4}), da = builder.transient("da", {4});
+    builder.set_gradient(a, da);
+    EXPECT_THROW(builder.set_gradient(a, da), std::logic_error);
+    EXPECT_THROW(builder.gradient(da), std::logic_error);
 }
 
-TEST_F(EmitterTest, BackwardPlaysInReverse) {
+TEST_F(ProgramBuilderTest, BackwardIsBuiltInReverse) {
     std::string order;
-    emitter.on_backward([&] { order += "first"; });
-    emitter.on_backward([&] { order += "second "; });
-    EXPECT_THROW(emitter.finish(), std::logic_error);
-    emitter.play_backward();
+    builder.on_backward([&] { order += "first"; });
+    builder.on_backward([&] { order += "second "; });
+    EXPECT_THROW(builder.finish(), std::logic_error);
+    builder.build_backward();
     EXPECT_EQ(order, "second first");
 }
 
@@ -80,29 +86,102 @@ TEST(Variables, SegmentsFollowEachOtherAndMirrorTheParameters) {
     EXPECT_THROW(variables.declare(Segment::Gradients, "unknown", DType::F32, {3}), std::logic_error);
 }
 
-TEST_F(EmitterTest, BytesAndFlopsOfAProgramAreThoseOfItsOps) {
-    const TensorId x = emitter.variable(Segment::State, "x", {10}), y = emitter.transient("y", {4});
-    const TensorId half = emitter.transient("half", {6}, DType::F16), scratch = emitter.scratch("scratch", 1000);
-    const TensorId store = emitter.external("features", {100}, DType::F32);
-    const auto op = [&](Phase phase, std::vector<TensorId> writes, std::vector<TensorId> reads, double flops) {
-        emitter.phase(phase);
-        emitter.emit("op", "op", std::move(writes), std::move(reads), flops, [](Device&, const Frame&) {});
-    };
-    op(Phase::Setup, {x}, {}, 7);
-    op(Phase::Forward, {y, scratch}, {x, x}, 5); // 16 written, 2 x 40 read; scratch costs nothing
-    op(Phase::Forward, {half}, {store}, 11);     // 12 written, of the store no more than that
-    op(Phase::Backward, {}, {y, half}, 3);       // 16 and 12 read
-    const Program program = emitter.finish();
-    EXPECT_EQ(program.bytes_moved(program.ops[0]), 40);
-    EXPECT_EQ(program.bytes_moved(program.ops[1]), 96);
-    EXPECT_EQ(program.bytes_moved(program.ops[2]), 24);
-    EXPECT_EQ(program.bytes_moved(program.ops[3]), 28);
-    EXPECT_EQ(program.bytes_moved(), 96 + 24 + 28) << "without setup";
-    EXPECT_EQ(program.flops(Phase::Setup), 7);
-    EXPECT_EQ(program.flops(Phase::Forward), 16);
-    EXPECT_EQ(program.flops(Phase::Backward), 3);
-    EXPECT_EQ(program.flops(Phase::Update), 0);
+TEST_F(ProgramBuilderTest, AnOpIsWhatItsRecordSays) {
+    const TensorId x = builder.external("x", {6, 4}, DType::F32), w = builder.external("w", {3, 4}, DType::F32);
+    const TensorId y = builder.transient("y", {6, 3}), dw = builder.transient("dw", {3, 4});
+    const TensorId dx = builder.transient("dx", {6, 4});
+    builder.add("layer.forward", LinearForward<TensorId>{.y = y, .x = x, .w = w});
+    builder.phase(Phase::Backward);
+    builder.add("layer.weight_grad", LinearWeightGrad<TensorId>{.dw = dw, .dpre = y, .x = x});
+    builder.add("layer.data_grad", LinearDataGrad<TensorId>{.dx = dx, .dpre = y, .w = w});
+    builder.add("layer.data_grad_onto", LinearDataGrad<TensorId>{.dx = dx, .dpre = y, .w = w, .addend = dx});
+    const Program program = builder.finish();
+    const Op &forward = program.ops[0], &onto = program.ops[3];
+    EXPECT_EQ(forward.name, "layer.forward");
+    EXPECT_EQ(forward.kind, "linear_forward");
+    EXPECT_EQ(forward.phase, Phase::Forward);
+    EXPECT_EQ(forward.writes, std::vector{y});
+    EXPECT_EQ(forward.reads, (std::vector{x, w})) << "without the absent bias";
+    EXPECT_EQ(forward.flops, 2 * 6 * 4 * 3);
+    EXPECT_EQ(forward.bytes, 4 * (6 * 3 + 6 * 4 + 3 * 4));
+    EXPECT_EQ(program.ops[1].writes, std::vector{dw}) << "without the absent dbias";
+    EXPECT_EQ(onto.writes, std::vector{dx});
+    EXPECT_EQ(onto.reads, (std::vector{y, w, dx}));
+    EXPECT_EQ(onto.phase, Phase::Backward);
+    EXPECT_EQ(program.flops(Phase::Backward), 3 * 2 * 6 * 4 * 3);
+    EXPECT_EQ(program.bytes_moved(), forward.bytes + program.ops[1].bytes + program.ops[2].bytes + onto.bytes);
 }
+
+TEST_F(ProgramBuilderTest, WhatIsUpdatedIsReadAndWritten) {
+    const TensorId control = builder.control();
+    builder.add("advance", Advance<TensorId>{.control = control, .batch = 1, .steps = 1});
+    const Program program = builder.finish();
+    EXPECT_EQ(program.ops[0].writes, std::vector{control});
+    EXPECT_EQ(program.ops[0].reads, std::vector{control});
+    EXPECT_EQ(program.ops[0].bytes, 2.0 * sizeof(StepControl));
+}
+
+TEST_F(ProgramBuilderTest, OfTheStoreNoMoreIsReadThanGathered) {
+    const TensorId rows = builder.transient("rows", {2, 5});
+    builder.add("gather", GatherRows<TensorId>{.rows = rows,
+                                               .table = builder.external("features", {100, 5}, DType::F32),
+                                               .order = builder.external("order", {102}, DType::I32),
+                                               .control = builder.control()});
+    EXPECT_EQ(builder.finish().ops[0].bytes, 2.0 * 4 * 2 * 5 + 2 * 4 + sizeof(StepControl));
+}
+
+TEST_F(ProgramBuilderTest, SetupCostsTheStepNothing) {
+    const TensorId x = builder.transient("x", {10});
+    builder.phase(Phase::Setup);
+    builder.add("zero", FillZero<TensorId>{.x = x});
+    const Program program = builder.finish();
+    EXPECT_EQ(program.ops[0].bytes, 40);
+    EXPECT_EQ(program.bytes_moved(), 0);
+}
+
+TEST_F(ProgramBuilderTest, ScratchIsPlannedAndIsARole) {
+    const Shape shape{64, 8};
+    const TensorId dx = builder.transient("dx", shape), dbranch = builder.transient("dbranch", shape);
+    const auto in = [&](const char* name, const Shape& extents) { return builder.external(name, extents, DType::F32); };
+    builder.add("norm.backward", LayerNormBackward<TensorId>{.dx = dx,
+                                                             .dbranch = dbranch,
+                                                             .dgamma = builder.transient("dgamma", {8}),
+                                                             .dbeta = builder.transient("dbeta", {8}),
+                                                             .dy = in("dy", shape),
+                                                             .moments = in("moments", {64, 2}),
+                                                             .x = in("x", shape),
+                                                             .branch = in("branch", shape),
+                                                             .gamma = in("gamma", {8})});
+    const Program program = builder.finish();
+    const Op& op = program.ops[0];
+    ASSERT_TRUE(op.scratch);
+    EXPECT_GT(program.info(op.scratch).bytes(), 0u);
+    EXPECT_EQ(std::count(op.writes.begin(), op.writes.end(), op.scratch), 0);
+    EXPECT_GE(program.transient_bytes, program.info(op.scratch).bytes() + 2 * program.info(dx).bytes());
+}
+
+TEST_F(ProgramBuilderTest, ARequiredOperandThatIsAbsentIsRefused) {
+    EXPECT_THROW(builder.add("norm", BandMoments<TensorId>{.mean = TensorId(),
+                                                           .deviation = builder.transient("deviation", {1, 2}),
+                                                           .clip_mean = builder.transient("clip_mean", {1}),
+                                                           .x = builder.external("x", {1, 3, 2}, DType::F32)}),
+                 std::logic_error);
+}
+
+/// A record of which an operand is left out does not compile.
+template <class T> constexpr bool compiles_whole = requires(T t) { BandMoments<T>{.mean = t, .deviation = t, .clip_mean = t, .x = t}; };
+template <class T> constexpr bool compiles_without_x = requires(T t) { BandMoments<T>{.mean = t, .deviation = t, .clip_mean = t}; };
+template <class T> constexpr bool compiles_without_mean = requires(T t) { BandMoments<T>{.deviation = t, .clip_mean = t, .x = t}; };
+static_assert(compiles_whole<TensorId> && compiles_whole<Tensor>);
+static_assert(!compiles_without_x<TensorId> && !compiles_without_x<Tensor>);
+static_assert(!compiles_without_mean<TensorId> && !compiles_without_mean<Tensor>);
+
+/// Every member of every record is seen.
+template <template <class> class... Record> constexpr bool all_counted(OpList<Record...>) {
+    return ((fields::count<Record<Tensor>>() > 0 && fields::count<Record<Tensor>>() <= most_fields) && ...);
+}
+static_assert(all_counted(AllOps()));
+static_assert(fields::count<LayerNormBackward<Tensor>>() == 12);
 
 } // namespace
 } // namespace scene

@@ -6,7 +6,7 @@
 
 #include "tests/model/small_model.h"
 #include "tests/support/compare.h"
-#include "tests/support/forwarding_backend.h"
+#include "tests/support/forwarding_device.h"
 
 namespace scene::test {
 namespace {
@@ -176,7 +176,7 @@ TEST(AdamOfAStep, GradientsAreOfThisStepAlone) {
 }
 
 /// Keeps what augmentation made of a batch, and what the network was given.
-class AugmentationSpy : public ForwardingBackend {
+class AugmentationSpy : public ForwardingDevice<AugmentationSpy> {
 public:
     Augmentation settings;
     int64_t frames = 0, bands = 0;
@@ -184,36 +184,31 @@ public:
     std::vector<float> input, target, weight, counted;
     int moments = 0, mixed = 0;
 
-    void draw_augmentation(Tensor out, Tensor control, const AugmentationSampler& sampler, int64_t of_frames,
-                           int64_t of_bands) override {
-        ForwardingBackend::draw_augmentation(out, control, sampler, of_frames, of_bands);
-        settings = sampler.settings, frames = of_frames, bands = of_bands;
-        const auto* drawn = static_cast<const ClipDraw*>(out.data);
-        draws.assign(drawn, drawn + out.bytes() / sizeof(ClipDraw));
+    void intercept(const DrawAugmentation<Tensor>& op) {
+        inner().run(op);
+        settings = op.sampler.settings, frames = op.frames, bands = op.bands;
+        const auto* drawn = static_cast<const ClipDraw*>(op.draws.data);
+        draws.assign(drawn, drawn + op.draws.bytes() / sizeof(ClipDraw));
     }
-    void band_moments(Tensor mean, Tensor deviation, Tensor clip_mean, Tensor x) override {
-        ForwardingBackend::band_moments(mean, deviation, clip_mean, x);
+    void intercept(const BandMoments<Tensor>& op) {
+        inner().run(op);
         ++moments;
     }
-    void mix_targets(Tensor mixed_target, Tensor mixed_weight, Tensor of_target, Tensor of_weight,
-                     Tensor drawn) override {
-        ForwardingBackend::mix_targets(mixed_target, mixed_weight, of_target, of_weight, drawn);
+    void intercept(const MixTargets<Tensor>& op) {
+        inner().run(op);
         ++mixed;
     }
-    void batch_norm_statistics(Tensor mean, Tensor variance, Tensor x) override {
-        if (input.empty()) input = values(x); // the network's first op
-        ForwardingBackend::batch_norm_statistics(mean, variance, x);
+    void intercept(const BatchNormStatistics<Tensor>& op) {
+        if (input.empty()) input = values(op.x); // the network's first op
+        inner().run(op);
     }
-    void softmax_loss(Tensor dlogits, Tensor loss, Tensor probabilities, Tensor of_logits, Tensor of_target,
-                      Tensor of_weight, float smoothing, Tensor control) override {
-        target = values(of_target), weight = values(of_weight);
-        ForwardingBackend::softmax_loss(dlogits, loss, probabilities, of_logits, of_target, of_weight, smoothing,
-                                        control);
+    void intercept(const SoftmaxLoss<Tensor>& op) {
+        target = values(op.target), weight = values(op.weight);
+        inner().run(op);
     }
-    void accumulate_metrics(Tensor loss_sum, Tensor confusion, Tensor loss, Tensor probabilities,
-                            Tensor of_target) override {
-        counted = values(of_target);
-        ForwardingBackend::accumulate_metrics(loss_sum, confusion, loss, probabilities, of_target);
+    void intercept(const AccumulateMetrics<Tensor>& op) {
+        counted = values(op.target);
+        inner().run(op);
     }
 
 private:

@@ -9,9 +9,7 @@
 
 namespace scene::test {
 
-/// Hands every call on to another device. A test derives from ForwardingDevice<Itself> to see, or to change, what a
-/// program asks for: a member `void intercept(const Op<Tensor>&)` is called in place of the op and may call
-/// `inner().run(op)`.
+/// Answers as another planner does.
 class ForwardingPlanner : public Planner {
 public:
     explicit ForwardingPlanner(const Planner& to) : Planner(scratch_table<Functions>), to_(to) {}
@@ -34,12 +32,16 @@ private:
     const Planner& to_;
 };
 
-template <class Self> class ForwardingDevice : public Device {
+/// Hands every call on to another device. A test derives from ForwardingDevice<Itself> to see, or to change, what a program
+/// asks for: a member `void intercept(const Op<Tensor>&)` is called in place of the op and may call `inner().run(op)`.
+/// `Plans` is a ForwardingPlanner with other answers.
+template <class Self, class Plans = ForwardingPlanner> class ForwardingDevice : public Device {
 public:
     explicit ForwardingDevice(std::unique_ptr<Device> to = make_cpu_device(1))
         : Device(run_table<Functions>), owned_(std::move(to)), planner_(owned_->planner()) {}
 
     Device& inner() { return *owned_; }
+    Plans& plans() { return planner_; }
     DeviceInfo info() const override { return owned_->info(); }
     const Planner& planner() const override { return planner_; }
     void* allocate(size_t bytes) override { return owned_->allocate(bytes); }
@@ -67,7 +69,7 @@ private:
     };
 
     std::unique_ptr<Device> owned_;
-    ForwardingPlanner planner_;
+    Plans planner_;
 };
 
 } // namespace scene::test

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/temporary_folder.h"
-#include "tests/train/scripted_backend.h"
+#include "tests/train/scripted_device.h"
 #include "tests/train/small_store.h"
 #include "train/trainer.h"
 
@@ -25,7 +25,7 @@ protected:
 
     TemporaryFolder folder_;
     FeatureStore store_ = small_store(folder_ / "store");
-    ScriptedBackend backend_{[](const ScriptedModel&, int32_t clip) { return Answer{clip % 3, 0.9}; }};
+    ScriptedDevice backend_{[](const ScriptedModel&, int32_t clip) { return Answer{clip % 3, 0.9}; }};
     Recorder recorder_;
     std::atomic<bool> stop_{false};
     int runs_ = 0;

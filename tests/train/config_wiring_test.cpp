@@ -11,7 +11,7 @@
 
 #include "model/checkpoint.h"
 #include "tests/support/temporary_folder.h"
-#include "tests/train/scripted_backend.h"
+#include "tests/train/scripted_device.h"
 #include "tests/train/small_store.h"
 #include "train/history.h"
 #include "train/run_folder.h"
@@ -131,7 +131,7 @@ Observations observe(const FeatureStore& store, const RunConfig& config, bool to
     const TemporaryFolder folder;
     const RunFolder run{folder / "run"};
     const bool se_trans = config.model.network == &se_trans;
-    ScriptedBackend backend([&](const ScriptedModel& model, int32_t clip) {
+    ScriptedDevice backend([&](const ScriptedModel& model, int32_t clip) {
         return torn ? torn_answer(model.age, store.columns().label[static_cast<size_t>(clip)] >= 0, clip)
                     : steady_answer(model.se_trans != se_trans, model.age, clip);
     });
@@ -370,7 +370,7 @@ protected:
         config.training.seed = 99;
         config.training.epochs = 1;
         config.training.stages = 1;
-        ScriptedBackend backend([](const ScriptedModel&, int32_t clip) { return Answer{clip % 3, 0.9}; });
+        ScriptedDevice backend([](const ScriptedModel&, int32_t clip) { return Answer{clip % 3, 0.9}; });
         Recorder recorder;
         const std::atomic<bool> stop{false};
         train_system(backend, store_, split_of(store_, config), config, folder_ / name, {recorder, stop});

@@ -17,7 +17,7 @@
 #include "kernels/json.h"
 #include "model/checkpoint.h"
 #include "tests/support/temporary_folder.h"
-#include "tests/train/scripted_backend.h"
+#include "tests/train/scripted_device.h"
 #include "tests/train/small_store.h"
 #include "train/run_folder.h"
 #include "train/stages.h"
@@ -132,7 +132,7 @@ protected:
     Split split_;
     TrainingClips clips_;
     std::set<int32_t> validates_;
-    ScriptedBackend backend_{[this](const ScriptedModel& model, int32_t clip) { return answer(model, clip); }};
+    ScriptedDevice backend_{[this](const ScriptedModel& model, int32_t clip) { return answer(model, clip); }};
     Recorder recorder_;
     std::atomic<bool> stop_{false};
 };
