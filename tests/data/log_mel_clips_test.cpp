@@ -9,6 +9,7 @@
 #include "kernels/device.h"
 #include "kernels/safetensors.h"
 #include "tests/support/compare.h"
+#include "tests/support/log_mel.h"
 #include "tests/support/noise.h"
 
 namespace scene {
@@ -25,8 +26,7 @@ std::vector<float> log_mel_rows(const std::vector<float>& wave) {
     spec.frames = 1 + spec.samples / spec.hop;
     const int64_t bands = spec.bands;
     std::vector<float> all(static_cast<size_t>(spec.frames * bands));
-    make_cpu_device(2)->log_mel({all.data(), DType::F32, {1, spec.frames, bands}},
-                                {const_cast<float*>(wave.data()), DType::F32, {1, spec.samples}}, spec);
+    test::log_mel_on(*make_cpu_device(2), all.data(), wave.data(), 1, spec);
     std::vector<float> kept;
     for (int64_t frame = 0; frame < spec.frames; frame += stride)
         kept.insert(kept.end(), all.begin() + frame * bands, all.begin() + (frame + 1) * bands);

@@ -17,6 +17,7 @@
 #include "data/random_sequence.h"
 #include "tests/support/compare.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/log_mel.h"
 #include "tests/support/temporary_folder.h"
 
 namespace scene {
@@ -113,7 +114,7 @@ TEST_F(PrepareTest, WritesTheLogMelOfEveryClip) {
     for (const int i : {0, 1, 31, 32, 74}) {
         std::vector<float> wave = fit_length(read_mono(clip(i), 8000), 720, FitRule::Loop);
         std::vector<float> expected(30 * 5, NAN);
-        backend->log_mel({expected.data(), DType::F32, {1, 30, 5}}, {wave.data(), DType::F32, {1, 720}}, options_.spec);
+        test::log_mel_on(*backend, expected.data(), wave.data(), 1, options_.spec);
         EXPECT_TRUE(test::all_close(store.logmel(i), std::span<const float>(expected), {.absolute = 1e-5}));
     }
 }
@@ -235,7 +236,7 @@ TEST_F(PrepareTest, ShortClipsAreFilledByTheRule) {
         std::vector<float> wave = read_mono(clip(i), 8000), expected(37 * 5, NAN);
         const size_t length = wave.size();
         wave.resize(720, 0.0f);
-        backend->log_mel({expected.data(), DType::F32, {1, 37, 5}}, {wave.data(), DType::F32, {1, 720}}, options_.spec);
+        test::log_mel_on(*backend, expected.data(), wave.data(), 1, options_.spec);
         EXPECT_TRUE(test::all_close(zero.logmel(i), std::span<const float>(expected), {.absolute = 1e-5}));
         const bool same = std::equal(zero.logmel(i).begin(), zero.logmel(i).end(), loop.logmel(i).begin());
         EXPECT_EQ(same, length >= 720) << i;
@@ -297,8 +298,7 @@ TEST_F(PrepareTest, ChunksAndBlocksAreNotSeenInTheStore) {
         const std::vector<float> wave = fit_length(read_mono(clip(i), 8000), options_.spec.samples, FitRule::Loop);
         expected.emplace_back(row);
         std::vector<float> copy = wave;
-        backend->log_mel({expected.back().data(), DType::F32, {1, 700, 64}},
-                         {copy.data(), DType::F32, {1, options_.spec.samples}}, options_.spec);
+        test::log_mel_on(*backend, expected.back().data(), copy.data(), 1, options_.spec);
     }
     for (const int64_t clips : {1, 32, 33}) {
         Dataset many{"table", {"a"}, {}, {}, "many.csv"};
@@ -384,7 +384,7 @@ TEST_F(BadClips, AreLeftOutOnRequest) {
     EXPECT_EQ(store.columns().names[39], "c42.wav");
     const std::unique_ptr<Device> backend = make_cpu_device(1);
     std::vector<float> wave = fit_length(read_mono(clip(42), 8000), 720, FitRule::Loop), expected(30 * 5, NAN);
-    backend->log_mel({expected.data(), DType::F32, {1, 30, 5}}, {wave.data(), DType::F32, {1, 720}}, options_.spec);
+    test::log_mel_on(*backend, expected.data(), wave.data(), 1, options_.spec);
     EXPECT_TRUE(test::all_close(store.logmel(39), std::span<const float>(expected), {.absolute = 1e-5}));
 
     run("whole.store");

@@ -178,13 +178,13 @@ Program build_training(const Device& backend, Variables& variables, const ModelC
     const TensorId target = builder.variable(Segment::State, "target", builder.shape(logits));
     const TensorId weight = builder.variable(Segment::State, "weight", {batch});
     builder.add("loss", SoftmaxLoss<TensorId>{.dlogits = dlogits,
-                                        .loss = loss,
-                                        .probabilities = probabilities,
-                                        .logits = logits,
-                                        .target = target,
-                                        .weight = weight,
-                                        .control = builder.control(),
-                                        .smoothing = 0.1f});
+                                              .loss = loss,
+                                              .probabilities = probabilities,
+                                              .logits = logits,
+                                              .target = target,
+                                              .weight = weight,
+                                              .control = builder.control(),
+                                              .smoothing = 0.1f});
     builder.set_gradient(logits, dlogits);
     builder.build_backward();
     return builder.finish();

@@ -169,9 +169,15 @@ TEST_F(ProgramBuilderTest, ARequiredOperandThatIsAbsentIsRefused) {
 }
 
 /// A record of which an operand is left out does not compile.
-template <class T> constexpr bool compiles_whole = requires(T t) { BandMoments<T>{.mean = t, .deviation = t, .clip_mean = t, .x = t}; };
-template <class T> constexpr bool compiles_without_x = requires(T t) { BandMoments<T>{.mean = t, .deviation = t, .clip_mean = t}; };
-template <class T> constexpr bool compiles_without_mean = requires(T t) { BandMoments<T>{.deviation = t, .clip_mean = t, .x = t}; };
+template <class T> constexpr bool compiles_whole = requires(T t) {
+    BandMoments<T>{.mean = t, .deviation = t, .clip_mean = t, .x = t};
+};
+template <class T> constexpr bool compiles_without_x = requires(T t) {
+    BandMoments<T>{.mean = t, .deviation = t, .clip_mean = t};
+};
+template <class T> constexpr bool compiles_without_mean = requires(T t) {
+    BandMoments<T>{.deviation = t, .clip_mean = t, .x = t};
+};
 static_assert(compiles_whole<TensorId> && compiles_whole<Tensor>);
 static_assert(!compiles_without_x<TensorId> && !compiles_without_x<Tensor>);
 static_assert(!compiles_without_mean<TensorId> && !compiles_without_mean<Tensor>);

@@ -32,9 +32,9 @@ private:
     const Planner& to_;
 };
 
-/// Hands every call on to another device. A test derives from ForwardingDevice<Itself> to see, or to change, what a program
-/// asks for: a member `void intercept(const Op<Tensor>&)` is called in place of the op and may call `inner().run(op)`.
-/// `Plans` is a ForwardingPlanner with other answers.
+/// Hands every call on to another device. A test derives from ForwardingDevice<Itself> to see, or to change, what a
+/// program asks for: a member `void intercept(const Op<Tensor>&)` is called in place of the op and may call
+/// `inner().run(op)`. `Plans` is a ForwardingPlanner with other answers.
 template <class Self, class Plans = ForwardingPlanner> class ForwardingDevice : public Device {
 public:
     explicit ForwardingDevice(std::unique_ptr<Device> to = make_cpu_device(1))

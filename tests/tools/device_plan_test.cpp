@@ -23,8 +23,7 @@ namespace {
 using nlohmann::json;
 
 /// Null, with the reason, where no plan can be made here.
-std::unique_ptr<Device> planning_backend(Precision precision, std::string& reason,
-                                         Fusions fusions = Fusions::Quickest) {
+std::unique_ptr<Planner> planner_for(Precision precision, std::string& reason, Fusions fusions = Fusions::Quickest) {
     try {
         return make_cuda_planner({.precision = precision, .fusions = fusions}, "h100");
     } catch (const Error& error) {
@@ -39,57 +38,72 @@ struct Planned {
     double bytes_per_clip = 0; ///< moved
 };
 
-Planned plan_step(const Device& backend, const Network* architecture, int64_t batch, bool deltas = false) {
+Planned plan_step(const Planner& planner, const Network* architecture, int64_t batch, bool deltas = false) {
     StepConfig config;
     config.model.network = architecture;
     config.model.deltas = deltas;
     config.batch = batch;
     config.rows = 8700;
     Variables variables;
-    const Program program = build_training_step(backend.planner(), variables, config, batch);
+    const Program program = build_training_step(planner, variables, config, batch);
     Planned planned{program.transient_bytes, 0, 0, program.bytes_moved() / static_cast<double>(batch)};
     for (const Op& op : program.ops) planned.convolution_passes += op.kind.starts_with("conv2d_");
     for (const TensorInfo& info : program.tensors) planned.halves += info.dtype == DType::F16;
-    build_inference_step(backend.planner(), variables, config, batch);
+    build_inference_step(planner, variables, config, batch);
     return planned;
 }
 
-/// Emitting a step asks for the workspace of every pass of every convolution, and throws where cuDNN has no plan.
+/// Scratch of one pass without fusions.
+size_t workspace(const Planner& planner, const Conv2dShape& shape, ConvPass pass) {
+    const DType type = planner.activation_type();
+    const TensorSpec x(type, shape.x()), y(type, shape.y()), w(type, shape.w()), dw(DType::F32, shape.w());
+    switch (pass) {
+    case ConvPass::Forward:
+        return planner.scratch_bytes(Conv2dForward<TensorSpec>{.y = y, .x = x, .w = w, .shape = shape});
+    case ConvPass::DataGrad:
+        return planner.scratch_bytes(Conv2dDataGrad<TensorSpec>{.dx = x, .dy = y, .w = w, .shape = shape});
+    case ConvPass::WeightGrad:
+        return planner.scratch_bytes(Conv2dWeightGrad<TensorSpec>{.dw = dw, .dy = y, .x = x, .shape = shape});
+    }
+    return 0;
+}
+
+/// Building a step asks for the workspace of every pass of every convolution, and throws where cuDNN has no plan.
 TEST(DevicePlan, EveryConvolutionOfBothModelsHasAPlanOnAnH100) {
     for (const Precision precision : {Precision::Fp16, Precision::Fp32}) {
         std::string reason;
-        const std::unique_ptr<Device> backend = planning_backend(precision, reason);
-        if (!backend) GTEST_SKIP() << reason;
+        const std::unique_ptr<Planner> planner = planner_for(precision, reason);
+        if (!planner) GTEST_SKIP() << reason;
         const DType type = precision == Precision::Fp16 ? DType::F16 : DType::F32;
-        EXPECT_EQ(backend->activation_type(), type);
+        EXPECT_EQ(planner->activation_type(), type);
         for (const int64_t batch : {1, 7, 16, 64, 256, 512}) {
             SCOPED_TRACE(std::string(name_of(type)) + ", batch " + std::to_string(batch));
-            const Planned fcnn = plan_step(*backend, &fcnn, batch);
-            EXPECT_EQ(fcnn.convolution_passes, 27); // nine convolutions, three passes
-            const Planned se_trans = plan_step(*backend, &se_trans, batch);
-            EXPECT_EQ(se_trans.convolution_passes, 12);
-            EXPECT_EQ(fcnn.halves > 0, type == DType::F16);
-            EXPECT_GT(fcnn.transient_bytes, static_cast<size_t>(batch) * 10'000'000);
+            const Planned of_fcnn = plan_step(*planner, &fcnn, batch);
+            EXPECT_EQ(of_fcnn.convolution_passes, 27); // nine convolutions, three passes
+            const Planned of_se_trans = plan_step(*planner, &se_trans, batch);
+            EXPECT_EQ(of_se_trans.convolution_passes, 12);
+            EXPECT_EQ(of_fcnn.halves > 0, type == DType::F16);
+            EXPECT_GT(of_fcnn.transient_bytes, static_cast<size_t>(batch) * 10'000'000);
         }
-        plan_step(*backend, &se_trans, 64, true);
+        plan_step(*planner, &se_trans, 64, true);
     }
 }
 
 TEST(DevicePlan, Tf32HasPlansToo) {
     std::string reason;
-    const std::unique_ptr<Device> backend = planning_backend(Precision::Tf32, reason);
-    if (!backend) GTEST_SKIP() << reason;
-    plan_step(*backend, &fcnn, 64);
-    plan_step(*backend, &se_trans, 64);
+    const std::unique_ptr<Planner> planner = planner_for(Precision::Tf32, reason);
+    if (!planner) GTEST_SKIP() << reason;
+    plan_step(*planner, &fcnn, 64);
+    plan_step(*planner, &se_trans, 64);
 }
 
 /// Without a device nothing is measured, and nothing fused unless it is asked for.
 TEST(DevicePlan, FusedConvolutionsInHalf) {
     std::string reason;
-    const std::unique_ptr<Device> separate = planning_backend(Precision::Fp16, reason);
+    const std::unique_ptr<Planner> separate = planner_for(Precision::Fp16, reason);
     if (!separate) GTEST_SKIP() << reason;
-    const std::unique_ptr<Device> fused = planning_backend(Precision::Fp16, reason, Fusions::Always);
-    const std::unique_ptr<Device> single = planning_backend(Precision::Fp32, reason, Fusions::Always);
+    const std::unique_ptr<Planner> fused = planner_for(Precision::Fp16, reason, Fusions::Always);
+    const std::unique_ptr<Planner> single = planner_for(Precision::Fp32, reason, Fusions::Always);
     const Conv2dShape shape{64, 125, 16, 288, 288}, first{64, 500, 64, 1, 144, 5, 2, 2};
     EXPECT_FALSE(separate->conv2d_fusion(shape).statistics);
     EXPECT_TRUE(fused->conv2d_fusion(shape).statistics);
@@ -97,7 +111,7 @@ TEST(DevicePlan, FusedConvolutionsInHalf) {
     EXPECT_FALSE(fused->conv2d_fusion(first).statistics) << "not the library's";
     EXPECT_FALSE(single->conv2d_fusion(shape).statistics) << "for halves only";
     for (const ConvPass pass : {ConvPass::Forward, ConvPass::DataGrad, ConvPass::WeightGrad})
-        EXPECT_GE(fused->conv2d_scratch_bytes(shape, pass), separate->conv2d_scratch_bytes(shape, pass));
+        EXPECT_GE(workspace(*fused, shape, pass), workspace(*separate, shape, pass));
     for (const int64_t batch : {1, 16, 256}) {
         for (const Network* architecture : {&fcnn, &se_trans}) {
             const Planned less = plan_step(*fused, architecture, batch),
@@ -110,7 +124,7 @@ TEST(DevicePlan, FusedConvolutionsInHalf) {
 /// With Always a missing engine is an error where the library is made for such a task, and only there.
 TEST(DevicePlan, AlwaysFailsWhereAnEngineIsMissing) {
     std::string reason;
-    const std::unique_ptr<Device> fused = planning_backend(Precision::Fp16, reason, Fusions::Always);
+    const std::unique_ptr<Planner> fused = planner_for(Precision::Fp16, reason, Fusions::Always);
     if (!fused) GTEST_SKIP() << reason;
     EXPECT_FALSE(fused->conv2d_fusion({64, 125, 16, 36, 72}).statistics) << "36 channels are no eights";
     const TemporaryFolder folder;
@@ -119,26 +133,26 @@ TEST(DevicePlan, AlwaysFailsWhereAnEngineIsMissing) {
     turing.replace(turing.find(version), version.size(), "\"deviceVer\": 750");
     write_text(folder / "turing.json", turing);
     const Conv2dShape shape{64, 125, 16, 288, 288};
-    const auto backend_with = [&](Fusions fusions) {
+    const auto planner_with = [&](Fusions fusions) {
         return make_cuda_planner({.precision = Precision::Fp16, .fusions = fusions}, folder / "turing.json");
     };
-    EXPECT_TRUE(fails_with([&] { backend_with(Fusions::Always)->conv2d_fusion(shape); },
+    EXPECT_TRUE(fails_with([&] { planner_with(Fusions::Always)->conv2d_fusion(shape); },
                            {"always", "with sums", "propose nothing", "quickest"}));
-    EXPECT_FALSE(backend_with(Fusions::Quickest)->conv2d_fusion(shape).statistics);
+    EXPECT_FALSE(planner_with(Fusions::Quickest)->conv2d_fusion(shape).statistics);
 }
 
 /// Which engine each pass has, and that a smaller last batch has the full one's.
 TEST(DevicePlan, ReportsEnginesAndSharesThemWithASmallerLastBatch) {
     std::string reason;
-    const std::unique_ptr<Device> backend = planning_backend(Precision::Fp16, reason, Fusions::Always);
-    if (!backend) GTEST_SKIP() << reason;
+    const std::unique_ptr<Planner> planner = planner_for(Precision::Fp16, reason, Fusions::Always);
+    if (!planner) GTEST_SKIP() << reason;
     std::map<int64_t, std::vector<std::string>> engines;
     for (const Conv2dShape& shape :
          {Conv2dShape{256, 125, 16, 288, 288}, {12, 125, 16, 288, 288}, {12, 125, 16, 288, 288, 3, 1, 1, 256}}) {
-        const size_t before = backend->conv2d_report().choices.size();
+        const size_t before = planner->conv2d_report().choices.size();
         for (const ConvPass pass : {ConvPass::Forward, ConvPass::DataGrad, ConvPass::WeightGrad})
-            (void)backend->conv2d_scratch_bytes(shape, pass);
-        const std::vector<ConvChoice> choices = backend->conv2d_report().choices;
+            (void)workspace(*planner, shape, pass);
+        const std::vector<ConvChoice> choices = planner->conv2d_report().choices;
         for (size_t i = before; i < choices.size(); ++i) {
             EXPECT_NE(choices[i].engine, "") << choices[i].pass << choices[i].failures;
             engines[shape.batch + shape.full_batch].push_back(choices[i].engine);
@@ -149,17 +163,16 @@ TEST(DevicePlan, ReportsEnginesAndSharesThemWithASmallerLastBatch) {
     EXPECT_NE(engines[12], engines[256]) << "it would have others";
 }
 
-TEST(DevicePlan, ThePlanningBackendComputesNothing) {
+TEST(DevicePlan, ThePlannerNamesItsLibrary) {
     std::string reason;
-    const std::unique_ptr<Device> backend = planning_backend(Precision::Fp16, reason);
-    if (!backend) GTEST_SKIP() << reason;
-    EXPECT_THROW(backend->allocate(16), std::logic_error);
-    EXPECT_NE(backend->info().libraries.find("cuDNN"), std::string::npos);
+    const std::unique_ptr<Planner> planner = planner_for(Precision::Fp16, reason);
+    if (!planner) GTEST_SKIP() << reason;
+    EXPECT_NE(planner->libraries().find("cuDNN"), std::string::npos);
 }
 
 TEST(DevicePlan, TheCommandShowsMemoryWithWorkspaces) {
     std::string reason;
-    if (!planning_backend(Precision::Fp16, reason)) GTEST_SKIP() << reason;
+    if (!planner_for(Precision::Fp16, reason)) GTEST_SKIP() << reason;
     const TemporaryFolder folder;
     write_text(folder / "config.toml", "system = \"4\"\n");
     const auto totals = [&](const std::string& precision, const std::string& profile) {
@@ -190,7 +203,7 @@ TEST(DevicePlan, TheCommandShowsMemoryWithWorkspaces) {
 /// The settings reach the library, and the plan tells its engines.
 TEST(DevicePlan, TheCommandShowsEngines) {
     std::string reason;
-    if (!planning_backend(Precision::Fp16, reason)) GTEST_SKIP() << reason;
+    if (!planner_for(Precision::Fp16, reason)) GTEST_SKIP() << reason;
     const TemporaryFolder folder;
     write_text(folder / "config.toml", "system = \"4\"\n");
     const auto choices = [&](const std::string& setting) {

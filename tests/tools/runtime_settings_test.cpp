@@ -28,7 +28,7 @@ TEST(RuntimeSettings, ReachTheGpu) {
 
 TEST(RuntimeSettings, ReachTheCpu) {
     const auto name = [](const std::vector<std::string>& overrides, const CommonOptions& flags = {}) {
-        return open_backend(runtime(overrides, flags), true)->info().name;
+        return open_device(runtime(overrides, flags), true)->info().name;
     };
     EXPECT_NE(name({"runtime.device=cpu", "runtime.threads=1"}).find(", 1 thread"), std::string::npos);
     EXPECT_NE(name({"runtime.device=cpu", "runtime.threads=3"}).find(", 3 threads"), std::string::npos);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "data/splits.h"
+#include "model/networks/network.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "model/checkpoint.h"
+#include "model/networks/network.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/train/scripted_device.h"
 #include "tests/train/small_store.h"
@@ -130,10 +131,10 @@ std::string network_of(const SafetensorsFile& model) {
 Observations observe(const FeatureStore& store, const RunConfig& config, bool torn) {
     const TemporaryFolder folder;
     const RunFolder run{folder / "run"};
-    const bool se_trans = config.model.network == &se_trans;
+    const bool student_is_se_trans = config.model.network == &se_trans;
     ScriptedDevice backend([&](const ScriptedModel& model, int32_t clip) {
         return torn ? torn_answer(model.age, store.columns().label[static_cast<size_t>(clip)] >= 0, clip)
-                    : steady_answer(model.se_trans != se_trans, model.age, clip);
+                    : steady_answer(model.se_trans != student_is_se_trans, model.age, clip);
     });
     Recorder recorder;
     const std::atomic<bool> stop{false};
@@ -142,7 +143,7 @@ Observations observe(const FeatureStore& store, const RunConfig& config, bool to
     EXPECT_EQ(load_config(run.config()), config);
 
     Observations seen;
-    Passes(backend.steps, se_trans).add_to(seen);
+    Passes(backend.steps, student_is_se_trans).add_to(seen);
     for (const auto& [name, file] : {std::pair("pseudo labels", run.pseudo_labels()),
                                      {"hard samples", run.hard_samples()},
                                      {"predictions", run.predictions()},

@@ -11,6 +11,7 @@
 #include "data/record_time.h"
 #include "model/checkpoint.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/log_mel.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/train/small_store.h"
 #include "train/predictor.h"
@@ -250,8 +251,7 @@ TEST_F(TrainedModel, ThePredictorNeedsOnlyTheCheckpoint) {
     std::copy(time.begin(), time.end(), columns.time.begin());
     std::vector<float> logmel(static_cast<size_t>(3 * small_frames * small_bands));
     for (size_t i = 0; i < 3; ++i)
-        backend_->log_mel({logmel.data() + i * small_frames * small_bands, DType::F32, {1, small_frames, small_bands}},
-                          {clips[i].wave.data(), DType::F32, {1, info.features.samples}}, info.features);
+        log_mel_on(*backend_, logmel.data() + i * small_frames * small_bands, clips[i].wave.data(), 1, info.features);
     write_feature_store(folder_ / "waves", columns, logmel);
     const FeatureStore waves = FeatureStore::open(folder_ / "waves");
     const std::vector<int32_t> rows{0, 1, 2};

@@ -74,8 +74,7 @@ public:
         }
         const auto* values = static_cast<const float*>(op.rows.data);
         if (op.rows.shape.rank() == 3)
-            for (int64_t place = 0; place < op.rows.shape[0]; ++place)
-                seen_.features.push_back(values[place * width]);
+            for (int64_t place = 0; place < op.rows.shape[0]; ++place) seen_.features.push_back(values[place * width]);
         if (op.rows.shape.rank() == 2 && width == time_feature_count)
             seen_.times.assign(values, values + op.rows.elements());
     }
