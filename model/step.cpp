@@ -21,18 +21,19 @@ Batch gather_batch(ProgramBuilder& b, const StepConfig& config, int64_t max_batc
     const ModelConfig& model = config.model;
     const int64_t n = config.batch, rows = config.rows;
     Batch batch;
-    batch.order = b.variable(Segment::State, "order", {rows + max_batch}, DType::I32);
-    const TensorId features = b.external("features", {rows, model.frames, model.bands}, DType::F32);
-    const TensorId target = b.variable(Segment::State, "target", {rows, model.classes});
-    const TensorId weight = b.variable(Segment::State, "weight", {rows});
-    batch.inputs.features = gather(b, "features", features, batch.order, {n, model.frames, model.bands}, DType::F32);
-    batch.target = gather(b, "target", target, batch.order, {n, model.classes}, DType::F32);
-    batch.weight = gather(b, "weight", weight, batch.order, {n}, DType::F32);
+    batch.order = b.variable(Segment::State, tables::order, {rows + max_batch}, DType::I32);
+    const TensorId features = b.external(tables::features, {rows, model.frames, model.bands}, DType::F32);
+    const TensorId target = b.variable(Segment::State, tables::target, {rows, model.classes});
+    const TensorId weight = b.variable(Segment::State, tables::weight, {rows});
+    batch.inputs.features =
+        gather(b, tables::features, features, batch.order, {n, model.frames, model.bands}, DType::F32);
+    batch.target = gather(b, tables::target, target, batch.order, {n, model.classes}, DType::F32);
+    batch.weight = gather(b, tables::weight, weight, batch.order, {n}, DType::F32);
     if (model.multimodal) {
-        const TensorId city = b.variable(Segment::State, "city", {rows}, DType::I32);
-        const TensorId time = b.variable(Segment::State, "time", {rows, time_inputs});
-        batch.inputs.city = gather(b, "city", city, batch.order, {n}, DType::I32);
-        batch.inputs.time = gather(b, "time", time, batch.order, {n, time_inputs}, DType::F32);
+        const TensorId city = b.variable(Segment::State, tables::city, {rows}, DType::I32);
+        const TensorId time = b.variable(Segment::State, tables::time, {rows, time_inputs});
+        batch.inputs.city = gather(b, tables::city, city, batch.order, {n}, DType::I32);
+        batch.inputs.time = gather(b, tables::time, time, batch.order, {n, time_inputs}, DType::F32);
     }
     return batch;
 }
@@ -100,8 +101,8 @@ Loss add_loss(ProgramBuilder& b, const StepConfig& config, const Batch& batch, T
 void add_metrics(ProgramBuilder& b, const StepConfig& config, const Batch& batch, const Loss& loss) {
     const int64_t classes = config.model.classes;
     b.add("metrics", AccumulateMetrics<TensorId>{
-                         .loss_sum = b.variable(Segment::State, "loss_sum", {1}, DType::F64),
-                         .confusion = b.variable(Segment::State, "confusion", {classes, classes}, DType::I32),
+                         .loss_sum = b.variable(Segment::State, tables::loss_sum, {1}, DType::F64),
+                         .confusion = b.variable(Segment::State, tables::confusion, {classes, classes}, DType::I32),
                          .loss = loss.per_clip,
                          .probabilities = loss.probabilities,
                          .target = batch.target});
@@ -182,8 +183,8 @@ Program build_inference_step(const Planner& planner, Variables& variables, const
     const NetworkOutputs outputs = build_network(b, config.model, batch.inputs);
     const Loss loss = add_loss(b, config, batch, outputs.logits);
     add_metrics(b, config, batch, loss);
-    scatter(b, config, "probabilities", loss.probabilities, batch.order);
-    if (config.embeddings) scatter(b, config, "embedding", outputs.embedding, batch.order);
+    scatter(b, config, tables::probabilities, loss.probabilities, batch.order);
+    if (config.embeddings) scatter(b, config, tables::embedding, outputs.embedding, batch.order);
     add_advance(b, config.batch, 0);
     add_half_parameters(b);
     return b.finish();

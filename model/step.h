@@ -15,6 +15,21 @@ struct StepConfig {
     Augmentation augmentation; ///< of training batches; inference never augments
 };
 
+/// Names of the variables and the external tensor below.
+namespace tables {
+constexpr const char* features = "features";
+constexpr const char* order = "order";
+constexpr const char* target = "target";
+constexpr const char* weight = "weight";
+constexpr const char* city = "city";
+constexpr const char* time = "time";
+constexpr const char* probabilities = "probabilities";
+constexpr const char* embedding = "embedding";
+constexpr const char* loss_sum = "loss_sum";
+constexpr const char* confusion = "confusion";
+constexpr const char* control = "control";
+} // namespace tables
+
 /// The tables a step gathers its batch from and writes its results to.
 ///
 /// External:  "features"      [R, T, F] f32  the store's log-mel

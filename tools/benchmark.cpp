@@ -4,13 +4,12 @@
 #include <charconv>
 #include <chrono>
 #include <cmath>
+#include <numeric>
 #include <optional>
 
 #include "kernels/device_buffer.h"
 #include "kernels/philox.h"
-#include "model/executor.h"
-#include "model/initialize.h"
-#include "model/step.h"
+#include "model/step_runner.h"
 
 namespace scene {
 namespace {
@@ -26,40 +25,42 @@ std::vector<float> random_values(int64_t count, float low, float high, uint64_t 
 class StepBenchmark final : public Benchmark {
 public:
     StepBenchmark(Device& device, const StepConfig& config, Mode mode, uint64_t seed)
-        : device_(device), seed_(seed), config_(config),
-          program_(mode == Mode::Training ? build_training_step(device.planner(), variables_, config_, config.batch)
-                                          : build_inference_step(device.planner(), variables_, config_, config.batch)),
-          executor_(device, variables_, {&program_}),
-          features_(random_values(config_.rows * config_.model.frames * config_.model.bands, -70.0f, 0.0f, seed)) {
-        executor_.bind_external("features", features_.data(), features_.size() * sizeof(float));
-        initialize_parameters(executor_, seed);
-        std::vector<int32_t> order(static_cast<size_t>(config_.rows + config.batch), -1);
-        for (int64_t row = 0; row < config_.rows; ++row) order[static_cast<size_t>(row)] = static_cast<int32_t>(row);
-        upload("order", order);
-        std::vector<float> target(static_cast<size_t>(config_.rows * config_.model.classes), 0.0f);
-        for (int64_t row = 0; row < config_.rows; ++row)
-            target[static_cast<size_t>(row * config_.model.classes + row % config_.model.classes)] = 1.0f;
-        upload("target", target);
-        upload("weight", std::vector<float>(static_cast<size_t>(config_.rows), 1.0f));
+        : seed_(seed), mode_(mode), batch_(config.batch),
+          runner_(device, config,
+                  mode == Mode::Training ? StepPrograms{.training = {config.batch}}
+                                         : StepPrograms{.training = {}, .inference = config.batch}),
+          features_(random_values(config.rows * config.model.frames * config.model.bands, -70.0f, 0.0f, seed)) {
+        runner_.bind_features(features_);
+        runner_.initialize(seed);
+        std::vector<int32_t> order(static_cast<size_t>(config.rows));
+        std::iota(order.begin(), order.end(), 0);
+        runner_.begin(order);
+        std::vector<float> target(static_cast<size_t>(config.rows * config.model.classes), 0.0f);
+        for (int64_t row = 0; row < config.rows; ++row)
+            target[static_cast<size_t>(row * config.model.classes + row % config.model.classes)] = 1.0f;
+        runner_.set_targets(target);
         next_batch();
-        executor_.setup(program_);
+        if (mode_ == Mode::Training)
+            runner_.prepare_training();
+        else
+            runner_.prepare_inference();
     }
 
     void prepare() override { next_batch(); }
     void run() override {
-        executor_.run(program_);
-        device_.synchronize();
+        runner_.executor().run(program());
+        runner_.device().synchronize();
     }
-    int64_t clips() const override { return config_.batch; }
+    int64_t clips() const override { return batch_; }
     double flops() const override {
-        return program_.flops(Phase::Forward) + program_.flops(Phase::Backward) + program_.flops(Phase::Update);
+        return program().flops(Phase::Forward) + program().flops(Phase::Backward) + program().flops(Phase::Update);
     }
-    double bytes_moved() const override { return program_.bytes_moved(); }
+    double bytes_moved() const override { return program().bytes_moved(); }
     std::vector<OpSamples> profile(int repetitions) override {
         std::vector<OpSamples> samples;
         for (int repetition = 0; repetition < repetitions; ++repetition) {
             next_batch();
-            const std::vector<OpTime> times = executor_.profile(program_);
+            const std::vector<OpTime> times = runner_.executor().profile(program());
             for (size_t index = 0; index < times.size(); ++index) {
                 const Op& op = *times[index].op;
                 if (repetition == 0) samples.push_back({op.name, op.kind, op.phase, op.flops, op.bytes, {}});
@@ -70,27 +71,23 @@ public:
     }
 
 private:
-    template <typename T> void upload(const std::string& name, const std::vector<T>& values) {
-        executor_.upload(Segment::State, name, values.data(), values.size() * sizeof(T));
-    }
+    const Program& program() const { return mode_ == Mode::Training ? runner_.training(batch_) : runner_.inference(); }
     void next_batch() {
         StepControl control;
         control.seed = seed_;
         control.step = step_;
-        control.cursor = static_cast<uint32_t>(step_ % 2 * config_.batch);
+        control.cursor = static_cast<uint32_t>(step_ % 2 * batch_);
         control.learning_rate = 1e-4f;
-        if (device_.planner().activation_type() == DType::F16) control.loss_scale = 1024; // no step is skipped
-        executor_.upload(Segment::State, "control", &control, sizeof control);
+        if (runner_.device().planner().activation_type() == DType::F16) control.loss_scale = 1024; // no step is skipped
+        runner_.set_control(control);
         ++step_;
     }
 
-    Device& device_;
     uint64_t seed_;
     uint32_t step_ = 0;
-    StepConfig config_;
-    Variables variables_;
-    Program program_;
-    Executor executor_;
+    Mode mode_;
+    int64_t batch_;
+    StepRunner runner_;
     std::vector<float> features_;
 };
 

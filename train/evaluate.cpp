@@ -5,8 +5,8 @@
 #include "data/feature_store.h"
 #include "model/checkpoint.h"
 #include "train/config.h"
-#include "train/learner.h"
 #include "train/predictions.h"
+#include "train/training_session.h"
 
 namespace scene {
 namespace {
@@ -96,17 +96,17 @@ Evaluation evaluate(Device& device, const std::filesystem::path& checkpoint, con
     settings.model = info.model;
     settings.embeddings = embeddings;
     settings.batch = std::max<int64_t>(1, std::min(batch, static_cast<int64_t>(rows.size())));
-    Learner learner(device, store, settings, {}, cities_of(info, columns));
-    load_checkpoint(file, learner.executor());
-    learner.prepare_inference();
+    TrainingSession inference(device, store, settings, {}, cities_of(info, columns));
+    load_checkpoint(file, inference.executor());
+    inference.prepare_inference();
     session.progress.begin("predict", static_cast<int64_t>(rows.size()));
-    learner.infer(rows, [&](int64_t done) {
+    inference.infer(rows, [&](int64_t done) {
         if (session.stop) throw Interrupted("stopped; run the same command again");
         session.progress.advance(done);
     });
     session.progress.end();
 
-    const std::vector<float> table = learner.probabilities();
+    const std::vector<float> table = inference.probabilities();
     const std::vector<Prediction> predictions = predictions_of(table, rows, info.model.classes);
     Evaluation out{info.classes,
                    confusion_of(predictions, columns),
@@ -116,7 +116,7 @@ Evaluation evaluate(Device& device, const std::filesystem::path& checkpoint, con
                    rows_of(table, rows, store.clips()),
                    {}};
     for (int32_t row : rows) out.truth.push_back(columns.label[static_cast<size_t>(row)]);
-    if (embeddings) out.embeddings = rows_of(learner.embeddings(), rows, store.clips());
+    if (embeddings) out.embeddings = rows_of(inference.embeddings(), rows, store.clips());
     return out;
 }
 

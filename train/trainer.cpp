@@ -10,7 +10,6 @@
 #include "train/confusion_files.h"
 #include "train/evaluate.h"
 #include "train/history.h"
-#include "train/learner.h"
 #include "train/pseudo_labels.h"
 #include "train/report.h"
 #include "train/run_folder.h"
@@ -18,6 +17,7 @@
 #include "train/stages.h"
 #include "train/step_config.h"
 #include "train/tensorboard.h"
+#include "train/training_session.h"
 
 namespace scene {
 namespace {
@@ -55,7 +55,7 @@ public:
         if (config_.training.hard_samples && weighs_ahead) ask_teacher(); // before our own model takes its memory
         make_learner();
         if (!history_.empty())
-            load_checkpoint(SafetensorsFile(run_.last()), learner_->executor(), CheckpointContent::Training);
+            load_checkpoint(SafetensorsFile(run_.last()), training_->executor(), CheckpointContent::Training);
         TensorboardWriter events(run_.folder);
         for (int64_t stage = 1; stage <= config_.training.stages; ++stage) {
             StageState state = stage_state(history_, stage, config_.training);
@@ -70,13 +70,13 @@ public:
 private:
     void load_init() {
         const SafetensorsFile file(find_checkpoint(config_.training.init));
-        const ImportReport report = import_weights(file, learner_->executor(), checkpoint_info(1, 0));
+        const ImportReport report = import_weights(file, training_->executor(), checkpoint_info(1, 0));
         for (const std::string& line : describe(report, file.path().string())) progress_.message(line);
     }
 
     void make_learner() {
-        learner_.emplace(device_, store_, step_config(config_, store_), clips_.batches(config_.training),
-                         store_.columns().city);
+        training_.emplace(device_, store_, step_config(config_, store_), clips_.batches(config_.training),
+                          store_.columns().city);
     }
 
     CheckpointInfo checkpoint_info(int64_t stage, int64_t epoch) const {
@@ -119,23 +119,23 @@ private:
         std::vector<Prediction> pseudo;
         std::vector<float> distributions;
         if (stage == 1) {
-            learner_->initialize(config_.training.seed);
+            training_->initialize(config_.training.seed);
             if (!config_.training.init.empty()) load_init();
         } else {
-            load_checkpoint(SafetensorsFile(run_.best_model(stage - 1)), learner_->executor());
+            load_checkpoint(SafetensorsFile(run_.best_model(stage - 1)), training_->executor());
             pseudo = label_unlabelled_clips(stage);
-            if (config_.pseudo.labels == PseudoSettings::Labels::Soft) distributions = learner_->probabilities();
+            if (config_.pseudo.labels == PseudoSettings::Labels::Soft) distributions = training_->probabilities();
         }
         const std::vector<float> targets = stage_targets(store_, split_, pseudo, distributions);
         if (stage >= 2) {
             clips_ = with_targets(all_clips_, targets, model_.classes);
-            if (!learner_->trains(clips_.batches(config_.training))) { // another remainder: a program for it
+            if (!training_->trains(clips_.batches(config_.training))) { // another remainder: a program for it
                 make_learner();
-                load_checkpoint(SafetensorsFile(run_.best_model(stage - 1)), learner_->executor());
+                load_checkpoint(SafetensorsFile(run_.best_model(stage - 1)), training_->executor());
             }
         }
-        learner_->restart_optimizer(stage_seed(config_.training.seed, stage));
-        learner_->set_targets(targets);
+        training_->restart_optimizer(stage_seed(config_.training.seed, stage));
+        training_->set_targets(targets);
         weigh_clips(stage, pseudo);
     }
 
@@ -156,12 +156,12 @@ private:
         const std::vector<int32_t> members = clips_.train(stage);
         std::vector<float> weights(static_cast<size_t>(store_.clips()), 1.0f);
         if (config_.training.hard_samples) {
-            learner_->set_hard_weights(teacher_probabilities_, members, config_.training.hard_confidence);
-            weights = learner_->weights();
+            training_->set_hard_weights(teacher_probabilities_, members, config_.training.hard_confidence);
+            weights = training_->weights();
         }
         if (!pseudo.empty() && config_.pseudo.weights == PseudoSettings::Weights::Confidence)
             weigh_by_confidence(weights, pseudo, members);
-        learner_->set_weights(weights);
+        training_->set_weights(weights);
         if (config_.training.hard_samples) list_hard_samples(stage, members, weights);
     }
 
@@ -208,7 +208,7 @@ private:
         const std::string what = fmt::format("stage {} epoch {}/{}", stage, epoch, config_.training.epochs);
         const auto start = Clock::now();
         progress_.begin(what, static_cast<int64_t>(order.size()));
-        const PassResult trained = learner_->train(order, record.learning_rate, stoppable(what));
+        const PassResult trained = training_->train(order, record.learning_rate, stoppable(what));
         progress_.end();
         if (!trained.finite) fail_nonfinite("loss or a gradient", stage, epoch);
         record.seconds = std::chrono::duration<double>(Clock::now() - start).count();
@@ -221,10 +221,10 @@ private:
 
     /// The labelled clips alone, then, from stage 2 on, all with their pseudo labels as truth.
     void validate(EpochRecord& record, const std::string& what) {
-        learner_->prepare_inference();
+        training_->prepare_inference();
         const auto pass = [&](const std::vector<int32_t>& clips) {
             progress_.begin(what + ", validation", static_cast<int64_t>(clips.size()));
-            const PassResult result = learner_->infer(clips, stoppable(what));
+            const PassResult result = training_->infer(clips, stoppable(what));
             progress_.end();
             if (!result.finite) fail_nonfinite("validation loss", record.stage, record.epoch);
             return result;
@@ -250,10 +250,10 @@ private:
         const StageState state = stage_state(history_, record.stage, config_.training);
         record.best = history_.back().best = state.best_epoch == record.epoch;
         CheckpointInfo info = checkpoint_info(record.stage, record.epoch);
-        if (record.best) save_checkpoint(run_.best_model(record.stage), info, learner_->executor());
+        if (record.best) save_checkpoint(run_.best_model(record.stage), info, training_->executor());
         append_epoch(run_.metrics(), record);
         info.training["history"] = history_json(history_);
-        save_checkpoint(run_.last(), info, learner_->executor(), CheckpointContent::Training);
+        save_checkpoint(run_.last(), info, training_->executor(), CheckpointContent::Training);
 
         const auto step = static_cast<int64_t>(history_.size());
         events.scalar("loss/train", step, record.train_loss);
@@ -282,7 +282,7 @@ private:
         result.hard_clips = count_hard_samples(run_.hard_samples(), stages);
         result.checkpoint = run_.best_model(stages);
 
-        load_checkpoint(SafetensorsFile(result.checkpoint), learner_->executor());
+        load_checkpoint(SafetensorsFile(result.checkpoint), training_->executor());
         const bool has_test = !split_.test.empty();
         const auto predictions = predict(has_test ? split_.test : split_.unlabelled, has_test ? "test" : "predictions");
         write_predictions(run_.predictions(), predictions, store_.columns());
@@ -301,11 +301,11 @@ private:
     }
 
     std::vector<Prediction> predict(const std::vector<int32_t>& clips, const std::string& what) {
-        learner_->prepare_inference();
+        training_->prepare_inference();
         progress_.begin(what, static_cast<int64_t>(clips.size()));
-        learner_->infer(clips, stoppable(what));
+        training_->infer(clips, stoppable(what));
         progress_.end();
-        return predictions_of(learner_->probabilities(), clips, model_.classes);
+        return predictions_of(training_->probabilities(), clips, model_.classes);
     }
 
     PassProgress stoppable(const std::string& what) {
@@ -339,7 +339,7 @@ private:
     TrainingClips all_clips_;   ///< the division of the split
     TrainingClips clips_;       ///< without the clips whose pseudo labels the stage does not use
     ModelConfig model_;
-    std::optional<Learner> learner_;
+    std::optional<TrainingSession> training_;
     std::vector<EpochRecord> history_;
     std::vector<float> teacher_probabilities_; ///< [R, K]; empty until asked for
 };

@@ -9,9 +9,7 @@
 #include <vector>
 
 #include "kernels/philox.h"
-#include "model/executor.h"
-#include "model/initialize.h"
-#include "model/step.h"
+#include "model/step_runner.h"
 #include "tests/support/small_step.h"
 
 namespace scene::test {
@@ -23,16 +21,17 @@ inline bool is_made_in_setup(const std::string& name) {
 
 class SmallModel {
 public:
-    SmallModel(Device& backend, const StepConfig& config)
-        : config(config), max_batch(config.batch + 2),
-          training(build_training_step(backend.planner(), variables, config, max_batch)),
-          inference(build_inference_step(backend.planner(), variables, config, max_batch)),
-          executor(backend, variables, {&training, &inference}) {
+    SmallModel(Device& device, const StepConfig& config)
+        : config(config),
+          runner(device, config,
+                 {.training = {config.batch}, .inference = config.batch, .max_batch = config.batch + 2}),
+          variables(runner.variables()), training(runner.training(config.batch)), inference(runner.inference()),
+          executor(runner.executor()) {
         const ModelConfig& model = config.model;
         const auto rows = static_cast<size_t>(config.rows), classes = static_cast<size_t>(model.classes);
         features.resize(rows * static_cast<size_t>(model.frames * model.bands));
         for (size_t i = 0; i < features.size(); ++i) features[i] = 40 * draw(1, i) - 60;
-        executor.bind_external("features", features.data(), features.size() * sizeof(float));
+        runner.bind_features(features);
         target.assign(rows * classes, 0.0f);
         for (size_t row = 0; row < rows; ++row) {
             target[row * classes + row * 3 % classes] = 1;
@@ -45,10 +44,9 @@ public:
             for (size_t row = 0; row < rows; ++row)
                 city.push_back(static_cast<int32_t>(row % static_cast<size_t>(model.cities + 1)) - 1);
             for (size_t i = 0; i < rows * time_inputs; ++i) time.push_back(draw(2, i));
-            set(Segment::State, "city", city);
-            set(Segment::State, "time", time);
+            runner.set_metadata(city, time);
         }
-        initialize_parameters(executor, 5);
+        runner.initialize(5);
         // Where every gamma is 1, a batch norm's scale is its inverse deviation.
         for (const Variable* parameter : variables.all(Segment::Parameters)) {
             if (parameter->name.find("norm") == std::string::npos) continue;
@@ -83,28 +81,15 @@ public:
         return out;
     }
     void set_tables() {
-        set(Segment::State, "target", target);
-        set(Segment::State, "weight", weight);
+        runner.set_targets(target);
+        runner.set_weights(weight);
     }
-    /// The clips of the first batch; the places behind it are empty.
-    void set_order(std::vector<int32_t> order) {
-        order.resize(static_cast<size_t>(config.rows + max_batch), -1);
-        set(Segment::State, "order", order);
-    }
-    void set_control(const StepControl& control) {
-        executor.upload(Segment::State, "control", &control, sizeof control);
-    }
-    StepControl control() const {
-        StepControl out;
-        executor.download(Segment::State, "control", &out, sizeof out);
-        return out;
-    }
-    double loss_sum() const { return get<double>(Segment::State, "loss_sum")[0]; }
-    void clear_metrics() {
-        set(Segment::State, "loss_sum", std::vector<double>(1, 0.0));
-        set(Segment::State, "confusion",
-            std::vector<int32_t>(static_cast<size_t>(config.model.classes * config.model.classes), 0));
-    }
+    /// The clips of the first batch; behind them are padding slots.
+    void set_order(const std::vector<int32_t>& order) { runner.begin(order); }
+    void set_control(const StepControl& control) { runner.set_control(control); }
+    StepControl control() const { return runner.control(); }
+    double loss_sum() const { return runner.loss_sum(); }
+    void clear_metrics() { runner.clear_metrics(); }
     /// Without its weights the classifier gives every clip the same logits: its bias.
     void set_classifier(const std::vector<float>& bias) {
         set(Segment::Parameters, "head.classifier.bias", bias);
@@ -116,10 +101,10 @@ public:
     static float draw(uint32_t stream, size_t index) { return 2 * uniform_of(random_word(3, stream, 0, index)) - 1; }
 
     StepConfig config;
-    int64_t max_batch; ///< as if another program of the run had a larger batch
-    Variables variables;
-    Program training, inference;
-    Executor executor;
+    StepRunner runner; ///< as if another program of the run had a larger batch
+    const Variables& variables;
+    const Program &training, &inference;
+    Executor& executor;
     std::vector<float> features, target, weight;
 };
 

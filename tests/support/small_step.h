@@ -12,9 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "kernels/philox.h"
-#include "model/executor.h"
-#include "model/initialize.h"
-#include "model/step.h"
+#include "model/step_runner.h"
 
 namespace scene::test {
 
@@ -35,61 +33,56 @@ inline StepConfig small_step(const Network* architecture, bool deltas, bool mult
 
 class SmallStep {
 public:
-    SmallStep(Device& backend, const StepConfig& config, Mode mode)
-        : config_(config),
-          program_(mode == Mode::Training ? build_training_step(backend.planner(), variables_, config, config.batch)
-                                          : build_inference_step(backend.planner(), variables_, config, config.batch)),
-          executor_(backend, variables_, {&program_}) {
+    SmallStep(Device& device, const StepConfig& config, Mode mode)
+        : config_(config), mode_(mode),
+          runner_(device, config,
+                  mode == Mode::Training ? StepPrograms{.training = {config.batch}}
+                                         : StepPrograms{.training = {}, .inference = config.batch}) {
         const ModelConfig& model = config.model;
         features_ = draws(config.rows * model.frames * model.bands, 1);
         for (float& value : features_) value = 20 * value - 40;
-        executor_.bind_external("features", features_.data(), features_.size() * sizeof(float));
-        initialize_parameters(executor_, 5);
+        runner_.bind_features(features_);
+        runner_.initialize(5);
         std::vector<int32_t> order;
         for (int64_t i = 0; i < config.rows + config.batch; ++i) order.push_back(static_cast<int32_t>(i * 3 % 7));
-        upload("order", order);
+        runner_.begin(order);
         std::vector<float> target(static_cast<size_t>(config.rows * model.classes), 0.0f);
         for (int64_t row = 0; row < config.rows; ++row)
             target[static_cast<size_t>(row * model.classes + row % model.classes)] = 1;
-        upload("target", target);
-        upload("weight", std::vector<float>(static_cast<size_t>(config.rows), 1.0f));
-        if (model.multimodal) {
-            upload("city", std::vector<int32_t>{0, -1, 1, 2, 0, 1, -1});
-            upload("time", draws(config.rows * time_inputs, 2));
-        }
+        runner_.set_targets(target);
+        if (model.multimodal)
+            runner_.set_metadata(std::vector<int32_t>{0, -1, 1, 2, 0, 1, -1}, draws(config.rows * time_inputs, 2));
         set_control({.seed = 9, .learning_rate = 1e-3f});
-        executor_.setup(program_);
+        if (mode == Mode::Training)
+            runner_.prepare_training();
+        else
+            runner_.prepare_inference();
     }
 
-    void run() { executor_.run(program_); }
+    const Program& program() const {
+        return mode_ == Mode::Training ? runner_.training(config_.batch) : runner_.inference();
+    }
+    StepRunner& runner() { return runner_; }
+    void run() { runner_.executor().run(program()); }
     /// The order starts again.
     void rewind() {
         StepControl now = control();
         now.cursor = 0;
         set_control(now);
     }
-    void set_control(const StepControl& control) {
-        executor_.upload(Segment::State, "control", &control, sizeof control);
-    }
-    StepControl control() const {
-        StepControl out;
-        executor_.download(Segment::State, "control", &out, sizeof out);
-        return out;
-    }
-    double loss_sum() const {
-        double out = 0;
-        executor_.download(Segment::State, "loss_sum", &out, sizeof out);
-        return out;
-    }
+    void set_control(const StepControl& control) { runner_.set_control(control); }
+    StepControl control() const { return runner_.control(); }
+    double loss_sum() const { return runner_.loss_sum(); }
     std::vector<float> values(Segment segment, const std::string& name) const {
-        const Tensor tensor = executor_.tensor(segment, name);
+        const Tensor tensor = runner_.executor().tensor(segment, name);
         std::vector<float> out(static_cast<size_t>(tensor.elements()));
-        executor_.download(segment, name, out.data(), out.size() * sizeof(float));
+        runner_.executor().download(segment, name, out.data(), out.size() * sizeof(float));
         return out;
     }
     std::map<std::string, std::vector<float>> all(Segment segment) const {
         std::map<std::string, std::vector<float>> out;
-        for (const Variable* variable : variables_.all(segment)) out[variable->name] = values(segment, variable->name);
+        for (const Variable* variable : runner_.variables().all(segment))
+            out[variable->name] = values(segment, variable->name);
         return out;
     }
     /// Every parameter as half precision stores it.
@@ -97,7 +90,7 @@ public:
         for (auto& [name, values] : all(Segment::Parameters)) {
             std::vector<float> rounded;
             for (const float value : values) rounded.push_back(static_cast<float>(static_cast<_Float16>(value)));
-            executor_.upload(Segment::Parameters, name, rounded.data(), rounded.size() * sizeof(float));
+            runner_.executor().upload(Segment::Parameters, name, rounded.data(), rounded.size() * sizeof(float));
         }
     }
     /// Every parameter off by up to `share` of itself.
@@ -107,10 +100,10 @@ public:
             ++stream;
             for (size_t i = 0; i < values.size(); ++i)
                 values[i] *= 1 + share * (2 * uniform_of(random_word(4, stream, 0, i)) - 1);
-            executor_.upload(Segment::Parameters, name, values.data(), values.size() * sizeof(float));
+            runner_.executor().upload(Segment::Parameters, name, values.data(), values.size() * sizeof(float));
         }
     }
-    std::vector<float> probabilities() const { return values(Segment::State, "probabilities"); }
+    std::vector<float> probabilities() const { return runner_.probabilities(); }
 
 private:
     static std::vector<float> draws(int64_t count, uint32_t stream) {
@@ -118,14 +111,10 @@ private:
         for (size_t i = 0; i < out.size(); ++i) out[i] = 2 * uniform_of(random_word(3, stream, 0, i)) - 1;
         return out;
     }
-    template <typename T> void upload(const char* name, const std::vector<T>& values) {
-        executor_.upload(Segment::State, name, values.data(), values.size() * sizeof(T));
-    }
 
     StepConfig config_;
-    Variables variables_;
-    Program program_;
-    Executor executor_;
+    Mode mode_;
+    StepRunner runner_;
     std::vector<float> features_;
 };
 

@@ -14,7 +14,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/train/small_store.h"
-#include "train/learner.h"
+#include "train/training_session.h"
 #include "train/stages.h"
 #include "train/step_config.h"
 
@@ -130,21 +130,21 @@ protected:
         split_.labelled = clips_;
     }
     void augment(const RunConfig& config) { step_.augmentation = augmentation_for(config.augmentation, store_.spec()); }
-    std::unique_ptr<Learner> ready() {
-        auto learner =
-            std::make_unique<Learner>(*backend_, store_, step_, std::vector<int64_t>{8, 6}, store_.columns().city);
-        learner->initialize(1);
-        learner->restart_optimizer(1);
-        learner->set_targets(stage_targets(store_, split_, {}));
-        return learner;
+    std::unique_ptr<TrainingSession> ready() {
+        auto training =
+            std::make_unique<TrainingSession>(*backend_, store_, step_, std::vector<int64_t>{8, 6}, store_.columns().city);
+        training->initialize(1);
+        training->restart_optimizer(1);
+        training->set_targets(stage_targets(store_, split_, {}));
+        return training;
     }
     std::vector<float> trained() {
-        const auto learner = ready();
-        learner->train(clips_, 1e-3, [](int64_t) {});
+        const auto training = ready();
+        training->train(clips_, 1e-3, [](int64_t) {});
         std::vector<float> values;
-        for (const Variable* one : learner->executor().variables().all(Segment::Parameters)) {
+        for (const Variable* one : training->executor().variables().all(Segment::Parameters)) {
             std::vector<float> part(static_cast<size_t>(one->shape.elements()));
-            learner->executor().download(Segment::Parameters, one->name, part.data(), part.size() * sizeof(float));
+            training->executor().download(Segment::Parameters, one->name, part.data(), part.size() * sizeof(float));
             values.insert(values.end(), part.begin(), part.end());
         }
         return values;
@@ -186,10 +186,10 @@ TEST_F(AugmentedLearner, TheSameBitsTwice) {
 
 TEST_F(AugmentedLearner, InferenceIsNotAugmented) {
     const auto scores = [&] {
-        const auto learner = ready();
-        learner->prepare_inference();
-        learner->infer(clips_, [](int64_t) {});
-        return learner->probabilities();
+        const auto training = ready();
+        training->prepare_inference();
+        training->infer(clips_, [](int64_t) {});
+        return training->probabilities();
     };
     const std::vector<float> plain = scores();
     augment(with_everything({}));
@@ -200,9 +200,9 @@ TEST_F(AugmentedLearner, InferenceIsNotAugmented) {
 TEST_F(AugmentedLearner, EveryClipIsCountedOnceAndTheLossIsThatOfTheMixture) {
     step_.model.conv_dropout = step_.model.encoder_dropout = 0;
     step_.augmentation = {.mixup_probability = 1, .mixup_alpha = 1};
-    const auto learner = ready();
-    const PassResult first = learner->train(clips_, 0, [](int64_t) {}),
-                     second = learner->train(clips_, 0, [](int64_t) {});
+    const auto training = ready();
+    const PassResult first = training->train(clips_, 0, [](int64_t) {}),
+                     second = training->train(clips_, 0, [](int64_t) {});
     for (int64_t truth = 0; truth < 3; ++truth) EXPECT_EQ(first.confusion.clips(truth), 10);
     EXPECT_TRUE(std::isfinite(first.loss_sum));
     EXPECT_NE(first.loss_sum, second.loss_sum) << "another pass draws anew";

@@ -14,7 +14,7 @@
 #include "tests/train/small_store.h"
 #include "train/evaluate.h"
 #include "train/history.h"
-#include "train/learner.h"
+#include "train/training_session.h"
 #include "train/run_folder.h"
 #include "train/schedule.h"
 #include "train/stages.h"
@@ -164,16 +164,16 @@ TEST_F(Trainer, StageTwoStartsFromTheBestModelWithAFreshOptimizer) {
     StepConfig step;
     step.model = model_for(config.model, store_);
     step.batch = config.training.batch;
-    Learner learner(*backend_, store_, step, clips.batches(config.training), {});
-    load_checkpoint(SafetensorsFile(in_run("best_model_1.safetensors")), learner.executor());
-    learner.prepare_inference();
-    learner.infer(split.unlabelled, [](int64_t) {});
-    learner.restart_optimizer(stage_seed(config.training.seed, 2));
-    learner.set_targets(stage_targets(store_, split, predictions_of(learner.probabilities(), split.unlabelled, 3)));
+    TrainingSession training(*backend_, store_, step, clips.batches(config.training), {});
+    load_checkpoint(SafetensorsFile(in_run("best_model_1.safetensors")), training.executor());
+    training.prepare_inference();
+    training.infer(split.unlabelled, [](int64_t) {});
+    training.restart_optimizer(stage_seed(config.training.seed, 2));
+    training.set_targets(stage_targets(store_, split, predictions_of(training.probabilities(), split.unlabelled, 3)));
     for (int64_t epoch = 1; epoch <= second.best_epoch; ++epoch)
-        learner.train(epoch_order(clips.train(2), config.training.seed, 2, epoch),
+        training.train(epoch_order(clips.train(2), config.training.seed, 2, epoch),
                       learning_rate(config.training, epoch), [](int64_t) {});
-    save_checkpoint(folder_ / "again", {}, learner.executor());
+    save_checkpoint(folder_ / "again", {}, training.executor());
     const SafetensorsFile again(folder_ / "again"), best(in_run("best_model_2.safetensors"));
     for (const SafetensorsEntry& entry : again.tensors())
         EXPECT_TRUE(std::ranges::equal(entry.bytes, best.tensor(entry.name).bytes)) << entry.name;

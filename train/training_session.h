@@ -6,8 +6,7 @@
 #include <vector>
 
 #include "data/feature_store.h"
-#include "model/executor.h"
-#include "model/step.h"
+#include "model/step_runner.h"
 #include "train/metrics.h"
 
 namespace scene {
@@ -23,35 +22,30 @@ struct PassResult {
 /// Called between steps with the clips done so far; a pass ends early when it throws.
 using PassProgress = std::function<void(int64_t done)>;
 
-/// One model in memory over the clips of one store: the variables, the programs that train it and run it, and the one
-/// arena they share. Rows of every table are the store's clips.
-class Learner {
+/// Passes of one model over the clips of one store. Rows of every table are the store's clips.
+class TrainingSession {
 public:
     /// `settings.batch` clips per step; training programs also for every other size in `training_batches` (empty: the
     /// model is only run). `city` [clips]: index into the model's cities, -1 unknown.
-    Learner(Device& device, const FeatureStore& store, const StepConfig& settings,
-            const std::vector<int64_t>& training_batches, std::span<const int32_t> city);
-    ~Learner();
-    Learner(const Learner&) = delete;
-    Learner& operator=(const Learner&) = delete;
-
-    Executor& executor();
-    const Executor& executor() const;
-    int64_t rows() const;
-    int64_t classes() const;
+    TrainingSession(Device& device, const FeatureStore& store, const StepConfig& settings,
+                    const std::vector<int64_t>& training_batches, std::span<const int32_t> city);
+    Executor& executor() { return runner_.executor(); }
+    const Executor& executor() const { return runner_.executor(); }
+    int64_t rows() const { return runner_.config().rows; }
+    int64_t classes() const { return runner_.config().model.classes; }
     /// Whether there is a training program for each of these batch sizes.
     bool trains(const std::vector<int64_t>& batches) const;
 
     /// First values for every parameter and statistic.
-    void initialize(uint64_t seed);
+    void initialize(uint64_t seed) { runner_.initialize(seed); }
     /// Zeros Adam's moments and its step count; `seed` keys the stage's dropout masks.
     void restart_optimizer(uint64_t seed);
 
-    void set_targets(std::span<const float> targets); ///< [R, K]; zeros: unlabelled
-    void set_weights(std::span<const float> weights); ///< [R]
+    void set_targets(std::span<const float> targets) { runner_.set_targets(targets); } ///< [R, K]; zeros: unlabelled
+    void set_weights(std::span<const float> weights) { runner_.set_weights(weights); } ///< [R]
     /// Equation (1) on the device: weights from `probabilities` [R, K] over `members`, mean 1; 1 for all others.
     void set_hard_weights(std::span<const float> probabilities, std::span<const int32_t> members, Confidence measure);
-    std::vector<float> weights() const;
+    std::vector<float> weights() const { return runner_.weights(); }
 
     /// One training step per batch of `order`, the last one smaller where the clips do not divide.
     PassResult train(std::span<const int32_t> order, double learning_rate, const PassProgress& progress);
@@ -59,14 +53,18 @@ public:
     /// Predicts `clips` and counts those with a target. `probabilities` has their rows afterwards. Parameters must not
     /// have changed since the last `prepare_inference`.
     PassResult infer(std::span<const int32_t> clips, const PassProgress& progress);
-    void prepare_inference();
-    std::vector<float> probabilities() const; ///< [R, K]
+    void prepare_inference() { runner_.prepare_inference(); }
+    std::vector<float> probabilities() const { return runner_.probabilities(); } ///< [R, K]
     /// [R, D], likewise: what the classifier reads. Only with StepConfig::embeddings.
-    std::vector<float> embeddings() const;
+    std::vector<float> embeddings() const { return runner_.embeddings(); }
 
 private:
-    struct State;
-    std::unique_ptr<State> state_;
+    void begin_pass(std::span<const int32_t> clips);
+    bool finite() const;
+    PassResult end_pass(int64_t clips) const;
+
+    StepRunner runner_;
+    int64_t batch_;
 };
 
 } // namespace scene
