@@ -132,7 +132,7 @@ define room
 $(BUILD)/lib$(1).a: $(call objects_of,$(1))
 	$$(call say,ar,$$@)
 	@rm -f $$@
-	$(Q)ar rcs $$@ $$^
+	$(Q)ar qcs $$@ $$^
 endef
 $(foreach r,$(ROOMS),$(eval $(call room,$(r))))
 
@@ -162,14 +162,14 @@ $(BUILD)/tests/%.o: tests/%.cpp $(compiled_with) | $(call precompiled,test%)
 	$(call compile,test,$(OPTIMIZE_tests))
 
 # Loops over samples.
-$(patsubst %.cpp,$(BUILD)/%.o,$(wildcard data/audio*.cpp data/synth*.cpp)): OPTIMIZE_data := -O3
+$(patsubst %.cpp,$(BUILD)/%.o,$(wildcard data/audio/*.cpp data/synth/*.cpp)): OPTIMIZE_data := -O3
 # CLI11 and nlohmann-json take long to compile, and what they do is no step of anything.
-$(BUILD)/tools/command_line.o: OPTIMIZE_tools := -O0
-$(BUILD)/train/config.o: OPTIMIZE_train := -O0
+$(BUILD)/tools/cli/command_line.o: OPTIMIZE_tools := -O0
+$(BUILD)/train/config/config.o: OPTIMIZE_train := -O0
 $(BUILD)/kernels/json.o: OPTIMIZE_kernels := -O0
 $(BUILD)/kernels/safetensors.o: OPTIMIZE_kernels := -O1
 $(BUILD)/model/checkpoint.o: OPTIMIZE_model := -O1
-$(BUILD)/tools/calibration.o: OPTIMIZE_tools := -O2
+$(BUILD)/tools/bench/calibration.o: OPTIMIZE_tools := -O2
 # A test looks into it directly.
 $(BUILD)/tests/kernels_tests: $(BUILD)/kernels/cpu/dropout.o
 # Tests whose references compute much.
@@ -178,7 +178,7 @@ $(patsubst %,$(BUILD)/tests/kernels/%_test.o,adam conv2d log_mel squeeze_excite)
 # It looks at the processor before anything else runs.
 $(BUILD)/tools/main.o: FLAGS += $(if $(x86),-march=x86-64)
 # `scene info` tells how it was built.
-$(BUILD)/tools/info.o: FLAGS += -DSCENE_BUILD_FLAGS='"-march=$(ARCH) -O3 $(CXXFLAGS); kernels for $(ISAS)"'
+$(BUILD)/tools/commands/info.o: FLAGS += -DSCENE_BUILD_FLAGS='"-march=$(ARCH) -O3 $(CXXFLAGS); kernels for $(ISAS)"'
 
 dependencies:
 	@tools/install_dependencies.sh

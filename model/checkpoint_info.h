@@ -15,7 +15,7 @@ namespace scene {
 struct CheckpointInfo {
     ModelConfig model;
     LogMelSpec features;
-    std::string fit_rule; ///< how audio of another length is fitted (data/audio.h)
+    std::string fit_rule; ///< how audio of another length is fitted (data/audio/audio.h)
     std::vector<std::string> classes, cities;
     std::string system;
     std::map<std::string, std::string> training; ///< "stage", "epoch", "validation_balanced_accuracy", ...

@@ -3,11 +3,10 @@
 FUZZERS := $(patsubst tests/fuzz/%.cpp,$(BUILD)/tests/%,$(wildcard tests/fuzz/*_fuzz.cpp))
 
 # Sources that use nlohmann's JSON, which takes longer to parse than they do, are one unit.
-fuzzed_json := kernels/safetensors.cpp data/splits.cpp data/prepare_journal.cpp data/feature_store.cpp \
-               model/checkpoint_info.cpp train/history.cpp
-fuzzed      := $(addprefix data/,text_encoding.cpp csv.cpp dataset.cpp dataset_format.cpp cas2023.cpp esc50.cpp tau.cpp \
-               table.cpp table_columns.cpp folder.cpp audio_files.cpp audio_finder.cpp audio_container.cpp file_bytes.cpp \
-               mpeg_audio.cpp grouped_splits.cpp official_split.cpp record_time.cpp) \
+fuzzed_json := kernels/safetensors.cpp data/splits/splits.cpp data/store/prepare_journal.cpp data/store/feature_store.cpp \
+               model/checkpoint_info.cpp train/run/history.cpp
+fuzzed      := $(filter-out $(fuzzed_json),$(wildcard data/formats/*.cpp)) data/audio/audio_files.cpp data/audio/audio_finder.cpp \
+               data/audio/audio_container.cpp data/audio/mpeg_audio.cpp data/splits/grouped_splits.cpp data/splits/official_split.cpp \
                kernels/atomic_file.cpp kernels/crc32c.cpp kernels/json.cpp kernels/cuda/plan_cache.cpp tests/fuzz/fuzz.cpp
 sanitized   := $(BUILD)/sanitized
 sanitizers  := -O0 -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -29,7 +28,7 @@ $(sanitized)/users_of_json.o: $(sanitized)/users_of_json.cpp $(compiled_with)
 $(sanitized)/libfuzzed.a: $(fuzzed:%.cpp=$(sanitized)/%.o) $(sanitized)/users_of_json.o
 	$(call say,ar,$@)
 	@rm -f $@
-	$(Q)ar rcs $@ $^
+	$(Q)ar qcs $@ $^
 $(FUZZERS): $(BUILD)/tests/%: $(sanitized)/tests/fuzz/%.o $(sanitized)/libfuzzed.a
 	@mkdir -p $(@D)
 	$(call say,link,$@)

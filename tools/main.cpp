@@ -12,12 +12,12 @@
 #include <unistd.h>
 
 #include "kernels/error.h"
-#include "tools/command.h"
-#include "tools/note.h"
-#include "tools/standard_streams.h"
-#include "tools/stop.h"
-#include "tools/version.h"
-#include "train/progress.h"
+#include "tools/cli/note.h"
+#include "tools/cli/standard_streams.h"
+#include "tools/cli/stop.h"
+#include "tools/cli/version.h"
+#include "tools/commands/command.h"
+#include "train/run/progress.h"
 
 namespace {
 

@@ -42,7 +42,7 @@ $(eval $(call written_when_changed,$(BUILD)/with-cuda,CUDA))
 $(CUDA_ARCHIVE): $(cuda_members) $(BUILD)/with-cuda
 	$(call say,ar,$@)
 	@rm -f $@
-	$(Q)ar rcs $@ $(cuda_members)
+	$(Q)ar qcs $@ $(cuda_members)
 
 .PHONY: cuda-objects
 cuda-objects: $(CUDA_OBJECTS)

@@ -1,4 +1,4 @@
-#include "data/audio_files.h"
+#include "data/audio/audio_files.h"
 
 #include <gtest/gtest.h>
 #include <sndfile.h>

@@ -1,6 +1,6 @@
 // Decoding, resampling and bad files. Every file is built here, in a folder that is removed afterwards.
 
-#include "data/audio.h"
+#include "data/audio/audio.h"
 
 #include <cmath>
 #include <fstream>

@@ -4,8 +4,8 @@
 
 #include <gtest/gtest.h>
 
-#include "data/audio_container.h"
-#include "data/prepare_journal.h"
+#include "data/audio/audio_container.h"
+#include "data/store/prepare_journal.h"
 #include "kernels/crc32c.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "data/dataset.h"
+#include "data/formats/dataset.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 

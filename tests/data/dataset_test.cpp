@@ -1,4 +1,4 @@
-#include "data/dataset.h"
+#include "data/formats/dataset.h"
 
 #include <map>
 #include <set>

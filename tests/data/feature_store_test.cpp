@@ -1,4 +1,4 @@
-#include "data/feature_store.h"
+#include "data/store/feature_store.h"
 
 #include <algorithm>
 #include <functional>

@@ -6,9 +6,9 @@
 
 #include <gtest/gtest.h>
 
-#include "data/feature_store.h"
-#include "data/grouped_splits.h"
-#include "data/splits.h"
+#include "data/splits/grouped_splits.h"
+#include "data/splits/splits.h"
+#include "data/store/feature_store.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/shared_data.h"
 #include "tests/support/temporary_folder.h"

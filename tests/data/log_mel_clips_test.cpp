@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "data/audio.h"
+#include "data/audio/audio.h"
 #include "kernels/device.h"
 #include "kernels/safetensors.h"
 #include "tests/support/compare.h"

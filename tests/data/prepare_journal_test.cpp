@@ -1,4 +1,4 @@
-#include "data/prepare_journal.h"
+#include "data/store/prepare_journal.h"
 
 #include <gtest/gtest.h>
 

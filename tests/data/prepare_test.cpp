@@ -1,4 +1,4 @@
-#include "data/prepare.h"
+#include "data/store/prepare.h"
 
 #include <algorithm>
 #include <cmath>
@@ -12,9 +12,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "data/csv.h"
-#include "data/feature_store.h"
-#include "data/random_sequence.h"
+#include "data/formats/csv.h"
+#include "data/store/feature_store.h"
+#include "data/synth/random_sequence.h"
 #include "tests/support/compare.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/log_mel.h"

@@ -1,4 +1,4 @@
-#include "data/record_time.h"
+#include "data/formats/record_time.h"
 
 #include <set>
 

@@ -1,4 +1,4 @@
-#include "data/splits.h"
+#include "data/splits/splits.h"
 
 #include <algorithm>
 #include <map>
@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-#include "data/dataset.h"
+#include "data/formats/dataset.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/shared_data.h"
 #include "tests/support/temporary_folder.h"

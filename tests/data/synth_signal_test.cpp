@@ -1,4 +1,4 @@
-#include "data/synth_signal.h"
+#include "data/synth/synth_signal.h"
 
 #include <algorithm>
 #include <cmath>

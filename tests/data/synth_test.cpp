@@ -1,4 +1,4 @@
-#include "data/synth.h"
+#include "data/synth/synth.h"
 
 #include <algorithm>
 #include <cmath>
@@ -11,11 +11,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "data/audio.h"
-#include "data/audit.h"
-#include "data/csv.h"
-#include "data/dataset.h"
-#include "data/synth_ingredients.h"
+#include "data/audio/audio.h"
+#include "data/formats/csv.h"
+#include "data/formats/dataset.h"
+#include "data/splits/audit.h"
+#include "data/synth/synth_ingredients.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 

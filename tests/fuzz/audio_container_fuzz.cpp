@@ -1,6 +1,6 @@
 // Damaged and cut audio files, as far as their containers tell.
 
-#include "data/audio_container.h"
+#include "data/audio/audio_container.h"
 
 #include "kernels/error.h"
 #include "tests/fuzz/fuzz.h"

@@ -1,6 +1,6 @@
 // Damaged CSV files.
 
-#include "data/csv.h"
+#include "data/formats/csv.h"
 
 #include "tests/fuzz/fuzz.h"
 

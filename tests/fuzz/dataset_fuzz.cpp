@@ -1,6 +1,6 @@
 // Damaged metadata of data sets, of every format that is a table.
 
-#include "data/dataset.h"
+#include "data/formats/dataset.h"
 
 #include <set>
 

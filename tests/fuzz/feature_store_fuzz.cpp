@@ -1,6 +1,6 @@
 // Damaged feature stores.
 
-#include "data/feature_store.h"
+#include "data/store/feature_store.h"
 
 #include <cstring>
 

@@ -1,6 +1,6 @@
 // Damaged training histories and lines of metrics.jsonl.
 
-#include "train/history.h"
+#include "train/run/history.h"
 
 #include "tests/fuzz/fuzz.h"
 

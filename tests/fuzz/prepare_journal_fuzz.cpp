@@ -1,6 +1,6 @@
 // Damaged journals of an interrupted `scene prepare`.
 
-#include "data/prepare_journal.h"
+#include "data/store/prepare_journal.h"
 
 #include <cstdio>
 

@@ -1,6 +1,6 @@
 // Damaged times of recordings.
 
-#include "data/record_time.h"
+#include "data/formats/record_time.h"
 
 #include <cmath>
 

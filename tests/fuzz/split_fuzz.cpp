@@ -1,6 +1,6 @@
 // Damaged split files.
 
-#include "data/splits.h"
+#include "data/splits/splits.h"
 
 #include <set>
 

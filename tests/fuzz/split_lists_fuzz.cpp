@@ -1,6 +1,6 @@
 // Damaged lists of the clips of an official split.
 
-#include "data/official_split.h"
+#include "data/splits/official_split.h"
 
 #include <set>
 

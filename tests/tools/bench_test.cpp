@@ -4,8 +4,8 @@
 
 #include "kernels/json.h"
 #include "tests/tools/command.h"
-#include "tools/convolution_report.h"
-#include "tools/measurement.h"
+#include "tools/bench/measurement.h"
+#include "tools/commands/convolution_report.h"
 
 namespace scene::test {
 namespace {

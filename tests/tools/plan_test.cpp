@@ -5,7 +5,7 @@
 
 #include "kernels/json.h"
 #include "tests/tools/small_run.h"
-#include "tools/calibration.h"
+#include "tools/bench/calibration.h"
 
 namespace scene::test {
 namespace {

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/expect_error.h"
-#include "tools/options.h"
+#include "tools/cli/options.h"
 
 namespace scene::test {
 namespace {

@@ -1,4 +1,4 @@
-#include "train/adaptation.h"
+#include "train/evaluation/adaptation.h"
 
 #include <algorithm>
 #include <cmath>
@@ -9,8 +9,8 @@
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tensors.h"
 #include "tests/train/small_store.h"
-#include "train/evaluate.h"
-#include "train/trainer.h"
+#include "train/evaluation/evaluate.h"
+#include "train/run/trainer.h"
 
 namespace scene::test {
 namespace {

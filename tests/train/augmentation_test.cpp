@@ -1,6 +1,6 @@
 // Augmentation from the configuration to the trained model.
 
-#include "train/augmentation.h"
+#include "train/config/augmentation.h"
 
 #include <cmath>
 #include <fstream>
@@ -14,9 +14,9 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/train/small_store.h"
-#include "train/training_session.h"
-#include "train/stages.h"
-#include "train/step_config.h"
+#include "train/config/step_config.h"
+#include "train/run/stages.h"
+#include "train/run/training_session.h"
 
 namespace scene::test {
 namespace {
@@ -131,8 +131,8 @@ protected:
     }
     void augment(const RunConfig& config) { step_.augmentation = augmentation_for(config.augmentation, store_.spec()); }
     std::unique_ptr<TrainingSession> ready() {
-        auto training =
-            std::make_unique<TrainingSession>(*backend_, store_, step_, std::vector<int64_t>{8, 6}, store_.columns().city);
+        auto training = std::make_unique<TrainingSession>(*backend_, store_, step_, std::vector<int64_t>{8, 6},
+                                                          store_.columns().city);
         training->initialize(1);
         training->restart_optimizer(1);
         training->set_targets(stage_targets(store_, split_, {}));

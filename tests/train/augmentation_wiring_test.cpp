@@ -5,7 +5,7 @@
 #include "tests/support/temporary_folder.h"
 #include "tests/train/scripted_device.h"
 #include "tests/train/small_store.h"
-#include "train/trainer.h"
+#include "train/run/trainer.h"
 
 namespace scene::test {
 namespace {

@@ -1,4 +1,4 @@
-#include "train/breakdown.h"
+#include "train/report/breakdown.h"
 
 #include <optional>
 

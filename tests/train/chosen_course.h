@@ -8,9 +8,9 @@
 
 #include "kernels/safetensors.h"
 #include "tests/train/small_store.h"
-#include "train/history.h"
-#include "train/run_folder.h"
-#include "train/trainer.h"
+#include "train/run/history.h"
+#include "train/run/run_folder.h"
+#include "train/run/trainer.h"
 
 namespace scene::test {
 

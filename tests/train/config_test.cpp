@@ -1,10 +1,10 @@
-#include "train/config.h"
+#include "train/config/config.h"
 
 #include <fstream>
 
 #include <gtest/gtest.h>
 
-#include "data/splits.h"
+#include "data/splits/splits.h"
 #include "model/networks/network.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"

@@ -14,10 +14,10 @@
 #include "tests/support/temporary_folder.h"
 #include "tests/train/scripted_device.h"
 #include "tests/train/small_store.h"
-#include "train/history.h"
-#include "train/run_folder.h"
-#include "train/stages.h"
-#include "train/trainer.h"
+#include "train/run/history.h"
+#include "train/run/run_folder.h"
+#include "train/run/stages.h"
+#include "train/run/trainer.h"
 
 namespace scene::test {
 namespace {

@@ -1,10 +1,10 @@
-#include "train/confusion_files.h"
+#include "train/report/confusion_files.h"
 
 #include <gtest/gtest.h>
 
 #include "tests/support/temporary_folder.h"
 #include "tests/train/small_store.h"
-#include "train/breakdown.h"
+#include "train/report/breakdown.h"
 
 namespace scene::test {
 namespace {

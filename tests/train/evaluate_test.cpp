@@ -1,4 +1,4 @@
-#include "train/evaluate.h"
+#include "train/evaluation/evaluate.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,14 +8,14 @@
 
 #include <gtest/gtest.h>
 
-#include "data/record_time.h"
+#include "data/formats/record_time.h"
 #include "model/checkpoint.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/log_mel.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/train/small_store.h"
-#include "train/predictor.h"
-#include "train/trainer.h"
+#include "train/evaluation/predictor.h"
+#include "train/run/trainer.h"
 
 namespace scene::test {
 namespace {

@@ -1,4 +1,4 @@
-#include "train/history.h"
+#include "train/run/history.h"
 
 #include <cmath>
 #include <fstream>

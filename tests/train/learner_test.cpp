@@ -1,4 +1,4 @@
-#include "train/training_session.h"
+#include "train/run/training_session.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,9 +8,9 @@
 
 #include "tests/support/temporary_folder.h"
 #include "tests/train/small_store.h"
-#include "train/stages.h"
-#include "train/step_config.h"
-#include "train/trainer.h"
+#include "train/config/step_config.h"
+#include "train/run/stages.h"
+#include "train/run/trainer.h"
 
 namespace scene::test {
 namespace {

@@ -1,4 +1,4 @@
-#include "train/metrics.h"
+#include "train/evaluation/metrics.h"
 
 #include <cmath>
 

@@ -1,4 +1,4 @@
-#include "train/predictions.h"
+#include "train/evaluation/predictions.h"
 
 #include <fstream>
 

@@ -1,4 +1,4 @@
-#include "train/predictor.h"
+#include "train/evaluation/predictor.h"
 
 #include <cmath>
 
@@ -6,7 +6,7 @@
 
 #include "tests/support/temporary_folder.h"
 #include "tests/train/small_store.h"
-#include "train/trainer.h"
+#include "train/run/trainer.h"
 
 namespace scene::test {
 namespace {

@@ -1,4 +1,4 @@
-#include "train/pseudo_labels.h"
+#include "train/run/pseudo_labels.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,14 +6,14 @@
 
 #include <gtest/gtest.h>
 
-#include "data/csv.h"
+#include "data/formats/csv.h"
 #include "model/checkpoint.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/train/chosen_course.h"
 #include "tests/train/small_store.h"
-#include "train/evaluate.h"
-#include "train/trainer.h"
+#include "train/evaluation/evaluate.h"
+#include "train/run/trainer.h"
 
 namespace scene::test {
 namespace {

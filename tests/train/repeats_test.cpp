@@ -1,4 +1,4 @@
-#include "train/repeats.h"
+#include "train/run/repeats.h"
 
 #include <cmath>
 #include <set>
@@ -9,8 +9,8 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/train/small_store.h"
-#include "train/stages.h"
-#include "train/statistic.h"
+#include "train/evaluation/statistic.h"
+#include "train/run/stages.h"
 
 namespace scene::test {
 namespace {

@@ -11,7 +11,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/train/small_store.h"
-#include "train/trainer.h"
+#include "train/run/trainer.h"
 
 namespace scene::test {
 namespace {

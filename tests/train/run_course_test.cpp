@@ -5,10 +5,10 @@
 
 #include "tests/support/expect_error.h"
 #include "tests/train/scripted_run.h"
-#include "train/evaluate.h"
-#include "train/history.h"
-#include "train/repeats.h"
-#include "train/table1.h"
+#include "train/evaluation/evaluate.h"
+#include "train/report/table1.h"
+#include "train/run/history.h"
+#include "train/run/repeats.h"
 
 namespace scene::test {
 namespace {

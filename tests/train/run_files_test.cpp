@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "tests/train/scripted_run.h"
-#include "train/history.h"
+#include "train/run/history.h"
 
 namespace scene::test {
 namespace {

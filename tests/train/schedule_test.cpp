@@ -1,4 +1,4 @@
-#include "train/schedule.h"
+#include "train/config/schedule.h"
 
 #include <cmath>
 

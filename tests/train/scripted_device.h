@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "data/record_time.h"
+#include "data/formats/record_time.h"
 #include "tests/support/forwarding_device.h"
 
 namespace scene::test {

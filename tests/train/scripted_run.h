@@ -13,15 +13,15 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "data/csv.h"
+#include "data/formats/csv.h"
 #include "kernels/json.h"
 #include "model/checkpoint.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/train/scripted_device.h"
 #include "tests/train/small_store.h"
-#include "train/run_folder.h"
-#include "train/stages.h"
-#include "train/trainer.h"
+#include "train/run/run_folder.h"
+#include "train/run/stages.h"
+#include "train/run/trainer.h"
 
 namespace scene::test {
 

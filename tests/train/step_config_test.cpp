@@ -1,4 +1,4 @@
-#include "train/step_config.h"
+#include "train/config/step_config.h"
 
 #include <algorithm>
 

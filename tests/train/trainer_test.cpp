@@ -1,4 +1,4 @@
-#include "train/trainer.h"
+#include "train/run/trainer.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,19 +6,19 @@
 
 #include <gtest/gtest.h>
 
-#include "data/csv.h"
+#include "data/formats/csv.h"
 #include "model/checkpoint.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/train/chosen_course.h"
 #include "tests/train/small_store.h"
-#include "train/evaluate.h"
-#include "train/history.h"
-#include "train/training_session.h"
-#include "train/run_folder.h"
-#include "train/schedule.h"
-#include "train/stages.h"
-#include "train/step_config.h"
+#include "train/config/schedule.h"
+#include "train/config/step_config.h"
+#include "train/evaluation/evaluate.h"
+#include "train/run/history.h"
+#include "train/run/run_folder.h"
+#include "train/run/stages.h"
+#include "train/run/training_session.h"
 
 namespace scene::test {
 namespace {
@@ -172,7 +172,7 @@ TEST_F(Trainer, StageTwoStartsFromTheBestModelWithAFreshOptimizer) {
     training.set_targets(stage_targets(store_, split, predictions_of(training.probabilities(), split.unlabelled, 3)));
     for (int64_t epoch = 1; epoch <= second.best_epoch; ++epoch)
         training.train(epoch_order(clips.train(2), config.training.seed, 2, epoch),
-                      learning_rate(config.training, epoch), [](int64_t) {});
+                       learning_rate(config.training, epoch), [](int64_t) {});
     save_checkpoint(folder_ / "again", {}, training.executor());
     const SafetensorsFile again(folder_ / "again"), best(in_run("best_model_2.safetensors"));
     for (const SafetensorsEntry& entry : again.tensors())

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "data/synth/synth_signal.h"
+
+namespace scene {
+
+/// What an ingredient is rendered from.
+struct IngredientContext {
+    RandomSequence& character; ///< the same for all clips of a session: what the source is
+    RandomSequence& random;    ///< new for every clip: what it does
+    float pitch;               ///< factor of the city
+    float rate;                ///< how busy, 1 is typical
+};
+
+enum class Ingredient {
+    Rumble,
+    Air,
+    Engine,
+    Whine,
+    Babble,
+    Talk,
+    Clinks,
+    Steps,
+    Birds,
+    Leaves,
+    Music,
+    PassBys,
+    Impacts,
+    Beeps,
+    Rattle,
+    Water
+};
+inline constexpr size_t ingredient_count = 16;
+
+/// Adds the ingredient to a silent wave: continuous ones have a root mean square of 1, events peak at about 3.
+void render_ingredient(Ingredient kind, std::vector<float>& wave, const IngredientContext& context);
+
+} // namespace scene

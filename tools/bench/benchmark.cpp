@@ -1,0 +1,257 @@
+#include "tools/bench/benchmark.h"
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+#include <optional>
+
+#include "kernels/device_buffer.h"
+#include "kernels/philox.h"
+#include "model/step_runner.h"
+
+namespace scene {
+namespace {
+
+/// `count` values uniform in [low, high).
+std::vector<float> random_values(int64_t count, float low, float high, uint64_t seed) {
+    std::vector<float> values(static_cast<size_t>(count));
+    for (size_t i = 0; i < values.size(); ++i) values[i] = low + (high - low) * uniform_of(random_word(seed, 0, 0, i));
+    return values;
+}
+
+/// A training or inference step. Two batches take turns, so that no repetition finds its input in the cache.
+class StepBenchmark final : public Benchmark {
+public:
+    StepBenchmark(Device& device, const StepConfig& config, Mode mode, uint64_t seed)
+        : seed_(seed), mode_(mode), batch_(config.batch),
+          runner_(device, config,
+                  mode == Mode::Training ? StepPrograms{.training = {config.batch}}
+                                         : StepPrograms{.training = {}, .inference = config.batch}),
+          features_(random_values(config.rows * config.model.frames * config.model.bands, -70.0f, 0.0f, seed)) {
+        runner_.bind_features(features_);
+        runner_.initialize(seed);
+        std::vector<int32_t> order(static_cast<size_t>(config.rows));
+        std::iota(order.begin(), order.end(), 0);
+        runner_.begin(order);
+        std::vector<float> target(static_cast<size_t>(config.rows * config.model.classes), 0.0f);
+        for (int64_t row = 0; row < config.rows; ++row)
+            target[static_cast<size_t>(row * config.model.classes + row % config.model.classes)] = 1.0f;
+        runner_.set_targets(target);
+        next_batch();
+        if (mode_ == Mode::Training)
+            runner_.prepare_training();
+        else
+            runner_.prepare_inference();
+    }
+
+    void prepare() override { next_batch(); }
+    void run() override {
+        runner_.executor().run(program());
+        runner_.device().synchronize();
+    }
+    int64_t clips() const override { return batch_; }
+    double flops() const override {
+        return program().flops(Phase::Forward) + program().flops(Phase::Backward) + program().flops(Phase::Update);
+    }
+    double bytes_moved() const override { return program().bytes_moved(); }
+    std::vector<OpSamples> profile(int repetitions) override {
+        std::vector<OpSamples> samples;
+        for (int repetition = 0; repetition < repetitions; ++repetition) {
+            next_batch();
+            const std::vector<OpTime> times = runner_.executor().profile(program());
+            for (size_t index = 0; index < times.size(); ++index) {
+                const Op& op = *times[index].op;
+                if (repetition == 0) samples.push_back({op.name, op.kind, op.phase, op.flops, op.bytes, {}});
+                samples[index].seconds.push_back(times[index].seconds);
+            }
+        }
+        return samples;
+    }
+
+private:
+    const Program& program() const { return mode_ == Mode::Training ? runner_.training(batch_) : runner_.inference(); }
+    void next_batch() {
+        StepControl control;
+        control.seed = seed_;
+        control.step = step_;
+        control.cursor = static_cast<uint32_t>(step_ % 2 * batch_);
+        control.learning_rate = 1e-4f;
+        if (runner_.device().planner().activation_type() == DType::F16) control.loss_scale = 1024; // no step is skipped
+        runner_.set_control(control);
+        ++step_;
+    }
+
+    uint64_t seed_;
+    uint32_t step_ = 0;
+    Mode mode_;
+    int64_t batch_;
+    StepRunner runner_;
+    std::vector<float> features_;
+};
+
+/// The front end: clips of noise, already in the device's memory, to log-mel.
+class LogMelBenchmark final : public Benchmark {
+public:
+    LogMelBenchmark(Device& device, int64_t batch, uint64_t seed)
+        : device_(device), batch_(batch), wave_(noise(batch, seed)),
+          device_wave_(device, wave_.data(), wave_.size() * sizeof(float)),
+          device_features_(device, static_cast<size_t>(batch * spec_.frames * spec_.bands) * sizeof(float)) {}
+
+    void run() override {
+        run_alone(device_,
+                  LogMel<Tensor>{.out = device_features_.tensor(DType::F32, {batch_, spec_.frames, spec_.bands}),
+                                 .wave = device_wave_.tensor(DType::F32, {batch_, spec_.samples}),
+                                 .spec = spec_},
+                  scratch_);
+        device_.synchronize();
+    }
+    int64_t clips() const override { return batch_; }
+    /// The customary count of a real transform, 2.5 n log2 n, of every frame of the clip; the rest is small beside it.
+    double flops() const override {
+        const double frames = 1.0 + spec_.samples / spec_.hop;
+        return static_cast<double>(batch_) * frames * 2.5 * spec_.n_fft * std::log2(spec_.n_fft);
+    }
+    double bytes_moved() const override { return static_cast<double>(device_wave_.bytes() + device_features_.bytes()); }
+    std::vector<OpSamples> profile(int) override { return {}; }
+
+private:
+    /// Of 16 different clips, in turn.
+    std::vector<float> noise(int64_t batch, uint64_t seed) const {
+        std::vector<float> values = random_values(std::min<int64_t>(batch, 16) * spec_.samples, -0.5f, 0.5f, seed);
+        const size_t period = values.size();
+        values.resize(static_cast<size_t>(batch * spec_.samples));
+        for (size_t i = period; i < values.size(); ++i) values[i] = values[i - period];
+        return values;
+    }
+
+    Device& device_;
+    LogMelSpec spec_;
+    int64_t batch_;
+    std::vector<float> wave_;
+    DeviceBuffer device_wave_, device_features_, scratch_;
+};
+
+/// Every part of it, at values that are in use.
+constexpr Augmentation all_augmentation{.roll = 5,
+                                        .gain = 6,
+                                        .style_probability = 1,
+                                        .style_alpha = 0.3f,
+                                        .frequency_masks = 2,
+                                        .frequency_mask = 8,
+                                        .time_masks = 2,
+                                        .time_mask = 32,
+                                        .mixup_probability = 1,
+                                        .mixup_alpha = 0.3f};
+
+struct StepName {
+    const Network* network;
+    Mode mode;
+    int64_t batch;
+    Augmentation augmentation = {};
+
+    StepConfig config() const {
+        StepConfig config;
+        config.model.network = network;
+        config.batch = batch;
+        config.rows = 2 * batch;
+        config.label_smoothing = 0.1f;
+        config.augmentation = augmentation;
+        return config;
+    }
+};
+
+/// Takes `prefix` off `name`, if it begins with it.
+bool take(std::string_view& name, std::string_view prefix) {
+    if (!name.starts_with(prefix)) return false;
+    name.remove_prefix(prefix.size());
+    return true;
+}
+
+std::optional<int64_t> parse_batch(std::string_view digits) {
+    int64_t batch = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), batch);
+    if (error != std::errc() || end != digits.data() + digits.size() || batch < 1 || batch > 65535) return std::nullopt;
+    return batch;
+}
+
+struct LogMelName {
+    int64_t batch = 16;
+    bool by_cufft = false;
+};
+
+/// "logmel", "logmel_b256", "logmel_cufft_b256"
+std::optional<LogMelName> parse_log_mel(std::string_view name) {
+    LogMelName log_mel;
+    if (!take(name, "logmel")) return std::nullopt;
+    log_mel.by_cufft = take(name, "_cufft");
+    if (name.empty()) return log_mel;
+    const std::optional<int64_t> batch = take(name, "_b") ? parse_batch(name) : std::nullopt;
+    if (!batch) return std::nullopt;
+    log_mel.batch = *batch;
+    return log_mel;
+}
+
+/// "fcnn_train_b16"
+std::optional<StepName> parse_step(std::string_view name) {
+    StepName step{};
+    if (take(name, "fcnn")) {
+        step.network = &fcnn;
+    } else if (take(name, "se_trans")) {
+        step.network = &se_trans;
+    } else {
+        return std::nullopt;
+    }
+    if (take(name, "_train_b")) {
+        step.mode = Mode::Training;
+    } else if (take(name, "_train_augmented_b")) {
+        step.mode = Mode::Training;
+        step.augmentation = all_augmentation;
+    } else if (take(name, "_infer_b")) {
+        step.mode = Mode::Inference;
+    } else {
+        return std::nullopt;
+    }
+    const std::optional<int64_t> batch = parse_batch(name);
+    if (!batch) return std::nullopt;
+    step.batch = *batch;
+    return step;
+}
+
+} // namespace
+
+const std::vector<std::string>& benchmark_names(bool gpu) {
+    static const std::vector<std::string> on_cpu = {"fcnn_train_b16",     "fcnn_train_augmented_b16",
+                                                    "se_trans_train_b16", "se_trans_train_b64",
+                                                    "fcnn_infer_b16",     "fcnn_infer_b1",
+                                                    "se_trans_infer_b16", "logmel"};
+    static const std::vector<std::string> on_gpu = {"fcnn_train_b16",     "fcnn_train_b64",      "fcnn_train_b256",
+                                                    "se_trans_train_b64", "se_trans_train_b256", "fcnn_infer_b256",
+                                                    "fcnn_infer_b1",      "logmel_b256",         "logmel_cufft_b256"};
+    return gpu ? on_gpu : on_cpu;
+}
+
+bool is_benchmark(const std::string& name) { return parse_log_mel(name) || parse_step(name); }
+
+bool is_by_cufft(std::string_view name) {
+    const std::optional<LogMelName> log_mel = parse_log_mel(name);
+    return log_mel && log_mel->by_cufft;
+}
+
+std::unique_ptr<Benchmark> make_benchmark(std::string_view name, Device& device, uint64_t seed) {
+    if (const std::optional<StepName> step = parse_step(name))
+        return std::make_unique<StepBenchmark>(device, step->config(), step->mode, seed);
+    if (const std::optional<LogMelName> log_mel = parse_log_mel(name))
+        return std::make_unique<LogMelBenchmark>(device, log_mel->batch, seed);
+    fail("there is no benchmark '{}'; the names are {}", name, fmt::join(benchmark_names(false), ", "));
+}
+
+double time_once(Benchmark& benchmark) {
+    benchmark.prepare();
+    const auto start = std::chrono::steady_clock::now();
+    benchmark.run();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+} // namespace scene

@@ -1,0 +1,261 @@
+// scene bench: what runs how fast and in how much memory, beside what the processor can do at best.
+
+#include <algorithm>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <unistd.h>
+
+#include <fnmatch.h>
+
+#include "tools/bench/measurement.h"
+#include "tools/cli/json_value.h"
+#include "tools/cli/options.h"
+#include "tools/cli/progress_display.h"
+#include "tools/cli/standard_streams.h"
+#include "tools/cli/text_table.h"
+#include "tools/commands/command.h"
+#include "tools/commands/convolution_report.h"
+
+namespace scene {
+namespace {
+
+struct BenchOptions {
+    CommonOptions common;
+    std::string filter = "*";
+    int64_t repetitions = 7;
+    bool ops = false, serve = false, in_process = false, deterministic = true;
+    std::string fusions = "quickest", autotune = "precompiled";
+
+    int threads() const {
+        const int64_t given = common.runtime().threads;
+        return static_cast<int>(given > 0 ? given : sysconf(_SC_NPROCESSORS_ONLN));
+    }
+    uint64_t seed() const { return common.seed.value_or(1234); }
+
+    /// Says or fails what the device flags mean; without touching a GPU where each measurement opens it in a process of
+    /// its own.
+    MeasurementSettings measurement() const {
+        RuntimeSettings runtime = common.runtime();
+        runtime.deterministic = deterministic;
+        runtime.fusions = fusions;
+        runtime.autotune = autotune;
+        MeasurementSettings settings{{}, threads(), static_cast<int>(repetitions), ops, seed(), in_process};
+        if (runtime.device != "cpu" && (in_process ? cuda_obstacle() : cuda_obstacle_in_child()).empty()) {
+            settings.cuda = cuda_settings(runtime);
+        } else {
+            open_device(runtime, common.quiet);
+        }
+        return settings;
+    }
+};
+
+std::vector<std::string> matching(const std::string& pattern, bool gpu) {
+    std::vector<std::string> names;
+    for (const std::string& name : benchmark_names(gpu))
+        if (fnmatch(pattern.c_str(), name.c_str(), 0) == 0) names.push_back(name);
+    if (names.empty() && is_benchmark(pattern)) names.push_back(pattern);
+    if (names.empty())
+        fail("--filter {}: no benchmark has such a name; there are {}", pattern, fmt::join(benchmark_names(gpu), ", "));
+    return names;
+}
+
+/// The time below which the op cannot go by this calibration, as a share of the time it took.
+double roofline_share(const OpSamples& op, const Calibration& calibration) {
+    const double bound =
+        std::max(op.flops / (1e9 * calibration.gflops), op.bytes_moved / (1e9 * calibration.copy_gb_per_s));
+    return bound / median(op.seconds);
+}
+
+double total_seconds(const std::vector<OpSamples>& ops) {
+    double total = 0;
+    for (const OpSamples& op : ops) total += median(op.seconds);
+    return total;
+}
+
+/// What a figure is a share of; nothing without a calibration.
+void set_shares(JsonValue& entry, const Measurement& m) {
+    if (!m.calibration) return;
+    const Calibration& c = *m.calibration;
+    entry.set("peak_gflops", c.gflops)
+        .set("share_of_peak", m.gflops() / c.gflops)
+        .set("copy_gb_per_s", c.copy_gb_per_s)
+        .set("share_of_copy", m.gb_per_s() / c.copy_gb_per_s)
+        .set("clock_ghz", c.clock_ghz)
+        .set("calibration_plausible", c.plausible());
+}
+
+JsonValue to_json(const Measurement& m, int threads) {
+    JsonValue entry = JsonValue::object();
+    entry.set("name", m.name)
+        .set("device", m.device)
+        .set("threads", threads)
+        .set("repetitions", m.seconds.size())
+        .set("median_ms", 1e3 * m.median_seconds())
+        .set("min_ms", 1e3 * *std::min_element(m.seconds.begin(), m.seconds.end()))
+        .set("clips_per_s", m.clips_per_second())
+        .set("peak_bytes", m.peak_bytes)
+        .set("gflops", m.gflops())
+        .set("gb_per_s", m.gb_per_s());
+    set_shares(entry, m);
+    if (!m.convolutions.choices.empty()) entry.set("convolutions", to_json(m.convolutions));
+    if (m.ops.empty()) return entry;
+    JsonValue ops = JsonValue::array();
+    const double total = total_seconds(m.ops);
+    for (const OpSamples& op : m.ops) {
+        const double seconds = median(op.seconds);
+        JsonValue entry = JsonValue::object();
+        entry.set("name", op.name)
+            .set("kind", op.kind)
+            .set("phase", name_of(op.phase))
+            .set("median_ms", 1e3 * seconds)
+            .set("gflops", op.flops / seconds / 1e9)
+            .set("gb_per_s", op.bytes_moved / seconds / 1e9)
+            .set("share_of_step", seconds / total);
+        if (m.calibration) entry.set("share_of_roofline", roofline_share(op, *m.calibration));
+        ops.push(entry);
+    }
+    return entry.set("ops", ops);
+}
+
+void print_ops(const Measurement& m) {
+    TextTable table({"op", "kind", "phase", "ms", "GFLOP/s", "GB/s", "of step", "of roofline"}, {0, 1, 2});
+    const double total = total_seconds(m.ops);
+    std::map<std::string, double> by_kind;
+    for (const OpSamples& op : m.ops) {
+        const double seconds = median(op.seconds);
+        by_kind[op.kind] += seconds;
+        table.add({op.name, op.kind, std::string(name_of(op.phase)), fmt::format("{:.3f}", 1e3 * seconds),
+                   op.flops > 0 ? fmt::format("{:.1f}", op.flops / seconds / 1e9) : "",
+                   fmt::format("{:.1f}", op.bytes_moved / seconds / 1e9),
+                   fmt::format("{:.1f} %", 100 * seconds / total),
+                   m.calibration ? fmt::format("{:.0f} %", 100 * roofline_share(op, *m.calibration)) : ""});
+    }
+    std::vector<std::pair<double, std::string>> kinds;
+    for (const auto& [kind, seconds] : by_kind) kinds.emplace_back(seconds, kind);
+    std::sort(kinds.rbegin(), kinds.rend());
+    TextTable summary({"kind", "ms", "of step"});
+    for (const auto& [seconds, kind] : kinds)
+        summary.add({kind, fmt::format("{:.2f}", 1e3 * seconds), fmt::format("{:.1f} %", 100 * seconds / total)});
+    fmt::print("\n{} op by op\n{}\n{}", m.name, table.text(), summary.text());
+}
+
+std::string share_text(double figure, double of) { return fmt::format("{:.0f} %", 100 * figure / of); }
+
+void print_calibration(const Calibration& c) {
+    if (c.threads == 0)
+        fmt::print("Last calibration: matrix product {:.1f} TFLOP/s, copy {:.1f} GB/s.\n", c.gflops / 1e3,
+                   c.copy_gb_per_s);
+    else
+        fmt::print(
+            "{} threads; last calibration: multiply-add peak {:.1f} GFLOP/s ({:.1f} FLOP per cycle and thread at "
+            "{:.2f} GHz), copy {:.1f} GB/s.\nConvolutions count 2 FLOP per multiply-add of the direct method; an "
+            "algorithm that needs fewer can pass 100 %.\n",
+            c.threads, c.gflops, c.flop_per_cycle, c.clock_ghz, c.copy_gb_per_s);
+}
+
+void print(const std::vector<Measurement>& measurements) {
+    TextTable table({"benchmark", "median ms", "clips/s", "peak memory", "GFLOP/s", "of peak", "GB/s", "of copy"});
+    for (const Measurement& m : measurements) {
+        const std::optional<Calibration>& c = m.calibration;
+        table.add({m.name, fmt::format("{:.1f}", 1e3 * m.median_seconds()), fmt::format("{:.2f}", m.clips_per_second()),
+                   bytes_text(static_cast<double>(m.peak_bytes)), fmt::format("{:.1f}", m.gflops()),
+                   c ? share_text(m.gflops(), c->gflops) : "", fmt::format("{:.2f}", m.gb_per_s()),
+                   c ? share_text(m.gb_per_s(), c->copy_gb_per_s) : ""});
+    }
+    fmt::print("{}", table.text());
+    fmt::print("\n{}\n", measurements.back().device);
+    if (measurements.back().calibration) print_calibration(*measurements.back().calibration);
+    for (const Measurement& m : measurements) {
+        if (!m.convolutions.choices.empty())
+            fmt::print("\n{} by these engines\n{}", m.name, text_of(m.convolutions, !m.ops.empty()));
+        if (!m.ops.empty()) print_ops(m);
+    }
+}
+
+void warn_if_implausible(const Measurement& m) {
+    if (m.calibration && !m.calibration->plausible())
+        fmt::print(
+            stderr,
+            "scene: {}: the calibration gives {:.1f} FLOP per cycle and thread where at most {:.0f} are possible; "
+            "is the machine busy?\n",
+            m.name, m.calibration->flop_per_cycle, m.calibration->flop_per_cycle_max);
+}
+
+/// Answers each line `run NAME` on stdin with {"name", "seconds"} of one repetition, so that another program can take
+/// turns with this one. A benchmark is loaded and warmed up by its first line and stays loaded.
+int serve(const BenchOptions& options) {
+    const MeasurementSettings settings = options.measurement();
+    std::map<bool, std::unique_ptr<Device>> backends; // by is_by_cufft
+    std::map<std::string, std::unique_ptr<Benchmark>> loaded;
+    for (std::string line; std::getline(std::cin, line);) {
+        JsonValue answer = JsonValue::object();
+        try {
+            if (!line.starts_with("run ")) fail("expected 'run NAME', not '{}'", line);
+            const std::string name = line.substr(4);
+            std::unique_ptr<Benchmark>& benchmark = loaded[name];
+            if (!benchmark) {
+                std::unique_ptr<Device>& device = backends[is_by_cufft(name)];
+                if (!device) device = make_backend(name, settings);
+                benchmark = make_benchmark(name, *device, options.seed());
+                for (int warm_up = 0; warm_up < 2; ++warm_up) time_once(*benchmark);
+            }
+            answer.set("name", name).set("seconds", time_once(*benchmark)).set("clips", benchmark->clips());
+        } catch (const Error& error) { answer.set("error", error.what()); }
+        fmt::print("{}\n", answer.line());
+        flush_standard_output();
+    }
+    return 0;
+}
+
+int run(const BenchOptions& options) {
+    if (options.serve) return serve(options);
+    const MeasurementSettings settings = options.measurement();
+    ProgressDisplay progress(options.common.quiet);
+    std::vector<Measurement> measurements;
+    for (const std::string& name : matching(options.filter, settings.cuda.has_value())) {
+        progress.message("measuring " + name);
+        measurements.push_back(measure(name, settings));
+        warn_if_implausible(measurements.back());
+    }
+    if (!options.common.json) {
+        print(measurements);
+        return 0;
+    }
+    JsonValue all = JsonValue::array();
+    for (const Measurement& m : measurements) all.push(to_json(m, settings.cuda ? 0 : settings.threads));
+    fmt::print("{}\n", all.text());
+    return 0;
+}
+
+} // namespace
+
+void add_bench_command(CommandLine& line) {
+    const auto options = std::make_shared<BenchOptions>();
+    Arguments arguments = line.add_command(
+        "bench", "Measure whole steps and single ops beside what the processor can do at best.",
+        fmt::format(
+            "Examples:\n  scene bench --filter 'se_trans*'\n  scene bench --filter fcnn_train_b16 --ops --json\n"
+            "Benchmarks: {}",
+            fmt::join(benchmark_names(false), ", ")),
+        [options] { return run(*options); });
+    arguments.add("--filter", options->filter, "a name, or a pattern with * and ?");
+    arguments.add("--repetitions", options->repetitions, "timed repetitions; the median counts").range(1, 100000);
+    arguments.add_flag("--ops", options->ops, "also each op of a step");
+    arguments.add_flag("--deterministic,!--fastest", options->deterministic,
+                       "on a GPU: convolutions that give the same bits every time (the default), or the fastest");
+    arguments.add("--fusions", options->fusions, "on a GPU in fp16: convolutions with a batch norm's work in them")
+        .choices({"quickest", "never", "always"});
+    arguments
+        .add(
+            "--autotune", options->autotune,
+            "on a GPU: the convolutions' engines to choose from; full: also those compiled for a problem, seconds each")
+        .choices({"precompiled", "full"});
+    arguments.add_flag("--serve", options->serve,
+                       "answer each line 'run NAME' on stdin with the seconds of one repetition, as JSON");
+    arguments.add_flag("--in-process", options->in_process,
+                       "for profilers: measure in this process, not in a child, and leave out the calibration");
+    add_common_options(arguments, options->common);
+}
+
+} // namespace scene

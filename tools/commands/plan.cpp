@@ -1,0 +1,223 @@
+// scene plan: a step as it will run: its ops, its memory and its costs. Nothing is computed and no arena is allocated.
+
+#include <algorithm>
+#include <memory>
+
+#include "data/store/feature_store.h"
+#include "model/memory_plan.h"
+#include "model/step.h"
+#include "tools/cli/json_value.h"
+#include "tools/cli/options.h"
+#include "tools/cli/text_table.h"
+#include "tools/commands/command.h"
+#include "tools/commands/convolution_report.h"
+#include "train/config/step_config.h"
+
+namespace scene {
+namespace {
+
+struct PlanOptions {
+    CommonOptions common;
+    ConfigOptions config;
+    std::string store, device_profile;
+    std::optional<int64_t> batch;
+    bool inference = false;
+};
+
+/// CAS2023, the dataset of the paper: what the shape of the network follows from where no store is given.
+StoreShape paper_store() {
+    StoreShape store;
+    store.name = "CAS2023";
+    store.clips = 8700;
+    store.classes = 10;
+    store.cities = 22;
+    store.places_or_times = true;
+    return store;
+}
+
+struct Plan {
+    Variables variables;
+    Program program;
+    int64_t batch = 0;
+    std::string device; ///< what the plan is for, where that is not the device it was made on
+    ConvReport convolutions;
+
+    /// The largest scratch of an op; each lives for its op alone.
+    size_t workspace_bytes() const {
+        size_t largest = 0;
+        for (const Op& op : program.ops)
+            if (op.scratch) largest = std::max(largest, program.info(op.scratch).bytes());
+        return largest;
+    }
+    /// What a step reads that is not in the arena: the feature store.
+    size_t table_bytes() const {
+        size_t total = 0;
+        for (const TensorInfo& info : program.tensors)
+            if (info.storage == Storage::External) total += info.bytes();
+        return total;
+    }
+    size_t device_bytes() const { return arena_bytes() + table_bytes(); }
+    size_t arena_bytes() const { return variables.total_bytes() + program.transient_bytes; }
+    size_t arena_offset(const TensorInfo& info) const {
+        return info.storage == Storage::Transient ? variables.total_bytes() + info.offset
+                                                  : variables.base(info.segment) + info.offset;
+    }
+    double flops_per_clip(Phase phase) const { return program.flops(phase) / static_cast<double>(batch); }
+    double bytes_moved_per_clip() const { return program.bytes_moved() / static_cast<double>(batch); }
+    /// The step's memory over what no plan can go below, the largest live set.
+    double ratio() const {
+        return static_cast<double>(program.transient_bytes) / static_cast<double>(program.lower_bound);
+    }
+};
+
+Plan make_plan(const PlanOptions& options) {
+    RunConfig config = load_config(options.config, options.common);
+    std::unique_ptr<Device> device;
+    std::unique_ptr<Planner> of_profile;
+    if (options.device_profile.empty())
+        device = open_device(config.runtime, options.common.quiet);
+    else
+        of_profile = make_cuda_planner(cuda_settings(config.runtime), options.device_profile);
+    const Planner& planner = device ? device->planner() : *of_profile;
+    if (options.batch) config.training.batch = *options.batch;
+    const StoreShape store = options.store.empty() ? paper_store() : StoreShape(FeatureStore::open(options.store));
+    const StepConfig step = step_config(config, store);
+    Plan plan;
+    plan.batch = step.batch;
+    if (!options.device_profile.empty())
+        plan.device = fmt::format("{}, {}, {}", options.device_profile, config.runtime.precision, planner.libraries());
+    plan.program = options.inference ? build_inference_step(planner, plan.variables, step, step.batch)
+                                     : build_training_step(planner, plan.variables, step, step.batch);
+    plan.convolutions = planner.conv2d_report();
+    return plan;
+}
+
+/// What an op makes: the first thing it writes.
+const TensorInfo* output_of(const Program& program, const Op& op) {
+    return op.writes.empty() ? nullptr : &program.info(op.writes.front());
+}
+
+JsonValue to_json(const Plan& plan, const Op& op) {
+    JsonValue entry = JsonValue::object();
+    entry.set("name", op.name).set("kind", op.kind).set("phase", name_of(op.phase));
+    if (const TensorInfo* output = output_of(plan.program, op)) {
+        JsonValue shape = JsonValue::array();
+        for (int axis = 0; axis < output->shape.rank(); ++axis) shape.push(output->shape[axis]);
+        entry.set("output", output->name).set("shape", shape).set("dtype", name_of(output->dtype));
+        entry.set("offset", plan.arena_offset(*output)).set("bytes", output->bytes());
+    }
+    return entry.set("flops", op.flops).set("bytes_moved", op.bytes);
+}
+
+JsonValue to_json(const Plan& plan) {
+    JsonValue ops = JsonValue::array();
+    for (const Op& op : plan.program.ops) ops.push(to_json(plan, op));
+    JsonValue totals = JsonValue::object();
+    totals.set("batch", plan.batch)
+        .set("parameters", plan.variables.parameter_count())
+        .set("forward_flops_per_clip", plan.flops_per_clip(Phase::Forward))
+        .set("backward_flops_per_clip", plan.flops_per_clip(Phase::Backward))
+        .set("bytes_moved_per_clip", plan.bytes_moved_per_clip())
+        .set("arena_bytes", plan.arena_bytes())
+        .set("variable_bytes", plan.variables.total_bytes())
+        .set("transient_bytes", plan.program.transient_bytes)
+        .set("lower_bound_bytes", plan.program.lower_bound)
+        .set("workspace_bytes", plan.workspace_bytes())
+        .set("table_bytes", plan.table_bytes())
+        .set("device_bytes", plan.device_bytes())
+        .set("ratio", plan.ratio());
+    JsonValue all = JsonValue::object();
+    all.set("program", plan.program.name);
+    if (!plan.device.empty()) all.set("device", plan.device);
+    if (!plan.convolutions.choices.empty()) all.set("convolutions", to_json(plan.convolutions));
+    return all.set("ops", ops).set("totals", totals);
+}
+
+/// Which part of the step's memory is in use while: one line per moment, one column per piece of memory.
+std::string memory_map(const Program& program) {
+    constexpr size_t columns = 72, most_rows = 28;
+    const std::vector<Lifetime> buffers = lifetimes(program);
+    if (buffers.empty()) return "";
+    const size_t steps = program.ops.size(), rows = std::min(most_rows, steps);
+    size_t name_width = 0;
+    for (size_t row = 0; row < rows; ++row)
+        name_width = std::max(name_width, program.ops[row * steps / rows].name.size());
+    std::string out;
+    for (size_t row = 0; row < rows; ++row) {
+        const size_t step = row * steps / rows;
+        std::vector<double> used(columns, 0.0);
+        double live = 0;
+        const double cell = static_cast<double>(program.transient_bytes) / columns;
+        for (const Lifetime& buffer : buffers) {
+            if (step < buffer.first || step > buffer.last) continue;
+            live += static_cast<double>(buffer.bytes);
+            const double begin = static_cast<double>(program.tensors[buffer.buffer].offset);
+            const double end = begin + static_cast<double>(buffer.bytes);
+            for (size_t column = 0; column < columns; ++column)
+                used[column] += std::max(0.0, std::min(end, static_cast<double>(column + 1) * cell) -
+                                                  std::max(begin, static_cast<double>(column) * cell));
+        }
+        std::string line;
+        for (double bytes : used) line += bytes > 0.5 * cell ? '#' : bytes > 0 ? '.' : ' ';
+        out += fmt::format("{:<{}} |{}| {}\n", program.ops[step].name, name_width, line, bytes_text(live));
+    }
+    return out;
+}
+
+void print(const Plan& plan) {
+    TextTable table({"op", "phase", "output", "offset", "bytes", "GFLOP", "MB moved"}, {0, 1, 2});
+    for (const Op& op : plan.program.ops) {
+        const TensorInfo* output = output_of(plan.program, op);
+        table.add({op.name, std::string(name_of(op.phase)), output ? output->shape.text() : "",
+                   output ? std::to_string(plan.arena_offset(*output)) : "",
+                   output ? std::to_string(output->bytes()) : "", fmt::format("{:.3f}", op.flops / 1e9),
+                   fmt::format("{:.2f}", op.bytes / 1e6)});
+    }
+    fmt::print("{}\n{}\n", plan.program.name, table.text());
+    fmt::print("Memory of the step over time ({} wide, # in use, . partly)\n{}\n",
+               bytes_text(static_cast<double>(plan.program.transient_bytes)), memory_map(plan.program));
+    const auto line = [](std::string_view name, const std::string& value) { fmt::print("{:<26}{}\n", name, value); };
+    line("parameters", std::to_string(plan.variables.parameter_count()));
+    line("forward per clip", fmt::format("{:.2f} GFLOP", plan.flops_per_clip(Phase::Forward) / 1e9));
+    line("backward per clip", fmt::format("{:.2f} GFLOP", plan.flops_per_clip(Phase::Backward) / 1e9));
+    line("moved per clip",
+         fmt::format("{}, if nothing stays in a cache; scratch not counted", bytes_text(plan.bytes_moved_per_clip())));
+    line("arena", fmt::format("{} = {} variables + {} step", bytes_text(static_cast<double>(plan.arena_bytes())),
+                              bytes_text(static_cast<double>(plan.variables.total_bytes())),
+                              bytes_text(static_cast<double>(plan.program.transient_bytes))));
+    line("lower bound of the step", bytes_text(static_cast<double>(plan.program.lower_bound)));
+    line("step / lower bound", fmt::format("{:.4f}", plan.ratio()));
+    line("largest workspace",
+         fmt::format("{}, part of the step", bytes_text(static_cast<double>(plan.workspace_bytes()))));
+    line("feature store", bytes_text(static_cast<double>(plan.table_bytes())));
+    line("in all", bytes_text(static_cast<double>(plan.device_bytes())));
+    if (!plan.device.empty()) line("planned for", plan.device);
+}
+
+} // namespace
+
+void add_plan_command(CommandLine& line) {
+    const auto options = std::make_shared<PlanOptions>();
+    Arguments arguments = line.add_command(
+        "plan", "Show a step op by op: shapes, memory, arithmetic. Nothing is computed.",
+        "Examples:\n  scene plan --config configs/system4.toml --batch 64\n"
+        "  scene plan --config configs/system4.toml --batch 256 --device-profile h100 --precision fp16\n"
+        "Without --store the network is shaped for CAS2023: 10 classes, 22 cities, city and time as inputs.",
+        [options] {
+            const Plan plan = make_plan(*options);
+            if (options->common.json)
+                fmt::print("{}\n", to_json(plan).text());
+            else
+                print(plan);
+            return 0;
+        });
+    add_config_options(arguments, options->config, true);
+    arguments.add("--batch,-b", options->batch, "clips per step (default: training.batch)").range(1, 1 << 20);
+    arguments.add("--store", options->store, "feature store that the network's shape follows from");
+    arguments.add("--device-profile", options->device_profile,
+                  "plan for a GPU that need not be here: h100, or a JSON file of a device's properties");
+    arguments.add_flag("--inference", options->inference, "the inference step in place of the training step");
+    add_common_options(arguments, options->common);
+}
+
+} // namespace scene

@@ -1,0 +1,130 @@
+// scene train: one system on one store, all stages, into a run folder.
+
+#include <memory>
+
+#include "data/store/feature_store.h"
+#include "tools/cli/json_value.h"
+#include "tools/cli/note.h"
+#include "tools/cli/options.h"
+#include "tools/cli/progress_display.h"
+#include "tools/cli/split_options.h"
+#include "tools/cli/stop.h"
+#include "tools/commands/command.h"
+#include "tools/commands/convolution_report.h"
+#include "tools/commands/summary_text.h"
+#include "train/run/repeats.h"
+#include "train/run/stages.h"
+#include "train/run/trainer.h"
+
+namespace scene {
+namespace {
+
+struct TrainOptions {
+    CommonOptions common;
+    ConfigOptions config;
+    SplitFlags split;
+    std::string store, run, init;
+    int64_t seeds = 0;
+};
+
+JsonValue to_json(const RunResult& result) {
+    JsonValue json = JsonValue::object();
+    json.set("system", result.system)
+        .set("split", result.split)
+        .set("leaked_share", result.leak.labelled)
+        .set("leaked_share_with_unlabelled", result.leak.any)
+        .set("train_score", result.train_score);
+    if (result.pseudo_score) json.set("pseudo_score", *result.pseudo_score);
+    if (result.labelled_score) json.set("labelled_score", *result.labelled_score);
+    if (result.test)
+        json.set("test_balanced_accuracy", result.test->balanced_accuracy())
+            .set("test_accuracy", result.test->accuracy())
+            .set("test_clips", result.test->total());
+    return json.set("hard_clips", result.hard_clips)
+        .set("checkpoint", result.checkpoint.string())
+        .set("was_complete", result.was_complete);
+}
+
+void print(const RunResult& result, const Split& split, const std::string& run, int64_t stages) {
+    if (result.was_complete) fmt::print("{} was complete already\n", run);
+    fmt::print("System {} on split {}: {} labelled, {} unlabelled, {} test clips\n", result.system, split.name,
+               split.labelled.size(), split.unlabelled.size(), split.test.size());
+    fmt::print("  stage 1 (labelled clips)    validation balanced accuracy {:.3f}\n", result.train_score);
+    if (result.pseudo_score)
+        fmt::print(
+            "  stage {} (and pseudo labels) validation balanced accuracy {:.3f} with pseudo labels as truth, {:.3f} "
+            "on labelled clips\n",
+            stages, *result.pseudo_score, result.labelled_score.value_or(0));
+    if (result.test)
+        fmt::print("  test                        balanced accuracy {:.3f} on {} clips of split {}, {}\n",
+                   result.test->balanced_accuracy(), result.test->total(), result.split, leak_text(result.leak));
+    fmt::print("  best model                  {}\n", result.checkpoint.string());
+    fmt::print("  report                      {}/report.html\n", run);
+}
+
+void note_failures(const Planner& planner, bool quiet) {
+    const std::string line = failures_line(planner.conv2d_report());
+    if (!line.empty() && !quiet) note_later(line);
+}
+
+int run(const TrainOptions& options) {
+    RunConfig config = load_config(options.config, options.common);
+    config.split = options.split.apply(config.split);
+    if (!options.init.empty()) config.training.init = options.init;
+    check_config(config);
+    const FeatureStore store = FeatureStore::open(options.store);
+    store.require_numbers();
+    const bool repeated = options.seeds > 0 || config.split.name == "fold:all";
+    std::optional<Split> split;
+    if (!repeated) split = split_of(store.columns(), config.split);
+    const auto device = open_device(config.runtime, options.common.quiet);
+    ProgressDisplay progress(options.common.quiet);
+    const GracefulStop stop;
+    if (repeated) {
+        const Summary summary =
+            train_repeats(*device, store, config, options.seeds, options.run, {progress, stop.flag()});
+        note_failures(device->planner(), options.common.quiet);
+        if (options.common.json)
+            fmt::print("{}", summary_json(summary));
+        else
+            fmt::print("{}\nsummary: {}/summary.json\n", summary_text(summary), options.run);
+        return 0;
+    }
+    const RunResult result = train_system(*device, store, *split, config, options.run, {progress, stop.flag()});
+    note_failures(device->planner(), options.common.quiet);
+    if (options.common.json)
+        fmt::print("{}\n", to_json(result).text());
+    else
+        print(result, *split, options.run, config.training.stages);
+    return 0;
+}
+
+} // namespace
+
+void add_train_command(CommandLine& line) {
+    const auto options = std::make_shared<TrainOptions>();
+    Arguments arguments = line.add_command(
+        "train", "Train one system: labelled clips, then pseudo labels. Resumes where it stopped.",
+        "Examples:\n  scene train cas.store --config configs/system4.toml --split simulation --run runs/s4\n"
+        "  scene train esc10.store --config configs/system4.toml --split fold --fold 4 --labelled-share 0.2 \\\n"
+        "      --run runs/esc10 --set model.width=0.25 --seed 1\n"
+        "  scene train esc10.store --config configs/system4.toml --split fold --fold all --seeds 5 --run runs/folds\n"
+        "  scene train cas.store --config configs/system1.toml --run runs/tuned --init runs/tau\n"
+        "With --seeds or --fold all each run has a folder of its own inside --run; summary.json has mean and sample "
+        "standard deviation.\n"
+        "After Ctrl-C or a crash the same command goes on; with more training.epochs or another training.early_stop a "
+        "finished run does too. A store without unlabelled clips has stage 1 only.\n"
+        "--seed is training.seed; the split has its own, split.seed.",
+        [options] { return run(*options); });
+    arguments.add("store", options->store, "feature store made by scene prepare").required();
+    arguments.add("--run,-r", options->run, "run folder; new, or the one to resume").required();
+    arguments.add("--seeds", options->seeds, "so many runs, training.seed and (where drawn) split.seed counting up")
+        .range(1, 1000);
+    arguments.add("--init", options->init,
+                  "start from this checkpoint, run or PyTorch weights, without its classifier");
+    add_config_options(arguments, options->config, true);
+    add_split_options(arguments, options->split);
+    add_common_options(arguments, options->common);
+}
+
+} // namespace scene

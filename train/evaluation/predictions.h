@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/store/feature_store.h"
+#include "train/evaluation/metrics.h"
+
+namespace scene {
+
+/// What a model says about one clip of a store.
+struct Prediction {
+    int32_t clip = 0;
+    int32_t label = 0; ///< first of equal maxima
+    float confidence = 0;
+};
+
+/// Predictions of `clips` from `probabilities` [all clips of the store, K].
+std::vector<Prediction> predictions_of(std::span<const float> probabilities, std::span<const int32_t> clips,
+                                       int64_t classes);
+
+/// Predictions against the labels; clips without a label are not counted.
+Confusion confusion_of(std::span<const Prediction> predictions, const StoreColumns& columns);
+
+/// The challenges' submission: filename,scene_label.
+void write_predictions(const std::filesystem::path& file, std::span<const Prediction> predictions,
+                       const StoreColumns& columns);
+
+/// A training clip the teacher is unsure of.
+struct HardClip {
+    int32_t clip = 0;
+    float confidence = 0, weight = 0;
+};
+/// stage,filename,confidence,weight; lines of other stages stay.
+void write_hard_samples(const std::filesystem::path& file, int64_t stage, std::span<const HardClip> clips,
+                        const StoreColumns& columns);
+/// Lines of the stage; 0 if there is no file.
+int64_t count_hard_samples(const std::filesystem::path& file, int64_t stage);
+
+} // namespace scene
