@@ -85,8 +85,8 @@ TEST(CudaBackend, TrainingStepsInHalf) { compare_training_steps_in_half(Fusions:
 TEST(CudaBackend, FusedTrainingStepsInHalf) { compare_training_steps_in_half(Fusions::Always); }
 
 /// Ops of a training step by kind.
-std::map<std::string, int> ops_of(const Backend& backend, const Network* architecture) {
-    const StepConfig config = small_step(architecture, false, false);
+std::map<std::string, int> ops_of(const Backend& backend, const Network* network) {
+    const StepConfig config = small_step(network, false, false);
     Variables variables;
     std::map<std::string, int> count;
     for (const Op& op : build_training_step(backend.planner(), variables, config, config.batch).ops) ++count[op.kind];

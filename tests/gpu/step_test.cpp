@@ -21,8 +21,8 @@ constexpr Case cases[] = {{"fp32", Precision::Fp32, 1e-4},
                           {"fp16, fused", Precision::Fp16, 1e-2, Fusions::Always}};
 
 /// Wide enough that every convolution but the first is cuDNN's, on channels that fill whole packs.
-StepConfig config_of(const Network* architecture) {
-    StepConfig config = small_step(architecture, false, true);
+StepConfig config_of(const Network* network) {
+    StepConfig config = small_step(network, false, true);
     config.model.width = 0.25;
     config.model.frames = 100;
     config.model.bands = 64;
@@ -47,7 +47,7 @@ std::string engines_of(const Device& backend) {
 }
 
 /// Each kind of fusion ran, or else a test of them tests nothing.
-void expect_fused(const Device& backend, const Network* architecture) {
+void expect_fused(const Device& backend, const Network* network) {
     const auto ran = [&](const char* fusion) {
         const ConvReport report = backend.conv2d_report();
         return std::any_of(report.choices.begin(), report.choices.end(), [&](const ConvChoice& choice) {
@@ -55,7 +55,7 @@ void expect_fused(const Device& backend, const Network* architecture) {
         });
     };
     EXPECT_TRUE(ran("with sums")) << engines_of(backend);
-    if (architecture != &fcnn) return; // squeeze-excitation reads the others' outputs
+    if (network != &fcnn) return; // squeeze-excitation reads the others' outputs
     EXPECT_TRUE(ran("forward of relu(scale*x + shift)")) << engines_of(backend);
     EXPECT_TRUE(ran("weight-grad of relu(scale*x + shift)")) << engines_of(backend);
     EXPECT_TRUE(ran("data-grad into a batch norm")) << engines_of(backend);
@@ -63,8 +63,8 @@ void expect_fused(const Device& backend, const Network* architecture) {
 
 TEST(GpuStep, GradientsInFloat) {
     constexpr int steps = 9;
-    for (const Network* architecture : {&fcnn, &se_trans}) {
-        const StepConfig config = config_of(architecture);
+    for (const Network* network : {&fcnn, &se_trans}) {
+        const StepConfig config = config_of(network);
         const std::unique_ptr<Device> backend = gpu(Precision::Fp32);
         SmallStep expected(cpu(), config, Mode::Training), perturbed(cpu(), config, Mode::Training),
             actual(*backend, config, Mode::Training);
@@ -76,11 +76,11 @@ TEST(GpuStep, GradientsInFloat) {
 }
 
 TEST(GpuStep, LossAndGradientsOfTheFirstStep) {
-    for (const Network* architecture : {&fcnn, &se_trans}) {
-        SmallStep expected(cpu(), config_of(architecture), Mode::Training);
+    for (const Network* network : {&fcnn, &se_trans}) {
+        SmallStep expected(cpu(), config_of(network), Mode::Training);
         expected.run();
         // TF32 and half have the same mantissa, and so the same distance.
-        SmallStep rounded(cpu(), config_of(architecture), Mode::Training);
+        SmallStep rounded(cpu(), config_of(network), Mode::Training);
         rounded.round_parameters();
         rounded.run();
         const double naive =
@@ -88,7 +88,7 @@ TEST(GpuStep, LossAndGradientsOfTheFirstStep) {
         for (const Case& c : cases) {
             SCOPED_TRACE(c.name);
             const std::unique_ptr<Device> backend = gpu(c.precision, c.fusions);
-            SmallStep actual(*backend, config_of(architecture), Mode::Training);
+            SmallStep actual(*backend, config_of(network), Mode::Training);
             const StepControl control = control_for(c.precision);
             actual.set_control(control);
             actual.run();
@@ -100,7 +100,7 @@ TEST(GpuStep, LossAndGradientsOfTheFirstStep) {
             if (c.precision != Precision::Fp32) {
                 EXPECT_LE(distance.whole, std::min(rounding_growth * naive, most_rounding)) << engines_of(*backend);
             }
-            if (c.fusions == Fusions::Always) expect_fused(*backend, architecture);
+            if (c.fusions == Fusions::Always) expect_fused(*backend, network);
         }
     }
 }

@@ -108,8 +108,8 @@ public:
 class PreparingNothing : public ForwardingDevice<PreparingNothing, NoPreparation> {};
 
 TEST(PreparedWeights, GiveTheSameInferenceAndFollowTheTraining) {
-    for (const Network* architecture : {&fcnn, &se_trans}) {
-        StepConfig config = small_step(architecture, false, false);
+    for (const Network* network : networks()) {
+        StepConfig config = small_step(network, false, false);
         config.model.width = 0.5; // wide enough for Winograd's convolutions
         const auto usual = make_cpu_device(1);
         PreparingNothing nothing;
@@ -200,8 +200,8 @@ private:
 };
 
 TEST(Ops, TouchWhatTheySayAndNothingElse) {
-    for (const Network* architecture : {&fcnn, &se_trans}) {
-        StepConfig config = small_step(architecture, architecture == &se_trans, true);
+    for (const Network* network : networks()) {
+        StepConfig config = small_step(network, network == &se_trans, true);
         config.model.width = 0.01;
         config.embeddings = true;
         config.augmentation = {.roll = 3, .time_masks = 1, .time_mask = 3, .mixup_probability = 1, .mixup_alpha = 1};
@@ -236,8 +236,8 @@ const Op* find(const Program& program, const std::string& name) {
 
 TEST(HalfPrecision, WeightsAndActivationsOfConvolutionsAreHalvesAndNothingElseIs) {
     InHalf backend;
-    for (const Network* architecture : {&fcnn, &se_trans}) {
-        const StepConfig config = small_step(architecture, false, true);
+    for (const Network* network : networks()) {
+        const StepConfig config = small_step(network, false, true);
         Variables variables;
         const Program training = build_training_step(backend.planner(), variables, config, 3);
         const Program inference = build_inference_step(backend.planner(), variables, config, 3);

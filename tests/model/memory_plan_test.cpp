@@ -128,9 +128,9 @@ std::map<int32_t, Use> uses_of(const Program& program) {
 
 TEST(MemoryPlan, StepsOfNetworksNeverOverlap) {
     const auto backend = make_cpu_device(1);
-    for (const Network* architecture : {&fcnn, &se_trans}) {
+    for (const Network* network : networks()) {
         Variables variables;
-        StepConfig config = test::small_step(architecture, true, true);
+        StepConfig config = test::small_step(network, true, true);
         config.augmentation = {.time_masks = 1, .time_mask = 3, .mixup_probability = 1, .mixup_alpha = 1};
         for (const Program& program : {build_training_step(backend->planner(), variables, config, 3),
                                        build_inference_step(backend->planner(), variables, config, 3)}) {

@@ -9,9 +9,9 @@
 namespace scene {
 namespace {
 
-StepConfig step_of(const Network* architecture, int64_t batch, double width = 1, bool multimodal = false) {
+StepConfig step_of(const Network* network, int64_t batch, double width = 1, bool multimodal = false) {
     StepConfig config;
-    config.model.network = architecture;
+    config.model.network = network;
     config.model.width = width;
     config.model.multimodal = multimodal;
     config.batch = batch;
@@ -20,10 +20,10 @@ StepConfig step_of(const Network* architecture, int64_t batch, double width = 1,
     return config;
 }
 
-int64_t parameters_of(const Network* architecture, bool multimodal) {
+int64_t parameters_of(const Network* network, bool multimodal) {
     const auto backend = make_cpu_device(1);
     Variables variables;
-    build_training_step(backend->planner(), variables, step_of(architecture, 1, 1, multimodal), 1);
+    build_training_step(backend->planner(), variables, step_of(network, 1, 1, multimodal), 1);
     return variables.parameter_count();
 }
 
@@ -46,11 +46,11 @@ TEST(Network, FcnnForwardCostsWhatTheNotesSay) {
 
 TEST(Network, ArenaIsWithinOnePercentOfTheLargestLiveSet) {
     const auto backend = make_cpu_device(1);
-    for (const Network* architecture : {&fcnn, &se_trans}) {
+    for (const Network* network : networks()) {
         for (int64_t batch : {1, 16, 64}) {
             for (double width : {1.0, 0.25}) {
                 Variables variables;
-                const StepConfig config = step_of(architecture, batch, width, true);
+                const StepConfig config = step_of(network, batch, width, true);
                 for (const Program& program : {build_training_step(backend->planner(), variables, config, batch),
                                                build_inference_step(backend->planner(), variables, config, batch)}) {
                     EXPECT_LE(static_cast<double>(program.transient_bytes),

@@ -16,9 +16,9 @@
 
 namespace scene::test {
 
-inline StepConfig small_step(const Network* architecture, bool deltas, bool multimodal) {
+inline StepConfig small_step(const Network* network, bool deltas, bool multimodal) {
     StepConfig config;
-    config.model.network = architecture;
+    config.model.network = network;
     config.model.width = 0.06;
     config.model.frames = 33;
     config.model.bands = 17;

@@ -38,9 +38,9 @@ struct Planned {
     double bytes_per_clip = 0; ///< moved
 };
 
-Planned plan_step(const Planner& planner, const Network* architecture, int64_t batch, bool deltas = false) {
+Planned plan_step(const Planner& planner, const Network* network, int64_t batch, bool deltas = false) {
     StepConfig config;
-    config.model.network = architecture;
+    config.model.network = network;
     config.model.deltas = deltas;
     config.batch = batch;
     config.rows = 8700;
@@ -113,9 +113,9 @@ TEST(DevicePlan, FusedConvolutionsInHalf) {
     for (const ConvPass pass : {ConvPass::Forward, ConvPass::DataGrad, ConvPass::WeightGrad})
         EXPECT_GE(workspace(*fused, shape, pass), workspace(*separate, shape, pass));
     for (const int64_t batch : {1, 16, 256}) {
-        for (const Network* architecture : {&fcnn, &se_trans}) {
-            const Planned less = plan_step(*fused, architecture, batch),
-                          more = plan_step(*separate, architecture, batch);
+        for (const Network* network : {&fcnn, &se_trans}) {
+            const Planned less = plan_step(*fused, network, batch),
+                          more = plan_step(*separate, network, batch);
             EXPECT_LT(less.bytes_per_clip, more.bytes_per_clip - 8e6);
         }
     }

@@ -193,16 +193,19 @@ std::optional<LogMelName> parse_log_mel(std::string_view name) {
     return log_mel;
 }
 
+/// "se_trans" of "se-trans".
+std::string benchmark_prefix(const Network& network) {
+    std::string prefix(network.name);
+    std::replace(prefix.begin(), prefix.end(), '-', '_');
+    return prefix;
+}
+
 /// "fcnn_train_b16"
 std::optional<StepName> parse_step(std::string_view name) {
     StepName step{};
-    if (take(name, "fcnn")) {
-        step.network = &fcnn;
-    } else if (take(name, "se_trans")) {
-        step.network = &se_trans;
-    } else {
-        return std::nullopt;
-    }
+    for (const Network* network : networks())
+        if (take(name, benchmark_prefix(*network))) step.network = network;
+    if (!step.network) return std::nullopt;
     if (take(name, "_train_b")) {
         step.mode = Mode::Training;
     } else if (take(name, "_train_augmented_b")) {
