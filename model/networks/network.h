@@ -27,7 +27,8 @@ struct Network {
     TensorId (*tokens)(ProgramBuilder& builder, const ModelConfig& config, const FeatureMap& input);
 };
 
-extern const Network se_trans; ///< baseline of the challenge (Bai et al., arXiv 2402.02694): System #1
+extern const Network se_trans;  ///< baseline of the challenge (Bai et al., arXiv 2402.02694): System #1
+extern const Network small_cnn; ///< four convolutions, for small devices
 
 const std::vector<const Network*>& networks();
 /// Null where there is none of that name.

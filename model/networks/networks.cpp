@@ -37,7 +37,7 @@ TensorId fusion(ProgramBuilder& b, const ModelConfig& config, TensorId audio, co
 } // namespace
 
 const std::vector<const Network*>& networks() {
-    static const std::vector<const Network*> all{&se_trans, &fcnn};
+    static const std::vector<const Network*> all{&se_trans, &fcnn, &small_cnn};
     return all;
 }
 

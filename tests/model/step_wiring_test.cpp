@@ -344,6 +344,15 @@ std::map<std::string, Shape> expected_parameters(const ModelConfig& m) {
                 out[name + ".se" + number + ".reduce.weight"] = Shape{hidden, channels};
                 out[name + ".se" + number + ".expand.weight"] = Shape{channels, hidden};
             }
+    } else if (m.network == &small_cnn) {
+        for (const int index : {1, 2, 3, 4}) {
+            const int64_t to = scaled(8 << index);
+            out["conv" + std::to_string(index) + ".weight"] = Shape{to, 3, 3, channels};
+            norm("norm" + std::to_string(index), to);
+            channels = to;
+        }
+    } else {
+        ADD_FAILURE() << m.network->name << " is not written down here";
     }
     const auto linear = [&](const std::string& name, int64_t to, int64_t from) {
         out[name + ".weight"] = Shape{to, from};
@@ -432,9 +441,8 @@ TEST(SettingsOfAStep, DecideParametersAndTablesAndNothingElse) {
                 ASSERT_EQ(external.size(), 1u);
                 EXPECT_EQ(external[0].first, "features");
                 EXPECT_EQ(external[0].second, (Shape{config.rows, config.model.frames, config.model.bands}));
-                EXPECT_EQ(program.name, std::string(network->title) + " " +
-                                            (inference ? "inference" : "training") + " batch " +
-                                            std::to_string(config.batch));
+                EXPECT_EQ(program.name, std::string(network->title) + " " + (inference ? "inference" : "training") +
+                                            " batch " + std::to_string(config.batch));
             }
         }
     }
