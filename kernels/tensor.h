@@ -84,6 +84,12 @@ template <> struct dtype_of<int32_t> { static constexpr DType value = DType::I32
 template <> struct dtype_of<int64_t> { static constexpr DType value = DType::I64; };
 template <> struct dtype_of<uint8_t> { static constexpr DType value = DType::U8; };
 
+/// Of every tensor in an arena.
+constexpr size_t tensor_alignment = 256;
+constexpr size_t aligned_bytes(size_t bytes) {
+    return (bytes + tensor_alignment - 1) / tensor_alignment * tensor_alignment;
+}
+
 /// A view of a dense row-major array in the memory of one backend; owns nothing. A default-constructed
 /// tensor is absent: optional operands of an op are passed so.
 struct Tensor {

@@ -6,8 +6,6 @@
 namespace scene {
 namespace {
 
-constexpr size_t alignment = 256;
-
 struct Plan {
     std::vector<size_t> offsets; ///< by lifetime
     size_t bytes = 0;
@@ -55,7 +53,7 @@ std::vector<Lifetime> lifetimes(const Program& program) {
             if (info.storage != Storage::Transient) return;
             Lifetime& buffer = by_buffer[static_cast<size_t>(info.buffer.value)];
             buffer.buffer = static_cast<size_t>(info.buffer.value);
-            buffer.bytes = std::max(buffer.bytes, (info.bytes() + alignment - 1) / alignment * alignment);
+            buffer.bytes = std::max(buffer.bytes, aligned_bytes(info.bytes()));
             buffer.first = std::min(buffer.first, step);
             buffer.last = std::max(buffer.last, step);
         };

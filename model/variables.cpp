@@ -3,10 +3,6 @@
 namespace scene {
 namespace {
 
-constexpr size_t alignment = 256;
-
-size_t aligned(size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
-
 /// Whether a tensor of the segment lies where the parameter of its name lies in Parameters.
 bool has_parameter_layout(Segment segment) {
     return segment == Segment::Gradients || segment == Segment::FirstMoment || segment == Segment::SecondMoment ||
@@ -40,7 +36,7 @@ const Variable& Variables::declare(Segment segment, const std::string& name, DTy
     } else {
         size_t& used = used_[static_cast<size_t>(segment)];
         variable.offset = used;
-        used += aligned(static_cast<size_t>(shape.elements()) * size_of(dtype));
+        used += aligned_bytes(static_cast<size_t>(shape.elements()) * size_of(dtype));
     }
     order_.push_back(key);
     return variables_.emplace(key, std::move(variable)).first->second;
@@ -67,7 +63,7 @@ size_t Variables::bytes(Segment segment) const {
 size_t Variables::base(Segment segment) const {
     size_t offset = 0;
     for (size_t before = 0; before < static_cast<size_t>(segment); ++before)
-        offset += aligned(bytes(static_cast<Segment>(before)));
+        offset += aligned_bytes(bytes(static_cast<Segment>(before)));
     return offset;
 }
 

@@ -11,6 +11,7 @@
 
 #include "data/audio/audio.h"
 #include "kernels/error.h"
+#include "kernels/fnv1a.h"
 
 namespace scene {
 namespace {
@@ -26,8 +27,7 @@ struct Decoded {
     std::string error; ///< not empty: unreadable
     int rate = 0;
     size_t samples = 0;
-    uint64_t hash = 0xCBF29CE484222325u; // FNV-1a over samples
-
+    Fnv1a hash; ///< over samples
     bool silent = false;
 };
 
@@ -40,7 +40,7 @@ Decoded decode(const std::filesystem::path& file) {
         out.silent = true;
         for (auto block = decoder.next(); !block.empty(); block = decoder.next()) {
             out.samples += block.size();
-            for (float sample : block) out.hash = (out.hash ^ std::bit_cast<uint32_t>(sample)) * 0x100000001B3u;
+            for (float sample : block) out.hash.add(std::bit_cast<uint32_t>(sample));
             out.silent = out.silent && is_silent(block);
         }
     } catch (const std::exception& error) { out.error = error.what(); }
@@ -109,7 +109,7 @@ AudioAudit audit_audio(const Dataset& dataset, const AudioAuditOptions& options)
             if (decoded.silent)
                 audit.silent.push_back({clip, "silent"});
             else
-                sounds.add({decoded.hash, decoded.samples, decoded.rate}, clip);
+                sounds.add({decoded.hash.hash, decoded.samples, decoded.rate}, clip);
         }
         if (options.progress) options.progress(static_cast<int64_t>(end), static_cast<int64_t>(total));
     }

@@ -20,6 +20,7 @@
 #include "kernels/crc32c.h"
 #include "kernels/device_buffer.h"
 #include "kernels/error.h"
+#include "kernels/fnv1a.h"
 
 namespace scene {
 namespace {
@@ -31,20 +32,17 @@ constexpr int64_t page_bytes = 4096;
 
 /// What the features on the disk depend on: the settings, where they begin, and the files with their sizes and times.
 std::string fingerprint_of(const Dataset& dataset, const PrepareOptions& options, int64_t head_bytes) {
-    uint64_t hash = 0xCBF29CE484222325u; // FNV-1a, 64 bits
-    const auto mix = [&](const void* data, size_t bytes) {
-        for (size_t i = 0; i < bytes; ++i) hash = (hash ^ static_cast<const unsigned char*>(data)[i]) * 0x100000001B3u;
-    };
+    Fnv1a files;
     for (const Clip& clip : dataset.clips) {
         struct stat status {};
         if (::stat(clip.file.c_str(), &status) != 0) status = {};
         const int64_t facts[] = {status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
-        mix(clip.file.c_str(), clip.file.native().size() + 1);
-        if (clip.file.empty()) mix(clip.name.c_str(), clip.name.size() + 1); // the journal's reason names it
-        mix(facts, sizeof facts);
+        files.add_bytes(clip.file.c_str(), clip.file.native().size() + 1);
+        if (clip.file.empty()) files.add_bytes(clip.name.c_str(), clip.name.size() + 1); // the journal's reason names it
+        files.add_bytes(facts, sizeof facts);
     }
     return fmt::format("scene.cu prepare 1, {} clips by {}, head {}, files {:016x}, fit {}, {}", dataset.clips.size(),
-                       chunk_clips, head_bytes, hash, name_of(options.fit), log_mel_spec_json(options.spec));
+                       chunk_clips, head_bytes, files.hash, name_of(options.fit), log_mel_spec_json(options.spec));
 }
 
 /// The store while it grows: features at their final place, head and tail still missing.

@@ -20,7 +20,6 @@
 namespace scene::cpu {
 namespace {
 
-constexpr size_t alignment = 256;
 constexpr size_t huge_page = size_t{2} << 20;
 
 std::string processor_name() {
@@ -77,7 +76,7 @@ DeviceInfo CpuBackend::info() const {
 }
 
 void* CpuBackend::allocate(size_t bytes) {
-    const size_t unit = bytes < huge_page ? alignment : huge_page;
+    const size_t unit = bytes < huge_page ? tensor_alignment : huge_page;
     const size_t rounded = (std::max<size_t>(bytes, 1) + unit - 1) / unit * unit;
     void* memory = std::aligned_alloc(unit, rounded);
     if (!memory) fail("cannot allocate {} bytes of memory; use a smaller batch", bytes);

@@ -7,27 +7,9 @@
 #include <string>
 
 #include "kernels/device.h"
+#include "kernels/runtime.h"
 
 namespace scene {
-
-enum class Precision : uint8_t {
-    Fp32, ///< everything in float
-    Tf32, ///< float, products of matrices and convolutions rounded to TF32 and summed in float
-    Fp16, ///< convolutional part in half with float sums, the rest as Tf32; parameters and optimiser in float
-};
-
-/// Which of the library's fusions of batch norm and convolution a device offers.
-enum class Fusions : uint8_t {
-    Quickest, ///< those that are quicker than separate ops, as measured on the device; none where there is no device
-    Never,
-    Always, ///< all that the library has, however slow
-};
-
-/// Which of the library's engines are measured to find the quickest.
-enum class Autotune : uint8_t {
-    Precompiled,
-    Full, ///< also those that the library compiles for a problem, at seconds each
-};
 
 struct CudaSettings {
     Precision precision = Precision::Fp32;

@@ -307,11 +307,11 @@ TEST(Config, SplitSettingsReachTheSplit) {
 TEST(Config, DifferencesNameWhatChanged) {
     RunConfig before = system_config(4), now = before;
     now.runtime.threads = 9;
-    now.runtime.device = "cpu";
+    now.runtime.device = DeviceChoice::Cpu;
     EXPECT_TRUE(differences(before, now).empty());
     now.training.batch = 32;
-    now.runtime.precision = "fp16";
-    now.runtime.autotune = "full"; // other engines, and so other bits
+    now.runtime.precision = Precision::Fp16;
+    now.runtime.autotune = Autotune::Full; // other engines, and so other bits
     const std::vector<std::string> expected{"training.batch = 32 (was 64)",
                                             "runtime.precision = \"fp16\" (was \"fp32\")",
                                             "runtime.autotune = \"full\" (was \"precompiled\")"};

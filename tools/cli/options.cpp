@@ -16,8 +16,8 @@ bool has_nvidia_device() {
 } // namespace
 
 RuntimeSettings CommonOptions::runtime(RuntimeSettings base) const {
-    if (device) base.device = *device;
-    if (precision) base.precision = *precision;
+    if (device) base.device = value_named(device_choices, *device);
+    if (precision) base.precision = value_named(precisions, *precision);
     if (threads) base.threads = *threads;
     return base;
 }
@@ -25,10 +25,10 @@ RuntimeSettings CommonOptions::runtime(RuntimeSettings base) const {
 void add_common_options(Arguments& arguments, CommonOptions& options) {
     const std::string group = "Common options";
     arguments.add("--device", options.device, "where to run; auto: a GPU if there is one")
-        .choices({"auto", "cpu", "cuda"})
+        .choices(names_of(device_choices))
         .group(group);
     arguments.add("--precision", options.precision, "of the arithmetic; the CPU has fp32 only")
-        .choices({"fp32", "tf32", "fp16"})
+        .choices(names_of(precisions))
         .group(group);
     arguments.add("--threads", options.threads, "CPU threads; 0: all cores").range(0, 4096).group(group);
     arguments.add("--seed", options.seed, "of every random draw").group(group);
@@ -52,27 +52,22 @@ RunConfig load_config(const ConfigOptions& options, const CommonOptions& common)
 }
 
 CudaSettings cuda_settings(const RuntimeSettings& runtime) {
-    const Precision precision = runtime.precision == "fp16"   ? Precision::Fp16
-                                : runtime.precision == "tf32" ? Precision::Tf32
-                                                              : Precision::Fp32;
-    const Fusions fusions = runtime.fusions == "never"    ? Fusions::Never
-                            : runtime.fusions == "always" ? Fusions::Always
-                                                          : Fusions::Quickest;
-    return {.precision = precision,
+    return {.precision = runtime.precision,
             .deterministic = runtime.deterministic,
-            .fusions = fusions,
-            .autotune = runtime.autotune == "full" ? Autotune::Full : Autotune::Precompiled};
+            .fusions = runtime.fusions,
+            .autotune = runtime.autotune};
 }
 
 std::unique_ptr<Device> open_device(const RuntimeSettings& runtime, bool quiet) {
-    if (runtime.device != "cpu") {
+    if (runtime.device != DeviceChoice::Cpu) {
         const std::string obstacle = cuda_obstacle();
         if (obstacle.empty()) return make_cuda_device(cuda_settings(runtime));
-        if (runtime.device == "cuda") fail("--device cuda: {}; use --device cpu or auto", obstacle);
+        if (runtime.device == DeviceChoice::Cuda) fail("--device cuda: {}; use --device cpu or auto", obstacle);
         if (!quiet && built_with_cuda() && has_nvidia_device()) note_later(obstacle + "; running on the CPU");
     }
-    if (runtime.precision != "fp32")
-        fail("--precision {}: the CPU computes in fp32 only; leave it out or use --precision fp32", runtime.precision);
+    if (runtime.precision != Precision::Fp32)
+        fail("--precision {}: the CPU computes in fp32 only; leave it out or use --precision fp32",
+             name_in(precisions, runtime.precision));
     return make_cpu_device(static_cast<int>(runtime.threads));
 }
 

@@ -38,10 +38,10 @@ struct BenchOptions {
     MeasurementSettings measurement() const {
         RuntimeSettings runtime = common.runtime();
         runtime.deterministic = deterministic;
-        runtime.fusions = fusions;
-        runtime.autotune = autotune;
+        runtime.fusions = value_named(fusion_choices, fusions);
+        runtime.autotune = value_named(autotune_choices, autotune);
         MeasurementSettings settings{{}, threads(), static_cast<int>(repetitions), ops, seed(), in_process};
-        if (runtime.device != "cpu" && (in_process ? cuda_obstacle() : cuda_obstacle_in_child()).empty()) {
+        if (runtime.device != DeviceChoice::Cpu && (in_process ? cuda_obstacle() : cuda_obstacle_in_child()).empty()) {
             settings.cuda = cuda_settings(runtime);
         } else {
             open_device(runtime, common.quiet);
@@ -245,12 +245,12 @@ void add_bench_command(CommandLine& line) {
     arguments.add_flag("--deterministic,!--fastest", options->deterministic,
                        "on a GPU: convolutions that give the same bits every time (the default), or the fastest");
     arguments.add("--fusions", options->fusions, "on a GPU in fp16: convolutions with a batch norm's work in them")
-        .choices({"quickest", "never", "always"});
+        .choices(names_of(fusion_choices));
     arguments
         .add(
             "--autotune", options->autotune,
             "on a GPU: the convolutions' engines to choose from; full: also those compiled for a problem, seconds each")
-        .choices({"precompiled", "full"});
+        .choices(names_of(autotune_choices));
     arguments.add_flag("--serve", options->serve,
                        "answer each line 'run NAME' on stdin with the seconds of one repetition, as JSON");
     arguments.add_flag("--in-process", options->in_process,

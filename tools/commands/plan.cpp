@@ -85,7 +85,8 @@ Plan make_plan(const PlanOptions& options) {
     Plan plan;
     plan.batch = step.batch;
     if (!options.device_profile.empty())
-        plan.device = fmt::format("{}, {}, {}", options.device_profile, config.runtime.precision, planner.libraries());
+        plan.device = fmt::format("{}, {}, {}", options.device_profile, name_in(precisions, config.runtime.precision),
+                                  planner.libraries());
     plan.program = options.inference ? build_inference_step(planner, plan.variables, step, step.batch)
                                      : build_training_step(planner, plan.variables, step, step.batch);
     plan.convolutions = planner.conv2d_report();

@@ -105,6 +105,12 @@ template <typename Value> struct Choice {
     Value value;
 };
 
+template <typename Value, size_t N> std::vector<Choice<Value>> choices_of(const std::array<Named<Value>, N>& table) {
+    std::vector<Choice<Value>> out;
+    for (const Named<Value>& one : table) out.push_back({std::string(one.name), one.value});
+    return out;
+}
+
 std::vector<Choice<const Network*>> network_choices() {
     std::vector<Choice<const Network*>> out;
     for (const Network* network : networks()) out.push_back({std::string(network->name), network});
@@ -236,15 +242,11 @@ const std::vector<Setting>& settings() {
         text("split.cities", "names of cities with commas between them", is_printable_or_empty, FIELD(split.cities)),
         text("split.train_list", "the path of a list of clips", is_printable_or_empty, FIELD(split.train_list)),
         text("split.test_list", "the path of a list of clips", is_printable_or_empty, FIELD(split.test_list)),
-        choice<std::string>("runtime.device", {{"auto", "auto"}, {"cpu", "cpu"}, {"cuda", "cuda"}},
-                            FIELD(runtime.device)),
-        choice<std::string>("runtime.precision", {{"fp32", "fp32"}, {"tf32", "tf32"}, {"fp16", "fp16"}},
-                            FIELD(runtime.precision)),
+        choice<DeviceChoice>("runtime.device", choices_of(device_choices), FIELD(runtime.device)),
+        choice<Precision>("runtime.precision", choices_of(precisions), FIELD(runtime.precision)),
         flag("runtime.deterministic", FIELD(runtime.deterministic)),
-        choice<std::string>("runtime.fusions", {{"quickest", "quickest"}, {"never", "never"}, {"always", "always"}},
-                            FIELD(runtime.fusions)),
-        choice<std::string>("runtime.autotune", {{"precompiled", "precompiled"}, {"full", "full"}},
-                            FIELD(runtime.autotune)),
+        choice<Fusions>("runtime.fusions", choices_of(fusion_choices), FIELD(runtime.fusions)),
+        choice<Autotune>("runtime.autotune", choices_of(autotune_choices), FIELD(runtime.autotune)),
         integer("runtime.threads", 0, 4096, FIELD(runtime.threads)),
     };
     return all;

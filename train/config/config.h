@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/confidence.h"
+#include "kernels/runtime.h"
 #include "model/model_config.h"
 #include "train/config/augmentation.h"
 
@@ -103,17 +104,15 @@ struct SplitSettings {
 /// As make_split (data/splits/splits.h) takes them.
 SplitOptions split_options(const SplitSettings& settings);
 
-/// [runtime] in the file: where and how it runs. Device and threads are no part of what a run is; the rest is, because
-/// it decides the bits that a GPU computes.
+/// [runtime] in the file: where and how it runs. A run goes on with another device or number of threads; everything
+/// else decides the bits that a GPU computes, and is a part of what a run is.
 struct RuntimeSettings {
-    std::string device = "auto";    ///< auto, cpu, cuda
-    std::string precision = "fp32"; ///< fp32, tf32, fp16
-    bool deterministic = true;      ///< on a GPU: the same bits run after run; a CPU always gives them
-    /// On a GPU, in fp16: convolutions with a batch norm's work in them; quickest (as measured), never, always.
-    std::string fusions = "quickest";
-    std::string autotune = "precompiled"; ///< on a GPU: the engines to choose from; full: also those compiled for a
-                                          ///< problem, at seconds each
-    int64_t threads = 0;                  ///< 0: all cores
+    DeviceChoice device = DeviceChoice::Auto;
+    Precision precision = Precision::Fp32;
+    bool deterministic = true;                 ///< on a GPU: the same bits run after run; a CPU always gives them
+    Fusions fusions = Fusions::Quickest;       ///< on a GPU, in fp16: convolutions with a batch norm's work in them
+    Autotune autotune = Autotune::Precompiled; ///< on a GPU: the engines to choose from
+    int64_t threads = 0;                       ///< 0: all cores
 
     bool operator==(const RuntimeSettings&) const = default;
 };

@@ -15,6 +15,7 @@
 #include "model/checkpoint.h"
 #include "train/config/schedule.h"
 #include "train/run/history.h"
+#include "kernels/fnv1a.h"
 
 namespace scene {
 namespace {
@@ -23,18 +24,15 @@ using Json = nlohmann::ordered_json;
 
 class Fingerprint {
 public:
-    void add(const void* data, size_t bytes) {
-        const auto* byte = static_cast<const unsigned char*>(data);
-        for (size_t i = 0; i < bytes; ++i) hash_ = (hash_ ^ byte[i]) * 1099511628211u;
-    }
+    void add(const void* data, size_t bytes) { hash_.add_bytes(data, bytes); }
     template <typename T> void add(const std::vector<T>& values) { add(values.data(), values.size() * sizeof(T)); }
     void add(const std::vector<std::string>& texts) {
         for (const std::string& text : texts) add(text.c_str(), text.size() + 1);
     }
-    std::string text() const { return fmt::format("{:016x}", hash_); }
+    std::string text() const { return fmt::format("{:016x}", hash_.hash); }
 
 private:
-    uint64_t hash_ = 14695981039346656037u;
+    Fnv1a hash_;
 };
 
 std::string read_text(const std::filesystem::path& file) {
