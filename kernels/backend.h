@@ -24,7 +24,6 @@
 #include <vector>
 
 #include "kernels/augmentation.h"
-#include "kernels/confidence.h"
 #include "kernels/device.h"
 #include "kernels/log_mel_spec.h"
 #include "kernels/op_types.h"
@@ -202,40 +201,9 @@ public:
     virtual void split_columns(const std::vector<Tensor>& parts, Tensor y) = 0;
 
     // ---- loss, metrics, optimiser ---------------------------------------------------------------------------
-    /// p = softmax(logits); q = (1 - smoothing)*target + smoothing/K; loss[n] = -weight[n]*sum_k q_k log p_k;
-    /// dlogits = control.loss_scale*weight[n]/N*(p - q) (absent: not wanted). target [N, K] f32 rows sum to 1;
-    /// probabilities [N, K], loss [N], weight [N] f32. Paper, section II-B and equation (1).
-    virtual void softmax_loss(Tensor dlogits, Tensor loss, Tensor probabilities, Tensor logits, Tensor target,
-                              Tensor weight, float smoothing, Tensor control) = 0;
-    /// probabilities [N, K] f32 = softmax(logits).
-    virtual void softmax(Tensor probabilities, Tensor logits) = 0;
-    /// loss_sum F64 [1] += sum of loss; confusion I32 [K, K] [true][predicted] += 1 per clip whose target has a maximum
-    /// above 0 (rows of zeros are unlabelled and are not counted). Predicted: first of equal maxima.
-    virtual void accumulate_metrics(Tensor loss_sum, Tensor confusion, Tensor loss, Tensor probabilities,
-                                    Tensor target) = 0;
-    /// weight[r] = 1/(confidence + 1e-8) over the rows with member[r] != 0, scaled to mean 1 over them; 1 elsewhere.
-    /// confidence = confidence_of(probabilities[r], measure), probabilities [R, K] f32; member I32 [R]; weight f32 [R].
-    /// Paper, equation (1).
-    virtual void hard_sample_weights(Tensor weight, Tensor probabilities, Tensor member, Confidence measure) = 0;
-    /// Adam (Kingma and Ba, 2015) over flat f32 buffers, t = control.step + 1, gradient divided by
-    /// control.loss_scale; parameters_half (F16, may be absent) gets the rounded copy. A non-finite gradient
-    /// sets control.nonfinite and leaves everything else as it was.
-    virtual void adam(Tensor parameters, Tensor first_moment, Tensor second_moment, Tensor parameters_half,
-                      Tensor gradients, Tensor control, const AdamSettings& settings) = 0;
-    /// After `adam` and `advance`: a skipped step halves control.loss_scale and is forgotten (control.nonfinite = 0),
-    /// unless the scale is the least already; `patience` good steps in a row double it.
-    virtual void adjust_loss_scale(Tensor control, const LossScaling& scaling) = 0;
     virtual void fill_zero(Tensor x) = 0;
     /// to = from, rounded to the nearest, between F32 and F16, of one shape.
     virtual void convert(Tensor to, Tensor from) = 0;
-
-    // ---- nearest neighbours ---------------------------------------------------------------------------------
-    /// votes[b, c] [B, K] f32 = sum over the `neighbours` members m with the largest similarity[b, m] (equal ones:
-    /// lowest m first) of softmax over them of similarity/temperature, where label[m] = c. similarity [B, M] f32; label
-    /// [M] I32 in 0 .. K - 1, or negative: an empty place, no member. All members vote where there are fewer; zeros
-    /// where there is none. AdaNPC (Zhang et al., ICML 2023, arXiv 2304.12566), equation of its prediction.
-    virtual void nearest_votes(Tensor votes, Tensor similarity, Tensor label, int64_t neighbours,
-                               float temperature) = 0;
 
 protected:
     Backend(const RunTable& run, const ScratchTable& scratch) : Device(run), Planner(scratch) {}

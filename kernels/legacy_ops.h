@@ -133,24 +133,7 @@ template <class Parts> std::vector<Tensor> present(const Parts& parts) {
 }
 inline void run(const ConcatForward<Tensor>& o, Backend& b) { b.concat_columns(o.y, present(o.parts)); }
 inline void run(const ConcatBackward<Tensor>& o, Backend& b) { b.split_columns(present(o.dparts), o.dy); }
-inline void run(const SoftmaxLoss<Tensor>& o, Backend& b) {
-    b.softmax_loss(o.dlogits, o.loss, o.probabilities, o.logits, o.target, o.weight, o.smoothing, o.control);
-}
-inline void run(const Softmax<Tensor>& o, Backend& b) { b.softmax(o.probabilities, o.logits); }
-inline void run(const AccumulateMetrics<Tensor>& o, Backend& b) {
-    b.accumulate_metrics(o.loss_sum, o.confusion, o.loss, o.probabilities, o.target);
-}
-inline void run(const HardSampleWeights<Tensor>& o, Backend& b) {
-    b.hard_sample_weights(o.weight, o.probabilities, o.member, o.measure);
-}
-inline void run(const Adam<Tensor>& o, Backend& b) {
-    b.adam(o.parameters, o.first_moment, o.second_moment, o.parameters_half, o.gradients, o.control, o.settings);
-}
-inline void run(const AdjustLossScale<Tensor>& o, Backend& b) { b.adjust_loss_scale(o.control, o.scaling); }
 inline void run(const FillZero<Tensor>& o, Backend& b) { b.fill_zero(o.x); }
 inline void run(const Convert<Tensor>& o, Backend& b) { b.convert(o.y, o.x); }
-inline void run(const NearestVotes<Tensor>& o, Backend& b) {
-    b.nearest_votes(o.votes, o.similarity, o.label, o.neighbours, o.temperature);
-}
 
 } // namespace scene

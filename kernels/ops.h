@@ -42,6 +42,7 @@
 #include "kernels/squeeze_excite/squeeze_excite.h"
 #include "kernels/token_max/token_max.h"
 #include "kernels/token_pool/token_pool.h"
+#include "kernels/weight_decay/weight_decay.h"
 
 namespace scene {
 
@@ -65,7 +66,7 @@ using AllOps = OpList<
     // fusion head
     EmbeddingForward, EmbeddingBackward, ConcatForward, ConcatBackward,
     // loss, metrics, optimiser
-    SoftmaxLoss, Softmax, AccumulateMetrics, HardSampleWeights, Adam, AdjustLossScale, FillZero, Convert,
+    SoftmaxLoss, Softmax, AccumulateMetrics, HardSampleWeights, Adam, WeightDecay, AdjustLossScale, FillZero, Convert,
     // nearest neighbours
     NearestVotes>;
 

@@ -5,9 +5,13 @@
 
 namespace scene {
 
-/// Adam (Kingma and Ba, 2015) over flat f32 buffers, t = control.step + 1, gradient divided by control.loss_scale;
-/// parameters_half (F16) gets the rounded copy. A gradient that is not finite sets control.nonfinite and leaves
-/// everything else as it was.
+/// One step of Adam (Kingma and Ba, 2015) over flat f32 buffers [M]. With t = control.step + 1:
+///   g = gradients/control.loss_scale + settings.weight_decay*parameters
+///   first_moment = beta1*first_moment + (1 - beta1)*g
+///   second_moment = beta2*second_moment + (1 - beta2)*g^2
+///   parameters -= control.learning_rate*(first_moment/(1 - beta1^t))/(sqrt(second_moment/(1 - beta2^t)) + epsilon)
+/// parameters_half F16 [M] gets the rounded copy. A gradient that is not finite skips the step: control.nonfinite = 1,
+/// and everything else stays.
 template <class T> struct Adam {
     static constexpr std::string_view name = "adam";
     InOut<T> parameters, first_moment, second_moment;
@@ -24,5 +28,16 @@ template <class T> struct Adam {
                                    parameters_half.bytes());
     }
 };
+
+namespace reference {
+void run(const Adam<Tensor>&);
+}
+namespace cpu {
+void run(const Adam<Tensor>&, Context&);
+}
+namespace cuda {
+void run(const Adam<Tensor>&, Context&);
+size_t scratch_bytes(const Adam<TensorSpec>&, const Planning&);
+} // namespace cuda
 
 } // namespace scene

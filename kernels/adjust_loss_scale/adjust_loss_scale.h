@@ -5,12 +5,24 @@
 
 namespace scene {
 
-/// After `adam` and `advance`: a skipped step halves control.loss_scale and is forgotten (control.nonfinite = 0),
-/// unless the scale is the least already; `patience` good steps in a row double it. Micikevicius et al., ICLR 2018.
+/// Dynamic loss scaling (Micikevicius et al., ICLR 2018), after `adam` and `advance`. A skipped step
+/// (control.nonfinite) halves control.loss_scale, down to scaling.least, and is forgotten: control.nonfinite = 0. At
+/// the least scale already it is not forgotten. scaling.patience good steps in a row double the scale, up to
+/// scaling.most.
 template <class T> struct AdjustLossScale {
     static constexpr std::string_view name = "adjust_loss_scale";
     InOut<T> control;
     LossScaling scaling{};
 };
+
+namespace reference {
+void run(const AdjustLossScale<Tensor>&);
+}
+namespace cpu {
+void run(const AdjustLossScale<Tensor>&, Context&);
+}
+namespace cuda {
+void run(const AdjustLossScale<Tensor>&, Context&);
+}
 
 } // namespace scene

@@ -108,19 +108,8 @@ public:
     void concat_columns(Tensor y, const std::vector<Tensor>& parts) override;
     void split_columns(const std::vector<Tensor>& parts, Tensor y) override;
 
-    void softmax_loss(Tensor dlogits, Tensor loss, Tensor probabilities, Tensor logits, Tensor target, Tensor weight,
-                      float smoothing, Tensor control) override;
-    void softmax(Tensor probabilities, Tensor logits) override;
-    void accumulate_metrics(Tensor loss_sum, Tensor confusion, Tensor loss, Tensor probabilities,
-                            Tensor target) override;
-    void hard_sample_weights(Tensor weight, Tensor probabilities, Tensor member, Confidence measure) override;
-    void adam(Tensor parameters, Tensor first_moment, Tensor second_moment, Tensor parameters_half, Tensor gradients,
-              Tensor control, const AdamSettings& settings) override;
-    void adjust_loss_scale(Tensor control, const LossScaling& scaling) override;
     void fill_zero(Tensor x) override;
     void convert(Tensor to, Tensor from) override;
-
-    void nearest_votes(Tensor votes, Tensor similarity, Tensor label, int64_t neighbours, float temperature) override;
 
     Context& context() { return context_; }
     const Planning& planning() const { return planning_; }

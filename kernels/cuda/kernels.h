@@ -18,7 +18,6 @@
 #include <cuda_runtime.h>
 
 #include "kernels/augmentation.h"
-#include "kernels/confidence.h"
 #include "kernels/log_mel_spec.h"
 #include "kernels/op_types.h"
 
@@ -138,22 +137,5 @@ void embedding_backward(Tensor dtable, Tensor dy, Tensor index, cudaStream_t str
 /// At most 8 parts.
 void concat_columns(Tensor y, const std::vector<Tensor>& parts, cudaStream_t stream);
 void split_columns(const std::vector<Tensor>& parts, Tensor y, cudaStream_t stream);
-
-// ---- loss, metrics, optimiser -------------------------------------------------------------------------------------
-/// logits and dlogits are activations.
-void softmax_loss(Tensor dlogits, Tensor loss, Tensor probabilities, Tensor logits, Tensor target, Tensor weight,
-                  float smoothing, Tensor control, cudaStream_t stream);
-void softmax(Tensor probabilities, Tensor logits, cudaStream_t stream);
-void accumulate_metrics(Tensor loss_sum, Tensor confusion, Tensor loss, Tensor probabilities, Tensor target,
-                        cudaStream_t stream);
-void hard_sample_weights(Tensor weight, Tensor probabilities, Tensor member, Confidence measure, cudaStream_t stream);
-size_t adam_scratch_bytes();
-void adam(Tensor parameters, Tensor first_moment, Tensor second_moment, Tensor parameters_half, Tensor gradients,
-          Tensor control, const AdamSettings& settings, Tensor scratch, cudaStream_t stream);
-void adjust_loss_scale(Tensor control, const LossScaling& scaling, cudaStream_t stream);
-
-// ---- nearest neighbours -------------------------------------------------------------------------------------------
-void nearest_votes(Tensor votes, Tensor similarity, Tensor label, int64_t neighbours, float temperature,
-                   cudaStream_t stream);
 
 } // namespace scene::cuda

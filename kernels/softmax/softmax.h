@@ -4,11 +4,21 @@
 
 namespace scene {
 
-/// probabilities [N, K] f32 = softmax(logits).
+/// probabilities [N, K] f32 = softmax(logits) over the K classes; logits are activations.
 template <class T> struct Softmax {
     static constexpr std::string_view name = "softmax";
     Out<T> probabilities;
     In<T> logits;
 };
+
+namespace reference {
+void run(const Softmax<Tensor>&);
+}
+namespace cpu {
+void run(const Softmax<Tensor>&, Context&);
+}
+namespace cuda {
+void run(const Softmax<Tensor>&, Context&);
+}
 
 } // namespace scene

@@ -343,31 +343,5 @@ TEST(CudaBackend, ARecordHoldsNoTransfersFromTheHost) {
     backend.release(memory);
 }
 
-TEST(CudaAdam, LossScaleHalvesAndDoubles) {
-    const LossScaling scaling{.first = 8, .least = 1, .most = 16, .patience = 2};
-    const Guarded state = control_with({.loss_scale = 8});
-    const OnDevice d_state(state);
-    const auto both = [&](bool nonfinite) {
-        StepControl now = control_in(state);
-        now.nonfinite = nonfinite;
-        std::memcpy(static_cast<Tensor>(state).data, &now, sizeof now);
-        const OnDevice fresh(state);
-        cpu().adjust_loss_scale(state, scaling);
-        cuda::adjust_loss_scale(fresh, scaling, nullptr);
-        EXPECT_TRUE(fresh.host().same_bytes(state));
-        return control_in(state);
-    };
-    EXPECT_EQ(both(false).good_steps, 1u);
-    EXPECT_EQ(both(false).loss_scale, 16.0f);
-    EXPECT_EQ(both(false).good_steps, 1u);
-    EXPECT_EQ(both(false).loss_scale, 16.0f) << "the most";
-    for (const float scale : {8.0f, 4.0f, 2.0f, 1.0f}) {
-        const StepControl now = both(true);
-        EXPECT_EQ(now.loss_scale, scale);
-        EXPECT_EQ(now.nonfinite, 0u);
-    }
-    EXPECT_EQ(both(true).nonfinite, 1u) << "at the least scale the gradient is broken";
-}
-
 } // namespace
 } // namespace scene::test

@@ -1,98 +1,111 @@
-#include <algorithm>
-#include <cmath>
-#include <numeric>
-#include <vector>
-
-#include "tests/support/tensors.h"
+#include "tests/support/op_test.h"
 
 namespace scene::test {
 namespace {
 
-/// All members sorted, then the vote by its definition.
-std::vector<double> naive_votes(const Guarded& similarity, const Guarded& label, int64_t classes, int64_t neighbours,
-                                double temperature) {
-    const int64_t queries = similarity.shape()[0], members = similarity.shape()[1];
-    const auto labels = label.as<int32_t>();
-    std::vector<double> votes(static_cast<size_t>(queries * classes));
-    for (int64_t query = 0; query < queries; ++query) {
-        std::vector<size_t> order(static_cast<size_t>(members));
-        std::iota(order.begin(), order.end(), size_t{0});
-        std::erase_if(order, [&](size_t m) { return labels[m] < 0; });
-        const auto at = [&](size_t m) {
-            return static_cast<double>(similarity[query * members + static_cast<int64_t>(m)]);
-        };
-        std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return at(a) > at(b); });
-        if (static_cast<int64_t>(order.size()) > neighbours) order.resize(static_cast<size_t>(neighbours));
-        double total = 0;
-        for (size_t m : order) total += std::exp(at(m) / temperature);
-        for (size_t m : order)
-            votes[static_cast<size_t>(query * classes + labels[m])] += std::exp(at(m) / temperature) / total;
-    }
-    return votes;
+using Votes = NearestVotes<HostArray>;
+
+const double nan = std::nan("");
+
+Votes votes_of(HostArray similarity, const std::vector<int32_t>& label, int64_t classes, int64_t neighbours,
+               float temperature) {
+    const int64_t queries = similarity.shape[0];
+    return {.votes = empty({queries, classes}),
+            .similarity = std::move(similarity),
+            .label = indices_of({static_cast<int64_t>(label.size())}, label),
+            .neighbours = neighbours,
+            .temperature = temperature};
 }
 
-Guarded labels_with_gaps(int64_t members, int64_t classes) {
-    Guarded label({members}, DType::I32);
-    for (int64_t m = 0; m < members; ++m)
-        label.as<int32_t>()[static_cast<size_t>(m)] = m % 7 == 3 ? -1 : static_cast<int32_t>(m * 5 % classes);
+std::vector<int32_t> labels_with_gaps(int64_t members, int64_t classes) {
+    std::vector<int32_t> label;
+    for (int64_t m = 0; m < members; ++m) label.push_back(m % 7 == 3 ? -1 : static_cast<int32_t>(m * 5 % classes));
     return label;
 }
 
-TEST(NearestVotes, AreThoseOfASortOfAllMembers) {
-    for (const int64_t members : {1, 9, 530}) {
-        const Guarded similarity = uniform({13, members}, 1), label = labels_with_gaps(members, 10), votes({13, 10});
-        for (const int64_t neighbours : {1, 5, 100, 1000}) {
-            for (const float temperature : {0.05f, 0.5f}) {
-                cpu().nearest_votes(votes, similarity, label, neighbours, temperature);
-                EXPECT_TRUE(close(votes, naive_votes(similarity, label, 10, neighbours, double{temperature}),
-                                  roundings(2), "votes"))
-                    << members << " members, " << neighbours << " neighbours";
-            }
-        }
+/// Equal similarities are frequent.
+HostArray whole_numbers(const Shape& shape, uint64_t seed) {
+    HostArray similarity = integer_activation(shape, seed, -3, 3);
+    similarity.activation = false;
+    return similarity;
+}
+
+TEST(NearestVotes, EqualTheReference) {
+    struct Case {
+        int64_t queries, members, neighbours;
+    };
+    for (const Case& c : std::vector<Case>{
+             {13, 1, 1}, {3, 1, 5}, {13, 9, 5}, {3, 9, 100}, {5, 33, 1}, {1, 33, 1000}, {5, 530, 7}, {1, 530, 40}}) {
+        const Shape shape{c.queries, c.members};
+        const std::vector<int32_t> label = labels_with_gaps(c.members, 10);
+        const std::string text = shape.text() + ", " + std::to_string(c.neighbours) + " neighbours";
+        expect_like_reference(votes_of(uniform_f32(shape, 1), label, 10, c.neighbours, 0.05f), text);
+        expect_like_reference(votes_of(whole_numbers(shape, 2), label, 10, c.neighbours, 0.5f), text);
     }
 }
 
 TEST(NearestVotes, EqualSimilaritiesGoToTheFirstMembers) {
-    const Guarded votes({1, 3}), similarity = filled({1, 5}, {0.5f, 0.5f, 0.5f, 0.5f, 0.5f});
-    cpu().nearest_votes(votes, similarity, filled_int({5}, {-1, 2, 0, 0, 1}), 2, 0.1f);
-    EXPECT_TRUE(close(votes, {0.5, 0, 0.5}, {}, "votes"));
-}
-
-TEST(NearestVotes, WhatIsNotANumberIsTheFarthest) {
-    const float nan = std::nanf("");
-    const Guarded votes({2, 3}), similarity = filled({2, 4}, {nan, -5, nan, -5, nan, nan, nan, nan});
-    const Guarded label = filled_int({4}, {0, 1, 0, 2});
-    cpu().nearest_votes(votes, similarity, label, 2, 1);
-    EXPECT_EQ(votes[0], 0);
-    EXPECT_EQ(votes[1], 0.5f);
-    EXPECT_EQ(votes[2], 0.5f);
-    cpu().nearest_votes(votes, similarity, label, 1, 1);
-    EXPECT_EQ(votes[3], 1) << "of all, the first";
-}
-
-TEST(NearestVotes, NoMemberGivesNoVote) {
-    const Guarded votes({2, 3}), similarity = uniform({2, 2}, 1);
-    cpu().nearest_votes(votes, similarity, filled_int({2}, {-1, -1}), 5, 0.1f);
-    EXPECT_TRUE(close(votes, {0, 0, 0, 0, 0, 0}, {}, "votes"));
-}
-
-TEST(NearestVotes, AreTheSameBitsOnAnyNumberOfThreads) {
-    const Guarded similarity = integers({37, 90}, 1, -3, 3), label = labels_with_gaps(90, 4);
-    expect_same_bits([&](Backend& backend) {
-        std::vector<Guarded> out{Guarded({37, 4})};
-        backend.nearest_votes(out[0], similarity, label, 11, 0.3f);
-        return out;
+    const Votes op = votes_of(with_values({1, 5}, std::vector<double>(5, 0.5)), {-1, 2, 0, 0, 1}, 3, 2, 0.1f);
+    for_each_setting(false, [&](TestDevice& device, DType type) {
+        EXPECT_EQ(run_on(device, type, op).votes.values, (std::vector<double>{0.5, 0, 0.5}));
     });
 }
 
+TEST(NearestVotes, WhatIsNotANumberIsTheFarthest) {
+    const HostArray similarity = with_values({2, 4}, {nan, -5, nan, -5, nan, nan, nan, nan});
+    const Votes of_two = votes_of(similarity, {0, 1, 0, 2}, 3, 2, 1),
+                of_one = votes_of(similarity, {0, 1, 0, 2}, 3, 1, 1);
+    expect_like_reference(of_one);
+    for_each_setting(false, [&](TestDevice& device, DType type) {
+        const HostArray votes = run_on(device, type, of_two).votes;
+        EXPECT_EQ(votes[0], 0);
+        EXPECT_EQ(votes[1], 0.5);
+        EXPECT_EQ(votes[2], 0.5);
+        for (int64_t c = 3; c < 6; ++c) EXPECT_TRUE(std::isnan(votes[c])) << "of a query without any number";
+        EXPECT_EQ(run_on(device, type, of_one).votes[3], 1) << "of all, the first";
+    });
+}
+
+TEST(NearestVotes, NoMemberGivesNoVote) {
+    const Votes op = votes_of(uniform_f32({2, 2}, 1), {-1, -1}, 3, 5, 0.1f);
+    for_each_setting(false, [&](TestDevice& device, DType type) {
+        EXPECT_EQ(run_on(device, type, op).votes.values, std::vector<double>(6));
+    });
+}
+
+/// A GPU cannot look at labels before it runs; what does not throw leaves the member out.
+TEST(NearestVotes, ALabelBeyondTheClassesIsRefusedOrNoMember) {
+    const HostArray similarity = uniform_f32({2, 4}, 1);
+    for_each_setting(false, [&](TestDevice& device, DType type) {
+        HostArray votes;
+        try {
+            votes = run_on(device, type, votes_of(similarity, {0, 1, 3, 2}, 3, 3, 0.1f)).votes;
+        } catch (const std::logic_error&) { return; }
+        EXPECT_EQ(votes.values, run_on(device, type, votes_of(similarity, {0, 1, -1, 2}, 3, 3, 0.1f)).votes.values);
+    });
+}
+
+TEST(NearestVotes, SameBits) {
+    expect_same_bits(votes_of(whole_numbers({37, 50}, 1), labels_with_gaps(50, 4), 4, 7, 0.3f));
+}
+
 TEST(NearestVotes, WrongOperandsAreRefused) {
-    const Guarded votes({2, 3}), similarity = uniform({2, 4}, 1), label = filled_int({4}, {0, 1, 2, -1});
-    const Guarded three({3}, DType::I32), high = filled_int({4}, {0, 1, 3, -1});
-    EXPECT_THROW(cpu().nearest_votes(votes, similarity, three, 1, 0.1f), std::logic_error);
-    EXPECT_THROW(cpu().nearest_votes(votes, similarity, high, 1, 0.1f), std::logic_error);
-    EXPECT_THROW(cpu().nearest_votes(votes, uniform({3, 4}, 1), label, 1, 0.1f), std::logic_error);
-    EXPECT_THROW(cpu().nearest_votes(votes, similarity, label, 0, 0.1f), std::logic_error);
-    EXPECT_THROW(cpu().nearest_votes(votes, similarity, label, 1, 0), std::logic_error);
+    const auto right = [] { return votes_of(uniform_f32({2, 4}, 1), {0, 1, 2, -1}, 3, 1, 0.1f); };
+    const auto refused = [&](auto member, HostArray wrong) {
+        Votes op = right();
+        static_cast<HostArray&>(op.*member) = std::move(wrong);
+        expect_refused(op);
+    };
+    refused(&Votes::label, indices_of({3}, {0, 1, 2}));
+    refused(&Votes::label, uniform_f32({4}, 1));
+    refused(&Votes::similarity, uniform_f32({3, 4}, 1));
+    refused(&Votes::votes, empty({6}));
+    Votes op = right();
+    op.neighbours = 0;
+    expect_refused(op);
+    op = right();
+    op.temperature = 0;
+    expect_refused(op);
 }
 
 } // namespace

@@ -1,4 +1,5 @@
-#include "kernels/cuda/kernels.h"
+#include "kernels/adam/adam.h"
+#include "kernels/cuda/context.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/operands.h"
 
@@ -7,6 +8,8 @@ namespace {
 
 /// Blocks of the search for non-finite gradients: two for each multiprocessor.
 constexpr int search_blocks = static_cast<int>(2 * multiprocessors);
+/// What each of them found.
+constexpr size_t broken_bytes = search_blocks * sizeof(uint32_t);
 
 /// broken [search_blocks] = whether a block met a gradient that is NaN or Inf: all bits of its exponent are set.
 template <int V> __global__ void __launch_bounds__(block_threads)
@@ -65,45 +68,27 @@ template <int V> __global__ void __launch_bounds__(block_threads)
     if (parameters_half) store(parameters_half + i, w);
 }
 
-__global__ void rescale(StepControl* control, LossScaling scaling) {
-    if (control->nonfinite) {
-        control->good_steps = 0;
-        if (control->loss_scale <= scaling.least) return;
-        const float halved = control->loss_scale / 2;
-        control->loss_scale = halved > scaling.least ? halved : scaling.least;
-        control->nonfinite = 0;
-    } else if (++control->good_steps >= scaling.patience) {
-        const float doubled = control->loss_scale * 2;
-        control->good_steps = 0;
-        control->loss_scale = doubled < scaling.most ? doubled : scaling.most;
-    }
-}
-
 } // namespace
 
-size_t adam_scratch_bytes() { return search_blocks * sizeof(uint32_t); }
+size_t scratch_bytes(const Adam<TensorSpec>&, const Planning&) { return broken_bytes; }
 
-void adam(Tensor parameters, Tensor first_moment, Tensor second_moment, Tensor parameters_half, Tensor gradients,
-          Tensor control, const AdamSettings& settings, Tensor scratch, cudaStream_t stream) {
-    check_rank(parameters, 1, "parameters");
-    const Shape shape = parameters.shape;
-    float* w = floats(parameters, shape, "parameters");
-    float* m = floats(first_moment, shape, "first_moment");
-    float* v = floats(second_moment, shape, "second_moment");
-    const float* g = floats(gradients, shape, "gradients");
-    if (parameters_half) check_tensor(parameters_half, DType::F16, shape, "parameters_half");
-    auto* w_half = static_cast<half*>(parameters_half.data);
-    auto* broken = scratch_of<uint32_t>(scratch, adam_scratch_bytes());
+void run(const Adam<Tensor>& op, Context& cuda) {
+    check_rank(op.parameters, 1, "parameters");
+    const Shape& shape = op.parameters.shape;
+    float* w = floats(op.parameters, shape, "parameters");
+    float* m = floats(op.first_moment, shape, "first_moment");
+    float* v = floats(op.second_moment, shape, "second_moment");
+    const float* g = floats(op.gradients, shape, "gradients");
+    if (op.parameters_half) check_tensor(op.parameters_half, DType::F16, shape, "parameters_half");
+    auto* w_half = static_cast<half*>(op.parameters_half.data);
+    StepControl* control = &step_control(op.control);
+    auto* broken = scratch_of<uint32_t>(op.scratch, broken_bytes);
     with_pack_width<float>(shape[0], {w, m, v, g, w_half}, [&](auto width) {
         constexpr int V = decltype(width)::value;
-        launch(find_nonfinite<V>, dim3(search_blocks), dim3(block_threads), 0, stream, broken, g, shape[0]);
-        launch(update<V>, blocks_over(divide_up(shape[0], V)), dim3(block_threads), sizeof(StepFactors), stream, w, m,
-               v, w_half, g, &step_control(control), broken, shape[0], settings);
+        launch(find_nonfinite<V>, dim3(search_blocks), dim3(block_threads), 0, cuda.stream, broken, g, shape[0]);
+        launch(update<V>, blocks_over(divide_up(shape[0], V)), dim3(block_threads), sizeof(StepFactors), cuda.stream, w,
+               m, v, w_half, g, control, broken, shape[0], op.settings);
     });
-}
-
-void adjust_loss_scale(Tensor control, const LossScaling& scaling, cudaStream_t stream) {
-    launch(rescale, dim3(1), dim3(1), 0, stream, &step_control(control), scaling);
 }
 
 } // namespace scene::cuda

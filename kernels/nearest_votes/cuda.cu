@@ -1,8 +1,9 @@
 #include <cmath>
 
-#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/context.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/operands.h"
+#include "kernels/nearest_votes/nearest_votes.h"
 
 namespace scene::cuda {
 namespace {
@@ -77,23 +78,22 @@ __global__ void __launch_bounds__(block_threads) vote(float* votes, const float*
     __syncthreads();
     for (int c = thread; c < classes; c += block_threads)
         votes[static_cast<int64_t>(blockIdx.x) * classes + c] =
-            sums[classes] > 0 ? static_cast<float>(sums[c] / sums[classes]) : 0.0f;
+            sums[classes] == 0 ? 0.0f : static_cast<float>(sums[c] / sums[classes]);
 }
 
 } // namespace
 
-void nearest_votes(Tensor votes, Tensor similarity, Tensor label, int64_t neighbours, float temperature,
-                   cudaStream_t stream) {
-    check_rank(votes, 2, "votes");
-    check_rank(similarity, 2, "similarity");
-    const int64_t queries = votes.shape[0], classes = votes.shape[1], members = similarity.shape[1];
-    SCENE_CHECK(neighbours >= 1 && temperature > 0, "a vote needs a neighbour and a temperature above 0");
+void run(const NearestVotes<Tensor>& op, Context& cuda) {
+    check_rank(op.votes, 2, "votes");
+    check_rank(op.similarity, 2, "similarity");
+    const int64_t queries = op.votes.shape[0], classes = op.votes.shape[1], members = op.similarity.shape[1];
+    SCENE_CHECK(op.neighbours >= 1 && op.temperature > 0, "a vote needs a neighbour and a temperature above 0");
     const size_t shared =
         static_cast<size_t>(classes + 1) * sizeof(double) + static_cast<size_t>(warps) * sizeof(Neighbour);
-    launch(vote, dim3(static_cast<unsigned>(queries)), dim3(block_threads), shared, stream,
-           floats(votes, {queries, classes}, "votes"), floats(similarity, {queries, members}, "similarity"),
-           indices(label, {members}, "label"), static_cast<int>(members), static_cast<int>(classes),
-           static_cast<int>(std::min(neighbours, members)), temperature);
+    launch(vote, dim3(static_cast<unsigned>(queries)), dim3(block_threads), shared, cuda.stream,
+           floats(op.votes, {queries, classes}, "votes"), floats(op.similarity, {queries, members}, "similarity"),
+           indices(op.label, {members}, "label"), static_cast<int>(members), static_cast<int>(classes),
+           static_cast<int>(std::min(op.neighbours, members)), op.temperature);
 }
 
 } // namespace scene::cuda

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "kernels/op.h"
+
+namespace scene {
+
+/// Decoupled weight decay, which makes AdamW of Adam (Loshchilov and Hutter, ICLR 2019): parameters *= 1 -
+/// control.learning_rate*rate, f32 of any shape. parameters_half, F16 of the same shape, gets the rounded copy. In a
+/// skipped step (control.nonfinite) both stay as they are.
+///
+/// Order in the update phase: `adam`, `weight_decay`, `adjust_loss_scale`. `adam` finds out whether the step is
+/// skipped, and writes the half copy of what is then decayed; `adjust_loss_scale` forgets that the step was skipped.
+/// The paper decays the parameters of before Adam's update; here the update decays with them, a difference of second
+/// order in the learning rate. AdamSettings::weight_decay is something else: Adam's L2 term.
+template <class T> struct WeightDecay {
+    static constexpr std::string_view name = "weight_decay";
+    InOut<T> parameters;
+    OptionalOut<T> parameters_half{};
+    In<T> control;
+    float rate;
+};
+
+namespace reference {
+void run(const WeightDecay<Tensor>&);
+}
+namespace cpu {
+void run(const WeightDecay<Tensor>&, Context&);
+}
+namespace cuda {
+void run(const WeightDecay<Tensor>&, Context&);
+}
+
+} // namespace scene
