@@ -117,35 +117,9 @@ public:
                                       Tensor scratch, const Conv2dShape& shape) = 0;
     virtual size_t conv2d_norm_backward_scratch_bytes(const Conv2dShape& shape) const = 0;
 
-    // ---- batch norm: rows [M] x channels [C]; x is any tensor whose last axis is C ---------------------------
-    /// mean, variance (biased) f32 [C] over all rows, in two passes or an equally stable way.
-    virtual void batch_norm_statistics(Tensor mean, Tensor variance, Tensor x) = 0;
-    /// Training: scale = gamma/sqrt(variance + eps), shift = beta - mean*scale, inv_std = 1/sqrt(variance + eps), and
-    /// running = (1 - momentum)*running + momentum*batch, with the unbiased variance rows/(rows - 1). All f32 [C].
-    virtual void batch_norm_finalize(Tensor scale, Tensor shift, Tensor inv_std, Tensor running_mean,
-                                     Tensor running_variance, Tensor mean, Tensor variance, Tensor gamma, Tensor beta,
-                                     int64_t rows, float momentum, float epsilon) = 0;
-    /// Inference: the same scale and shift from the running statistics. All f32 [C].
-    virtual void batch_norm_fold(Tensor scale, Tensor shift, Tensor running_mean, Tensor running_variance, Tensor gamma,
-                                 Tensor beta, float epsilon) = 0;
     /// folded_w [K, R, S, C] = w * scale[k]: a convolution followed by batch norm as one convolution with
     /// bias = shift.
     virtual void fold_conv_weights(Tensor folded_w, Tensor w, Tensor scale) = 0;
-    /// y = epilogue(scale*x + shift); x [N, H, W, C] (or [M, C] without pooling), y pooled when asked. In place
-    /// without pooling.
-    virtual void batch_norm_forward(Tensor y, Tensor x, Tensor scale, Tensor shift, const NormEpilogue& epilogue,
-                                    Tensor control) = 0;
-    /// dgamma, dbeta f32 [C] and dx (absent dx: not wanted; in place over x) from dy, the gradient of the
-    /// epilogue's output. x is the batch norm's input; relu, mask and maxima are computed again from it.
-    /// dx = scale*(dz - mean(dz) - xhat*mean(dz*xhat)), xhat = (x - mean)*inv_std.
-    virtual void batch_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor x, Tensor mean,
-                                     Tensor inv_std, Tensor scale, Tensor shift, Tensor scratch,
-                                     const NormEpilogue& epilogue, Tensor control) = 0;
-    virtual size_t batch_norm_scratch_bytes(const Shape& x) const = 0;
-    /// The last part of batch_norm_backward, from dz and its sums: dx = scale*(dz - dbeta/M - xhat*dgamma/M). In place
-    /// over x.
-    virtual void batch_norm_apply_gradient(Tensor dx, Tensor dz, Tensor x, Tensor mean, Tensor inv_std, Tensor scale,
-                                           Tensor dgamma, Tensor dbeta) = 0;
 
     // ---- squeeze and excitation (Hu et al., CVPR 2018), after a batch norm and before the relu ---------------
     /// pooled [N, C] f32 = mean over H, W of scale*x + shift; x [N, H, W, C].

@@ -72,27 +72,6 @@ inline void run(const Conv2dBnReluBackward<Tensor>& o, Backend& b) {
 inline size_t scratch_bytes(const Conv2dBnReluBackward<TensorSpec>& o, const Backend& b) {
     return b.conv2d_norm_backward_scratch_bytes(o.shape);
 }
-inline void run(const BatchNormStatistics<Tensor>& o, Backend& b) { b.batch_norm_statistics(o.mean, o.variance, o.x); }
-inline void run(const BatchNormFinalize<Tensor>& o, Backend& b) {
-    b.batch_norm_finalize(o.scale, o.shift, o.inv_std, o.running_mean, o.running_variance, o.mean, o.variance, o.gamma,
-                          o.beta, o.rows, o.momentum, o.epsilon);
-}
-inline void run(const BatchNormFold<Tensor>& o, Backend& b) {
-    b.batch_norm_fold(o.scale, o.shift, o.running_mean, o.running_variance, o.gamma, o.beta, o.epsilon);
-}
-inline void run(const BatchNormForward<Tensor>& o, Backend& b) {
-    b.batch_norm_forward(o.y, o.x, o.scale, o.shift, o.epilogue, o.control);
-}
-inline void run(const BatchNormBackward<Tensor>& o, Backend& b) {
-    b.batch_norm_backward(o.dx, o.dgamma, o.dbeta, o.dy, o.x, o.mean, o.inv_std, o.scale, o.shift, o.scratch,
-                          o.epilogue, o.control);
-}
-inline size_t scratch_bytes(const BatchNormBackward<TensorSpec>& o, const Backend& b) {
-    return b.batch_norm_scratch_bytes(o.x.shape);
-}
-inline void run(const BatchNormApplyGradient<Tensor>& o, Backend& b) {
-    b.batch_norm_apply_gradient(o.dx, o.dz, o.x, o.mean, o.inv_std, o.scale, o.dgamma, o.dbeta);
-}
 inline void run(const SqueezeExciteSqueeze<Tensor>& o, Backend& b) { b.se_squeeze(o.pooled, o.x, o.scale, o.shift); }
 inline void run(const SqueezeExciteForward<Tensor>& o, Backend& b) {
     b.se_excite_forward(o.y, o.x, o.scale, o.shift, o.gate, o.avg_pool);

@@ -63,6 +63,12 @@ inline Shape pooled_shape(const Shape& x) {
     return {x[0], x[1] / 2, x[2] / 2, x[3]};
 }
 
+/// What a batch norm of x with this epilogue has as its output.
+inline Shape epilogue_shape(const Shape& x, const NormEpilogue& epilogue) {
+    SCENE_CHECK(!epilogue.max_pool || epilogue.dropout.p == 0, "batch norm with both dropout and pooling");
+    return epilogue.max_pool ? pooled_shape(x) : x;
+}
+
 /// The last extent; every earlier axis counts as rows.
 inline int64_t channels_of(const Tensor& x, const char* name) {
     SCENE_CHECK(x && x.shape.rank() >= 1 && x.elements() > 0,

@@ -1,14 +1,15 @@
 #pragma once
 
-// Batch norm (Ioffe and Szegedy, 2015) over rows [M] of channels [C]: x is any tensor whose last axis is C, of the
-// activation type. Everything per channel is f32 [C].
+// Batch norm (Ioffe and Szegedy, ICML 2015) over M rows of C channels. x, y and their gradients are of the activation
+// type; their last axis is C, all others count as rows. Everything per channel is f32 [C].
 
 #include "kernels/op.h"
 #include "kernels/op_types.h"
 
 namespace scene {
 
-/// mean, variance (biased) over all rows, in two passes or an equally stable way.
+/// mean and biased variance of each channel. Stable where the mean is large against the deviation: E[x^2] - E[x]^2 is
+/// not.
 template <class T> struct BatchNormStatistics {
     static constexpr std::string_view name = "batch_norm_statistics";
     Out<T> mean, variance;
@@ -16,8 +17,8 @@ template <class T> struct BatchNormStatistics {
     Scratch<T> scratch{};
 };
 
-/// Training: scale = gamma/sqrt(variance + eps), shift = beta - mean*scale, inv_std = 1/sqrt(variance + eps), and
-/// running = (1 - momentum)*running + momentum*batch, with the unbiased variance rows/(rows - 1).
+/// Training. inv_std = 1/sqrt(variance + epsilon), scale = gamma*inv_std, shift = beta - mean*scale.
+/// running = (1 - momentum)*running + momentum*batch, where the batch's variance is the unbiased one. At least 2 rows.
 template <class T> struct BatchNormFinalize {
     static constexpr std::string_view name = "batch_norm_finalize";
     Out<T> scale, shift, inv_std;
@@ -25,6 +26,12 @@ template <class T> struct BatchNormFinalize {
     In<T> mean, variance, gamma, beta;
     int64_t rows;
     float momentum, epsilon;
+
+    /// From biased to unbiased variance.
+    float bessel_correction() const {
+        SCENE_CHECK(rows > 1, "batch norm in training over " + std::to_string(rows) + " row, expected at least 2");
+        return static_cast<float>(static_cast<double>(rows) / static_cast<double>(rows - 1));
+    }
 };
 
 /// Inference: the same scale and shift from the running statistics.
@@ -35,8 +42,7 @@ template <class T> struct BatchNormFold {
     float epsilon;
 };
 
-/// y = epilogue(scale*x + shift); x [N, H, W, C] (or [M, C] without pooling), y pooled when asked. In place without
-/// pooling.
+/// y = epilogue(scale*x + shift). With pooling x is [N, H, W, C] and y [N, H/2, W/2, C]. In place without pooling.
 template <class T> struct BatchNormForward {
     static constexpr std::string_view name = "batch_norm_forward";
     Out<T> y;
@@ -45,9 +51,9 @@ template <class T> struct BatchNormForward {
     NormEpilogue epilogue;
 };
 
-/// dgamma, dbeta and dx from dy, the gradient of the epilogue's output. x is the batch norm's input; relu, mask and
-/// maxima are computed again from it. dx = scale*(dz - mean(dz) - xhat*mean(dz*xhat)), xhat = (x - mean)*inv_std. In
-/// place over x.
+/// From dy, the gradient of BatchNormForward's y, and its input x. With dz the gradient of z = scale*x + shift and
+/// xhat = (x - mean)*inv_std: dbeta = sum of dz, dgamma = sum of dz*xhat, dx = scale*(dz - dbeta/M - xhat*dgamma/M).
+/// relu, dropout mask and argmax are recomputed from x. dx in place over x.
 template <class T> struct BatchNormBackward {
     static constexpr std::string_view name = "batch_norm_backward";
     OptionalOut<T> dx{};
@@ -65,12 +71,41 @@ template <class T> struct BatchNormBackward {
     }
 };
 
-/// The last part of batch_norm_backward, from dz, the gradient of scale*x + shift, and its sums: dx = scale*(dz -
-/// dbeta/M - xhat*dgamma/M). In place over x.
+/// The dx of BatchNormBackward where dz, dgamma and dbeta are there already (Conv2dDataGradBnReduce). dx in place over
+/// x.
 template <class T> struct BatchNormApplyGradient {
     static constexpr std::string_view name = "batch_norm_apply_gradient";
     Out<T> dx;
     In<T> dz, x, mean, inv_std, scale, dgamma, dbeta;
 };
+
+namespace reference {
+void run(const BatchNormStatistics<Tensor>&);
+void run(const BatchNormFinalize<Tensor>&);
+void run(const BatchNormFold<Tensor>&);
+void run(const BatchNormForward<Tensor>&);
+void run(const BatchNormBackward<Tensor>&);
+void run(const BatchNormApplyGradient<Tensor>&);
+} // namespace reference
+namespace cpu {
+void run(const BatchNormStatistics<Tensor>&, Context&);
+void run(const BatchNormFinalize<Tensor>&, Context&);
+void run(const BatchNormFold<Tensor>&, Context&);
+void run(const BatchNormForward<Tensor>&, Context&);
+void run(const BatchNormBackward<Tensor>&, Context&);
+void run(const BatchNormApplyGradient<Tensor>&, Context&);
+size_t scratch_bytes(const BatchNormStatistics<TensorSpec>&, const Planning&);
+size_t scratch_bytes(const BatchNormBackward<TensorSpec>&, const Planning&);
+} // namespace cpu
+namespace cuda {
+void run(const BatchNormStatistics<Tensor>&, Context&);
+void run(const BatchNormFinalize<Tensor>&, Context&);
+void run(const BatchNormFold<Tensor>&, Context&);
+void run(const BatchNormForward<Tensor>&, Context&);
+void run(const BatchNormBackward<Tensor>&, Context&);
+void run(const BatchNormApplyGradient<Tensor>&, Context&);
+size_t scratch_bytes(const BatchNormStatistics<TensorSpec>&, const Planning&);
+size_t scratch_bytes(const BatchNormBackward<TensorSpec>&, const Planning&);
+} // namespace cuda
 
 } // namespace scene

@@ -65,21 +65,7 @@ public:
                               const Conv2dShape& shape) override;
     size_t conv2d_norm_backward_scratch_bytes(const Conv2dShape& shape) const override;
 
-    void batch_norm_statistics(Tensor mean, Tensor variance, Tensor x) override;
-    void batch_norm_finalize(Tensor scale, Tensor shift, Tensor inv_std, Tensor running_mean, Tensor running_variance,
-                             Tensor mean, Tensor variance, Tensor gamma, Tensor beta, int64_t rows, float momentum,
-                             float epsilon) override;
-    void batch_norm_fold(Tensor scale, Tensor shift, Tensor running_mean, Tensor running_variance, Tensor gamma,
-                         Tensor beta, float epsilon) override;
     void fold_conv_weights(Tensor folded_w, Tensor w, Tensor scale) override;
-    void batch_norm_forward(Tensor y, Tensor x, Tensor scale, Tensor shift, const NormEpilogue& epilogue,
-                            Tensor control) override;
-    void batch_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor x, Tensor mean, Tensor inv_std,
-                             Tensor scale, Tensor shift, Tensor scratch, const NormEpilogue& epilogue,
-                             Tensor control) override;
-    size_t batch_norm_scratch_bytes(const Shape& x) const override;
-    void batch_norm_apply_gradient(Tensor dx, Tensor dz, Tensor x, Tensor mean, Tensor inv_std, Tensor scale,
-                                   Tensor dgamma, Tensor dbeta) override;
 
     void se_squeeze(Tensor pooled, Tensor x, Tensor scale, Tensor shift) override;
     void se_excite_forward(Tensor y, Tensor x, Tensor scale, Tensor shift, Tensor gate, bool avg_pool) override;

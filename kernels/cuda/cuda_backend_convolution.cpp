@@ -6,6 +6,7 @@
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/launch.h"
+#include "kernels/cuda/mean_var_from_sums.h"
 #include "kernels/operands.h"
 
 namespace scene::cuda {
@@ -111,8 +112,8 @@ void CudaBackend::conv2d_forward(Tensor y, Tensor x, Tensor w, Tensor scratch, c
     }
     convolve(task, operands, memory + own.bytes());
     if (task.fusion.statistics)
-        moments_of_sums(extras.mean, extras.variance, {operands.sum, DType::F32, {channels}},
-                        {operands.square_sum, DType::F32, {channels}}, y.elements() / channels, stream_);
+        mean_var_from_sums(extras.mean, extras.variance, {operands.sum, DType::F32, {channels}},
+                           {operands.square_sum, DType::F32, {channels}}, y.elements() / channels, stream_);
     if (!extras.bias) return;
     linear_epilogue({y.data, y.dtype, {y.elements() / channels, channels}}, extras.bias,
                     extras.relu ? Activation::Relu : Activation::None, {}, {}, stream_);
@@ -196,44 +197,9 @@ size_t CudaBackend::conv2d_norm_backward_scratch_bytes(const Conv2dShape& shape)
     return cuda::conv2d_norm_backward_scratch_bytes(shape);
 }
 
-void CudaBackend::batch_norm_statistics(Tensor mean, Tensor variance, Tensor x) {
-    cuda::batch_norm_statistics(mean, variance, x, scratch(batch_norm_statistics_scratch_bytes(x.shape)), stream_);
-}
-
-void CudaBackend::batch_norm_finalize(Tensor scale, Tensor shift, Tensor inv_std, Tensor running_mean,
-                                      Tensor running_variance, Tensor mean, Tensor variance, Tensor gamma, Tensor beta,
-                                      int64_t rows, float momentum, float epsilon) {
-    cuda::batch_norm_finalize(scale, shift, inv_std, running_mean, running_variance, mean, variance, gamma, beta, rows,
-                              momentum, epsilon, stream_);
-}
-
-void CudaBackend::batch_norm_fold(Tensor scale, Tensor shift, Tensor running_mean, Tensor running_variance,
-                                  Tensor gamma, Tensor beta, float epsilon) {
-    cuda::batch_norm_fold(scale, shift, running_mean, running_variance, gamma, beta, epsilon, stream_);
-}
-
 void CudaBackend::fold_conv_weights(Tensor folded_w, Tensor w, Tensor scale) {
     cuda::fold_conv_weights(folded_w, w, scale, stream_);
 }
-
-void CudaBackend::batch_norm_forward(Tensor y, Tensor x, Tensor scale, Tensor shift, const NormEpilogue& epilogue,
-                                     Tensor control) {
-    cuda::batch_norm_forward(y, x, scale, shift, epilogue, control, stream_);
-}
-
-void CudaBackend::batch_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor x, Tensor mean,
-                                      Tensor inv_std, Tensor scale, Tensor shift, Tensor scratch,
-                                      const NormEpilogue& epilogue, Tensor control) {
-    cuda::batch_norm_backward(dx, dgamma, dbeta, dy, x, mean, inv_std, scale, shift, scratch, epilogue, control,
-                              stream_);
-}
-
-void CudaBackend::batch_norm_apply_gradient(Tensor dx, Tensor dz, Tensor x, Tensor mean, Tensor inv_std, Tensor scale,
-                                            Tensor dgamma, Tensor dbeta) {
-    cuda::batch_norm_apply_gradient(dx, dz, x, mean, inv_std, scale, dgamma, dbeta, stream_);
-}
-
-size_t CudaBackend::batch_norm_scratch_bytes(const Shape& x) const { return batch_norm_backward_scratch_bytes(x); }
 
 void CudaBackend::se_squeeze(Tensor pooled, Tensor x, Tensor scale, Tensor shift) {
     cuda::se_squeeze(pooled, x, scale, shift, scratch(se_scratch_bytes(x.shape)), stream_);

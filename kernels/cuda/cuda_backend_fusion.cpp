@@ -4,11 +4,14 @@
 #include <algorithm>
 #include <functional>
 
+#include "kernels/batch_norm/batch_norm.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/kernels.h"
+#include "kernels/cuda/mean_var_from_sums.h"
 #include "kernels/cuda/timing.h"
 #include "kernels/cuda/trial_buffer.h"
 #include "kernels/error.h"
+#include "kernels/op_fields.h"
 
 namespace scene::cuda {
 namespace {
@@ -16,62 +19,66 @@ namespace {
 /// Seconds of the separate ops around a convolution, each measured with the kernels that would run.
 class SeparateOps {
 public:
-    SeparateOps(PlanCache& times, DType activation, cudaStream_t stream)
-        : times_(times), activation_(activation), stream_(stream) {}
+    SeparateOps(PlanCache& times, DType activation, Context& cuda, const Planning& planning)
+        : times_(times), activation_(activation), cuda_(cuda), planning_(planning) {}
 
     double statistics(const Shape& map) const {
         return seconds("batch_norm_statistics", map, [&] {
             const TrialBuffer x(map, activation_), moments({2, channels(map)}, DType::F32);
-            const size_t bytes = batch_norm_statistics_scratch_bytes(map);
-            const TrialBuffer scratch(bytes);
-            const Tensor memory{scratch.get(), DType::U8, {static_cast<int64_t>(bytes)}};
-            return settled_seconds(stream_, [&] {
-                batch_norm_statistics(row(moments, 0, map), row(moments, 1, map), {x.get(), activation_, map}, memory,
-                                      stream_);
-            });
+            return seconds_with_scratch(BatchNormStatistics<Tensor>{.mean = row(moments, 0, map),
+                                                                    .variance = row(moments, 1, map),
+                                                                    .x = Tensor{x.get(), activation_, map}});
         });
     }
     double normalize(const Shape& map) const {
         return seconds("batch_norm_forward", map, [&] {
             const TrialBuffer x(map, activation_), y(map, activation_), affine({2, channels(map)}, DType::F32);
-            return settled_seconds(stream_, [&] {
-                batch_norm_forward({y.get(), activation_, map}, {x.get(), activation_, map}, row(affine, 0, map),
-                                   row(affine, 1, map), {}, {}, stream_);
-            });
+            const BatchNormForward<Tensor> op{.y = Tensor{y.get(), activation_, map},
+                                              .x = Tensor{x.get(), activation_, map},
+                                              .scale = row(affine, 0, map),
+                                              .shift = row(affine, 1, map),
+                                              .epilogue = {}};
+            return settled_seconds(cuda_.stream, [&] { run(op, cuda_); });
         });
     }
     /// Of a norm with a relu behind it.
     double norm_backward(const Shape& map) const {
         return seconds("batch_norm_backward", map, [&] {
             const TrialBuffer x(map, activation_), dy(map, activation_), rows({6, channels(map)}, DType::F32);
-            const size_t bytes = batch_norm_backward_scratch_bytes(map);
-            const TrialBuffer scratch(bytes);
-            const Tensor memory{scratch.get(), DType::U8, {static_cast<int64_t>(bytes)}};
-            const Tensor in{x.get(), activation_, map}, gradient{dy.get(), activation_, map};
-            return settled_seconds(stream_, [&] {
-                batch_norm_backward(in, row(rows, 0, map), row(rows, 1, map), gradient, in, row(rows, 2, map),
-                                    row(rows, 3, map), row(rows, 4, map), row(rows, 5, map), memory, {}, {}, stream_);
-            });
+            return seconds_with_scratch(BatchNormBackward<Tensor>{.dx = Tensor{x.get(), activation_, map},
+                                                                  .dgamma = row(rows, 0, map),
+                                                                  .dbeta = row(rows, 1, map),
+                                                                  .dy = Tensor{dy.get(), activation_, map},
+                                                                  .x = Tensor{x.get(), activation_, map},
+                                                                  .mean = row(rows, 2, map),
+                                                                  .inv_std = row(rows, 3, map),
+                                                                  .scale = row(rows, 4, map),
+                                                                  .shift = row(rows, 5, map),
+                                                                  .epilogue = {}});
         });
     }
     /// What a data gradient with the norm's sums leaves to do.
     double apply_gradient(const Shape& map) const {
         return seconds("batch_norm_apply_gradient", map, [&] {
             const TrialBuffer x(map, activation_), dz(map, activation_), rows({5, channels(map)}, DType::F32);
-            const Tensor in{x.get(), activation_, map};
-            return settled_seconds(stream_, [&] {
-                batch_norm_apply_gradient(in, {dz.get(), activation_, map}, in, row(rows, 0, map), row(rows, 1, map),
-                                          row(rows, 2, map), row(rows, 3, map), row(rows, 4, map), stream_);
-            });
+            const BatchNormApplyGradient<Tensor> op{.dx = Tensor{x.get(), activation_, map},
+                                                    .dz = Tensor{dz.get(), activation_, map},
+                                                    .x = Tensor{x.get(), activation_, map},
+                                                    .mean = row(rows, 0, map),
+                                                    .inv_std = row(rows, 1, map),
+                                                    .scale = row(rows, 2, map),
+                                                    .dgamma = row(rows, 3, map),
+                                                    .dbeta = row(rows, 4, map)};
+            return settled_seconds(cuda_.stream, [&] { run(op, cuda_); });
         });
     }
     /// From sums to moments, which a fused convolution leaves to do.
     double finish_statistics(const Shape& map) const {
-        return seconds("moments_of_sums", {channels(map)}, [&] {
+        return seconds("mean_var_from_sums", {channels(map)}, [&] {
             const TrialBuffer rows({4, channels(map)}, DType::F32);
-            return settled_seconds(stream_, [&] {
-                moments_of_sums(row(rows, 0, map), row(rows, 1, map), row(rows, 2, map), row(rows, 3, map),
-                                map.elements() / channels(map), stream_);
+            return settled_seconds(cuda_.stream, [&] {
+                mean_var_from_sums(row(rows, 0, map), row(rows, 1, map), row(rows, 2, map), row(rows, 3, map),
+                                   map.elements() / channels(map), cuda_.stream);
             });
         });
     }
@@ -80,13 +87,21 @@ public:
         return 2 * seconds("convert", {channels(map)}, [&] {
                    const Shape per_channel{channels(map)};
                    const TrialBuffer from(per_channel, DType::F32), to(per_channel, activation_);
-                   return settled_seconds(stream_, [&] {
-                       convert({to.get(), activation_, per_channel}, {from.get(), DType::F32, per_channel}, stream_);
+                   return settled_seconds(cuda_.stream, [&] {
+                       convert({to.get(), activation_, per_channel}, {from.get(), DType::F32, per_channel},
+                               cuda_.stream);
                    });
                });
     }
 
 private:
+    template <template <class> class Op> double seconds_with_scratch(Op<Tensor> op) const {
+        const auto spec = rebound<TensorSpec>(op, [](const Tensor& tensor) { return spec_of(tensor); });
+        const size_t bytes = scratch_bytes(spec, planning_);
+        const TrialBuffer scratch(bytes);
+        op.scratch = Tensor{scratch.get(), DType::U8, {static_cast<int64_t>(bytes)}};
+        return settled_seconds(cuda_.stream, [&] { run(op, cuda_); });
+    }
     static int64_t channels(const Shape& map) { return map[map.rank() - 1]; }
     static Tensor row(const TrialBuffer& rows, int64_t index, const Shape& map) {
         return {static_cast<float*>(rows.get()) + index * channels(map), DType::F32, {channels(map)}};
@@ -99,7 +114,8 @@ private:
 
     PlanCache& times_;
     DType activation_;
-    cudaStream_t stream_;
+    Context& cuda_;
+    const Planning& planning_;
 };
 
 } // namespace
@@ -148,7 +164,8 @@ ConvFusion CudaBackend::choose_fusion(const Conv2dShape& shape) const {
     fusion.bn_reduce = wanted.bn_reduce && can_fuse(into_norm);
     if (fusions_ == Fusions::Always || shape.full_batch > 0) return fusion;
 
-    const SeparateOps ops(convolutions_->times(), activation_, stream_);
+    Context cuda = context_;
+    const SeparateOps ops(convolutions_->times(), activation_, cuda, planning_);
     const auto seconds = [&](const ConvolutionTask& task) { return convolutions_->seconds(task).value(); };
     if (fusion.bn_reduce)
         fusion.bn_reduce = seconds(into_norm) + ops.apply_gradient(shape.x()) <

@@ -74,30 +74,6 @@ void fold_conv_weights(Tensor folded_w, Tensor w, Tensor scale, cudaStream_t str
 /// to = from between F32 and F16, of one shape.
 void convert(Tensor to, Tensor from, cudaStream_t stream);
 
-// ---- batch norm ---------------------------------------------------------------------------------------------------
-size_t batch_norm_statistics_scratch_bytes(const Shape& x);
-void batch_norm_statistics(Tensor mean, Tensor variance, Tensor x, Tensor scratch, cudaStream_t stream);
-/// mean and biased variance f32 [C] of `rows` values per channel from their sums and sums of squares, f32 [C], as a
-/// convolution gives them. E[y^2] - E[y]^2 cancels: with float sums the variance has a relative error of about
-/// 1e-7*(1 + mean^2/variance), where batch_norm_statistics has 1e-7. It is never negative.
-void moments_of_sums(Tensor mean, Tensor variance, Tensor sum, Tensor square_sum, int64_t rows, cudaStream_t stream);
-void batch_norm_finalize(Tensor scale, Tensor shift, Tensor inv_std, Tensor running_mean, Tensor running_variance,
-                         Tensor mean, Tensor variance, Tensor gamma, Tensor beta, int64_t rows, float momentum,
-                         float epsilon, cudaStream_t stream);
-void batch_norm_fold(Tensor scale, Tensor shift, Tensor running_mean, Tensor running_variance, Tensor gamma,
-                     Tensor beta, float epsilon, cudaStream_t stream);
-void batch_norm_forward(Tensor y, Tensor x, Tensor scale, Tensor shift, const NormEpilogue& epilogue, Tensor control,
-                        cudaStream_t stream);
-/// Enough for every epilogue.
-size_t batch_norm_backward_scratch_bytes(const Shape& x);
-void batch_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor x, Tensor mean, Tensor inv_std,
-                         Tensor scale, Tensor shift, Tensor scratch, const NormEpilogue& epilogue, Tensor control,
-                         cudaStream_t stream);
-
-/// In place over x.
-void batch_norm_apply_gradient(Tensor dx, Tensor dz, Tensor x, Tensor mean, Tensor inv_std, Tensor scale, Tensor dgamma,
-                               Tensor dbeta, cudaStream_t stream);
-
 // ---- squeeze and excitation ---------------------------------------------------------------------------------------
 /// For se_squeeze and se_excite_backward_gate of x [N, H, W, C].
 size_t se_scratch_bytes(const Shape& x);

@@ -1,176 +1,174 @@
-#include "tests/kernels/batch_norm_reference.h"
+#include "tests/kernels/batch_norm_cases.h"
 #include "tests/support/gradients.h"
+#include "tests/support/op_test.h"
 
 namespace scene::test {
 namespace {
 
-/// Operands as a training step has them: moments of the batch, scale and shift from gamma and beta.
-struct Operands {
-    Guarded x, gamma, beta, dy, mean, inv_std, scale, shift, control, scratch;
-
-    explicit Operands(const NormCase& norm, uint64_t seed = 1)
-        : x(uniform(norm.x, seed, -2, 2)), gamma(uniform({norm.channels()}, seed + 1, 0.5f, 1.5f)),
-          beta(uniform({norm.channels()}, seed + 2)), dy(uniform(norm.y(), seed + 3)), mean({norm.channels()}),
-          inv_std({norm.channels()}), scale({norm.channels()}), shift({norm.channels()}),
-          control(control_with(norm.control)),
-          scratch({static_cast<int64_t>(cpu().batch_norm_scratch_bytes(norm.x))}, DType::U8) {
-        const NormMoments moments = reference_moments(x.doubles(), norm.channels());
-        for (int64_t c = 0; c < norm.channels(); ++c) {
-            const auto i = static_cast<size_t>(c);
-            mean[c] = static_cast<float>(moments.mean[i]);
-            inv_std[c] = static_cast<float>(1 / std::sqrt(moments.variance[i] + epsilon));
-            scale[c] = gamma[c] * inv_std[c];
-            shift[c] = beta[c] - mean[c] * scale[c];
-        }
-    }
-
-    static constexpr double epsilon = 1e-5;
-};
-
-struct Gradients {
-    Guarded dx, dgamma, dbeta;
-
-    explicit Gradients(const NormCase& norm) : dx(norm.x), dgamma({norm.channels()}), dbeta({norm.channels()}) {}
-};
-
-Gradients run(const NormCase& norm, const Operands& op, Backend& backend = cpu()) {
-    Gradients out(norm);
-    backend.batch_norm_backward(out.dx, out.dgamma, out.dbeta, op.dy, op.x, op.mean, op.inv_std, op.scale, op.shift,
-                                op.scratch, norm.epilogue, op.control);
-    return out;
+/// As a training step has it: with the statistics of x, and scale and shift from them.
+BatchNormBackward<HostArray> backward_of(const NormCase& c) {
+    const HostArray x = uniform_activation(c.x, 1, -2, 2);
+    const BatchNormFinalize<HostArray> norm = run_reference(finalize_of(x));
+    return {.dx = empty_activation(c.x),
+            .dgamma = empty(norm.scale.shape),
+            .dbeta = empty(norm.scale.shape),
+            .dy = uniform_activation(c.y(), 7),
+            .x = x,
+            .mean = norm.mean,
+            .inv_std = norm.inv_std,
+            .scale = norm.scale,
+            .shift = norm.shift,
+            .control = norm_control(),
+            .epilogue = c.epilogue};
 }
 
-/// sum(dy * y) of the whole layer in double, statistics included.
-double loss(const NormCase& norm, const std::vector<double>& x, const std::vector<double>& gamma,
-            const std::vector<double>& beta, const std::vector<double>& dy) {
-    const NormMoments moments = reference_moments(x, norm.channels());
-    std::vector<double> scale, shift;
-    for (size_t c = 0; c < gamma.size(); ++c) {
-        scale.push_back(gamma[c] / std::sqrt(moments.variance[c] + Operands::epsilon));
-        shift.push_back(beta[c] - moments.mean[c] * scale[c]);
-    }
-    return inner_product(reference_epilogue(norm, x, scale, shift), dy);
+BatchNormApplyGradient<HostArray> apply_gradient_of(const Shape& shape) {
+    const Shape per_channel{shape[shape.rank() - 1]};
+    return {.dx = empty_activation(shape),
+            .dz = uniform_activation(shape, 1),
+            .x = uniform_activation(shape, 2),
+            .mean = uniform_f32(per_channel, 3),
+            .inv_std = uniform_f32(per_channel, 4, 0.5, 2),
+            .scale = uniform_f32(per_channel, 5),
+            .dgamma = uniform_f32(per_channel, 6, -9, 9),
+            .dbeta = uniform_f32(per_channel, 7, -9, 9)};
 }
 
-TEST(BatchNormBackward, EqualsFiniteDifferences) {
-    for (const NormCase& norm : norm_cases({{2, 1, 3, 1}, {2, 3, 5, 3}, {1, 4, 3, 9}, {3, 2, 2, 18}})) {
-        const Operands op(norm);
-        const Gradients out = run(norm, op);
-        const std::vector<double> x = op.x.doubles(), gamma = op.gamma.doubles(), beta = op.beta.doubles(),
-                                  dy = op.dy.doubles();
-        const Tolerance tolerance{.absolute = 1e-6, .of_largest = 2e-6};
-        EXPECT_TRUE(close(out.dx,
-                          finite_differences(x, [&](const auto& at) { return loss(norm, at, gamma, beta, dy); }),
-                          tolerance, "dx " + norm.text()));
-        EXPECT_TRUE(close(out.dgamma,
-                          finite_differences(gamma, [&](const auto& at) { return loss(norm, x, at, beta, dy); }),
-                          tolerance, "dgamma " + norm.text()));
-        EXPECT_TRUE(close(out.dbeta,
-                          finite_differences(beta, [&](const auto& at) { return loss(norm, x, gamma, at, dy); }),
-                          tolerance, "dbeta " + norm.text()));
-    }
+BatchNormForward<HostArray> forward_of(const NormCase& c, const HostArray& x,
+                                       const BatchNormFinalize<HostArray>& norm) {
+    return {.y = empty_activation(c.y()),
+            .x = x,
+            .scale = norm.scale,
+            .shift = norm.shift,
+            .control = norm_control(),
+            .epilogue = c.epilogue};
 }
 
-/// The header's formulas in double from the same rounded operands.
-struct Expected {
-    std::vector<double> dx, dgamma, dbeta;
+TEST(BatchNormBackward, EqualsTheReference) {
+    for (const NormCase& c : norm_cases(norm_shapes)) expect_like_reference(backward_of(c), c.text(), norm_allowance);
+}
 
-    Expected(const NormCase& norm, const Operands& op) {
-        const std::vector<double> x = op.x.doubles();
-        const auto channels = static_cast<size_t>(norm.channels());
-        std::vector<double> dz(x.size());
-        size_t index = 0;
-        for (const Source& source : reference_sources(norm, x, op.scale.doubles(), op.shift.doubles())) {
-            const auto i = static_cast<int64_t>(index++);
-            if (source.passes)
-                dz[source.input] +=
-                    static_cast<double>(op.dy[i]) * dropout_factor(norm.epilogue.dropout, norm.control, i);
-        }
-        const auto xhat = [&](size_t i) {
-            const auto c = static_cast<int64_t>(i % channels);
-            return (x[i] - static_cast<double>(op.mean[c])) * static_cast<double>(op.inv_std[c]);
+/// More partial sums than are added side by side.
+TEST(BatchNormBackward, OfManyRows) {
+    for (const NormCase& c : norm_cases({{1, 19, 19, 259}}))
+        if (c.epilogue.relu && c.epilogue.dropout.p == 0)
+            expect_like_reference(backward_of(c), c.text(), norm_allowance);
+}
+
+/// Of the whole layer, statistics included.
+TEST(BatchNormBackward, ReferenceGradientsAreFiniteDifferences) {
+    for (const NormCase& c : norm_cases({{2, 1, 3, 1}, {2, 3, 5, 3}, {1, 4, 3, 5}})) {
+        const HostArray x = uniform_activation(c.x, 1, -2, 2), gamma = uniform_f32({c.x[3]}, 3, 0.5, 1.5),
+                        beta = uniform_f32({c.x[3]}, 4);
+        const BatchNormBackward<HostArray> backward = run_reference(backward_of(c));
+        const auto with = [](HostArray array, const std::vector<double>& values) {
+            array.values = values;
+            return array;
         };
-        dgamma.resize(channels);
-        dbeta.resize(channels);
-        for (size_t i = 0; i < x.size(); ++i) dgamma[i % channels] += dz[i] * xhat(i), dbeta[i % channels] += dz[i];
-        const auto rows = static_cast<double>(norm.rows());
-        for (size_t i = 0; i < x.size(); ++i)
-            dx.push_back(static_cast<double>(op.scale[static_cast<int64_t>(i % channels)]) *
-                         (dz[i] - dbeta[i % channels] / rows - xhat(i) * dgamma[i % channels] / rows));
-    }
-};
-
-TEST(BatchNormBackward, EqualsTheFormulaOnLargerShapes) {
-    for (const NormCase& norm :
-         norm_cases({{3, 5, 3, 9}, {1, 37, 4, 18}, {2, 24, 7, 40}, {1, 501, 1, 64}, {2, 33, 7, 144}})) {
-        const Operands op(norm);
-        const Gradients out = run(norm, op);
-        const Expected expected(norm, op);
-        EXPECT_TRUE(close(out.dx, expected.dx, roundings(16), "dx " + norm.text()));
-        // Up to 64 terms are added in single precision.
-        EXPECT_TRUE(close(out.dgamma, expected.dgamma, roundings(64), "dgamma " + norm.text()));
-        EXPECT_TRUE(close(out.dbeta, expected.dbeta, roundings(64), "dbeta " + norm.text()));
+        const auto loss = [&](const HostArray& at_x, const HostArray& at_gamma, const HostArray& at_beta) {
+            const BatchNormFinalize<HostArray> norm = run_reference(finalize_of(at_x, at_gamma, at_beta));
+            return inner_product(run_reference(forward_of(c, at_x, norm)).y.values, backward.dy.values);
+        };
+        const auto of_x = [&](const auto& at) { return loss(with(x, at), gamma, beta); };
+        const auto of_gamma = [&](const auto& at) { return loss(x, with(gamma, at), beta); };
+        const auto of_beta = [&](const auto& at) { return loss(x, gamma, with(beta, at)); };
+        EXPECT_TRUE(near_all(backward.dx, finite_differences(x.values, of_x))) << c.text();
+        EXPECT_TRUE(near_all(backward.dgamma, finite_differences(gamma.values, of_gamma))) << c.text();
+        EXPECT_TRUE(near_all(backward.dbeta, finite_differences(beta.values, of_beta))) << c.text();
     }
 }
 
+/// Whole numbers with scale 1 and shift 0: nearly every pooling window has a tie, sums are exact, and over a power of
+/// two of rows dx is too.
 TEST(BatchNormBackward, FirstOfEqualMaximaTakesTheGradient) {
-    // Whole numbers with scale 1, shift 0: every sum is exact, and nearly every window has a tie.
-    for (const bool relu : {false, true}) {
-        const NormCase norm{{2, 9, 7, 20}, {.relu = relu, .dropout = {}, .max_pool = true}};
-        Operands op(norm);
-        const Guarded x = integers(norm.x, 5, -2, 2), dy = integers(norm.y(), 6, -4, 4);
-        std::copy(x.floats().begin(), x.floats().end(), op.x.floats().begin());
-        std::copy(dy.floats().begin(), dy.floats().end(), op.dy.floats().begin());
-        for (int64_t c = 0; c < 20; ++c) op.mean[c] = 0, op.inv_std[c] = 1, op.scale[c] = 1, op.shift[c] = 0;
-        const Gradients out = run(norm, op);
-        const Expected expected(norm, op);
-        EXPECT_TRUE(close(out.dgamma, expected.dgamma, {}, "dgamma " + norm.text()));
-        EXPECT_TRUE(close(out.dbeta, expected.dbeta, {}, "dbeta " + norm.text()));
-        EXPECT_TRUE(close(out.dx, expected.dx, roundings(4), "dx " + norm.text()));
+    for (const NormCase& c : norm_cases({{2, 8, 8, 20}, {2, 9, 7, 20}})) {
+        if (!c.epilogue.max_pool) continue;
+        BatchNormForward<HostArray> forward = forward_of(c);
+        BatchNormBackward<HostArray> backward = backward_of(c);
+        forward.x = backward.x = integer_activation(c.x, 5, -2, 2);
+        backward.dy = integer_activation(c.y(), 6, -4, 4);
+        for (int64_t i = 0; i < 20; ++i) {
+            forward.scale[i] = backward.scale[i] = backward.inv_std[i] = 1;
+            forward.shift[i] = backward.shift[i] = backward.mean[i] = 0;
+        }
+        const Allowance exact{.factor = 0, .roundings = 0};
+        expect_like_reference(forward, c.text(), exact);
+        if (c.x[1] % 2 == 0)
+            expect_like_reference(backward, c.text(), exact);
+        else
+            expect_like_reference(backward, c.text());
     }
 }
 
 TEST(BatchNormBackward, InPlaceAndWithoutDx) {
-    for (const NormCase& norm : norm_cases({{2, 5, 7, 40}})) {
-        const Operands op(norm);
-        const Gradients out = run(norm, op);
-        Gradients without(norm);
-        cpu().batch_norm_backward({}, without.dgamma, without.dbeta, op.dy, op.x, op.mean, op.inv_std, op.scale,
-                                  op.shift, op.scratch, norm.epilogue, op.control);
-        EXPECT_TRUE(without.dgamma.same_bytes(out.dgamma)) << norm.text();
-        EXPECT_TRUE(without.dbeta.same_bytes(out.dbeta)) << norm.text();
-        cpu().batch_norm_backward(op.x, without.dgamma, without.dbeta, op.dy, op.x, op.mean, op.inv_std, op.scale,
-                                  op.shift, op.scratch, norm.epilogue, op.control);
-        EXPECT_TRUE(op.x.same_bytes(out.dx)) << norm.text();
-    }
-}
-
-TEST(BatchNormBackward, SameBitsOnAnyNumberOfThreads) {
-    for (const NormCase& norm : norm_cases({{3, 63, 9, 72}})) {
-        const Operands op(norm);
-        expect_same_bits([&](Backend& backend) {
-            const Gradients out = run(norm, op, backend);
-            return std::vector<Guarded>{out.dx, out.dgamma, out.dbeta};
+    for (const NormCase& c : norm_cases({{2, 5, 7, 40}})) {
+        using Backward = BatchNormBackward<HostArray>;
+        const Backward backward = backward_of(c);
+        expect_same_in_place(backward, &Backward::dx, &Backward::x, c.text());
+        Backward without = backward;
+        without.dx = {};
+        for_each_setting(true, [&](TestDevice& device, DType type) {
+            const Backward expected = run_on(device, type, rounded(backward, type)),
+                           actual = run_on(device, type, rounded(without, type));
+            EXPECT_EQ(actual.dgamma.values, expected.dgamma.values) << c.text();
+            EXPECT_EQ(actual.dbeta.values, expected.dbeta.values) << c.text();
         });
     }
 }
 
+TEST(BatchNormBackward, SameBits) {
+    for (const NormCase& c : norm_cases({{3, 31, 9, 72}}))
+        if (c.epilogue.relu) expect_same_bits(backward_of(c));
+}
+
 TEST(BatchNormBackward, WrongShapesAreRefused) {
-    const NormCase norm{{2, 4, 4, 6}, {.relu = true, .dropout = {}, .max_pool = true}};
-    const Operands op(norm);
-    Gradients out(norm);
-    const auto backward = [&](Tensor dx, Tensor dy, Tensor scratch, const NormEpilogue& epilogue) {
-        cpu().batch_norm_backward(dx, out.dgamma, out.dbeta, dy, op.x, op.mean, op.inv_std, op.scale, op.shift, scratch,
-                                  epilogue, op.control);
+    const NormCase pooled{{2, 4, 4, 6}, {.relu = true, .dropout = {}, .max_pool = true}};
+    const auto refused = [](auto record, auto change) {
+        change(record);
+        expect_refused(record);
     };
-    EXPECT_NO_THROW(backward(out.dx, op.dy, op.scratch, norm.epilogue));
-    EXPECT_THROW(backward(out.dx, op.x, op.scratch, norm.epilogue), std::logic_error);
-    EXPECT_THROW(backward(out.dx, op.dy, op.scratch, {.relu = true, .dropout = {}, .max_pool = false}),
-                 std::logic_error);
-    EXPECT_THROW(backward(op.dy, op.dy, op.scratch, norm.epilogue), std::logic_error);
-    EXPECT_THROW(backward(out.dx, op.dy, {}, norm.epilogue), std::logic_error);
-    const Guarded small({8}, DType::U8);
-    EXPECT_THROW(backward(out.dx, op.dy, small, norm.epilogue), std::logic_error);
+    refused(backward_of(pooled), [](auto& op) { op.dy = uniform_activation({2, 4, 4, 6}, 1); });
+    refused(backward_of(pooled), [](auto& op) { op.epilogue.max_pool = false; });
+    refused(backward_of(pooled), [](auto& op) { op.epilogue.dropout = {.p = 0.1f, .stream = 1}; });
+    refused(backward_of(pooled), [](auto& op) { op.dx = empty_activation({2, 2, 2, 6}); });
+}
+
+TEST(BatchNormBackward, WithoutScratchIsRefused) {
+    for (const NormCase& c : norm_cases({{2, 4, 4, 6}})) expect_scratch_refused(backward_of(c));
+}
+
+TEST(BatchNormApplyGradient, EqualsTheReferenceInPlaceToo) {
+    using Apply = BatchNormApplyGradient<HostArray>;
+    for (const Shape& shape : std::vector<Shape>{{3, 5, 4, 24}, {2, 3, 3, 7}, {7, 300}, {3000, 8}}) {
+        expect_like_reference(apply_gradient_of(shape), shape.text());
+        expect_same_in_place(apply_gradient_of(shape), &Apply::dx, &Apply::x, shape.text());
+    }
+}
+
+/// Without an epilogue dz is dy.
+TEST(BatchNormApplyGradient, IsTheLastPartOfTheBackwardPass) {
+    const NormCase c{{2, 5, 7, 12}, {.relu = false, .dropout = {}, .max_pool = false}};
+    const BatchNormBackward<HostArray> backward = run_reference(backward_of(c));
+    BatchNormApplyGradient<HostArray> apply = apply_gradient_of(c.x);
+    apply.dz = backward.dy;
+    apply.x = backward.x;
+    apply.mean = backward.mean;
+    apply.inv_std = backward.inv_std;
+    apply.scale = backward.scale;
+    apply.dgamma = backward.dgamma;
+    apply.dbeta = backward.dbeta;
+    EXPECT_TRUE(near_all(run_reference(apply).dx, backward.dx.values, 1e-12));
+}
+
+TEST(BatchNormApplyGradient, SameBits) { expect_same_bits(apply_gradient_of({1500, 72})); }
+
+TEST(BatchNormApplyGradient, WrongShapesAreRefused) {
+    BatchNormApplyGradient<HostArray> apply = apply_gradient_of({8, 6});
+    apply.dgamma = uniform_f32({5}, 1);
+    expect_refused(apply);
+    apply = apply_gradient_of({8, 6});
+    apply.dz = uniform_activation({8, 5}, 1);
+    expect_refused(apply);
 }
 
 } // namespace

@@ -1,7 +1,7 @@
 // conv2d_norm_statistics and conv2d_norm_backward against the ops that they stand for: a convolution, its batch norm's
 // statistics, and the backward passes of both.
 
-#include "tests/support/tensors.h"
+#include "tests/kernels/batch_norm_of_batch.h"
 
 namespace scene::test {
 namespace {
@@ -47,36 +47,32 @@ TEST(Conv2dNorm, IsTheConvolutionWithItsBatchNorm) {
                       da = uniform(shape.y(), 5);
         const Guarded control = control_with({});
 
-        const Guarded y(shape.y()), a(shape.y()), mean({channels}), variance({channels});
-        const Guarded scale({channels}), shift({channels}), inv_std({channels});
-        const Guarded running_mean = uniform({channels}, 6), running_variance = uniform({channels}, 7, 0.5f, 1);
+        const Guarded y(shape.y()), a(shape.y());
         b.conv2d_forward(y, x, w, scratch_of(b.conv2d_scratch_bytes(shape, ConvPass::Forward)), shape, {});
-        b.batch_norm_statistics(mean, variance, y);
-        b.batch_norm_finalize(scale, shift, inv_std, running_mean, running_variance, mean, variance, gamma, beta,
-                              shape.y().elements() / channels, 0.1f, 1e-5f);
-        b.batch_norm_forward(a, y, scale, shift, {}, control);
+        const BatchNorm norm(y, gamma, beta);
+        norm.forward(a, y, control);
 
         const Guarded got_mean({channels}), got_variance({channels}), moments({1 + taps, taps});
         b.conv2d_norm_statistics(got_mean, got_variance, moments, x, w, {}, shape);
-        EXPECT_TRUE(all_close(got_mean.floats(), mean.floats(), roundings(40), "mean"));
-        EXPECT_TRUE(all_close(got_variance.floats(), variance.floats(), roundings(40), "variance"));
+        EXPECT_TRUE(all_close(got_mean.floats(), norm.mean.floats(), roundings(40), "mean"));
+        EXPECT_TRUE(all_close(got_variance.floats(), norm.variance.floats(), roundings(40), "variance"));
 
         const Guarded dy(shape.y()), dgamma({channels}), dbeta({channels}), dw(shape.w()), dx(shape.x());
-        b.batch_norm_backward(dy, dgamma, dbeta, da, y, mean, inv_std, scale, shift,
-                              scratch_of(b.batch_norm_scratch_bytes(shape.y())), {}, control);
+        norm.backward(dy, dgamma, dbeta, da, y, control);
         b.conv2d_weight_grad(dw, dy, x, scratch_of(b.conv2d_scratch_bytes(shape, ConvPass::WeightGrad)), shape, {}, {});
         b.conv2d_data_grad(dx, dy, w, scratch_of(b.conv2d_scratch_bytes(shape, ConvPass::DataGrad)), shape);
 
         const Guarded got_dgamma({channels}), got_dbeta({channels}), got_dw(shape.w()), got_dx(shape.x());
-        b.conv2d_norm_backward(got_dx, got_dw, got_dgamma, got_dbeta, da, a, x, w, moments, mean, inv_std, scale, {},
-                               shape);
+        b.conv2d_norm_backward(got_dx, got_dw, got_dgamma, got_dbeta, da, a, x, w, moments, norm.mean, norm.inv_std,
+                               norm.scale, {}, shape);
         EXPECT_TRUE(all_close(got_dgamma.floats(), dgamma.floats(), roundings(100), "dgamma"));
         EXPECT_TRUE(all_close(got_dbeta.floats(), dbeta.floats(), roundings(100), "dbeta"));
         EXPECT_TRUE(all_close(got_dw.floats(), dw.floats(), roundings(200), "dw"));
         EXPECT_TRUE(all_close(got_dx.floats(), dx.floats(), roundings(200), "dx"));
 
         const Guarded alone(shape.w());
-        b.conv2d_norm_backward({}, alone, got_dgamma, got_dbeta, da, a, x, w, moments, mean, inv_std, scale, {}, shape);
+        b.conv2d_norm_backward({}, alone, got_dgamma, got_dbeta, da, a, x, w, moments, norm.mean, norm.inv_std,
+                               norm.scale, {}, shape);
         EXPECT_TRUE(alone.same_bytes(got_dw)) << "dw depends on whether dx is wanted";
     }
 }

@@ -1,5 +1,7 @@
+#include "kernels/batch_norm/batch_norm.h"
+
 #include "kernels/cuda/column_sums.h"
-#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/context.h"
 
 namespace scene::cuda {
 namespace {
@@ -229,55 +231,61 @@ template <typename T, int V> void launch_backward(T* dx, const FinishSums& finis
     }
 }
 
-size_t partial_bytes(const Shape& x) {
-    const int64_t channels = x[x.rank() - 1];
-    size_t bytes = column_sum_bytes(1, x.elements() / channels, channels, 2);
-    if (x.rank() == 4 && x[1] >= 2 && x[2] >= 2)
-        bytes = std::max(bytes, column_sum_bytes(1, x[0] * (x[1] / 2) * (x[2] / 2), channels, 2));
-    return (bytes + 15) / 16 * 16;
-}
+/// The partial sums of pass 1, then mean_dz and slope.
+struct ScratchLayout {
+    size_t partial_bytes, channel_bytes; ///< each rounded up to the alignment of vectors
 
-/// mean_dz and slope, each rounded up to whole packs' alignment.
-int64_t padded_channels(int64_t channels) { return divide_up(channels, 4) * 4; }
+    ScratchLayout(const Shape& x, bool max_pool) : partial_bytes(0), channel_bytes(0) {
+        const int64_t channels = x[x.rank() - 1];
+        const int64_t rows = max_pool ? x[0] * (x[1] / 2) * (x[2] / 2) : x.elements() / channels;
+        partial_bytes = aligned(column_sum_bytes(1, rows, channels, 2));
+        channel_bytes = aligned(static_cast<size_t>(channels) * sizeof(float));
+    }
+    size_t bytes() const { return partial_bytes + 2 * channel_bytes; }
+
+private:
+    static size_t aligned(size_t bytes) { return (bytes + 15) / 16 * 16; }
+};
 
 } // namespace
 
-size_t batch_norm_backward_scratch_bytes(const Shape& x) {
-    return partial_bytes(x) + 2 * static_cast<size_t>(padded_channels(x[x.rank() - 1])) * sizeof(float);
+size_t scratch_bytes(const BatchNormBackward<TensorSpec>& op, const Planning&) {
+    return ScratchLayout(op.x.shape, op.epilogue.max_pool).bytes();
 }
 
-void batch_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor x, Tensor mean, Tensor inv_std,
-                         Tensor scale, Tensor shift, Tensor scratch, const NormEpilogue& epilogue, Tensor control,
-                         cudaStream_t stream) {
-    const int64_t channels = channels_of(x, "x");
+void run(const BatchNormBackward<Tensor>& op, Context& cuda) {
+    const Shape& shape = op.x.shape;
+    const int64_t channels = channels_of(op.x, "x");
     const Shape per_channel{channels};
-    SCENE_CHECK(!epilogue.max_pool || epilogue.dropout.p == 0, "batch norm with both dropout and pooling");
-    check_tensor(dy, x.dtype, epilogue.max_pool ? pooled_shape(x.shape) : x.shape, "dy");
-    if (dx) check_tensor(dx, x.dtype, x.shape, "dx");
-    auto* partial = scratch_of<float>(scratch, batch_norm_backward_scratch_bytes(x.shape));
-    float* mean_dz = partial + partial_bytes(x.shape) / sizeof(float);
-    const FinishSums finish{.dgamma = floats(dgamma, per_channel, "dgamma"),
-                            .dbeta = floats(dbeta, per_channel, "dbeta"),
-                            .mean_dz = mean_dz,
-                            .slope = mean_dz + padded_channels(channels),
-                            .inv_std = floats(inv_std, per_channel, "inv_std"),
-                            .rows = static_cast<double>(x.elements() / channels)};
-    const DropoutMask mask = mask_of(epilogue.dropout, control);
-    with_activation_type(x, [&](auto type) {
+    const bool max_pool = op.epilogue.max_pool;
+    check_tensor(op.dy, op.x.dtype, epilogue_shape(shape, op.epilogue), "dy");
+    if (op.dx) check_tensor(op.dx, op.x.dtype, shape, "dx");
+    const ScratchLayout layout(shape, max_pool);
+    auto* scratch = scratch_of<std::byte>(op.scratch, layout.bytes());
+    const FinishSums finish{.dgamma = floats(op.dgamma, per_channel, "dgamma"),
+                            .dbeta = floats(op.dbeta, per_channel, "dbeta"),
+                            .mean_dz = reinterpret_cast<float*>(scratch + layout.partial_bytes),
+                            .slope = reinterpret_cast<float*>(scratch + layout.partial_bytes + layout.channel_bytes),
+                            .inv_std = floats(op.inv_std, per_channel, "inv_std"),
+                            .rows = static_cast<double>(op.x.elements() / channels)};
+    const DropoutMask mask = mask_of(op.epilogue.dropout, op.control);
+    with_activation_type(op.x, [&](auto type) {
         using T = decltype(type);
-        const Operands<T> op{.dy = static_cast<const T*>(dy.data),
-                             .x = static_cast<const T*>(x.data),
-                             .mean = floats(mean, per_channel, "mean"),
-                             .scale = floats(scale, per_channel, "scale"),
-                             .shift = floats(shift, per_channel, "shift"),
-                             .channels = static_cast<int>(channels),
-                             .relu = epilogue.relu,
-                             .height = epilogue.max_pool ? static_cast<int>(x.shape[1]) : 0,
-                             .width = epilogue.max_pool ? static_cast<int>(x.shape[2]) : 0};
-        with_pack_width<T>(channels, {dx.data, dy.data, x.data, op.mean, op.scale, op.shift}, [&](auto width) {
-            launch_backward<T, decltype(width)::value>(static_cast<T*>(dx.data), finish, op, partial, x.shape,
-                                                       epilogue.max_pool, mask, stream);
-        });
+        const Operands<T> operands{.dy = static_cast<const T*>(op.dy.data),
+                                   .x = static_cast<const T*>(op.x.data),
+                                   .mean = floats(op.mean, per_channel, "mean"),
+                                   .scale = floats(op.scale, per_channel, "scale"),
+                                   .shift = floats(op.shift, per_channel, "shift"),
+                                   .channels = static_cast<int>(channels),
+                                   .relu = op.epilogue.relu,
+                                   .height = max_pool ? static_cast<int>(shape[1]) : 0,
+                                   .width = max_pool ? static_cast<int>(shape[2]) : 0};
+        with_pack_width<T>(channels, {op.dx.data, op.dy.data, op.x.data, operands.mean, operands.scale, operands.shift},
+                           [&](auto width) {
+                               launch_backward<T, decltype(width)::value>(static_cast<T*>(op.dx.data), finish, operands,
+                                                                          reinterpret_cast<float*>(scratch), shape,
+                                                                          max_pool, mask, cuda.stream);
+                           });
     });
 }
 

@@ -1,4 +1,5 @@
-#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/mean_var_from_sums.h"
+
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/operands.h"
 
@@ -18,7 +19,8 @@ __global__ void __launch_bounds__(block_threads)
 
 } // namespace
 
-void moments_of_sums(Tensor mean, Tensor variance, Tensor sum, Tensor square_sum, int64_t rows, cudaStream_t stream) {
+void mean_var_from_sums(Tensor mean, Tensor variance, Tensor sum, Tensor square_sum, int64_t rows,
+                        cudaStream_t stream) {
     const int64_t channels = channels_of(mean, "mean");
     const Shape per_channel{channels};
     launch(subtract_squared_means, blocks_over(channels), dim3(block_threads), 0, stream,

@@ -1,10 +1,12 @@
-#include "kernels/cpu/checks.h"
-#include "kernels/cpu/cpu_backend.h"
+#include "kernels/batch_norm/batch_norm.h"
+
+#include <limits>
+
+#include "kernels/cpu/context.h"
 #include "kernels/cpu/dropout.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/prefetch.h"
-
-#include <limits>
+#include "kernels/operands.h"
 
 namespace scene::cpu {
 namespace {
@@ -89,7 +91,7 @@ void add_pooled_lines(float* sums, const Operands& op, const PooledLines& lines,
     }
 }
 
-/// dx where no gradient arrives: positions beyond the last whole window.
+/// dx where no gradient arrives: positions beyond the last whole pooling window.
 void write_beyond(const Operands& op, const float* mean_dz, const float* slope, int64_t first, int64_t positions) {
     const int64_t channels = op.channels;
     for (int64_t r = first; r < first + positions; ++r) {
@@ -141,73 +143,95 @@ void write_pooled_lines(const Operands& op, const PooledLines& lines, const floa
     }
 }
 
-/// The sums of pass 1, for x as rows or as pooled lines.
+/// The sums of pass 1, over the rows of x or its pooled lines.
 GroupedSum sums_of(const Shape& x, bool max_pool) {
     const int64_t channels = x[x.rank() - 1];
     if (max_pool) return {1, x[0] * (x[1] / 2), 2 * channels, x[2] / 2};
     return {1, x.elements() / channels, 2 * channels, 1};
 }
 
-} // namespace
-
-size_t CpuBackend::batch_norm_scratch_bytes(const Shape& x) const {
-    const auto channels = static_cast<size_t>(x[x.rank() - 1]);
-    size_t sums = sums_of(x, false).scratch_bytes();
-    if (x.rank() == 4) sums = std::max(sums, sums_of(x, true).scratch_bytes());
-    return sums + 2 * channels * sizeof(float);
+/// With mean_dz and slope behind the sums.
+size_t backward_scratch_bytes(const Shape& x, bool max_pool) {
+    return sums_of(x, max_pool).scratch_bytes() + 2 * static_cast<size_t>(x[x.rank() - 1]) * sizeof(float);
 }
 
-void CpuBackend::batch_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor x, Tensor mean,
-                                     Tensor inv_std, Tensor scale, Tensor shift, Tensor scratch,
-                                     const NormEpilogue& epilogue, Tensor control) {
-    const int64_t channels = channels_of(x, "x"), rows = x.elements() / channels;
-    const Shape per_channel{channels};
-    const DropoutRows dropout(epilogue.dropout, control);
-    PooledLines lines{};
-    if (epilogue.max_pool) {
-        SCENE_CHECK(!dropout.active(), "batch norm with both dropout and pooling");
-        lines = {x.shape[1], x.shape[2], x.shape[1] / 2, x.shape[2] / 2};
-    }
-    const Operands op{.dx = optional_floats(dx, x.shape, "dx"),
-                      .dy = floats(dy, epilogue.max_pool ? pooled_shape(x.shape) : x.shape, "dy"),
-                      .x = floats(x, x.shape, "x"),
-                      .mean = floats(mean, per_channel, "mean"),
-                      .scale = floats(scale, per_channel, "scale"),
-                      .shift = floats(shift, per_channel, "shift"),
-                      .channels = channels,
-                      .floor = epilogue.relu ? 0.0f : -std::numeric_limits<float>::infinity()};
-    const float* inverse = floats(inv_std, per_channel, "inv_std");
-    float* out_dgamma = floats(dgamma, per_channel, "dgamma");
-    float* out_dbeta = floats(dbeta, per_channel, "dbeta");
-    SCENE_CHECK(scratch && scratch.bytes() >= batch_norm_scratch_bytes(x.shape), "batch norm scratch is too small");
+} // namespace
 
-    const GroupedSum reduction = sums_of(x.shape, epilogue.max_pool);
-    auto* partial = static_cast<double*>(scratch.data);
-    const double* sums = reduction.run(threads_, partial, [&](int64_t, int64_t begin, int64_t end, float* into) {
-        if (epilogue.max_pool) {
-            add_pooled_lines(into, op, lines, begin, end);
+size_t scratch_bytes(const BatchNormBackward<TensorSpec>& op, const Planning&) {
+    return backward_scratch_bytes(op.x.shape, op.epilogue.max_pool);
+}
+
+void run(const BatchNormBackward<Tensor>& op, Context& cpu) {
+    const Shape& shape = op.x.shape;
+    const int64_t channels = channels_of(op.x, "x"), rows = op.x.elements() / channels;
+    const Shape per_channel{channels};
+    const bool max_pool = op.epilogue.max_pool;
+    const Operands operands{.dx = optional_floats(op.dx, shape, "dx"),
+                            .dy = floats(op.dy, epilogue_shape(shape, op.epilogue), "dy"),
+                            .x = floats(op.x, shape, "x"),
+                            .mean = floats(op.mean, per_channel, "mean"),
+                            .scale = floats(op.scale, per_channel, "scale"),
+                            .shift = floats(op.shift, per_channel, "shift"),
+                            .channels = channels,
+                            .floor = op.epilogue.relu ? 0.0f : -std::numeric_limits<float>::infinity()};
+    const float* inv_std = floats(op.inv_std, per_channel, "inv_std");
+    float* dgamma = floats(op.dgamma, per_channel, "dgamma");
+    float* dbeta = floats(op.dbeta, per_channel, "dbeta");
+    auto* scratch = scratch_of<std::byte>(op.scratch, backward_scratch_bytes(shape, max_pool));
+    const DropoutRows dropout(op.epilogue.dropout, op.control);
+    const PooledLines lines = max_pool ? PooledLines{shape[1], shape[2], shape[1] / 2, shape[2] / 2} : PooledLines{};
+
+    const GroupedSum reduction = sums_of(shape, max_pool);
+    const double* sums = reduction.run(cpu.threads, op.scratch, [&](int64_t, int64_t begin, int64_t end, float* into) {
+        if (max_pool) {
+            add_pooled_lines(into, operands, lines, begin, end);
         } else {
-            add_rows(into, op, dropout, begin, end);
+            add_rows(into, operands, dropout, begin, end);
         }
     });
-    auto* mean_dz = reinterpret_cast<float*>(static_cast<std::byte*>(scratch.data) + reduction.scratch_bytes());
+    auto* mean_dz = reinterpret_cast<float*>(scratch + reduction.scratch_bytes());
     float* slope = mean_dz + channels;
     for (int64_t c = 0; c < channels; ++c) {
-        const double dz_xhat = sums[channels + c] * static_cast<double>(inverse[c]);
-        out_dbeta[c] = static_cast<float>(sums[c]);
-        out_dgamma[c] = static_cast<float>(dz_xhat);
+        const double inverse = static_cast<double>(inv_std[c]), dz_xhat = sums[channels + c] * inverse;
+        dbeta[c] = static_cast<float>(sums[c]);
+        dgamma[c] = static_cast<float>(dz_xhat);
         mean_dz[c] = static_cast<float>(sums[c] / static_cast<double>(rows));
-        slope[c] = static_cast<float>(dz_xhat / static_cast<double>(rows) * static_cast<double>(inverse[c]));
+        slope[c] = static_cast<float>(dz_xhat / static_cast<double>(rows) * inverse);
     }
 
-    if (!op.dx) return;
-    if (epilogue.max_pool) {
-        for_pieces(threads_, x.shape[0] * lines.out_height, grain_for(2 * lines.width * channels),
-                   [&](int64_t begin, int64_t end) { write_pooled_lines(op, lines, mean_dz, slope, begin, end); });
+    if (!operands.dx) return;
+    if (max_pool) {
+        for_pieces(
+            cpu.threads, shape[0] * lines.out_height, grain_for(2 * lines.width * channels),
+            [&](int64_t begin, int64_t end) { write_pooled_lines(operands, lines, mean_dz, slope, begin, end); });
     } else {
-        for_pieces(threads_, rows, grain_for(channels),
-                   [&](int64_t begin, int64_t end) { write_rows(op, dropout, mean_dz, slope, begin, end); });
+        for_pieces(cpu.threads, rows, grain_for(channels),
+                   [&](int64_t begin, int64_t end) { write_rows(operands, dropout, mean_dz, slope, begin, end); });
     }
+}
+
+void run(const BatchNormApplyGradient<Tensor>& op, Context& cpu) {
+    const int64_t channels = channels_of(op.x, "x"), rows = op.x.elements() / channels;
+    const Shape per_channel{channels};
+    const float* dz = floats(op.dz, op.x.shape, "dz");
+    const float* x = floats(op.x, op.x.shape, "x");
+    const float* mean = floats(op.mean, per_channel, "mean");
+    const float* inv_std = floats(op.inv_std, per_channel, "inv_std");
+    const float* scale = floats(op.scale, per_channel, "scale");
+    const float* dgamma = floats(op.dgamma, per_channel, "dgamma");
+    const float* dbeta = floats(op.dbeta, per_channel, "dbeta");
+    float* dx = floats(op.dx, op.x.shape, "dx");
+    const float one_row = 1.0f / static_cast<float>(rows);
+    for_pieces(cpu.threads, rows, grain_for(channels), [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; ++r) {
+            const int64_t first = r * channels;
+#pragma omp simd
+            for (int64_t c = 0; c < channels; ++c) {
+                const float xhat = (x[first + c] - mean[c]) * inv_std[c];
+                dx[first + c] = scale[c] * (dz[first + c] - dbeta[c] * one_row - xhat * dgamma[c] * one_row);
+            }
+        }
+    });
 }
 
 } // namespace scene::cpu

@@ -1,4 +1,6 @@
-#include "kernels/cuda/kernels.h"
+#include "kernels/batch_norm/batch_norm.h"
+
+#include "kernels/cuda/context.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/operands.h"
 
@@ -42,27 +44,26 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
 
 } // namespace
 
-void batch_norm_apply_gradient(Tensor dx, Tensor dz, Tensor x, Tensor mean, Tensor inv_std, Tensor scale, Tensor dgamma,
-                               Tensor dbeta, cudaStream_t stream) {
-    const int64_t channels = channels_of(x, "x"), rows = x.elements() / channels;
+void run(const BatchNormApplyGradient<Tensor>& op, Context& cuda) {
+    const int64_t channels = channels_of(op.x, "x"), rows = op.x.elements() / channels;
     const Shape per_channel{channels};
-    check_tensor(dx, x.dtype, x.shape, "dx");
-    check_tensor(dz, x.dtype, x.shape, "dz");
-    const NormOperands norm{.mean = floats(mean, per_channel, "mean"),
-                            .inv_std = floats(inv_std, per_channel, "inv_std"),
-                            .scale = floats(scale, per_channel, "scale"),
-                            .dgamma = floats(dgamma, per_channel, "dgamma"),
-                            .dbeta = floats(dbeta, per_channel, "dbeta")};
-    with_activation_type(x, [&](auto type) {
+    check_tensor(op.dx, op.x.dtype, op.x.shape, "dx");
+    check_tensor(op.dz, op.x.dtype, op.x.shape, "dz");
+    const NormOperands norm{.mean = floats(op.mean, per_channel, "mean"),
+                            .inv_std = floats(op.inv_std, per_channel, "inv_std"),
+                            .scale = floats(op.scale, per_channel, "scale"),
+                            .dgamma = floats(op.dgamma, per_channel, "dgamma"),
+                            .dbeta = floats(op.dbeta, per_channel, "dbeta")};
+    with_activation_type(op.x, [&](auto type) {
         using T = decltype(type);
         with_pack_width<T>(
-            channels, {dx.data, dz.data, x.data, norm.mean, norm.inv_std, norm.scale, norm.dgamma, norm.dbeta},
+            channels, {op.dx.data, op.dz.data, op.x.data, norm.mean, norm.inv_std, norm.scale, norm.dgamma, norm.dbeta},
             [&](auto width) {
                 constexpr int V = decltype(width)::value;
                 const RowBlocks blocks = elementwise_blocks(rows, channels, V);
-                launch(apply_gradient<T, V>, blocks.grid, blocks.block, 0, stream, static_cast<T*>(dx.data),
-                       static_cast<const T*>(dz.data), static_cast<const T*>(x.data), norm, rows, blocks.rows_per_piece,
-                       static_cast<int>(channels), 1.0f / static_cast<float>(rows));
+                launch(apply_gradient<T, V>, blocks.grid, blocks.block, 0, cuda.stream, static_cast<T*>(op.dx.data),
+                       static_cast<const T*>(op.dz.data), static_cast<const T*>(op.x.data), norm, rows,
+                       blocks.rows_per_piece, static_cast<int>(channels), 1.0f / static_cast<float>(rows));
             });
     });
 }

@@ -1,4 +1,6 @@
-#include "kernels/cuda/kernels.h"
+#include "kernels/batch_norm/batch_norm.h"
+
+#include "kernels/cuda/context.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/operands.h"
 
@@ -17,7 +19,7 @@ __device__ void merge(Real& mean, Real& squares, Real count, Real other_mean, Re
 
 /// partial [pieces, 2, C]: mean and squared deviations of each piece of the rows. A thread uses Welford's update.
 template <typename T, int V> __global__ void __launch_bounds__(block_threads)
-    piece_moments(float* partial, const T* x, int64_t rows, int64_t rows_per_piece, int channels) {
+    partial_moments(float* partial, const T* x, int64_t rows, int64_t rows_per_piece, int channels) {
     float* shared = dynamic_shared<float>(); // [blockDim.y][2][V][blockDim.x]
     const int across = static_cast<int>(blockDim.x), down = static_cast<int>(blockDim.y);
     const int column = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
@@ -69,8 +71,8 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
 constexpr int merge_channels = 32, merge_rows = 8;
 
 __global__ void __launch_bounds__(merge_channels* merge_rows)
-    merge_pieces(float* mean, float* variance, const float* partial, int pieces, int64_t rows, int64_t rows_per_piece,
-                 int channels) {
+    merge_partials(float* mean, float* variance, const float* partial, int pieces, int64_t rows, int64_t rows_per_piece,
+                   int channels) {
     double* shared = dynamic_shared<double>(); // [merge_rows][2][merge_channels]
     const int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
     const int channel = static_cast<int>(blockIdx.x) * merge_channels + x;
@@ -106,11 +108,20 @@ template <typename T, int V> void launch_statistics(float* mean, float* variance
                                                     int64_t rows, int64_t channels, cudaStream_t stream) {
     const RowBlocks blocks = moments_blocks(rows, channels, V);
     const size_t shared = size_t{blocks.block.x} * blocks.block.y * 2 * V * sizeof(float);
-    launch(piece_moments<T, V>, blocks.grid, blocks.block, shared, stream, partial, x, rows, blocks.rows_per_piece,
+    launch(partial_moments<T, V>, blocks.grid, blocks.block, shared, stream, partial, x, rows, blocks.rows_per_piece,
            static_cast<int>(channels));
-    launch(merge_pieces, dim3(static_cast<unsigned>(divide_up(channels, merge_channels))),
+    launch(merge_partials, dim3(static_cast<unsigned>(divide_up(channels, merge_channels))),
            dim3(merge_channels, merge_rows), merge_channels * merge_rows * 2 * sizeof(double), stream, mean, variance,
            partial, static_cast<int>(blocks.pieces()), rows, blocks.rows_per_piece, static_cast<int>(channels));
+}
+
+/// Of the partial moments, whatever the width of the vectors.
+size_t statistics_scratch_bytes(const Shape& x) {
+    const int64_t channels = x[x.rank() - 1], rows = x.elements() / channels;
+    int64_t pieces = 0;
+    for (const int width : {1, 4, 8})
+        if (channels % width == 0) pieces = std::max(pieces, moments_blocks(rows, channels, width).pieces());
+    return static_cast<size_t>(pieces * 2 * channels) * sizeof(float);
 }
 
 // ---- scale and shift ----------------------------------------------------------------------------------------------
@@ -203,76 +214,67 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
 
 } // namespace
 
-size_t batch_norm_statistics_scratch_bytes(const Shape& x) {
-    const int64_t channels = x[x.rank() - 1], rows = x.elements() / channels;
-    int64_t pieces = 0;
-    for (const int width : {1, 4, 8})
-        if (channels % width == 0) pieces = std::max(pieces, moments_blocks(rows, channels, width).pieces());
-    return static_cast<size_t>(pieces * 2 * channels) * sizeof(float);
+size_t scratch_bytes(const BatchNormStatistics<TensorSpec>& op, const Planning&) {
+    return statistics_scratch_bytes(op.x.shape);
 }
 
-void batch_norm_statistics(Tensor mean, Tensor variance, Tensor x, Tensor scratch, cudaStream_t stream) {
-    const int64_t channels = channels_of(x, "x"), rows = x.elements() / channels;
-    float* out_mean = floats(mean, {channels}, "mean");
-    float* out_variance = floats(variance, {channels}, "variance");
-    auto* partial = scratch_of<float>(scratch, batch_norm_statistics_scratch_bytes(x.shape));
-    with_activation_type(x, [&](auto type) {
+void run(const BatchNormStatistics<Tensor>& op, Context& cuda) {
+    const int64_t channels = channels_of(op.x, "x"), rows = op.x.elements() / channels;
+    float* mean = floats(op.mean, {channels}, "mean");
+    float* variance = floats(op.variance, {channels}, "variance");
+    auto* partial = scratch_of<float>(op.scratch, statistics_scratch_bytes(op.x.shape));
+    with_activation_type(op.x, [&](auto type) {
         using T = decltype(type);
-        with_pack_width<T>(channels, {x.data}, [&](auto width) {
-            launch_statistics<T, decltype(width)::value>(out_mean, out_variance, static_cast<const T*>(x.data), partial,
-                                                         rows, channels, stream);
+        with_pack_width<T>(channels, {op.x.data}, [&](auto width) {
+            launch_statistics<T, decltype(width)::value>(mean, variance, static_cast<const T*>(op.x.data), partial,
+                                                         rows, channels, cuda.stream);
         });
     });
 }
 
-void batch_norm_finalize(Tensor scale, Tensor shift, Tensor inv_std, Tensor running_mean, Tensor running_variance,
-                         Tensor mean, Tensor variance, Tensor gamma, Tensor beta, int64_t rows, float momentum,
-                         float epsilon, cudaStream_t stream) {
-    SCENE_CHECK(rows > 1, "batch norm in training over " + std::to_string(rows) + " row, expected at least 2");
-    const int64_t channels = channels_of(mean, "mean");
+void run(const BatchNormFinalize<Tensor>& op, Context& cuda) {
+    const int64_t channels = channels_of(op.mean, "mean");
     const Shape per_channel{channels};
-    const auto unbiased = static_cast<float>(static_cast<double>(rows) / static_cast<double>(rows - 1));
-    launch(finalize, blocks_over(channels), dim3(block_threads), 0, stream, floats(scale, per_channel, "scale"),
-           floats(shift, per_channel, "shift"), floats(inv_std, per_channel, "inv_std"),
-           floats(running_mean, per_channel, "running_mean"), floats(running_variance, per_channel, "running_variance"),
-           floats(mean, per_channel, "mean"), floats(variance, per_channel, "variance"),
-           floats(gamma, per_channel, "gamma"), floats(beta, per_channel, "beta"), static_cast<int>(channels), unbiased,
-           momentum, epsilon);
+    launch(finalize, blocks_over(channels), dim3(block_threads), 0, cuda.stream, floats(op.scale, per_channel, "scale"),
+           floats(op.shift, per_channel, "shift"), floats(op.inv_std, per_channel, "inv_std"),
+           floats(op.running_mean, per_channel, "running_mean"),
+           floats(op.running_variance, per_channel, "running_variance"), floats(op.mean, per_channel, "mean"),
+           floats(op.variance, per_channel, "variance"), floats(op.gamma, per_channel, "gamma"),
+           floats(op.beta, per_channel, "beta"), static_cast<int>(channels), op.bessel_correction(), op.momentum,
+           op.epsilon);
 }
 
-void batch_norm_fold(Tensor scale, Tensor shift, Tensor running_mean, Tensor running_variance, Tensor gamma,
-                     Tensor beta, float epsilon, cudaStream_t stream) {
-    const int64_t channels = channels_of(running_mean, "running_mean");
+void run(const BatchNormFold<Tensor>& op, Context& cuda) {
+    const int64_t channels = channels_of(op.running_mean, "running_mean");
     const Shape per_channel{channels};
-    launch(fold, blocks_over(channels), dim3(block_threads), 0, stream, floats(scale, per_channel, "scale"),
-           floats(shift, per_channel, "shift"), floats(running_mean, per_channel, "running_mean"),
-           floats(running_variance, per_channel, "running_variance"), floats(gamma, per_channel, "gamma"),
-           floats(beta, per_channel, "beta"), static_cast<int>(channels), epsilon);
+    launch(fold, blocks_over(channels), dim3(block_threads), 0, cuda.stream, floats(op.scale, per_channel, "scale"),
+           floats(op.shift, per_channel, "shift"), floats(op.running_mean, per_channel, "running_mean"),
+           floats(op.running_variance, per_channel, "running_variance"), floats(op.gamma, per_channel, "gamma"),
+           floats(op.beta, per_channel, "beta"), static_cast<int>(channels), op.epsilon);
 }
 
-void batch_norm_forward(Tensor y, Tensor x, Tensor scale, Tensor shift, const NormEpilogue& epilogue, Tensor control,
-                        cudaStream_t stream) {
-    const int64_t channels = channels_of(x, "x");
-    const float* a = floats(scale, {channels}, "scale");
-    const float* b = floats(shift, {channels}, "shift");
-    const DropoutMask mask = mask_of(epilogue.dropout, control);
-    SCENE_CHECK(!epilogue.max_pool || epilogue.dropout.p == 0, "batch norm with both dropout and pooling");
-    check_tensor(y, x.dtype, epilogue.max_pool ? pooled_shape(x.shape) : x.shape, "y");
-    const int64_t rows = y.elements() / channels;
-    with_activation_type(x, [&](auto type) {
+void run(const BatchNormForward<Tensor>& op, Context& cuda) {
+    const Shape& shape = op.x.shape;
+    const int64_t channels = channels_of(op.x, "x");
+    const float* scale = floats(op.scale, {channels}, "scale");
+    const float* shift = floats(op.shift, {channels}, "shift");
+    check_tensor(op.y, op.x.dtype, epilogue_shape(shape, op.epilogue), "y");
+    const DropoutMask mask = mask_of(op.epilogue.dropout, op.control);
+    const int64_t rows = op.y.elements() / channels;
+    with_activation_type(op.x, [&](auto type) {
         using T = decltype(type);
-        with_pack_width<T>(channels, {y.data, x.data, a, b}, [&](auto width) {
+        with_pack_width<T>(channels, {op.y.data, op.x.data, scale, shift}, [&](auto width) {
             constexpr int V = decltype(width)::value;
             const RowBlocks blocks = elementwise_blocks(rows, channels, V);
-            auto* to = static_cast<T*>(y.data);
-            const auto* from = static_cast<const T*>(x.data);
-            if (epilogue.max_pool) {
-                launch(normalize_and_pool<T, V>, blocks.grid, blocks.block, 0, stream, to, from, a, b, rows,
-                       blocks.rows_per_piece, static_cast<int>(x.shape[1]), static_cast<int>(x.shape[2]),
-                       static_cast<int>(channels), epilogue.relu);
+            auto* y = static_cast<T*>(op.y.data);
+            const auto* x = static_cast<const T*>(op.x.data);
+            if (op.epilogue.max_pool) {
+                launch(normalize_and_pool<T, V>, blocks.grid, blocks.block, 0, cuda.stream, y, x, scale, shift, rows,
+                       blocks.rows_per_piece, static_cast<int>(shape[1]), static_cast<int>(shape[2]),
+                       static_cast<int>(channels), op.epilogue.relu);
             } else {
-                launch(normalize_rows<T, V>, blocks.grid, blocks.block, 0, stream, to, from, a, b, rows,
-                       blocks.rows_per_piece, static_cast<int>(channels), epilogue.relu, mask);
+                launch(normalize_rows<T, V>, blocks.grid, blocks.block, 0, cuda.stream, y, x, scale, shift, rows,
+                       blocks.rows_per_piece, static_cast<int>(channels), op.epilogue.relu, mask);
             }
         });
     });
