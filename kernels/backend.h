@@ -36,47 +36,6 @@ class Backend : public Device, public Planner {
 public:
     const Planner& planner() const override { return *this; }
 
-    // ---- features -------------------------------------------------------------------------------------------
-    /// out [N, frames, bands] f32 in dB; wave [N, samples] f32. librosa's magnitude mel spectrogram and
-    /// power_to_db(ref=1, top_db); equations in kernels/log_mel_spec.h.
-    virtual void log_mel(Tensor out, Tensor wave, const LogMelSpec& spec) = 0;
-    /// out [N, T, F, 3]: x [N, T, F], its delta and its delta-delta along T, as librosa.feature.delta(width=9,
-    /// mode="interp") of order 1 and 2 (Savitzky-Golay, polynomial order = delta order). T >= 9.
-    virtual void deltas(Tensor out, Tensor x) = 0;
-
-    // ---- batches --------------------------------------------------------------------------------------------
-    /// rows [N, ...] = table[order[control.cursor + n], ...]; same type (F32 or I32), rows may be F16 when
-    /// table is F32. order [R] I32. A negative entry of the order is an empty place in the last batch: its row
-    /// is 0 (F32) or -1 (I32).
-    virtual void gather_rows(Tensor rows, Tensor table, Tensor order, Tensor control) = 0;
-    /// table[order[control.cursor + n], ...] = rows [N, ...]: the inverse, for predictions (f32). Negative entries
-    /// are skipped.
-    virtual void scatter_rows(Tensor table, Tensor rows, Tensor order, Tensor control) = 0;
-    /// control.cursor += batch; control.step += steps, unless `adam` skipped the step. control: U8
-    /// [sizeof(StepControl)].
-    virtual void advance(Tensor control, uint32_t batch, uint32_t steps) = 0;
-
-    // ---- augmentation of a training batch: kernels/augmentation.h --------------------------------------------
-    /// draws U8 [N, sizeof(ClipDraw)] = draw_clip of every place in a batch of clips [T, F], by control.seed and
-    /// control.step.
-    virtual void draw_augmentation(Tensor draws, Tensor control, const AugmentationSampler& sampler, int64_t frames,
-                                   int64_t bands) = 0;
-    /// mean, deviation f32 [N, F] over T, clip_mean f32 [N] over T and F of x f32 [N, T, F]. The deviation is
-    /// sqrt(biased variance + 1e-6).
-    virtual void band_moments(Tensor mean, Tensor deviation, Tensor clip_mean, Tensor x) = 0;
-    /// y [N, T, F] = s v(n) + (1 - s) v(m), with clip n's mix_share s and mix_partner m; x and y f32 and apart.
-    /// v(n) is, with style_share r, style_partner p and m(n) = mean[n] + gain of n:
-    ///   outside of n's masks  (x[n, (t - roll) mod T, f] - mean[n]) (r dev[n] + (1 - r) dev[p])/dev[n]
-    ///                         + r m(n) + (1 - r) m(p); where r is 1, x + gain
-    ///   inside                the same clip's mean: the second line with clip_mean in place of mean.
-    /// The moments are those of x; absent where the draws neither mask nor mix statistics.
-    virtual void augment_features(Tensor y, Tensor x, Tensor draws, Tensor mean, Tensor deviation,
-                                  Tensor clip_mean) = 0;
-    /// mixed_weight [N] = s weight[n] + (1 - s) weight[m], mixed_target [N, K] = (s weight[n] target[n] +
-    /// (1 - s) weight[m] target[m])/mixed_weight (without the weights where that is 0), f32. So the loss of a mixed
-    /// clip, smoothed or not, is s times that of n and 1 - s times that of m, each with its own weight.
-    virtual void mix_targets(Tensor mixed_target, Tensor mixed_weight, Tensor target, Tensor weight, Tensor draws) = 0;
-
     // ---- convolution ----------------------------------------------------------------------------------------
     /// Scratch the pass needs, in bytes; the `scratch` tensor given to the op has at least that many (U8).
     virtual size_t conv2d_scratch_bytes(const Conv2dShape& shape, ConvPass pass) const = 0;
@@ -175,9 +134,6 @@ public:
     virtual void split_columns(const std::vector<Tensor>& parts, Tensor y) = 0;
 
     // ---- loss, metrics, optimiser ---------------------------------------------------------------------------
-    virtual void fill_zero(Tensor x) = 0;
-    /// to = from, rounded to the nearest, between F32 and F16, of one shape.
-    virtual void convert(Tensor to, Tensor from) = 0;
 
 protected:
     Backend(const RunTable& run, const ScratchTable& scratch) : Device(run), Planner(scratch) {}

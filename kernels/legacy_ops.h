@@ -6,21 +6,6 @@
 
 namespace scene {
 
-inline void run(const LogMel<Tensor>& o, Backend& b) { b.log_mel(o.out, o.wave, o.spec); }
-inline void run(const Deltas<Tensor>& o, Backend& b) { b.deltas(o.y, o.x); }
-inline void run(const GatherRows<Tensor>& o, Backend& b) { b.gather_rows(o.rows, o.table, o.order, o.control); }
-inline void run(const ScatterRows<Tensor>& o, Backend& b) { b.scatter_rows(o.table, o.rows, o.order, o.control); }
-inline void run(const Advance<Tensor>& o, Backend& b) { b.advance(o.control, o.batch, o.steps); }
-inline void run(const DrawAugmentation<Tensor>& o, Backend& b) {
-    b.draw_augmentation(o.draws, o.control, o.sampler, o.frames, o.bands);
-}
-inline void run(const BandMoments<Tensor>& o, Backend& b) { b.band_moments(o.mean, o.deviation, o.clip_mean, o.x); }
-inline void run(const AugmentFeatures<Tensor>& o, Backend& b) {
-    b.augment_features(o.y, o.x, o.draws, o.mean, o.deviation, o.clip_mean);
-}
-inline void run(const MixTargets<Tensor>& o, Backend& b) {
-    b.mix_targets(o.mixed_target, o.mixed_weight, o.target, o.weight, o.draws);
-}
 inline void run(const Conv2dForward<Tensor>& o, Backend& b) {
     ConvExtras extras;
     extras.input_scale = o.input_scale;
@@ -112,7 +97,5 @@ template <class Parts> std::vector<Tensor> present(const Parts& parts) {
 }
 inline void run(const ConcatForward<Tensor>& o, Backend& b) { b.concat_columns(o.y, present(o.parts)); }
 inline void run(const ConcatBackward<Tensor>& o, Backend& b) { b.split_columns(present(o.dparts), o.dy); }
-inline void run(const FillZero<Tensor>& o, Backend& b) { b.fill_zero(o.x); }
-inline void run(const Convert<Tensor>& o, Backend& b) { b.convert(o.y, o.x); }
 
 } // namespace scene

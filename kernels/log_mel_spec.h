@@ -28,6 +28,9 @@ struct LogMelSpec {
 
     bool operator==(const LogMelSpec&) const = default;
 
+    /// Of a clip, before the cut to `frames`.
+    int32_t all_frames() const { return 1 + samples / hop; }
+
     /// Whether these are settings that a transform exists for.
     bool is_possible() const {
         const bool power_of_two = n_fft > 0 && (n_fft & (n_fft - 1)) == 0;

@@ -12,4 +12,14 @@ template <class T> struct Advance {
     uint32_t batch, steps;
 };
 
+namespace reference {
+void run(const Advance<Tensor>&);
+} // namespace reference
+namespace cpu {
+void run(const Advance<Tensor>&, Context&);
+} // namespace cpu
+namespace cuda {
+void run(const Advance<Tensor>&, Context&);
+} // namespace cuda
+
 } // namespace scene

@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include "kernels/cpu/convolution_plans.h"
-#include "kernels/cpu/log_mel_plans.h"
 #include "kernels/cpu/variant.h"
 #include "kernels/legacy_ops.h"
+#include "kernels/log_mel/cpu_plans.h"
 
 namespace scene::cpu {
 namespace {

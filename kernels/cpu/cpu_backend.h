@@ -31,19 +31,6 @@ public:
     std::function<void()> record(std::function<void()> ops) override;
     double seconds_of(const std::function<void()>& ops) override;
 
-    void log_mel(Tensor out, Tensor wave, const LogMelSpec& spec) override;
-    void deltas(Tensor out, Tensor x) override;
-
-    void gather_rows(Tensor rows, Tensor table, Tensor order, Tensor control) override;
-    void scatter_rows(Tensor table, Tensor rows, Tensor order, Tensor control) override;
-    void advance(Tensor control, uint32_t batch, uint32_t steps) override;
-
-    void draw_augmentation(Tensor draws, Tensor control, const AugmentationSampler& sampler, int64_t frames,
-                           int64_t bands) override;
-    void band_moments(Tensor mean, Tensor deviation, Tensor clip_mean, Tensor x) override;
-    void augment_features(Tensor y, Tensor x, Tensor draws, Tensor mean, Tensor deviation, Tensor clip_mean) override;
-    void mix_targets(Tensor mixed_target, Tensor mixed_weight, Tensor target, Tensor weight, Tensor draws) override;
-
     ConvFusion conv2d_fusion(const Conv2dShape& shape) const override;
     size_t conv2d_scratch_bytes(const Conv2dShape& shape, ConvPass pass) const override;
     void conv2d_forward(Tensor y, Tensor x, Tensor w, Tensor scratch, const Conv2dShape& shape,
@@ -94,8 +81,6 @@ public:
     void concat_columns(Tensor y, const std::vector<Tensor>& parts) override;
     void split_columns(const std::vector<Tensor>& parts, Tensor y) override;
 
-    void fill_zero(Tensor x) override;
-    void convert(Tensor to, Tensor from) override;
 
     Context& context() { return context_; }
     const Planning& planning() const { return planning_; }

@@ -109,16 +109,24 @@ inline void store_power(float* power, const ComplexLanes& x) {
     for (int lane = 0; lane < lanes; ++lane) power[lane] = value[lane];
 }
 
+/// Of the matrix of n/2 points: the larger half of the bits.
+int rows_of(int n) { return 1 << std::bit_width(static_cast<unsigned>(n / 2)) / 2; }
+
+/// A column more than there are, so that a column does not fall into one cache set.
+int pitch_of(int n) { return n / 2 / rows_of(n) + 1; }
+
 } // namespace
+
+size_t RealFft::buffer_size(int n) { return static_cast<size_t>(rows_of(n)) * static_cast<size_t>(pitch_of(n)); }
 
 RealFft::RealFft(int n) : n_(n) {
     SCENE_CHECK(n >= smallest && n <= largest && std::has_single_bit(static_cast<unsigned>(n)),
                 "an FFT size is a power of two from 32 to 8192");
     const int points = n / 2;
-    rows_ = 1 << std::bit_width(static_cast<unsigned>(points)) / 2; // the larger half of the bits
+    rows_ = rows_of(n);
     columns_ = points / rows_;
     column_bits_ = std::countr_zero(static_cast<unsigned>(columns_));
-    pitch_ = columns_ + 1;
+    pitch_ = pitch_of(n);
     column_fft_ = small_fft_of(rows_);
     row_fft_ = small_fft_of(columns_);
     for (int column = 0; column < columns_; ++column)

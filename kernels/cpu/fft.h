@@ -26,9 +26,8 @@ public:
     /// `n`: a power of two from `smallest` to `largest`.
     explicit RealFft(int n);
 
-    int size() const { return n_; }
-    /// Elements of the buffer that `power` works in.
-    size_t buffer_size() const { return static_cast<size_t>(rows_) * static_cast<size_t>(pitch_); }
+    /// Elements of the buffer that `power` works in, for an FFT of `n` samples.
+    static size_t buffer_size(int n);
     /// Where z[i] goes in the buffer; `lanes` consecutive samples, from a multiple of `lanes`, are contiguous.
     size_t position(int i) const { return static_cast<size_t>(i + (i >> column_bits_)); }
 
@@ -43,7 +42,7 @@ private:
     void transform_rows(float* power, ptrdiff_t stride, const ComplexLanes* buffer) const;
 
     int n_, rows_, columns_, column_bits_;
-    int pitch_;                                   ///< columns + 1, so that a column does not fall into one cache set
+    int pitch_;                                   ///< from row to row of the buffer
     SmallFft column_fft_, row_fft_;               ///< of rows_ and of columns_ points
     std::vector<std::complex<double>> twiddles_;  ///< [columns][rows]: exp(-2 pi j column k / (n/2))
     std::vector<std::complex<double>> separator_; ///< [rows/2 + 1][columns]: exp(-2 pi j (r + rows c) / n)

@@ -8,14 +8,20 @@
 
 namespace scene::cuda {
 
+class FourierTransforms;
+class LogMelTables;
+
 /// For `scratch_bytes`.
 struct Planning {
-    size_t gemm_workspace_bytes; ///< of any matrix product
+    size_t gemm_workspace_bytes;             ///< of any matrix product
+    FourierTransforms* transforms = nullptr; ///< where log_mel goes through a library's
 };
 
 /// For `run`.
 struct Context {
-    cudaStream_t stream;
+    cudaStream_t stream = nullptr;
+    LogMelTables* log_mel_tables = nullptr;
+    FourierTransforms* transforms = nullptr; ///< as in Planning
 };
 
 } // namespace scene::cuda

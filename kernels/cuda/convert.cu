@@ -28,11 +28,6 @@ void launch_scale(const Tensor& to, const Tensor& from, const float* factor, int
 
 } // namespace
 
-void convert(Tensor to, Tensor from, cudaStream_t stream) {
-    SCENE_CHECK(to && from && to.shape == from.shape, "convert between different shapes");
-    launch_scale(to, from, nullptr, 1, stream);
-}
-
 void fold_conv_weights(Tensor folded_w, Tensor w, Tensor scale, cudaStream_t stream) {
     check_rank(w, 4, "w");
     check_tensor(folded_w, folded_w.dtype, w.shape, "folded_w");

@@ -85,9 +85,11 @@ CudaBackend::CudaBackend(DType activation, std::unique_ptr<Convolutions> convolu
                          Fusions fusions)
     : Backend(run_table<Functions>, scratch_table<Functions>), activation_(activation),
       convolutions_(std::move(convolutions)), products_(std::move(products)), transforms_(std::move(transforms)),
-      fusions_(fusions), planning_{products_ ? products_->scratch_bytes() : 0} {
+      fusions_(fusions), planning_{.gemm_workspace_bytes = products_ ? products_->scratch_bytes() : 0,
+                                   .transforms = transforms_.get()},
+      log_mel_tables_([this](const void* host, size_t bytes) { return import(host, bytes); }) {
     if (products_) SCENE_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
-    context_ = {stream_};
+    context_ = {.stream = stream_, .log_mel_tables = &log_mel_tables_, .transforms = transforms_.get()};
 }
 
 CudaBackend::~CudaBackend() {
@@ -126,6 +128,7 @@ DeviceInfo CudaBackend::info() const {
 
 void* CudaBackend::device_memory(size_t bytes) {
     require_device();
+    SCENE_CHECK(!recording_, "memory is allocated while ops are recorded, which must have run before");
     void* memory = nullptr;
     const cudaError_t error = cudaMalloc(&memory, std::max<size_t>(bytes, 1));
     if (error == cudaErrorMemoryAllocation) fail_out_of_memory(bytes);
@@ -196,15 +199,6 @@ Tensor CudaBackend::scratch(size_t bytes) {
         scratch_.push_back({device_memory(grown), DType::U8, {static_cast<int64_t>(grown)}});
     }
     return scratch_.back();
-}
-
-Tensor CudaBackend::log_mel_table(const LogMelSpec& spec) {
-    for (const Table& table : tables_)
-        if (table.spec == spec) return table.memory;
-    SCENE_CHECK(!recording_, "a recorded log_mel has not run before");
-    const std::vector<std::byte> bytes = cuda::log_mel_table(spec);
-    tables_.push_back({spec, {import(bytes.data(), bytes.size()), DType::U8, {static_cast<int64_t>(bytes.size())}}});
-    return tables_.back().memory;
 }
 
 void CudaBackend::begin_range(const std::string& name) { cuda::begin_range(name); }

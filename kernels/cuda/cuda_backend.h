@@ -12,6 +12,7 @@
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/cuda_device.h"
 #include "kernels/cuda/libraries.h"
+#include "kernels/log_mel/cuda_tables.h"
 
 namespace scene::cuda {
 
@@ -39,19 +40,6 @@ public:
     void synchronize() override;
     std::function<void()> record(std::function<void()> ops) override;
     double seconds_of(const std::function<void()>& ops) override;
-
-    void log_mel(Tensor out, Tensor wave, const LogMelSpec& spec) override;
-    void deltas(Tensor out, Tensor x) override;
-
-    void gather_rows(Tensor rows, Tensor table, Tensor order, Tensor control) override;
-    void scatter_rows(Tensor table, Tensor rows, Tensor order, Tensor control) override;
-    void advance(Tensor control, uint32_t batch, uint32_t steps) override;
-
-    void draw_augmentation(Tensor draws, Tensor control, const AugmentationSampler& sampler, int64_t frames,
-                           int64_t bands) override;
-    void band_moments(Tensor mean, Tensor deviation, Tensor clip_mean, Tensor x) override;
-    void augment_features(Tensor y, Tensor x, Tensor draws, Tensor mean, Tensor deviation, Tensor clip_mean) override;
-    void mix_targets(Tensor mixed_target, Tensor mixed_weight, Tensor target, Tensor weight, Tensor draws) override;
 
     /// Decided when a shape is first asked for, then the same for good. With Fusions::Always it throws Error where a
     /// fusion that the library is made for has no engine that runs.
@@ -105,8 +93,6 @@ public:
     void concat_columns(Tensor y, const std::vector<Tensor>& parts) override;
     void split_columns(const std::vector<Tensor>& parts, Tensor y) override;
 
-    void fill_zero(Tensor x) override;
-    void convert(Tensor to, Tensor from) override;
 
     void begin_range(const std::string& name) override;
     void end_range() override;
@@ -118,17 +104,11 @@ private:
     /// Memory for the op about to be queued, free again when the op is done; content unspecified.
     Tensor scratch(size_t bytes);
     void* device_memory(size_t bytes);
-    Tensor log_mel_table(const LogMelSpec& spec);
     void require_device() const;
     ConvFusion choose_fusion(const Conv2dShape& shape) const;
     bool can_fuse(const ConvolutionTask& task) const;
     void convolve(const ConvolutionTask& task, const ConvolutionOperands& operands, void* scratch);
     void check_offered(const ConvolutionTask& task) const;
-
-    struct Table {
-        LogMelSpec spec;
-        Tensor memory;
-    };
 
     DType activation_;
     std::unique_ptr<Convolutions> convolutions_;
@@ -143,7 +123,7 @@ private:
     std::map<void*, size_t> allocations_; ///< all of it, scratch and tables too
     // Records refer to scratch, so memory that has become too small is kept until the end.
     std::vector<Tensor> scratch_;
-    std::vector<Table> tables_;
+    LogMelTables log_mel_tables_;
     bool recording_ = false;
 };
 

@@ -23,31 +23,6 @@
 
 namespace scene::cuda {
 
-// ---- features -----------------------------------------------------------------------------------------------------
-/// Window, twiddle factors and filter bank of a spec, to be copied to device memory, 16-byte aligned, once.
-std::vector<std::byte> log_mel_table(const LogMelSpec& spec);
-size_t log_mel_scratch_bytes(int64_t clips, const LogMelSpec& spec);
-/// out [N, frames, bands] f32, wave [N, samples] f32; table U8: log_mel_table(spec).
-void log_mel(Tensor out, Tensor wave, Tensor table, Tensor scratch, const LogMelSpec& spec, cudaStream_t stream);
-/// All f32.
-void deltas(Tensor out, Tensor x, cudaStream_t stream);
-
-// ---- batches ------------------------------------------------------------------------------------------------------
-void gather_rows(Tensor rows, Tensor table, Tensor order, Tensor control, cudaStream_t stream);
-void scatter_rows(Tensor table, Tensor rows, Tensor order, Tensor control, cudaStream_t stream);
-void advance(Tensor control, uint32_t batch, uint32_t steps, cudaStream_t stream);
-void fill_zero(Tensor x, cudaStream_t stream);
-
-// ---- augmentation -------------------------------------------------------------------------------------------------
-void draw_augmentation(Tensor draws, Tensor control, const AugmentationSampler& sampler, int64_t frames, int64_t bands,
-                       cudaStream_t stream);
-void band_moments(Tensor mean, Tensor deviation, Tensor clip_mean, Tensor x, cudaStream_t stream);
-/// Absent moments that a draw needs are read at address 0: a device cannot throw.
-void augment_features(Tensor y, Tensor x, Tensor draws, Tensor mean, Tensor deviation, Tensor clip_mean,
-                      cudaStream_t stream);
-void mix_targets(Tensor mixed_target, Tensor mixed_weight, Tensor target, Tensor weight, Tensor draws,
-                 cudaStream_t stream);
-
 // ---- convolution of few input channels ----------------------------------------------------------------------------
 /// Whether these kernels can: at most 4 input channels, 256 output channels, stride 2, and a line of the output that
 /// fits into shared memory beside the weights.
@@ -71,8 +46,6 @@ void conv2d_norm_backward(Tensor dx, Tensor dw, Tensor dgamma, Tensor dbeta, Ten
                           const Conv2dShape& shape, cudaStream_t stream);
 /// folded_w, F32 or F16, = w * scale[k]; w F32 or F16.
 void fold_conv_weights(Tensor folded_w, Tensor w, Tensor scale, cudaStream_t stream);
-/// to = from between F32 and F16, of one shape.
-void convert(Tensor to, Tensor from, cudaStream_t stream);
 
 // ---- squeeze and excitation ---------------------------------------------------------------------------------------
 /// For se_squeeze and se_excite_backward_gate of x [N, H, W, C].

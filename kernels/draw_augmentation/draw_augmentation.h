@@ -5,7 +5,7 @@
 
 namespace scene {
 
-/// draws U8 [N, sizeof(ClipDraw)] = draw_clip of every place in a batch of clips [T, F], by control.seed and
+/// draws U8 [N, sizeof(ClipDraw)] = draw_clip of every clip of a batch of clips [T, F], by control.seed and
 /// control.step (kernels/augmentation.h).
 template <class T> struct DrawAugmentation {
     static constexpr std::string_view name = "draw_augmentation";
@@ -14,5 +14,15 @@ template <class T> struct DrawAugmentation {
     AugmentationSampler sampler;
     int64_t frames, bands;
 };
+
+namespace reference {
+void run(const DrawAugmentation<Tensor>&);
+} // namespace reference
+namespace cpu {
+void run(const DrawAugmentation<Tensor>&, Context&);
+} // namespace cpu
+namespace cuda {
+void run(const DrawAugmentation<Tensor>&, Context&);
+} // namespace cuda
 
 } // namespace scene

@@ -10,4 +10,14 @@ template <class T> struct FillZero {
     Out<T> x;
 };
 
+namespace reference {
+void run(const FillZero<Tensor>&);
+} // namespace reference
+namespace cpu {
+void run(const FillZero<Tensor>&, Context&);
+} // namespace cpu
+namespace cuda {
+void run(const FillZero<Tensor>&, Context&);
+} // namespace cuda
+
 } // namespace scene

@@ -5,7 +5,7 @@
 namespace scene {
 
 /// rows [N, ...] = table[order[control.cursor + n], ...], of the same type (F32 or I32). order [R] I32. A negative
-/// entry of the order is a padding slot in the last batch: its row is 0 (F32) or -1 (I32).
+/// entry of the order is a padding slot of the last batch: its row is 0 (F32) or -1 (I32).
 template <class T> struct GatherRows {
     static constexpr std::string_view name = "gather_rows";
     Out<T> rows;
@@ -17,5 +17,15 @@ template <class T> struct GatherRows {
                static_cast<double>(control.bytes());
     }
 };
+
+namespace reference {
+void run(const GatherRows<Tensor>&);
+} // namespace reference
+namespace cpu {
+void run(const GatherRows<Tensor>&, Context&);
+} // namespace cpu
+namespace cuda {
+void run(const GatherRows<Tensor>&, Context&);
+} // namespace cuda
 
 } // namespace scene

@@ -6,7 +6,7 @@
 namespace scene {
 
 /// out [N, frames, bands] f32 in dB from wave [N, samples] f32: librosa's magnitude mel spectrogram and
-/// power_to_db(ref=1, top_db). Equations in kernels/log_mel_spec.h.
+/// power_to_db(ref=1, top_db). Equations in kernels/log_mel_spec.h. NaN where a magnitude is not finite.
 template <class T> struct LogMel {
     static constexpr std::string_view name = "log_mel";
     Out<T> out;
@@ -14,5 +14,17 @@ template <class T> struct LogMel {
     LogMelSpec spec;
     Scratch<T> scratch{};
 };
+
+namespace reference {
+void run(const LogMel<Tensor>&);
+} // namespace reference
+namespace cpu {
+void run(const LogMel<Tensor>&, Context&);
+size_t scratch_bytes(const LogMel<TensorSpec>&, const Planning&);
+} // namespace cpu
+namespace cuda {
+void run(const LogMel<Tensor>&, Context&);
+size_t scratch_bytes(const LogMel<TensorSpec>&, const Planning&);
+} // namespace cuda
 
 } // namespace scene

@@ -5,7 +5,7 @@
 namespace scene {
 
 /// table[order[control.cursor + n], ...] = rows [N, ...] f32: the inverse of gather_rows, for predictions. Negative
-/// entries of the order are skipped; rows of the table that no entry names stay.
+/// entries of the order are skipped. The other rows of the table stay.
 template <class T> struct ScatterRows {
     static constexpr std::string_view name = "scatter_rows";
     InOut<T> table;
@@ -17,5 +17,15 @@ template <class T> struct ScatterRows {
                static_cast<double>(control.bytes());
     }
 };
+
+namespace reference {
+void run(const ScatterRows<Tensor>&);
+} // namespace reference
+namespace cpu {
+void run(const ScatterRows<Tensor>&, Context&);
+} // namespace cpu
+namespace cuda {
+void run(const ScatterRows<Tensor>&, Context&);
+} // namespace cuda
 
 } // namespace scene

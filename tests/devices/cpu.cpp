@@ -22,6 +22,7 @@ public:
     }
     Device& device() override { return *device_; }
     std::vector<DType> activation_types() const override { return {DType::F32}; }
+    bool checks_values() const override { return true; }
     void* allocate(size_t bytes) override {
         const size_t whole = (bytes + 2 * margin + margin - 1) / margin * margin;
         auto* memory = static_cast<unsigned char*>(std::aligned_alloc(margin, whole));

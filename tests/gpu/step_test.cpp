@@ -1,6 +1,7 @@
 // Whole steps on the GPU against the CPU, in every precision.
 
 #include "kernels/cuda/cuda_device.h"
+#include "kernels/device_buffer.h"
 #include "tests/support/small_step.h"
 #include "tests/support/tensors.h"
 
@@ -158,23 +159,27 @@ TEST(GpuStep, Inference) {
     }
 }
 
-/// A whole clip of the paper's settings, by the backend's own kernel and by cuFFT.
+/// Whole clips of the paper's settings, by the device's own kernel and by cuFFT.
 TEST(GpuOps, LogMel) {
     const LogMelSpec spec;
     const Shape shape{2, spec.frames, spec.bands};
     const Guarded wave = uniform({2, spec.samples}, 1), expected(shape);
-    cpu().log_mel(expected, wave, spec);
+    DeviceBuffer on_cpu;
+    run_alone(cpu(), LogMel<Tensor>{.out = Tensor(expected), .wave = Tensor(wave), .spec = spec}, on_cpu);
     for (const bool by_cufft : {false, true}) {
-        const std::unique_ptr<Device> backend = make_cuda_device({.log_mel_by_cufft = by_cufft});
-        const Tensor host = wave;
-        const Tensor on_device{backend->import(host.data, host.bytes()), DType::F32, wave.shape()};
-        const Tensor out{backend->allocate(static_cast<Tensor>(expected).bytes()), DType::F32, shape};
-        backend->log_mel(out, on_device, spec);
+        const std::unique_ptr<Device> device = make_cuda_device({.log_mel_by_cufft = by_cufft});
+        const size_t bytes = static_cast<Tensor>(expected).bytes();
+        const DeviceBuffer on_device(*device, static_cast<Tensor>(wave).data, static_cast<Tensor>(wave).bytes());
+        const DeviceBuffer out(*device, bytes);
+        DeviceBuffer scratch;
+        run_alone(*device,
+                  LogMel<Tensor>{.out = out.tensor(DType::F32, shape),
+                                 .wave = on_device.tensor(DType::F32, wave.shape()),
+                                 .spec = spec},
+                  scratch);
         const Guarded actual(shape);
-        backend->download(static_cast<Tensor>(actual).data, out.data, out.bytes());
+        device->download(static_cast<Tensor>(actual).data, out.data(), bytes);
         EXPECT_TRUE(all_close(actual.floats(), expected.floats(), {.absolute = 1e-4}, by_cufft ? "cuFFT" : "kernel"));
-        backend->release(out.data);
-        backend->release_import(on_device.data);
     }
 }
 

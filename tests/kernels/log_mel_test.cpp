@@ -1,31 +1,22 @@
-// Log-mel against librosa's numbers on synthesised signals and against a DFT written out as a sum, in double.
-// Real clips are in tests/data/log_mel_clips_test.cpp.
+// Log-mel against librosa's numbers on synthesised signals and against a DFT written out as a sum. Real clips are in
+// tests/data/log_mel_clips_test.cpp.
 
-#include <algorithm>
 #include <cmath>
-#include <complex>
 #include <numbers>
 
-#include <gtest/gtest.h>
-
-#include "kernels/backend.h"
-#include "kernels/mel_filter_bank.h"
 #include "kernels/safetensors.h"
+#include "tests/support/compare.h"
 #include "tests/support/noise.h"
-#include "tests/support/tensors.h"
+#include "tests/support/op_test.h"
 
-namespace scene {
+namespace scene::test {
 namespace {
-
-using test::all_close;
-using test::Guarded;
-using test::noise;
 
 /// At most 1e-3 dB from librosa is what the project promises.
 constexpr double promised_db = 1e-3;
 
 /// The signals of tools/reference/make_logmel_goldens.py, rounded to 16 bits so that both are exactly equal.
-Guarded signal(const std::string& kind, int samples) {
+std::vector<double> signal(const std::string& kind, int samples) {
     std::vector<double> wave = noise(samples);
     for (int i = 0; i < samples; ++i) {
         double& x = wave[static_cast<size_t>(i)];
@@ -33,17 +24,18 @@ Guarded signal(const std::string& kind, int samples) {
         if (kind == "chirp") x = 0.4 * std::sin(2 * std::numbers::pi * (100 * t + 4000 * t * t)) + 0.05 * x;
         if (kind == "tone") x = 0.9 * std::sin(2 * std::numbers::pi * 110 * t);
         if (kind == "gap" && i >= samples / 3) x *= i < samples / 3 * 2 ? 0 : 0.001;
+        x = std::nearbyint(32768 * x) / 32768;
     }
-    Guarded rounded({1, samples});
-    for (int i = 0; i < samples; ++i)
-        rounded[i] = static_cast<float>(std::nearbyint(32768 * wave[static_cast<size_t>(i)]) / 32768);
-    return rounded;
+    return wave;
 }
 
-Guarded log_mel(const Guarded& wave, const LogMelSpec& spec, Backend& backend = test::cpu()) {
-    Guarded out({wave.shape()[0], spec.frames, spec.bands});
-    backend.log_mel(out, wave, spec);
-    return out;
+LogMel<HostArray> log_mel_of(const HostArray& wave, const LogMelSpec& spec) {
+    return {.out = empty({wave.shape[0], spec.frames, spec.bands}), .wave = wave, .spec = spec};
+}
+
+/// Of one clip.
+LogMel<HostArray> log_mel_of(const std::vector<double>& wave, const LogMelSpec& spec) {
+    return log_mel_of(with_values({1, spec.samples}, wave), spec);
 }
 
 TEST(LogMel, EqualsLibrosa) {
@@ -80,143 +72,160 @@ TEST(LogMel, EqualsLibrosa) {
           .samples = 44100}},
     };
     const SafetensorsFile goldens("tests/goldens/logmel.safetensors");
+    TestDevice& device = *devices().front(); // the op knows no activation type
     for (const Case& c : cases) {
-        const Guarded actual = log_mel(signal(c.signal, c.spec.samples), c.spec);
-        EXPECT_TRUE(all_close(actual.floats(), goldens.tensor(std::string("signal.") + c.name).as<float>(),
+        const LogMel<HostArray> after =
+            run_on(device, DType::F32, log_mel_of(signal(c.signal, c.spec.samples), c.spec));
+        EXPECT_TRUE(all_close(std::span(after.out.values), goldens.tensor(std::string("signal.") + c.name).as<float>(),
                               {.absolute = promised_db}, c.name));
     }
 }
 
-/// The equations of kernels/log_mel_spec.h, literally.
-std::vector<double> reference_log_mel(std::span<const float> wave, const LogMelSpec& spec) {
-    const MelFilterBank bank = mel_filter_bank(spec);
-    const int n = spec.n_fft;
-    std::vector<std::complex<double>> roots;
-    for (int i = 0; i < n; ++i) roots.push_back(std::polar(1.0, -2 * std::numbers::pi * i / n));
-    std::vector<double> out;
-    double peak = -1000;
-    for (int frame = 0; frame <= spec.samples / spec.hop; ++frame) {
-        std::vector<double> windowed(static_cast<size_t>(n), 0.0);
-        for (int i = 0; i < spec.window; ++i) {
-            const int position = (n - spec.window) / 2 + i, sample = frame * spec.hop + position - n / 2;
-            if (sample >= 0 && sample < spec.samples)
-                windowed[static_cast<size_t>(position)] =
-                    wave[static_cast<size_t>(sample)] * (0.5 - 0.5 * std::cos(2 * std::numbers::pi * i / spec.window));
-        }
-        std::vector<double> magnitude;
-        for (int k = 0; k <= n / 2; ++k) {
-            std::complex<double> sum = 0;
-            for (int i = 0; i < n; ++i)
-                sum += windowed[static_cast<size_t>(i)] * roots[static_cast<size_t>(int64_t{i} * k % n)];
-            magnitude.push_back(std::abs(sum));
-        }
-        for (size_t band = 0; band < static_cast<size_t>(spec.bands); ++band) {
-            double sum = 0;
-            for (int32_t i = bank.offset[band]; i < bank.offset[band + 1]; ++i)
-                sum += bank.weights[static_cast<size_t>(i)] *
-                       magnitude[static_cast<size_t>(bank.first_bin[band] + i - bank.offset[band])];
-            const double decibels = 10 * std::log10(std::max(sum, 1e-10));
-            peak = std::max(peak, decibels);
-            if (frame < spec.frames) out.push_back(decibels);
-        }
-    }
-    for (double& value : out) value = std::max(value, peak - spec.top_db);
-    return out;
-}
-
-TEST(LogMel, EveryFftSizeAgainstTheWrittenOutSum) {
+/// Lengths whose last pass is in radix 2 and in radix 4, on each device; a last piece that is not full.
+TEST(LogMel, EveryFftSizeEqualsTheReference) {
     for (int n_fft = 32; n_fft <= 8192; n_fft *= 2) {
         LogMelSpec spec{.n_fft = n_fft, .window = n_fft * 7 / 8 - 1, .hop = n_fft * 3 / 7, .bands = 10, .top_db = 70};
-        spec.frames = n_fft > 2048 ? 3 : 18;
-        spec.samples = spec.frames * spec.hop + spec.hop / 2;
-        const Guarded wave = signal("chirp", spec.samples);
-        // Powers and sums of up to 1,000 magnitudes are rounded to float: 4.3 dB * 2^-24 each, and the dB themselves.
-        EXPECT_TRUE(all_close(log_mel(wave, spec).floats(),
-                              std::span<const double>(reference_log_mel(wave.floats(), spec)), {.absolute = 5e-5},
-                              "n_fft " + std::to_string(n_fft)));
+        spec.frames = n_fft > 2048 ? 1 : n_fft > 256 ? 2 : 18;
+        spec.samples = (spec.frames - 1) * spec.hop + spec.hop / 2;
+        expect_like_reference(log_mel_of(signal("chirp", spec.samples), spec), "n_fft " + std::to_string(n_fft));
     }
+}
+
+/// Windows shorter and as long as the FFT; frames beyond those that are kept, several clips, few bands.
+TEST(LogMel, OtherSettingsEqualTheReference) {
+    const LogMelSpec papers{.frames = 3, .samples = 2 * 882 + 13};
+    expect_like_reference(log_mel_of(uniform_f32({2, papers.samples}, 1), papers), "the paper's");
+    for (const int n_fft : {32, 64, 128, 256}) {
+        const LogMelSpec spec{.sample_rate = 16000,
+                              .n_fft = n_fft,
+                              .window = n_fft - n_fft / 8,
+                              .hop = n_fft / 3,
+                              .bands = n_fft < 128 ? 3 : 20,
+                              .low_hz = 100,
+                              .frames = 7,
+                              .samples = n_fft * 3 + 5};
+        expect_like_reference(log_mel_of(uniform_f32({3, spec.samples}, 2), spec), "n_fft " + std::to_string(n_fft));
+    }
+    const LogMelSpec whole_window{.sample_rate = 8000,
+                                  .n_fft = 256,
+                                  .window = 256,
+                                  .hop = 100,
+                                  .bands = 16,
+                                  .low_hz = 0,
+                                  .frames = 8,
+                                  .samples = 700};
+    expect_like_reference(log_mel_of(uniform_f32({1, 700}, 3), whole_window));
 }
 
 /// Float would not do: the tone is 90 dB above the noise, further than float's rounding noise is below the tone.
 TEST(LogMel, QuietBandsBesideALoudTone) {
     const LogMelSpec spec{.n_fft = 512, .window = 512, .hop = 256, .bands = 20, .frames = 10, .samples = 2400};
-    Guarded wave({1, spec.samples});
-    const std::vector<double> quiet = noise(spec.samples);
+    std::vector<double> wave = noise(spec.samples);
     for (int i = 0; i < spec.samples; ++i) // a tone of exactly 8 periods per frame leaks nowhere but to the clip's ends
-        wave[i] =
-            static_cast<float>(0.5 * std::sin(2 * std::numbers::pi * i / 64) + 2e-7 * quiet[static_cast<size_t>(i)]);
-    EXPECT_TRUE(all_close(log_mel(wave, spec).floats(), std::span<const double>(reference_log_mel(wave.floats(), spec)),
-                          {.absolute = promised_db}));
+        wave[static_cast<size_t>(i)] =
+            0.5 * std::sin(2 * std::numbers::pi * i / 64) + 2e-7 * wave[static_cast<size_t>(i)];
+    expect_like_reference(log_mel_of(wave, spec));
 }
 
+/// A tone between silence: most bands are far below a frame's largest, most frames far below the clip's. The second
+/// clip is silent.
+TEST(LogMel, ToneAndSilence) {
+    const LogMelSpec spec{
+        .sample_rate = 16000, .n_fft = 512, .window = 400, .hop = 200, .bands = 24, .frames = 13, .samples = 2600};
+    HostArray wave = with_values({2, spec.samples}, std::vector<double>(static_cast<size_t>(2 * spec.samples)));
+    for (int i = 900; i < 1700; ++i) wave[i] = std::sin(2 * std::numbers::pi * 997 * i / 16000);
+    expect_like_reference(log_mel_of(wave, spec));
+}
+
+/// The loudest sound may come after the frames that are kept, up to the very last, and still sets their floor.
 TEST(LogMel, TheFloorIsUnderThePeakOfAllFrames) {
-    // The loudest sound may come after the frames that are kept, up to the very last, and still sets their floor.
     for (const int32_t frames : {20, 70}) {
         const LogMelSpec spec{
             .n_fft = 256, .window = 256, .hop = 128, .bands = 10, .frames = 5, .samples = frames * 128};
-        for (int32_t loudest = 7; loudest < frames; loudest += 4) {
-            Guarded wave({1, spec.samples});
-            std::fill(wave.floats().begin(), wave.floats().end(), 0.0f);
-            wave[100] = 1e-9f;
-            wave[loudest * 128] = 30.0f;
-            const Guarded actual = log_mel(wave, spec);
-            const std::vector<double> expected = reference_log_mel(wave.floats(), spec);
-            EXPECT_TRUE(test::close(actual, expected, {.absolute = promised_db}, "floor")) << loudest;
-            EXPECT_EQ(actual[0], actual[spec.bands * 4]) << loudest;
-            EXPECT_GT(actual[0], -99) << loudest; // the level of silence is -100
+        for (int32_t loudest = 7; loudest < frames; loudest += frames / 5) {
+            std::vector<double> wave(static_cast<size_t>(spec.samples));
+            wave[100] = 1e-9;
+            wave[static_cast<size_t>(loudest * 128)] = 30;
+            const LogMel<HostArray> op = log_mel_of(wave, spec);
+            expect_like_reference(op, std::to_string(loudest));
+            on_each_device(op, [&](const LogMel<HostArray>& after) {
+                EXPECT_EQ(after.out[0], after.out[spec.bands * 4]) << loudest;
+                EXPECT_GT(after.out[0], -99) << loudest; // the level of silence is -100
+            });
         }
     }
 }
 
 TEST(LogMel, SilenceIsMinus100Decibels) {
     const LogMelSpec spec{.frames = 3, .samples = 3000};
-    Guarded wave({1, spec.samples});
-    std::fill(wave.floats().begin(), wave.floats().end(), 0.0f);
-    const Guarded out = log_mel(wave, spec);
-    for (float value : out.floats()) ASSERT_FLOAT_EQ(value, -100);
+    on_each_device(log_mel_of(std::vector<double>(3000), spec), [](const LogMel<HostArray>& after) {
+        for (const double value : after.out.values) ASSERT_FLOAT_EQ(static_cast<float>(value), -100);
+    });
 }
 
 TEST(LogMel, NotANumberStaysVisible) {
-    const LogMelSpec spec{.frames = 30, .samples = 30000};
-    Guarded wave = signal("chirp", spec.samples);
-    wave[15000] = std::nanf("");
-    const Guarded out = log_mel(wave, spec);
-    EXPECT_TRUE(std::isnan(out[17 * spec.bands])); // the frame centred on sample 14,994
+    const LogMelSpec spec{.n_fft = 256, .window = 256, .hop = 100, .bands = 8, .frames = 30, .samples = 3000};
+    std::vector<double> wave = signal("chirp", spec.samples);
+    wave[1500] = std::nan("");
+    on_each_device(log_mel_of(wave, spec), [&](const LogMel<HostArray>& after) {
+        EXPECT_TRUE(std::isnan(after.out[15 * spec.bands])); // the frame centred on that sample
+    });
+}
+
+/// Magnitudes beyond a float's range are no decibels: the clip must be refused, not trained on.
+TEST(LogMel, WhatIsNotFiniteIsNotANumber) {
+    const LogMelSpec spec{
+        .sample_rate = 16000, .n_fft = 256, .window = 256, .hop = 128, .bands = 4, .frames = 3, .samples = 400};
+    const HostArray wave = uniform_f32({1, spec.samples}, 4, -1.5e38, 1.5e38);
+    on_each_device(log_mel_of(wave, spec), [](const LogMel<HostArray>& after) {
+        for (const double value : after.out.values) EXPECT_TRUE(std::isnan(value)) << value;
+    });
 }
 
 TEST(LogMel, ClipsOfABatchAreIndependent) {
-    const LogMelSpec spec{.frames = 33, .samples = 33 * 882};
-    Guarded batch({3, spec.samples});
-    std::vector<Guarded> alone;
-    for (int clip = 0; clip < 3; ++clip) {
-        const Guarded wave = signal(std::array{"tone", "gap", "chirp"}[static_cast<size_t>(clip)], spec.samples);
-        std::copy(wave.floats().begin(), wave.floats().end(), batch.floats().begin() + clip * spec.samples);
-        alone.push_back(log_mel(wave, spec));
+    const LogMelSpec spec{.n_fft = 512, .window = 500, .hop = 220, .frames = 33, .samples = 33 * 220};
+    HostArray batch = with_values({3, spec.samples}, std::vector<double>(static_cast<size_t>(3 * spec.samples)));
+    std::vector<std::vector<double>> clips;
+    for (const char* kind : {"tone", "gap", "chirp"}) {
+        clips.push_back(signal(kind, spec.samples));
+        std::copy(clips.back().begin(), clips.back().end(),
+                  batch.values.begin() + static_cast<int64_t>(clips.size() - 1) * spec.samples);
     }
-    const Guarded together = log_mel(batch, spec);
-    const auto values = static_cast<size_t>(spec.frames * spec.bands);
-    for (size_t clip = 0; clip < 3; ++clip)
-        EXPECT_TRUE(all_close(together.floats().subspan(clip * values, values), alone[clip].floats(), {}));
+    for (TestDevice* device : devices()) {
+        const LogMel<HostArray> together = run_on(*device, DType::F32, log_mel_of(batch, spec));
+        std::vector<double> alone;
+        for (const std::vector<double>& clip : clips) {
+            const LogMel<HostArray> after = run_on(*device, DType::F32, log_mel_of(clip, spec));
+            alone.insert(alone.end(), after.out.values.begin(), after.out.values.end());
+        }
+        EXPECT_EQ(together.out.values, alone) << device->name();
+    }
 }
 
-TEST(LogMel, SameBitsOnEveryNumberOfThreads) {
-    const LogMelSpec spec{.frames = 40, .samples = 40 * 882 + 11};
-    const Guarded wave = signal("chirp", spec.samples);
-    test::expect_same_bits([&](Backend& backend) { return std::vector{log_mel(wave, spec, backend)}; });
+TEST(LogMel, SameBits) {
+    const LogMelSpec spec{.n_fft = 512, .window = 500, .hop = 220, .frames = 40, .samples = 40 * 220 + 11};
+    expect_same_bits(log_mel_of(signal("chirp", spec.samples), spec));
 }
 
-TEST(LogMel, WrongShapesAreRefused) {
+TEST(LogMel, WrongOperandsAreRefused) {
     const LogMelSpec spec{.frames = 3, .samples = 3000};
-    const Guarded out({1, 3, 64});
-    EXPECT_THROW(test::cpu().log_mel(out, Guarded({1, 2999}), spec), std::logic_error);
-    EXPECT_THROW(test::cpu().log_mel(Guarded({1, 3, 63}), Guarded({1, 3000}), spec), std::logic_error);
-    LogMelSpec more_frames_than_there_are = spec;
-    more_frames_than_there_are.frames = 5;
-    EXPECT_THROW(log_mel(signal("chirp", 3000), more_frames_than_there_are), std::logic_error);
-    LogMelSpec odd_fft = spec;
-    odd_fft.n_fft = 2000;
-    EXPECT_THROW(log_mel(signal("chirp", 3000), odd_fft), std::logic_error);
+    const HostArray wave = uniform_f32({1, 3000}, 1);
+    expect_refused(log_mel_of(uniform_f32({1, 2999}, 1), spec));
+    expect_refused(log_mel_of(uniform_f32({3000, 1}, 1), spec));
+    LogMel<HostArray> op = log_mel_of(wave, spec);
+    op.out = empty({1, 3, 63});
+    expect_refused(op);
+    op = log_mel_of(wave, spec);
+    op.spec.frames = 5; // more than there are
+    op.out = empty({1, 5, 64});
+    expect_refused(op);
+    op = log_mel_of(wave, spec);
+    op.spec.n_fft = 2000;
+    expect_refused(op);
+    op = log_mel_of(wave, spec);
+    op.spec.n_fft = 16384;
+    expect_refused(op);
 }
 
 } // namespace
-} // namespace scene
+} // namespace scene::test

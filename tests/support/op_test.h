@@ -72,6 +72,8 @@ public:
     virtual std::string name() const = 0;
     virtual Device& device() = 0;
     virtual std::vector<DType> activation_types() const = 0;
+    /// Whether its ops look at the values of indices, and refuse wrong ones, before they use them.
+    virtual bool checks_values() const { return false; }
     /// Memory that holds nothing yet, with sentinels around it, which `release` looks at.
     virtual void* allocate(size_t bytes) = 0;
     virtual void release(void* memory) = 0;
@@ -217,10 +219,19 @@ template <template <class> class Op> bool has_activation(const Op<HostArray>& re
 template <template <class> class Op>
 void expect_like_reference(const Op<HostArray>& record, const std::string& label = "", Allowance allowance = {}) {
     SCOPED_TRACE(std::string(Op<HostArray>::name) + (label.empty() ? "" : " " + label));
-    for_each_setting(has_activation(record), [&](TestDevice& device, DType type) {
+    struct Expected {
+        Op<HostArray> given, values, naive;
+    };
+    std::map<DType, Expected> of_type; // the same on every device and in every order
+    const auto expected_of = [&](DType type) {
         const Op<HostArray> given = rounded(record, type);
-        const Op<HostArray> expected = run_reference(given);
-        const Op<HostArray> naive = rounded(run_reference(given, DType::F32), type);
+        return Expected{given, run_reference(given), rounded(run_reference(given, DType::F32), type)};
+    };
+    const bool by_type = has_activation(record);
+    for_each_setting(by_type, [&](TestDevice& device, DType type) {
+        const DType stored_type = by_type ? type : DType::F32;
+        if (!of_type.contains(stored_type)) of_type.emplace(stored_type, expected_of(stored_type));
+        const auto& [given, expected, naive] = of_type.at(stored_type);
         const Op<HostArray> actual = run_on(device, type, given);
         std::vector<const HostArray*> want, near;
         for_each_operand(expected, [&](const HostArray& array) { want.push_back(&array); });
@@ -235,6 +246,15 @@ void expect_like_reference(const Op<HostArray>& record, const std::string& label
                 << "operand " << i << " " << field.shape.text();
         });
     });
+}
+
+/// Calls check(record after the op ran) for each device. Inputs are rounded to what the device stores.
+template <template <class> class Op, class Check> void on_each_device(const Op<HostArray>& record, Check&& check) {
+    for (TestDevice* device : devices()) {
+        SCOPED_TRACE(device->name());
+        const DType type = device->activation_types().front();
+        check(run_on(*device, type, rounded(record, type)));
+    }
 }
 
 /// The same bits when it runs again, and on the device's twins.
@@ -267,6 +287,14 @@ template <template <class> class Op> void expect_same_bits(const Op<HostArray>& 
 template <template <class> class Op> void expect_refused(const Op<HostArray>& record) {
     for (TestDevice* device : devices())
         EXPECT_THROW(run_on(*device, device->activation_types().front(), record), std::logic_error) << device->name();
+}
+
+/// std::logic_error on every device that looks at the values of indices.
+template <template <class> class Op> void expect_values_refused(const Op<HostArray>& record) {
+    for (TestDevice* device : devices()) {
+        if (!device->checks_values()) continue;
+        EXPECT_THROW(run_on(*device, device->activation_types().front(), record), std::logic_error) << device->name();
+    }
 }
 
 // ---- gradients ------------------------------------------------------------------------------------------------------

@@ -5,12 +5,15 @@
 // float's rounding. Real samples go through a complex FFT of half the length as even + i*odd, so that no frame's
 // rounding errors reach another's.
 
-#include <cstring>
+#include "kernels/log_mel/log_mel.h"
+
+#include <cmath>
 #include <numbers>
 
-#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/context.h"
 #include "kernels/cuda/launch.h"
-#include "kernels/cuda/log_mel_parts.h"
+#include "kernels/log_mel/cuda_by_library.h"
+#include "kernels/log_mel/cuda_parts.h"
 #include "kernels/mel_filter_bank.h"
 
 namespace scene::cuda {
@@ -102,34 +105,17 @@ __global__ void __launch_bounds__(block_threads)
 
 } // namespace
 
-void check_log_mel_spec(const LogMelSpec& spec) {
-    SCENE_CHECK(spec.n_fft >= 16 && (spec.n_fft & (spec.n_fft - 1)) == 0, "the length of an FFT is a power of two");
-    SCENE_CHECK(spec.window > 0 && spec.window <= spec.n_fft, "a window fits into the FFT");
-    SCENE_CHECK(spec.hop > 0 && spec.samples > 0 && spec.frames > 0, "a log-mel spec has positive sizes");
-    SCENE_CHECK(spec.frames <= 1 + spec.samples / spec.hop, "a clip has the frames that are kept");
-}
-
-LogMelOperands::LogMelOperands(const Tensor& out, const Tensor& wave_of, const LogMelSpec& spec) {
-    check_log_mel_spec(spec);
-    check_rank(wave_of, 2, "wave");
-    clips = wave_of.shape[0];
-    SCENE_CHECK(clips > 0 && clips <= 65535, "log_mel of " + std::to_string(clips) + " clips");
-    all_frames = log_mel_frames(spec);
-    pieces = log_mel_pieces(spec);
-    wave = floats(wave_of, {clips, spec.samples}, "wave");
-    values = floats(out, {clips, spec.frames, spec.bands}, "out");
-}
-
-void raise_to_floor(float* values, const float* peaks, int64_t clips, const LogMelSpec& spec, cudaStream_t stream) {
+void raise_to_floor(float* out, const float* peaks, int64_t clips, const LogMelSpec& spec, cudaStream_t stream) {
     const int64_t clip_values = static_cast<int64_t>(spec.frames) * spec.bands;
     const int64_t parts = std::min<int64_t>(divide_up(clip_values, 8 * block_threads), 65535);
     launch(raise_values, dim3(static_cast<unsigned>(parts), static_cast<unsigned>(clips)), dim3(block_threads),
-           block_threads / warp_lanes * sizeof(float), stream, values, peaks, static_cast<int>(log_mel_pieces(spec)),
+           block_threads / warp_lanes * sizeof(float), stream, out, peaks, static_cast<int>(log_mel_pieces(spec)),
            clip_values, spec.top_db);
 }
 
-std::vector<std::byte> log_mel_table(const LogMelSpec& spec) {
-    check_log_mel_spec(spec);
+LogMelTable LogMelTables::get(const LogMelSpec& spec) {
+    for (const auto& [made_for, table] : tables_)
+        if (made_for == spec) return table;
     const MelFilterBank bank = mel_filter_bank(spec);
     std::vector<double> numbers;
     for (int k = 0; k < spec.n_fft; ++k) {
@@ -144,31 +130,48 @@ std::vector<std::byte> log_mel_table(const LogMelSpec& spec) {
     }
     const std::vector<float> weights(bank.weights.begin(), bank.weights.end());
 
-    std::vector<std::byte> table;
+    std::vector<std::byte> bytes;
     const auto append = [&](const auto& values) {
-        const auto* bytes = reinterpret_cast<const std::byte*>(values.data());
-        table.insert(table.end(), bytes, bytes + values.size() * sizeof(values[0]));
+        const auto* from = reinterpret_cast<const std::byte*>(values.data());
+        const size_t at = bytes.size();
+        bytes.insert(bytes.end(), from, from + values.size() * sizeof(values[0]));
+        return at;
     };
     append(numbers);
-    append(bank.first_bin);
-    append(bank.offset);
-    append(weights);
+    const size_t first_bin = append(bank.first_bin), offset = append(bank.offset), of_weights = append(weights);
+    const auto* memory = static_cast<const std::byte*>(import_(bytes.data(), bytes.size()));
+    const auto* twiddle = reinterpret_cast<const double2*>(memory);
+    const LogMelTable table{twiddle, reinterpret_cast<const double*>(twiddle + spec.n_fft),
+                            reinterpret_cast<const int32_t*>(memory + first_bin),
+                            reinterpret_cast<const int32_t*>(memory + offset),
+                            reinterpret_cast<const float*>(memory + of_weights)};
+    tables_.emplace_back(spec, table);
     return table;
 }
 
-size_t log_mel_scratch_bytes(int64_t clips, const LogMelSpec& spec) {
-    return static_cast<size_t>(clips * log_mel_pieces(spec)) * sizeof(float);
+size_t scratch_bytes(const LogMel<TensorSpec>& op, const Planning& cuda) {
+    check_log_mel_spec(op.spec);
+    const int64_t clips = op.wave.shape[0];
+    if (cuda.transforms)
+        return log_mel_by_library_scratch_bytes(clips, most_transformed_at_once, op.spec, *cuda.transforms);
+    return log_mel_peaks_bytes(clips, op.spec);
 }
 
-void log_mel(Tensor out, Tensor wave, Tensor table, Tensor scratch, const LogMelSpec& spec, cudaStream_t stream) {
-    const LogMelOperands op(out, wave, spec);
-    auto* peaks = scratch_of<float>(scratch, log_mel_scratch_bytes(op.clips, spec));
+void run(const LogMel<Tensor>& op, Context& cuda) {
+    if (cuda.transforms) {
+        log_mel_by_library(op, most_transformed_at_once, *cuda.transforms, cuda);
+        return;
+    }
+    const LogMelSpec& spec = op.spec;
+    const LogMelOperands operands(op);
+    check_log_mel_grid(operands.clips);
+    auto* peaks = scratch_of<float>(op.scratch, log_mel_peaks_bytes(operands.clips, spec));
     constexpr int warps = block_threads / warp_lanes;
     const auto points = static_cast<size_t>(spec.n_fft / 2);
-    launch(mel_decibels, dim3(static_cast<unsigned>(op.pieces), static_cast<unsigned>(op.clips)), dim3(block_threads),
-           2 * points * sizeof(double2) + (points + 1 + warps) * sizeof(float), stream, op.values, peaks, op.wave,
-           LogMelTable(table, spec), spec);
-    raise_to_floor(op.values, peaks, op.clips, spec, stream);
+    launch(mel_decibels, dim3(static_cast<unsigned>(log_mel_pieces(spec)), static_cast<unsigned>(operands.clips)),
+           dim3(block_threads), 2 * points * sizeof(double2) + (points + 1 + warps) * sizeof(float), cuda.stream,
+           operands.out, peaks, operands.wave, cuda.log_mel_tables->get(spec), spec);
+    raise_to_floor(operands.out, peaks, operands.clips, spec, cuda.stream);
 }
 
 } // namespace scene::cuda

@@ -1,6 +1,9 @@
+#include "kernels/deltas/deltas.h"
+
 #include <algorithm>
 
-#include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/context.h"
+#include "kernels/operands.h"
 
 namespace scene::cpu {
 namespace {
@@ -13,14 +16,13 @@ constexpr float curvature[reach + 1] = {-20, -17, -8, 7, 28};
 
 } // namespace
 
-void CpuBackend::deltas(Tensor out, Tensor x) {
-    SCENE_CHECK(x.shape.rank() == 3 && x.shape[1] > 2 * reach,
-                "deltas takes [N, T, F] with T >= 9, got " + x.shape.text());
-    const int64_t clips = x.shape[0], frames = x.shape[1], bands = x.shape[2];
-    SCENE_CHECK(out.shape == (Shape{clips, frames, bands, 3}), "deltas gives [N, T, F, 3], got " + out.shape.text());
-    const float* input = x.as<float>();
-    float* output = out.as<float>();
-#pragma omp parallel for num_threads(threads_) schedule(static)
+void run(const Deltas<Tensor>& op, Context& cpu) {
+    check_rank(op.x, 3, "x");
+    const int64_t clips = op.x.shape[0], frames = op.x.shape[1], bands = op.x.shape[2];
+    SCENE_CHECK(frames > 2 * reach, "deltas of " + std::to_string(frames) + " frames, expected at least 9");
+    const float* input = floats(op.x, op.x.shape, "x");
+    float* output = floats(op.y, {clips, frames, bands, 3}, "y");
+#pragma omp parallel for num_threads(cpu.threads) schedule(static)
     for (int64_t row = 0; row < clips * frames; ++row) {
         const int64_t frame = row % frames;
         // Both derivatives are constant over the frames of a fit, so the ends repeat the nearest full window's.

@@ -1,6 +1,7 @@
-#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/context.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/operands.h"
+#include "kernels/deltas/deltas.h"
 
 namespace scene::cuda {
 namespace {
@@ -33,13 +34,14 @@ __global__ void __launch_bounds__(block_threads)
 
 } // namespace
 
-void deltas(Tensor out, Tensor x, cudaStream_t stream) {
-    check_rank(x, 3, "x");
-    SCENE_CHECK(x.shape[1] > 2 * reach, "deltas takes [N, T, F] with T >= 9, got " + x.shape.text());
-    const float* from = floats(x, x.shape, "x");
-    float* to = floats(out, {x.shape[0], x.shape[1], x.shape[2], 3}, "out");
-    launch(differentiate, blocks_over(x.elements()), dim3(block_threads), 0, stream, to, from, x.elements(),
-           static_cast<int>(x.shape[1]), static_cast<int>(x.shape[2]));
+void run(const Deltas<Tensor>& op, Context& cuda) {
+    check_rank(op.x, 3, "x");
+    const int64_t clips = op.x.shape[0], frames = op.x.shape[1], bands = op.x.shape[2], count = op.x.elements();
+    SCENE_CHECK(frames > 2 * reach, "deltas of " + std::to_string(frames) + " frames, expected at least 9");
+    const float* x = floats(op.x, op.x.shape, "x");
+    float* y = floats(op.y, {clips, frames, bands, 3}, "y");
+    launch(differentiate, blocks_over(count), dim3(block_threads), 0, cuda.stream, y, x, count,
+           static_cast<int>(frames), static_cast<int>(bands));
 }
 
 } // namespace scene::cuda

@@ -1,12 +1,12 @@
 // Wave to log-mel with a library's Fourier transform in the middle: windowed frames to memory, their spectra to memory,
-// then magnitude, filter bank and decibels. What the kernel of log_mel.cu, which keeps all that in shared memory, is
+// then magnitude, filter bank and decibels. What the kernel of cuda.cu, which keeps all that in shared memory, is
 // compared with.
 
-#include "kernels/cuda/log_mel_by_library.h"
+#include "kernels/log_mel/cuda_by_library.h"
 
-#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/context.h"
 #include "kernels/cuda/launch.h"
-#include "kernels/cuda/log_mel_parts.h"
+#include "kernels/log_mel/cuda_parts.h"
 
 namespace scene::cuda {
 namespace {
@@ -53,14 +53,14 @@ struct Layout {
 
     Layout(int64_t clips, int64_t at_once, const LogMelSpec& spec, FourierTransforms& transforms) {
         const auto padded = [](size_t count) { return (count + 255) / 256 * 256; };
-        const auto frames = static_cast<size_t>(at_once * log_mel_frames(spec));
-        rows = padded(log_mel_scratch_bytes(clips, spec));
+        const auto frames = static_cast<size_t>(at_once * spec.all_frames());
+        rows = padded(log_mel_peaks_bytes(clips, spec));
         spectra = rows + padded(frames * static_cast<size_t>(spec.n_fft) * sizeof(double));
         work = spectra + padded(frames * static_cast<size_t>(spec.n_fft / 2 + 1) * sizeof(double2));
         // The last clips may be fewer, and a transform of fewer rows need not want less.
         size_t most = transforms.scratch_bytes(spec.n_fft, static_cast<int64_t>(frames));
         if (const int64_t rest = clips % at_once; rest > 0)
-            most = std::max(most, transforms.scratch_bytes(spec.n_fft, rest * log_mel_frames(spec)));
+            most = std::max(most, transforms.scratch_bytes(spec.n_fft, rest * spec.all_frames()));
         bytes = work + most;
     }
 };
@@ -69,32 +69,33 @@ struct Layout {
 
 size_t log_mel_by_library_scratch_bytes(int64_t clips, int64_t at_once, const LogMelSpec& spec,
                                         FourierTransforms& transforms) {
-    return Layout(clips, at_once, spec, transforms).bytes;
+    return Layout(clips, std::min(at_once, clips), spec, transforms).bytes;
 }
 
-void log_mel_by_library(Tensor out, Tensor wave, Tensor table, Tensor scratch, int64_t at_once, const LogMelSpec& spec,
-                        FourierTransforms& transforms, cudaStream_t stream) {
-    const LogMelOperands op(out, wave, spec);
-    SCENE_CHECK(at_once > 0 && at_once <= op.clips, "clips at once, no more than there are");
-    const LogMelTable constants(table, spec);
-    const Layout layout(op.clips, at_once, spec, transforms);
-    auto* memory = scratch_of<std::byte>(scratch, layout.bytes);
+void log_mel_by_library(const LogMel<Tensor>& op, int64_t at_once, FourierTransforms& transforms, Context& cuda) {
+    const LogMelSpec& spec = op.spec;
+    const LogMelOperands operands(op);
+    check_log_mel_grid(operands.clips);
+    at_once = std::min(at_once, operands.clips);
+    const LogMelTable table = cuda.log_mel_tables->get(spec);
+    const Layout layout(operands.clips, at_once, spec, transforms);
+    auto* memory = scratch_of<std::byte>(op.scratch, layout.bytes);
     auto* peaks = reinterpret_cast<float*>(memory + layout.peaks);
     auto* rows = reinterpret_cast<double*>(memory + layout.rows);
     auto* spectra = reinterpret_cast<double2*>(memory + layout.spectra);
-    const int64_t clip_values = static_cast<int64_t>(spec.frames) * spec.bands;
+    const int64_t clip_values = static_cast<int64_t>(spec.frames) * spec.bands, pieces = log_mel_pieces(spec);
     const auto bins = static_cast<size_t>(spec.n_fft / 2 + 1);
-    for (int64_t first = 0; first < op.clips; first += at_once) {
-        const int64_t clips = std::min(at_once, op.clips - first);
+    for (int64_t first = 0; first < operands.clips; first += at_once) {
+        const int64_t clips = std::min(at_once, operands.clips - first);
         const auto height = static_cast<unsigned>(clips);
-        launch(window_frames, dim3(static_cast<unsigned>(op.all_frames), height), dim3(block_threads), 0, stream, rows,
-               op.wave + first * spec.samples, constants, spec);
-        transforms.run(spec.n_fft, clips * op.all_frames, spectra, rows, memory + layout.work, stream);
-        launch(spectra_to_decibels, dim3(static_cast<unsigned>(op.pieces), height), dim3(block_threads),
-               (bins + block_threads / warp_lanes) * sizeof(float), stream, op.values + first * clip_values,
-               peaks + first * op.pieces, spectra, constants, spec);
+        launch(window_frames, dim3(static_cast<unsigned>(spec.all_frames()), height), dim3(block_threads), 0,
+               cuda.stream, rows, operands.wave + first * spec.samples, table, spec);
+        transforms.run(spec.n_fft, clips * spec.all_frames(), spectra, rows, memory + layout.work, cuda.stream);
+        launch(spectra_to_decibels, dim3(static_cast<unsigned>(pieces), height), dim3(block_threads),
+               (bins + block_threads / warp_lanes) * sizeof(float), cuda.stream, operands.out + first * clip_values,
+               peaks + first * pieces, spectra, table, spec);
     }
-    raise_to_floor(op.values, peaks, op.clips, spec, stream);
+    raise_to_floor(operands.out, peaks, operands.clips, spec, cuda.stream);
 }
 
 } // namespace scene::cuda

@@ -1,0 +1,103 @@
+// Log-mel with a library's Fourier transforms, against the kernel that has its own.
+
+#include <cmath>
+#include <numbers>
+
+#include "kernels/cuda/context.h"
+#include "kernels/log_mel/cuda_by_library.h"
+#include "kernels/log_mel/cuda_tables.h"
+#if defined(SCENE_ON_GPU)
+#include "kernels/cuda/cufft_transforms.h"
+#else
+#include "tests/cuda_on_cpu/library_stand_ins.h"
+#endif
+#include "tests/cuda_on_cpu/support.h"
+
+namespace scene::test {
+namespace {
+
+std::unique_ptr<cuda::FourierTransforms> transforms() {
+#if defined(SCENE_ON_GPU)
+    return cuda::make_cufft_transforms();
+#else
+    return transforms_on_cpu();
+#endif
+}
+
+/// Decibels: two correct programs differ by the rounding of a magnitude, 4.3 dB times 1e-6.
+constexpr Tolerance tolerance{.absolute = 1e-4};
+
+/// Clips one by one, two at a time and all at once; more at once than there are is all.
+void expect_as_the_kernel(const Guarded& wave, const LogMelSpec& spec) {
+    std::vector<OnDevice*> tables;
+    cuda::LogMelTables constants([&](const void* host, size_t bytes) {
+        const Guarded copy({static_cast<int64_t>(bytes)}, DType::U8);
+        std::memcpy(static_cast<Tensor>(copy).data, host, bytes);
+        tables.push_back(new OnDevice(copy));
+        return static_cast<Tensor>(*tables.back()).data;
+    });
+    const int64_t clips = wave.shape()[0];
+    const Shape shape{clips, spec.frames, spec.bands};
+    const OnDevice d_wave(wave), expected(shape);
+    LogMel<TensorSpec> planned{
+        .out = TensorSpec(DType::F32, shape), .wave = TensorSpec(DType::F32, wave.shape()), .spec = spec};
+    {
+        const OnDevice scratch = scratch_on_device(cuda::scratch_bytes(planned, cuda::Planning{}));
+        cuda::Context context{.log_mel_tables = &constants};
+        cuda::run(LogMel<Tensor>{.out = expected, .wave = d_wave, .spec = spec, .scratch = Tensor(scratch)}, context);
+    }
+    const std::unique_ptr<cuda::FourierTransforms> library = transforms();
+    cuda::Context context{.log_mel_tables = &constants, .transforms = library.get()};
+    for (const int64_t at_once : {int64_t{1}, int64_t{2}, clips + 1}) {
+        const OnDevice out(shape);
+        const OnDevice scratch =
+            scratch_on_device(cuda::log_mel_by_library_scratch_bytes(clips, at_once, spec, *library));
+        const LogMel<Tensor> op{.out = out, .wave = d_wave, .spec = spec, .scratch = Tensor(scratch)};
+        cuda::log_mel_by_library(op, at_once, *library, context);
+        EXPECT_TRUE(close(out, expected.host(), tolerance, std::to_string(at_once) + " of " + std::to_string(clips)));
+    }
+    const OnDevice out(shape);
+    const OnDevice scratch =
+        scratch_on_device(cuda::scratch_bytes(planned, cuda::Planning{.transforms = library.get()}));
+    cuda::run(LogMel<Tensor>{.out = out, .wave = d_wave, .spec = spec, .scratch = Tensor(scratch)}, context);
+    EXPECT_TRUE(close(out, expected.host(), tolerance, "by the context"));
+    EXPECT_EQ(tables.size(), 1u) << "made once";
+    for (OnDevice* table : tables) delete table;
+}
+
+TEST(CudaLogMelByLibrary, OfThePapersSettings) {
+    emulator::shuffle(1);
+    const LogMelSpec spec{.frames = 2, .samples = 1 * 882 + 13};
+    expect_as_the_kernel(uniform({2, spec.samples}, 1), spec);
+}
+
+/// Frames beyond those that are kept; a window as long as the FFT.
+TEST(CudaLogMelByLibrary, OtherLengths) {
+    for (int order = 1; order <= emulator::orders(); ++order) {
+        emulator::shuffle(static_cast<uint64_t>(order));
+        for (const int n_fft : {32, 64, 256}) {
+            const LogMelSpec spec{.sample_rate = 16000,
+                                  .n_fft = n_fft,
+                                  .window = n_fft == 64 ? 64 : n_fft - n_fft / 8,
+                                  .hop = n_fft / 3,
+                                  .bands = n_fft < 128 ? 3 : 20,
+                                  .low_hz = 100,
+                                  .frames = 7,
+                                  .samples = n_fft * 3 + 5};
+            expect_as_the_kernel(uniform({3, spec.samples}, 2), spec);
+        }
+    }
+}
+
+/// A tone between silence, whose peak is in a frame that is not kept; the second clip is silent throughout.
+TEST(CudaLogMelByLibrary, ToneAndSilence) {
+    const LogMelSpec spec{
+        .sample_rate = 16000, .n_fft = 256, .window = 200, .hop = 100, .bands = 24, .frames = 6, .samples = 1300};
+    const Guarded wave = filled({2, spec.samples}, std::vector<float>(static_cast<size_t>(2 * spec.samples), 0.0f));
+    for (int i = 450; i < 1000; ++i)
+        wave[i] = std::sin(2 * std::numbers::pi_v<float> * 997 * static_cast<float>(i) / 16000);
+    expect_as_the_kernel(wave, spec);
+}
+
+} // namespace
+} // namespace scene::test

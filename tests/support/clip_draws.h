@@ -1,0 +1,26 @@
+#pragma once
+
+// Draws of augmentation as operands of ops' tests.
+
+#include "tests/support/op_test.h"
+
+namespace scene::test {
+
+/// What draw_augmentation's reference draws for a batch of clips [T, F], at seed and step of `control`.
+inline HostArray draws_for(const Augmentation& settings, const Shape& clips, const StepControl& control) {
+    return run_reference(DrawAugmentation<HostArray>{.draws = empty({clips[0], sizeof(ClipDraw)}, DType::U8),
+                                                     .control = control_of(control),
+                                                     .sampler = AugmentationSampler(settings),
+                                                     .frames = clips[1],
+                                                     .bands = clips[2]})
+        .draws;
+}
+
+inline std::vector<ClipDraw> draws_in(const HostArray& draws) {
+    std::vector<uint8_t> bytes(draws.values.begin(), draws.values.end());
+    std::vector<ClipDraw> out(bytes.size() / sizeof(ClipDraw));
+    std::memcpy(out.data(), bytes.data(), bytes.size());
+    return out;
+}
+
+} // namespace scene::test
