@@ -103,25 +103,8 @@ public:
     virtual void token_max_backward(Tensor dx, Tensor dy, Tensor argmax) = 0;
 
     // ---- linear ---------------------------------------------------------------------------------------------
-    /// y [M, O] = dropout(activation(x [M, I] w[O, I]^T + bias)); bias f32 [O] may be absent.
-    virtual void linear_forward(Tensor y, Tensor x, Tensor w, Tensor bias, Activation activation, Dropout dropout,
-                                Tensor control) = 0;
-    /// dpre [M, O] = the gradient before activation and dropout, from dy and the op's output y. In place over dy.
-    virtual void linear_activation_backward(Tensor dpre, Tensor dy, Tensor y, Activation activation, Dropout dropout,
-                                            Tensor control) = 0;
-    /// dx [M, I] = dpre w, or += when `accumulate`.
-    virtual void linear_data_grad(Tensor dx, Tensor dpre, Tensor w, bool accumulate) = 0;
-    /// dw [O, I] f32 = dpre^T x; dbias [O] f32 = column sums of dpre (absent: not wanted).
-    virtual void linear_weight_grad(Tensor dw, Tensor dbias, Tensor dpre, Tensor x) = 0;
 
     // ---- transformer encoder --------------------------------------------------------------------------------
-    /// out [N, T, D] = softmax(q k^T / sqrt(D/heads)) v per head, with dropout on the probabilities; qkv
-    /// [N, T, 3D] holds q, k and v side by side, each split into heads. Dropout element index:
-    /// ((n*heads + h)*T + i)*T + j.
-    virtual void attention_forward(Tensor out, Tensor qkv, int heads, Dropout dropout, Tensor control) = 0;
-    /// dqkv [N, T, 3D] from dout; probabilities are computed again.
-    virtual void attention_backward(Tensor dqkv, Tensor dout, Tensor qkv, int heads, Dropout dropout,
-                                    Tensor control) = 0;
 
     // ---- fusion head ----------------------------------------------------------------------------------------
     /// y [N, E] = table[index[n]], zeros where index is -1 (unknown); table [V, E].

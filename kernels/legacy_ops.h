@@ -71,22 +71,6 @@ inline void run(const TokenPoolForward<Tensor>& o, Backend& b) { b.token_pool_fo
 inline void run(const TokenPoolBackward<Tensor>& o, Backend& b) { b.token_pool_backward(o.dx, o.dy); }
 inline void run(const TokenMaxForward<Tensor>& o, Backend& b) { b.token_max_forward(o.y, o.argmax, o.x); }
 inline void run(const TokenMaxBackward<Tensor>& o, Backend& b) { b.token_max_backward(o.dx, o.dy, o.argmax); }
-inline void run(const LinearForward<Tensor>& o, Backend& b) {
-    b.linear_forward(o.y, o.x, o.w, o.bias, o.activation, o.dropout, o.control);
-}
-inline void run(const LinearActivationBackward<Tensor>& o, Backend& b) {
-    b.linear_activation_backward(o.dpre, o.dy, o.y, o.activation, o.dropout, o.control);
-}
-inline void run(const LinearDataGrad<Tensor>& o, Backend& b) {
-    b.linear_data_grad(o.dx, o.dpre, o.w, static_cast<bool>(o.addend));
-}
-inline void run(const LinearWeightGrad<Tensor>& o, Backend& b) { b.linear_weight_grad(o.dw, o.dbias, o.dpre, o.x); }
-inline void run(const AttentionForward<Tensor>& o, Backend& b) {
-    b.attention_forward(o.y, o.qkv, o.heads, o.dropout, o.control);
-}
-inline void run(const AttentionBackward<Tensor>& o, Backend& b) {
-    b.attention_backward(o.dqkv, o.dy, o.qkv, o.heads, o.dropout, o.control);
-}
 inline void run(const EmbeddingForward<Tensor>& o, Backend& b) { b.embedding_forward(o.y, o.table, o.index); }
 inline void run(const EmbeddingBackward<Tensor>& o, Backend& b) { b.embedding_backward(o.dtable, o.dy, o.index); }
 template <class Parts> std::vector<Tensor> present(const Parts& parts) {

@@ -20,6 +20,7 @@ template <class T> struct AttentionForward {
     Out<T> y;
     In<T> qkv;
     OptionalIn<T> control{}; ///< where there is dropout
+    Scratch<T> scratch{};
     int heads;
     Dropout dropout{};
 
@@ -32,10 +33,26 @@ template <class T> struct AttentionBackward {
     Out<T> dqkv;
     In<T> dy, qkv;
     OptionalIn<T> control{}; ///< where there is dropout
+    Scratch<T> scratch{};
     int heads;
     Dropout dropout{};
 
     double flops() const { return 2.5 * attention_flops(qkv.shape); }
 };
+
+namespace reference {
+void run(const AttentionForward<Tensor>&);
+void run(const AttentionBackward<Tensor>&);
+} // namespace reference
+namespace cpu {
+void run(const AttentionForward<Tensor>&, Context&);
+void run(const AttentionBackward<Tensor>&, Context&);
+size_t scratch_bytes(const AttentionForward<TensorSpec>&, const Planning&);
+size_t scratch_bytes(const AttentionBackward<TensorSpec>&, const Planning&);
+} // namespace cpu
+namespace cuda {
+void run(const AttentionForward<Tensor>&, Context&);
+void run(const AttentionBackward<Tensor>&, Context&);
+} // namespace cuda
 
 } // namespace scene

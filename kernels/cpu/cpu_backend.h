@@ -66,15 +66,7 @@ public:
     void token_max_forward(Tensor y, Tensor argmax, Tensor x) override;
     void token_max_backward(Tensor dx, Tensor dy, Tensor argmax) override;
 
-    void linear_forward(Tensor y, Tensor x, Tensor w, Tensor bias, Activation activation, Dropout dropout,
-                        Tensor control) override;
-    void linear_activation_backward(Tensor dpre, Tensor dy, Tensor y, Activation activation, Dropout dropout,
-                                    Tensor control) override;
-    void linear_data_grad(Tensor dx, Tensor dpre, Tensor w, bool accumulate) override;
-    void linear_weight_grad(Tensor dw, Tensor dbias, Tensor dpre, Tensor x) override;
 
-    void attention_forward(Tensor out, Tensor qkv, int heads, Dropout dropout, Tensor control) override;
-    void attention_backward(Tensor dqkv, Tensor dout, Tensor qkv, int heads, Dropout dropout, Tensor control) override;
 
     void embedding_forward(Tensor y, Tensor table, Tensor index) override;
     void embedding_backward(Tensor dtable, Tensor dy, Tensor index) override;

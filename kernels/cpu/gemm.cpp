@@ -1,7 +1,8 @@
 #include "kernels/cpu/gemm.h"
 
 #include <algorithm>
-#include <vector>
+
+#include <omp.h>
 
 #include "kernels/cpu/parallel.h"
 
@@ -89,7 +90,18 @@ void pack_panel(float* packed, int width, MatrixView b, int64_t first, int64_t c
     }
 }
 
-void multiply(int threads, float* c, MatrixView a, MatrixView b, const ProductShape& shape, bool accumulate) {
+/// Of the packed panel of a thread.
+static int64_t panel_floats(const ProductShape& shape) {
+    return shape.depth * std::min<int64_t>(max_panel_width, Panels(shape.columns).padded_columns());
+}
+
+size_t multiply_scratch_bytes(int threads, const ProductShape& shape) {
+    return static_cast<size_t>(threads * panel_floats(shape)) * sizeof(float);
+}
+
+void multiply(int threads, float* c, MatrixView a, MatrixView b, const ProductShape& shape, bool accumulate,
+              const Tensor& scratch) {
+    auto* panels_of_threads = scratch_of<float>(scratch, multiply_scratch_bytes(threads, shape));
     const auto [rows, columns, depth] = shape;
     constexpr int64_t block_rows = 64;
     const Panels panels(columns);
@@ -101,19 +113,16 @@ void multiply(int threads, float* c, MatrixView a, MatrixView b, const ProductSh
                    const int64_t first = panels.first_column(panel);
                    const int width = panels.width_of(panel);
                    const int64_t taken = std::min<int64_t>(width, columns - first);
-                   static thread_local std::vector<float> packed; // grows to the largest panel once
-                   if (packed.size() < static_cast<size_t>(depth * width))
-                       packed.resize(static_cast<size_t>(depth * width));
-                   pack_panel(packed.data(), width, b, first, taken, depth);
+                   float* packed = panels_of_threads + omp_get_thread_num() * panel_floats(shape);
+                   pack_panel(packed, width, b, first, taken, depth);
                    const MatrixView a_rows{a.data + first_row * a.row_stride, a.row_stride, a.column_stride};
                    float* to = c + first_row * columns + first;
                    if (taken == width) {
-                       return multiply_panel(to, columns, a_rows, packed.data(), width, count, panels.vectors_of(panel),
-                                             depth, accumulate);
+                       return multiply_panel(to, columns, a_rows, packed, width, count, panels.vectors_of(panel), depth,
+                                             accumulate);
                    }
                    float block[block_rows * max_panel_width];
-                   multiply_panel(block, width, a_rows, packed.data(), width, count, panels.vectors_of(panel), depth,
-                                  false);
+                   multiply_panel(block, width, a_rows, packed, width, count, panels.vectors_of(panel), depth, false);
                    for (int64_t i = 0; i < count; ++i) {
                        for (int64_t j = 0; j < taken; ++j) {
                            float& element = to[i * columns + j];

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/simd.h"
+#include "kernels/tensor.h"
 
 namespace scene::cpu {
 
@@ -48,7 +49,9 @@ struct ProductShape {
     int64_t rows = 0, columns = 0, depth = 0;
 };
 
-/// c [rows, columns] = (or +=) a [rows, depth] * b [depth, columns]; c is dense.
-void multiply(int threads, float* c, MatrixView a, MatrixView b, const ProductShape& shape, bool accumulate);
+/// c [rows, columns] = (or +=) a [rows, depth] * b [depth, columns]; c is dense. `scratch`: multiply_scratch_bytes.
+void multiply(int threads, float* c, MatrixView a, MatrixView b, const ProductShape& shape, bool accumulate,
+              const Tensor& scratch);
+size_t multiply_scratch_bytes(int threads, const ProductShape& shape);
 
 } // namespace scene::cpu

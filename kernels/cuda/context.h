@@ -9,17 +9,18 @@
 namespace scene::cuda {
 
 class FourierTransforms;
+class Gemm;
 class LogMelTables;
 
 /// For `scratch_bytes`.
 struct Planning {
-    size_t gemm_workspace_bytes;             ///< of any matrix product
     FourierTransforms* transforms = nullptr; ///< where log_mel goes through a library's
 };
 
 /// For `run`.
 struct Context {
     cudaStream_t stream = nullptr;
+    Gemm* gemm = nullptr;
     LogMelTables* log_mel_tables = nullptr;
     FourierTransforms* transforms = nullptr; ///< as in Planning
 };

@@ -80,35 +80,34 @@ struct Functions {
 
 } // namespace
 
-CudaBackend::CudaBackend(DType activation, std::unique_ptr<Convolutions> convolutions,
-                         std::unique_ptr<MatrixProducts> products, std::unique_ptr<FourierTransforms> transforms,
-                         Fusions fusions)
+CudaBackend::CudaBackend(DType activation, std::unique_ptr<Convolutions> convolutions, std::unique_ptr<Gemm> gemm,
+                         std::unique_ptr<FourierTransforms> transforms, Fusions fusions)
     : Backend(run_table<Functions>, scratch_table<Functions>), activation_(activation),
-      convolutions_(std::move(convolutions)), products_(std::move(products)), transforms_(std::move(transforms)),
-      fusions_(fusions), planning_{.gemm_workspace_bytes = products_ ? products_->scratch_bytes() : 0,
-                                   .transforms = transforms_.get()},
+      convolutions_(std::move(convolutions)), gemm_(std::move(gemm)), transforms_(std::move(transforms)),
+      fusions_(fusions), planning_{.transforms = transforms_.get()},
       log_mel_tables_([this](const void* host, size_t bytes) { return import(host, bytes); }) {
-    if (products_) SCENE_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
-    context_ = {.stream = stream_, .log_mel_tables = &log_mel_tables_, .transforms = transforms_.get()};
+    if (gemm_) SCENE_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+    context_ = {
+        .stream = stream_, .gemm = gemm_.get(), .log_mel_tables = &log_mel_tables_, .transforms = transforms_.get()};
 }
 
 CudaBackend::~CudaBackend() {
-    if (!products_) return;
+    if (!gemm_) return;
     (void)cudaStreamSynchronize(stream_);
     for (const auto& [memory, bytes] : allocations_) (void)cudaFree(memory);
     // The libraries' handles refer to the stream.
     convolutions_.reset();
-    products_.reset();
+    gemm_.reset();
     transforms_.reset();
     (void)cudaStreamDestroy(stream_);
 }
 
 void CudaBackend::require_device() const {
-    SCENE_CHECK(products_ != nullptr, "this backend was made for plans only and has no device");
+    SCENE_CHECK(gemm_ != nullptr, "this backend was made for plans only and has no device");
 }
 
 DeviceInfo CudaBackend::info() const {
-    if (!products_) return {"no device, plans only", convolutions_->version(), 0, 0};
+    if (!gemm_) return {"no device, plans only", convolutions_->version(), 0, 0};
     int device = 0;
     cudaDeviceProp properties{};
     SCENE_CUDA(cudaGetDevice(&device));
@@ -121,8 +120,7 @@ DeviceInfo CudaBackend::info() const {
     const auto version = [](int v) { return fmt::format("{}.{}", v / 1000, v % 1000 / 10); };
     return {fmt::format("{}, compute capability {}.{}", properties.name, properties.major, properties.minor),
             fmt::format("driver for CUDA {}, CUDA {}, {}, {}{}", version(driver), version(runtime),
-                        convolutions_->version(), products_->version(),
-                        transforms_ ? ", " + transforms_->version() : ""),
+                        convolutions_->version(), gemm_->version(), transforms_ ? ", " + transforms_->version() : ""),
             properties.totalGlobalMem, allocated};
 }
 

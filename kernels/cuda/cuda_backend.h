@@ -22,8 +22,8 @@ namespace scene::cuda {
 /// work in the activation type; the encoder, the head and everything else in F32.
 class CudaBackend final : public Backend {
 public:
-    /// Without `products` the backend only answers questions about shapes and needs no device.
-    CudaBackend(DType activation, std::unique_ptr<Convolutions> convolutions, std::unique_ptr<MatrixProducts> products,
+    /// Without `gemm` the backend only answers questions about shapes and needs no device.
+    CudaBackend(DType activation, std::unique_ptr<Convolutions> convolutions, std::unique_ptr<Gemm> gemm,
                 std::unique_ptr<FourierTransforms> transforms = nullptr, Fusions fusions = Fusions::Quickest);
     ~CudaBackend() override;
     CudaBackend(const CudaBackend&) = delete;
@@ -78,21 +78,10 @@ public:
     void token_max_forward(Tensor y, Tensor argmax, Tensor x) override;
     void token_max_backward(Tensor dx, Tensor dy, Tensor argmax) override;
 
-    void linear_forward(Tensor y, Tensor x, Tensor w, Tensor bias, Activation activation, Dropout dropout,
-                        Tensor control) override;
-    void linear_activation_backward(Tensor dpre, Tensor dy, Tensor y, Activation activation, Dropout dropout,
-                                    Tensor control) override;
-    void linear_data_grad(Tensor dx, Tensor dpre, Tensor w, bool accumulate) override;
-    void linear_weight_grad(Tensor dw, Tensor dbias, Tensor dpre, Tensor x) override;
-
-    void attention_forward(Tensor out, Tensor qkv, int heads, Dropout dropout, Tensor control) override;
-    void attention_backward(Tensor dqkv, Tensor dout, Tensor qkv, int heads, Dropout dropout, Tensor control) override;
-
     void embedding_forward(Tensor y, Tensor table, Tensor index) override;
     void embedding_backward(Tensor dtable, Tensor dy, Tensor index) override;
     void concat_columns(Tensor y, const std::vector<Tensor>& parts) override;
     void split_columns(const std::vector<Tensor>& parts, Tensor y) override;
-
 
     void begin_range(const std::string& name) override;
     void end_range() override;
@@ -112,7 +101,7 @@ private:
 
     DType activation_;
     std::unique_ptr<Convolutions> convolutions_;
-    std::unique_ptr<MatrixProducts> products_;
+    std::unique_ptr<Gemm> gemm_;
     std::unique_ptr<FourierTransforms> transforms_;
     Fusions fusions_;
     mutable std::vector<std::pair<Conv2dShape, ConvFusion>> chosen_fusions_;

@@ -3,6 +3,4 @@
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/kernels.h"
 
-namespace scene::cuda {
-
-} // namespace scene::cuda
+namespace scene::cuda {} // namespace scene::cuda

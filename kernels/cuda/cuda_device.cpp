@@ -2,7 +2,7 @@
 
 #include <cuda_runtime.h>
 
-#include "kernels/cuda/cublas_products.h"
+#include "kernels/cuda/cublas_gemm.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/cudnn_convolutions.h"
 #include "kernels/cuda/cufft_transforms.h"
@@ -67,7 +67,7 @@ std::unique_ptr<Device> make_cuda_device(const CudaSettings& settings) {
     const cuda::ConvolutionSettings convolutions = convolution_settings(settings);
     return std::make_unique<cuda::CudaBackend>(
         convolutions.type, std::make_unique<cuda::CudnnConvolutions>(convolutions, std::filesystem::path()),
-        cuda::make_cublas_products(convolutions.tensor_cores),
+        cuda::make_cublas_gemm(convolutions.tensor_cores),
         settings.log_mel_by_cufft ? cuda::make_cufft_transforms() : nullptr, settings.fusions);
 }
 

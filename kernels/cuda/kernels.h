@@ -18,6 +18,7 @@
 #include <cuda_runtime.h>
 
 #include "kernels/augmentation.h"
+#include "kernels/cuda/epilogue.h"
 #include "kernels/log_mel_spec.h"
 #include "kernels/op_types.h"
 
@@ -64,20 +65,8 @@ void token_max_forward(Tensor y, Tensor argmax, Tensor x, cudaStream_t stream);
 void token_max_backward(Tensor dx, Tensor dy, Tensor argmax, cudaStream_t stream);
 
 // ---- linear, besides the matrix products --------------------------------------------------------------------------
-/// y [M, O] = dropout(activation(y + bias)), in place; bias f32 [O] may be absent.
-void linear_epilogue(Tensor y, Tensor bias, Activation activation, Dropout dropout, Tensor control,
-                     cudaStream_t stream);
-void linear_activation_backward(Tensor dpre, Tensor dy, Tensor y, Activation activation, Dropout dropout,
-                                Tensor control, cudaStream_t stream);
-/// dbias [O] f32 = column sums of dpre [M, O].
-size_t linear_bias_grad_scratch_bytes(const Shape& dpre);
-void linear_bias_grad(Tensor dbias, Tensor dpre, Tensor scratch, cudaStream_t stream);
 
 // ---- transformer encoder ------------------------------------------------------------------------------------------
-/// One head's q, k, v and T x T probabilities must fit into a block's 227 KB of shared memory.
-void attention_forward(Tensor out, Tensor qkv, int heads, Dropout dropout, Tensor control, cudaStream_t stream);
-void attention_backward(Tensor dqkv, Tensor dout, Tensor qkv, int heads, Dropout dropout, Tensor control,
-                        cudaStream_t stream);
 
 // ---- fusion head --------------------------------------------------------------------------------------------------
 /// The table is f32, y an activation. An index beyond the table gives NaN: a device cannot throw.

@@ -1,6 +1,6 @@
 #pragma once
 
-// What the CUDA backend leaves to libraries. cudnn_convolutions.h, cublas_products.h and cufft_transforms.h implement
+// What the CUDA backend leaves to libraries. cudnn_convolutions.h, cublas_gemm.h and cufft_transforms.h implement
 // it; tests put their own in their place.
 
 #include <array>
@@ -11,6 +11,7 @@
 #include <cuda_runtime.h>
 
 #include "kernels/backend.h"
+#include "kernels/cuda/gemm.h"
 #include "kernels/cuda/plan_cache.h"
 
 namespace scene::cuda {
@@ -75,27 +76,6 @@ public:
     /// Queued on `stream`. `scratch`: scratch_bytes(task) of device memory, 256-byte aligned.
     virtual void run(const ConvolutionTask& task, const ConvolutionOperands& operands, void* scratch,
                      cudaStream_t stream) = 0;
-};
-
-/// c [rows, columns] = a b, or += when `accumulate`; all row-major, dense, of one type; a and b given transposed where
-/// asked. Sums are float.
-struct Product {
-    int64_t rows = 0, columns = 0, terms = 0;
-    bool transpose_a = false; ///< a is [terms, rows] in memory
-    bool transpose_b = false; ///< b is [columns, terms] in memory
-    bool accumulate = false;
-    DType type = DType::F32; ///< F32 or F16
-    auto operator<=>(const Product&) const = default;
-};
-
-class MatrixProducts {
-public:
-    virtual ~MatrixProducts() = default;
-    /// "cuBLASLt 13.1.0"
-    virtual std::string version() const = 0;
-    virtual size_t scratch_bytes() const = 0;
-    virtual void multiply(const Product& product, void* c, const void* a, const void* b, void* scratch,
-                          cudaStream_t stream) = 0;
 };
 
 /// Fourier transforms of real rows, in double. Only the comparison with the kernel of log_mel needs them.

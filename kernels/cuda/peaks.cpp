@@ -4,7 +4,7 @@
 #include <array>
 #include <functional>
 
-#include "kernels/cuda/cublas_products.h"
+#include "kernels/cuda/cublas_gemm.h"
 #include "kernels/cuda/cuda_device.h"
 #include "kernels/cuda/timing.h"
 #include "kernels/cuda/trial_buffer.h"
@@ -35,14 +35,15 @@ double median_seconds(const std::function<void()>& work) {
 
 CudaPeaks measure_cuda_peaks(const CudaSettings& settings) {
     const DType type = settings.precision == Precision::Fp16 ? DType::F16 : DType::F32;
-    const auto products = cuda::make_cublas_products(settings.precision != Precision::Fp32);
+    const auto gemm = cuda::make_cublas_gemm(settings.precision != Precision::Fp32);
     CudaPeaks peaks;
     {
         const Shape matrix{edge, edge};
-        const cuda::TrialBuffer a(matrix, type), b(matrix, type), c(matrix, type), scratch(products->scratch_bytes());
-        const cuda::Product product{.rows = edge, .columns = edge, .terms = edge, .transpose_b = true, .type = type};
+        const cuda::TrialBuffer a(matrix, type), b(matrix, type), c(matrix, type),
+            workspace(cuda::gemm_workspace_bytes);
+        const cuda::GemmShape product{.m = edge, .n = edge, .k = edge, .transpose_b = true, .type = type};
         const double seconds =
-            median_seconds([&] { products->multiply(product, c.get(), a.get(), b.get(), scratch.get(), nullptr); });
+            median_seconds([&] { gemm->multiply(product, c.get(), a.get(), b.get(), workspace.get(), nullptr); });
         peaks.product_flops = 2.0 * edge * edge * edge / seconds;
     }
     const cuda::TrialBuffer from({static_cast<int64_t>(copied / sizeof(float))}, DType::F32), to(copied);

@@ -53,4 +53,29 @@ template <class T> struct LinearWeightGrad {
     double flops() const { return 2.0 * static_cast<double>(x.shape[0] * dw.shape[0] * dw.shape[1]); }
 };
 
+namespace reference {
+void run(const LinearForward<Tensor>&);
+void run(const LinearActivationBackward<Tensor>&);
+void run(const LinearDataGrad<Tensor>&);
+void run(const LinearWeightGrad<Tensor>&);
+} // namespace reference
+namespace cpu {
+void run(const LinearForward<Tensor>&, Context&);
+void run(const LinearActivationBackward<Tensor>&, Context&);
+void run(const LinearDataGrad<Tensor>&, Context&);
+void run(const LinearWeightGrad<Tensor>&, Context&);
+size_t scratch_bytes(const LinearForward<TensorSpec>&, const Planning&);
+size_t scratch_bytes(const LinearDataGrad<TensorSpec>&, const Planning&);
+size_t scratch_bytes(const LinearWeightGrad<TensorSpec>&, const Planning&);
+} // namespace cpu
+namespace cuda {
+void run(const LinearForward<Tensor>&, Context&);
+void run(const LinearActivationBackward<Tensor>&, Context&);
+void run(const LinearDataGrad<Tensor>&, Context&);
+void run(const LinearWeightGrad<Tensor>&, Context&);
+size_t scratch_bytes(const LinearForward<TensorSpec>&, const Planning&);
+size_t scratch_bytes(const LinearDataGrad<TensorSpec>&, const Planning&);
+size_t scratch_bytes(const LinearWeightGrad<TensorSpec>&, const Planning&);
+} // namespace cuda
+
 } // namespace scene

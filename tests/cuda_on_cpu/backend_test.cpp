@@ -14,7 +14,7 @@ namespace scene::test {
 namespace {
 
 cuda::CudaBackend emulated_backend(DType activation, Fusions fusions = Fusions::Never) {
-    return {activation, convolutions_on_cpu(activation), products_on_cpu(), nullptr, fusions};
+    return {activation, convolutions_on_cpu(activation), gemm_on_cpu(), nullptr, fusions};
 }
 
 struct NetworkCase {
@@ -129,7 +129,7 @@ TEST(CudaBackend, TheQuickestFusionIsChosenOncePerShape) {
             return task.fusion.normalize_input ? c.raw_forward : task.fusion.statistics ? c.sums : 10.0;
         };
         for (const Fusions fusions : {Fusions::Quickest, Fusions::Never, Fusions::Always}) {
-            const cuda::CudaBackend backend(DType::F16, convolutions_on_cpu(DType::F16, seconds), products_on_cpu(),
+            const cuda::CudaBackend backend(DType::F16, convolutions_on_cpu(DType::F16, seconds), gemm_on_cpu(),
                                             nullptr, fusions);
             const ConvFusion fusion = backend.conv2d_fusion(shape);
             const bool always = fusions == Fusions::Always, never = fusions == Fusions::Never;
@@ -153,8 +153,8 @@ TEST(CudaBackend, AFusionThatDoesNotRunIsAnErrorOrReported) {
     };
     const auto backend_with = [&](Fusions fusions) {
         const auto seconds = [](const cuda::ConvolutionTask& task) { return task.fusion.any() ? 1.0 : 2.0; };
-        return cuda::CudaBackend(DType::F16, convolutions_on_cpu(DType::F16, seconds, failure), products_on_cpu(),
-                                 nullptr, fusions);
+        return cuda::CudaBackend(DType::F16, convolutions_on_cpu(DType::F16, seconds, failure), gemm_on_cpu(), nullptr,
+                                 fusions);
     };
     EXPECT_TRUE(fails_with([&] { backend_with(Fusions::Always).conv2d_fusion(shape); },
                            {"engine 2 fell over", "always", "quickest", "never"}));
@@ -180,7 +180,7 @@ TEST(CudaBackend, ABrokenDeviceIsNoReasonToDoWithoutAFusion) {
     const cuda::CudaBackend backend(DType::F16,
                                     convolutions_on_cpu(
                                         DType::F16, [](const auto&) { return 1.0; }, broken),
-                                    products_on_cpu());
+                                    gemm_on_cpu());
     EXPECT_THROW(backend.conv2d_fusion({2, 6, 5, 16, 24}), cuda::BrokenDevice);
 }
 
@@ -215,7 +215,7 @@ TEST(CudaBackend, ASmallerLastBatchIsNotMeasured) {
         batches.push_back(task.shape.batch);
         return task.fusion.statistics ? 1.0 : 2.0;
     };
-    const cuda::CudaBackend backend(DType::F16, convolutions_on_cpu(DType::F16, seconds), products_on_cpu());
+    const cuda::CudaBackend backend(DType::F16, convolutions_on_cpu(DType::F16, seconds), gemm_on_cpu());
     StepConfig config = small_step(&fcnn, false, false);
     const auto statistics_of = [&](int64_t batch, int64_t full_batch) {
         config.batch = batch;
@@ -239,7 +239,7 @@ TEST(CudaBackend, ASmallerLastBatchIsNotMeasured) {
 TEST(CudaBackend, TheStreamOutlivesTheLibraries) {
     least_streams_at_close = emulator::streams + 1;
     {
-        const cuda::CudaBackend backend(DType::F32, convolutions_on_cpu(DType::F32), products_on_cpu(),
+        const cuda::CudaBackend backend(DType::F32, convolutions_on_cpu(DType::F32), gemm_on_cpu(),
                                         transforms_on_cpu());
     }
     EXPECT_EQ(least_streams_at_close, emulator::streams + 1);
@@ -311,7 +311,7 @@ TEST(CudaBackend, LogMel) {
     DeviceBuffer on_cpu;
     run_alone(cpu(), LogMel<Tensor>{.out = Tensor(expected), .wave = Tensor(wave), .spec = spec}, on_cpu);
     for (const bool by_library : {false, true}) {
-        cuda::CudaBackend backend(DType::F32, convolutions_on_cpu(DType::F32), products_on_cpu(),
+        cuda::CudaBackend backend(DType::F32, convolutions_on_cpu(DType::F32), gemm_on_cpu(),
                                   by_library ? transforms_on_cpu() : nullptr);
         const OnDevice d_wave(wave), out({2, spec.frames, spec.bands});
         DeviceBuffer scratch(backend, size_t{1} << 20);

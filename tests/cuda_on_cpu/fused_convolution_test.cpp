@@ -21,7 +21,7 @@ std::unique_ptr<Backend> half_backend(Fusions fusions) {
 #if defined(SCENE_ON_GPU)
     return make_cuda_device({.precision = Precision::Fp16, .fusions = fusions});
 #else
-    return std::make_unique<cuda::CudaBackend>(DType::F16, convolutions_on_cpu(DType::F16), products_on_cpu(), nullptr,
+    return std::make_unique<cuda::CudaBackend>(DType::F16, convolutions_on_cpu(DType::F16), gemm_on_cpu(), nullptr,
                                                fusions);
 #endif
 }

@@ -186,22 +186,21 @@ private:
     cuda::PlanCache times_{std::filesystem::path()};
 };
 
-class CpuProducts final : public cuda::MatrixProducts {
+class CpuGemm final : public cuda::Gemm {
 public:
-    ~CpuProducts() override { note_close(); }
+    ~CpuGemm() override { note_close(); }
     std::string version() const override { return "CPU"; }
-    size_t scratch_bytes() const override { return 256; }
-    void multiply(const cuda::Product& product, void* to, const void* first, const void* second, void* scratch,
+    void multiply(const cuda::GemmShape& shape, void* to, const void* first, const void* second, void* scratch,
                   cudaStream_t) override {
         SCENE_CUDA(emulator::enqueue([=] {
-            const auto [rows, columns, terms, transpose_a, transpose_b, accumulate, type] = product;
+            const auto [rows, columns, terms, transpose_a, transpose_b, accumulate, type] = shape;
             SCENE_CHECK(type == DType::F32, "the encoder is F32");
             auto* c = static_cast<float*>(to);
             const auto *a = static_cast<const float*>(first), *b = static_cast<const float*>(second);
             if (in_device_memory(c, DType::F32, {rows, columns}) != cudaSuccess ||
                 in_device_memory(a, DType::F32, {rows, terms}) != cudaSuccess ||
                 in_device_memory(b, DType::F32, {terms, columns}) != cudaSuccess ||
-                in_device_memory(scratch, DType::U8, {256}) != cudaSuccess)
+                in_device_memory(scratch, DType::U8, {cuda::gemm_workspace_bytes}) != cudaSuccess)
                 return cudaErrorInvalidValue;
             std::memset(scratch, 0xFF, 256);
             for (int64_t i = 0; i < rows; ++i) {
@@ -260,7 +259,7 @@ std::unique_ptr<cuda::Convolutions> convolutions_on_cpu(DType activation, TaskSe
     return std::make_unique<CpuConvolutions>(activation, std::move(seconds), std::move(failure));
 }
 
-std::unique_ptr<cuda::MatrixProducts> products_on_cpu() { return std::make_unique<CpuProducts>(); }
+std::unique_ptr<cuda::Gemm> gemm_on_cpu() { return std::make_unique<CpuGemm>(); }
 
 std::unique_ptr<cuda::FourierTransforms> transforms_on_cpu() { return std::make_unique<CpuTransforms>(); }
 

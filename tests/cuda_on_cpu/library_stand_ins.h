@@ -18,7 +18,7 @@ std::unique_ptr<cuda::Convolutions> convolutions_on_cpu(DType activation, TaskSe
 /// The fewest streams that there were when one of them was destroyed, since this was set.
 extern int least_streams_at_close;
 
-std::unique_ptr<cuda::MatrixProducts> products_on_cpu();
+std::unique_ptr<cuda::Gemm> gemm_on_cpu();
 std::unique_ptr<cuda::FourierTransforms> transforms_on_cpu();
 
 } // namespace scene::test

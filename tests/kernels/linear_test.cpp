@@ -1,170 +1,151 @@
-// The linear ops against a naive reference in double.
+#include "tests/support/op_test.h"
 
-#include <algorithm>
-#include <cmath>
-#include <cstring>
-#include <random>
-
-#include "kernels/backend.h"
-#include "kernels/philox.h"
-#include "tests/support/compare.h"
-
-namespace scene {
+namespace scene::test {
 namespace {
-
-using test::all_close;
-
-std::vector<float> random_values(int64_t count, uint32_t seed) {
-    std::mt19937 generator(seed);
-    std::normal_distribution<float> normal;
-    std::vector<float> values(static_cast<size_t>(count));
-    for (float& value : values) value = normal(generator);
-    return values;
-}
-
-Tensor view(std::vector<float>& values, const Shape& shape) { return {values.data(), DType::F32, shape}; }
 
 struct Extents {
     int64_t rows, in, out;
+
+    std::string text() const { return Shape{rows, in, out}.text(); }
 };
 
-class Linear : public testing::TestWithParam<Extents> {
-protected:
-    const int64_t rows = GetParam().rows, in = GetParam().in, out = GetParam().out;
-    std::unique_ptr<Backend> backend = make_cpu_backend(2);
-    std::vector<float> x = random_values(rows * in, 1), w = random_values(out * in, 2), bias = random_values(out, 3),
-                       dy = random_values(rows * out, 4);
-    std::vector<float> y = unset(rows * out);
-    StepControl step{.seed = 77, .step = 5};
-    Tensor control{&step, DType::U8, {sizeof(StepControl)}};
+const std::vector<Extents> extents = {{48, 128, 384}, {16, 128, 10}, {3, 9, 16},
+                                      {1, 1, 1},      {131, 40, 33}, {300, 12, 64}};
+const std::vector<Activation> activations = {Activation::None, Activation::Relu, Activation::Sigmoid};
+const std::vector<Dropout> dropouts = {{}, {.p = 0.3f, .stream = 9}};
+const StepControl step{.seed = 77, .step = 5};
 
-    /// Weights that give sums of unit variance.
-    void SetUp() override {
-        for (float& value : w) value /= std::sqrt(static_cast<float>(in));
-    }
-    static std::vector<float> unset(int64_t count) { return std::vector<float>(static_cast<size_t>(count), NAN); }
+/// Weights that give sums of unit variance.
+HostArray weights(const Extents& e) {
+    const double bound = std::sqrt(3.0 / static_cast<double>(e.in));
+    return uniform_f32({e.out, e.in}, 2, -bound, bound);
+}
 
-    void forward(Activation activation, Dropout dropout) {
-        y = unset(rows * out);
-        backend->linear_forward(view(y, {rows, out}), view(x, {rows, in}), view(w, {out, in}), view(bias, {out}),
-                                activation, dropout, control);
-    }
-    bool dropped(int64_t index, Dropout dropout) const {
-        return random_word(step.seed, dropout.stream, step.step, static_cast<uint64_t>(index)) <
-               dropout_threshold(dropout.p);
-    }
-    double pre_activation(int64_t index) const {
-        double sum = double{bias[index % out]};
-        for (int64_t i = 0; i < in; ++i) sum += double{x[index / out * in + i]} * double{w[index % out * in + i]};
-        return sum;
-    }
-    static double activated(double value, Activation activation) {
-        if (activation == Activation::Relu) return std::max(value, 0.0);
-        return activation == Activation::Sigmoid ? 1 / (1 + std::exp(-value)) : value;
-    }
+LinearForward<HostArray> forward_of(const Extents& e, Activation activation = Activation::None,
+                                    const Dropout& dropout = {}) {
+    return {.y = empty({e.rows, e.out}),
+            .x = uniform_f32({e.rows, e.in}, 1, -2, 2),
+            .w = weights(e),
+            .bias = uniform_f32({e.out}, 3),
+            .control = control_of(step),
+            .activation = activation,
+            .dropout = dropout};
+}
 
-    /// A chain of up to 400 rounded multiply-adds of unit variance, against the largest of the sums.
-    static constexpr double tolerance = 2e-6;
-};
+LinearActivationBackward<HostArray> activation_backward_of(const LinearForward<HostArray>& forward) {
+    HostArray y = run_reference(forward).y;
+    y.activation = true; // the op also works between activations of half precision
+    return {.dpre = empty_activation(y.shape),
+            .dy = uniform_activation(y.shape, 4),
+            .y = y,
+            .control = forward.control,
+            .activation = forward.activation,
+            .dropout = forward.dropout};
+}
 
-TEST_P(Linear, ForwardIsActivationOfProductThenDropout) {
-    for (const Activation activation : {Activation::None, Activation::Relu, Activation::Sigmoid}) {
-        for (const Dropout dropout : {Dropout{}, Dropout{0.3f, 9}}) {
-            forward(activation, dropout);
-            std::vector<double> expected(y.size());
-            for (int64_t i = 0; i < rows * out; ++i) {
-                if (!dropped(i, dropout))
-                    expected[i] = activated(pre_activation(i), activation) / (1 - double{dropout.p});
-            }
-            EXPECT_TRUE(all_close(std::span(y), std::span(expected), {.of_largest = tolerance}));
-            for (int64_t i = 0; dropout.p > 0 && i < rows * out; ++i) {
-                if (dropped(i, dropout)) { ASSERT_EQ(y[i], 0) << "element " << i << " should be dropped"; }
-            }
-        }
+LinearDataGrad<HostArray> data_grad_of(const Extents& e) {
+    return {.dx = empty({e.rows, e.in}), .dpre = uniform_f32({e.rows, e.out}, 4), .w = weights(e)};
+}
+
+LinearWeightGrad<HostArray> weight_grad_of(const Extents& e) {
+    return {.dw = empty({e.out, e.in}),
+            .dbias = empty({e.out}),
+            .dpre = uniform_f32({e.rows, e.out}, 4),
+            .x = uniform_f32({e.rows, e.in}, 1)};
+}
+
+TEST(Linear, ForwardEqualsTheReference) {
+    for (const Extents& e : extents)
+        for (const Activation activation : activations)
+            for (const Dropout& dropout : dropouts) expect_like_reference(forward_of(e, activation, dropout), e.text());
+}
+
+TEST(Linear, BiasMayBeAbsent) {
+    for (const Extents& e : extents) {
+        LinearForward<HostArray> forward = forward_of(e);
+        forward.bias = HostArray();
+        forward.control = HostArray();
+        expect_like_reference(forward, e.text());
     }
 }
 
-TEST_P(Linear, BiasMayBeAbsent) {
-    backend->linear_forward(view(y, {rows, out}), view(x, {rows, in}), view(w, {out, in}), {}, Activation::None, {},
-                            {});
-    std::vector<double> expected(y.size());
-    for (int64_t i = 0; i < rows * out; ++i) expected[i] = pre_activation(i) - double{bias[i % out]};
-    EXPECT_TRUE(all_close(std::span(y), std::span(expected), {.of_largest = tolerance}));
+TEST(Linear, ActivationBackwardIsTheSlopeUnderTheSameMask) {
+    for (const Extents& e : extents)
+        for (const Activation activation : activations)
+            for (const Dropout& dropout : dropouts)
+                expect_like_reference(activation_backward_of(forward_of(e, activation, dropout)), e.text());
 }
 
-TEST_P(Linear, ActivationBackwardIsTheSlopeUnderTheSameMask) {
-    for (const Activation activation : {Activation::None, Activation::Relu, Activation::Sigmoid}) {
-        for (const Dropout dropout : {Dropout{}, Dropout{0.3f, 9}}) {
-            forward(activation, dropout);
-            std::vector<double> expected(y.size());
-            for (int64_t i = 0; i < rows * out; ++i) {
-                const double pre = pre_activation(i), value = activated(pre, activation);
-                const double slope = activation == Activation::None   ? 1
-                                     : activation == Activation::Relu ? (y[i] > 0 ? 1 : 0)
-                                                                      : value * (1 - value);
-                if (!dropped(i, dropout)) expected[i] = double{dy[i]} * slope / (1 - double{dropout.p});
-            }
-            std::vector<float> dpre = dy; // in place
-            backend->linear_activation_backward(view(dpre, {rows, out}), view(dpre, {rows, out}), view(y, {rows, out}),
-                                                activation, dropout, control);
-            EXPECT_TRUE(all_close(std::span(dpre), std::span(expected), {.of_largest = tolerance}));
-        }
+TEST(Linear, ActivationBackwardWorksInPlace) {
+    LinearActivationBackward<HostArray> backward =
+        activation_backward_of(forward_of({33, 9, 64}, Activation::Sigmoid, dropouts[1]));
+    backward.dy = at_place(backward.dy, "gradient");
+    backward.dpre = at_place(backward.dpre, "gradient");
+    expect_like_reference(backward);
+}
+
+TEST(Linear, DataGradEqualsTheReference) {
+    for (const Extents& e : extents) expect_like_reference(data_grad_of(e), e.text());
+}
+
+TEST(Linear, DataGradAddsToWhatIsThere) {
+    for (const Extents& e : extents) {
+        LinearDataGrad<HostArray> grad = data_grad_of(e);
+        grad.addend = at_place(uniform_f32({e.rows, e.in}, 6), "dx");
+        grad.dx = at_place(grad.dx, "dx");
+        expect_like_reference(grad, e.text());
     }
 }
 
-TEST_P(Linear, DataGradIsTheAdjointAndAccumulatesWhenAsked) {
-    std::vector<double> expected(x.size());
-    for (int64_t row = 0; row < rows; ++row)
-        for (int64_t o = 0; o < out; ++o)
-            for (int64_t i = 0; i < in; ++i)
-                expected[row * in + i] += double{dy[row * out + o]} * double{w[o * in + i]};
-    std::vector<float> dx = unset(rows * in);
-    backend->linear_data_grad(view(dx, {rows, in}), view(dy, {rows, out}), view(w, {out, in}), false);
-    EXPECT_TRUE(all_close(std::span(dx), std::span(expected), {.of_largest = tolerance}));
-    dx = x;
-    for (size_t i = 0; i < expected.size(); ++i) expected[i] += double{x[i]};
-    backend->linear_data_grad(view(dx, {rows, in}), view(dy, {rows, out}), view(w, {out, in}), true);
-    EXPECT_TRUE(all_close(std::span(dx), std::span(expected), {.of_largest = tolerance}));
+TEST(Linear, TheAddendIsTheOutputItself) {
+    LinearDataGrad<HostArray> grad = data_grad_of({3, 9, 16});
+    grad.addend = uniform_f32({3, 9}, 6);
+    expect_refused(grad);
 }
 
-TEST_P(Linear, WeightGradIsTheAdjointWithColumnSums) {
-    std::vector<double> expected(w.size()), sums(bias.size());
-    for (int64_t row = 0; row < rows; ++row)
-        for (int64_t o = 0; o < out; ++o) {
-            sums[o] += double{dy[row * out + o]};
-            for (int64_t i = 0; i < in; ++i)
-                expected[o * in + i] += double{dy[row * out + o]} * double{x[row * in + i]};
-        }
-    std::vector<float> dw = unset(out * in), dbias = unset(out);
-    backend->linear_weight_grad(view(dw, {out, in}), view(dbias, {out}), view(dy, {rows, out}), view(x, {rows, in}));
-    EXPECT_TRUE(all_close(std::span(dw), std::span(expected), {.of_largest = tolerance}));
-    EXPECT_TRUE(all_close(std::span(dbias), std::span(sums), {.of_largest = tolerance}));
-    std::vector<float> again = unset(out * in);
-    backend->linear_weight_grad(view(again, {out, in}), {}, view(dy, {rows, out}), view(x, {rows, in}));
-    EXPECT_EQ(0, std::memcmp(dw.data(), again.data(), dw.size() * sizeof(float)));
+TEST(Linear, WeightGradEqualsTheReference) {
+    for (const Extents& e : extents) {
+        LinearWeightGrad<HostArray> grad = weight_grad_of(e);
+        expect_like_reference(grad, e.text());
+        grad.dbias = HostArray();
+        expect_like_reference(grad, e.text() + " without bias");
+    }
 }
 
-TEST_P(Linear, ThreadCountDoesNotChangeTheBits) {
-    forward(Activation::Relu, {0.3f, 9});
-    const std::vector<float> with_two = y;
-    backend = make_cpu_backend(1);
-    forward(Activation::Relu, {0.3f, 9});
-    EXPECT_EQ(0, std::memcmp(with_two.data(), y.data(), y.size() * sizeof(float)));
+TEST(Linear, ReferenceGradientsAreFiniteDifferences) {
+    using Forward = LinearForward<HostArray>;
+    for (const Dropout& dropout : dropouts) {
+        const Forward forward = forward_of({3, 5, 4}, Activation::Sigmoid, dropout);
+        LinearActivationBackward<HostArray> to_pre = activation_backward_of(forward);
+        const HostArray dpre = run_reference(to_pre).dpre;
+        const auto gradient = [&](auto input) { return numeric_gradient(forward, input, &Forward::y, to_pre.dy); };
+        LinearDataGrad<HostArray> data{.dx = empty({3, 5}), .dpre = dpre, .w = forward.w};
+        EXPECT_TRUE(near_all(run_reference(data).dx, gradient(&Forward::x)));
+        LinearWeightGrad<HostArray> weight{.dw = empty({4, 5}), .dbias = empty({4}), .dpre = dpre, .x = forward.x};
+        const auto grads = run_reference(weight);
+        EXPECT_TRUE(near_all(grads.dw, gradient(&Forward::w)));
+        EXPECT_TRUE(near_all(grads.dbias, gradient(&Forward::bias)));
+    }
 }
 
-INSTANTIATE_TEST_SUITE_P(Extents, Linear,
-                         testing::Values(Extents{48, 128, 384}, Extents{16, 128, 10}, Extents{3, 9, 16},
-                                         Extents{1, 1, 1}, Extents{131, 40, 33}),
-                         [](const auto& info) {
-                             return fmt::format("{}x{}to{}", info.param.rows, info.param.in, info.param.out);
-                         });
+TEST(Linear, SameBits) {
+    const Extents e{131, 40, 33};
+    expect_same_bits(forward_of(e, Activation::Relu, dropouts[1]));
+    expect_same_bits(data_grad_of(e));
+    expect_same_bits(weight_grad_of(e));
+}
 
-TEST(LinearChecks, WrongOperandsSayWhatWasExpected) {
-    std::vector<float> x(6), w(8), y(12);
-    EXPECT_THROW(make_cpu_backend(1)->linear_forward(view(y, {3, 4}), view(x, {2, 3}), view(w, {4, 2}), {},
-                                                     Activation::None, {}, {}),
-                 std::logic_error);
+TEST(Linear, WrongShapesAreRefused) {
+    LinearForward<HostArray> forward = forward_of({3, 9, 16});
+    forward.w = uniform_f32({16, 8}, 1);
+    expect_refused(forward);
+    forward = forward_of({3, 9, 16});
+    forward.bias = uniform_f32({15}, 1);
+    expect_refused(forward);
+    forward = forward_of({3, 9, 16}, Activation::None, dropouts[1]);
+    forward.control = HostArray();
+    expect_refused(forward);
 }
 
 } // namespace
-} // namespace scene
+} // namespace scene::test

@@ -1,4 +1,6 @@
-#include "kernels/cuda/kernels.h"
+#include "kernels/attention/attention.h"
+
+#include "kernels/cuda/context.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/operands.h"
 
@@ -161,27 +163,26 @@ struct Problem {
 
 } // namespace
 
-void attention_forward(Tensor out, Tensor qkv, int heads, Dropout dropout, Tensor control, cudaStream_t stream) {
-    const Problem problem(qkv, heads);
-    check_tensor(out, qkv.dtype, {problem.clips, problem.tokens, problem.features}, "out");
-    const DropoutMask mask = mask_of(dropout, control);
-    with_activation_type(qkv, [&](auto type) {
+void run(const AttentionForward<Tensor>& op, Context& cuda) {
+    const Problem problem(op.qkv, op.heads);
+    check_tensor(op.y, op.qkv.dtype, {problem.clips, problem.tokens, problem.features}, "y");
+    const DropoutMask mask = mask_of(op.dropout, op.control);
+    with_activation_type(op.qkv, [&](auto type) {
         using T = decltype(type);
-        launch(attend<T>, problem.grid, dim3(block_threads), problem.shared_bytes(3, 1), stream,
-               static_cast<T*>(out.data), static_cast<const T*>(qkv.data), problem.head, mask);
+        launch(attend<T>, problem.grid, dim3(block_threads), problem.shared_bytes(3, 1), cuda.stream,
+               static_cast<T*>(op.y.data), static_cast<const T*>(op.qkv.data), problem.head, mask);
     });
 }
 
-void attention_backward(Tensor dqkv, Tensor dout, Tensor qkv, int heads, Dropout dropout, Tensor control,
-                        cudaStream_t stream) {
-    const Problem problem(qkv, heads);
-    check_tensor(dqkv, qkv.dtype, qkv.shape, "dqkv");
-    check_tensor(dout, qkv.dtype, {problem.clips, problem.tokens, problem.features}, "dout");
-    const DropoutMask mask = mask_of(dropout, control);
-    with_activation_type(qkv, [&](auto type) {
+void run(const AttentionBackward<Tensor>& op, Context& cuda) {
+    const Problem problem(op.qkv, op.heads);
+    check_tensor(op.dqkv, op.qkv.dtype, op.qkv.shape, "dqkv");
+    check_tensor(op.dy, op.qkv.dtype, {problem.clips, problem.tokens, problem.features}, "dy");
+    const DropoutMask mask = mask_of(op.dropout, op.control);
+    with_activation_type(op.qkv, [&](auto type) {
         using T = decltype(type);
-        launch(attend_backward<T>, problem.grid, dim3(block_threads), problem.shared_bytes(4, 2), stream,
-               static_cast<T*>(dqkv.data), static_cast<const T*>(dout.data), static_cast<const T*>(qkv.data),
+        launch(attend_backward<T>, problem.grid, dim3(block_threads), problem.shared_bytes(4, 2), cuda.stream,
+               static_cast<T*>(op.dqkv.data), static_cast<const T*>(op.dy.data), static_cast<const T*>(op.qkv.data),
                problem.head, mask);
     });
 }

@@ -1,10 +1,14 @@
-#include "kernels/cpu/checks.h"
-#include "kernels/cpu/cpu_backend.h"
+#include "kernels/attention/attention.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <omp.h>
+
+#include "kernels/cpu/context.h"
 #include "kernels/cpu/dropout.h"
 #include "kernels/cpu/parallel.h"
-
-#include <cmath>
-#include <vector>
+#include "kernels/operands.h"
 
 namespace scene::cpu {
 namespace {
@@ -52,7 +56,7 @@ struct Sizes {
         check_rank(qkv, 3, "qkv");
         clips = qkv.shape[0], tokens = qkv.shape[1], features = qkv.shape[2] / 3;
         SCENE_CHECK(heads > 0 && qkv.shape[2] % (3 * heads) == 0,
-                    fmt::format("qkv {} does not split into q, k, v of {} heads", qkv.shape.text(), heads));
+                    "qkv " + qkv.shape.text() + " does not split into q, k, v of " + std::to_string(heads) + " heads");
         size = features / heads;
     }
     Head head(const float* qkv, int64_t n, int64_t h) const {
@@ -61,40 +65,51 @@ struct Sizes {
     }
 };
 
+/// Of a thread: the probabilities of a query and, in the backward pass, their gradients.
+size_t row_bytes(const Planning& cpu, const Shape& qkv, int64_t rows) {
+    return static_cast<size_t>(cpu.threads * rows * qkv[1]) * sizeof(float);
+}
+
 } // namespace
 
-void CpuBackend::attention_forward(Tensor out, Tensor qkv, int heads, Dropout dropout, Tensor control) {
-    const Sizes sizes(qkv, heads);
-    const float* in = floats(qkv, qkv.shape, "qkv");
-    float* result = floats(out, {sizes.clips, sizes.tokens, sizes.features}, "out");
-    const DropoutRows drop(dropout, control);
-    for_pieces(threads_, sizes.clips * sizes.heads, 1, [&](int64_t item, int64_t) {
-        static thread_local std::vector<float> p;
-        p.resize(static_cast<size_t>(sizes.tokens));
+size_t scratch_bytes(const AttentionForward<TensorSpec>& op, const Planning& cpu) {
+    return row_bytes(cpu, op.qkv.shape, 1);
+}
+
+void run(const AttentionForward<Tensor>& op, Context& cpu) {
+    const Sizes sizes(op.qkv, op.heads);
+    const float* in = floats(op.qkv, op.qkv.shape, "qkv");
+    float* result = floats(op.y, {sizes.clips, sizes.tokens, sizes.features}, "y");
+    auto* rows = scratch_of<float>(op.scratch, static_cast<size_t>(cpu.threads * sizes.tokens) * sizeof(float));
+    const DropoutRows drop(op.dropout, op.control);
+    for_pieces(cpu.threads, sizes.clips * sizes.heads, 1, [&](int64_t item, int64_t) {
+        float* p = rows + omp_get_thread_num() * sizes.tokens;
         const int64_t n = item / sizes.heads, h = item % sizes.heads;
         const Head head = sizes.head(in, n, h);
         for (int64_t i = 0; i < sizes.tokens; ++i) {
-            probabilities(p.data(), head, i);
+            probabilities(p, head, i);
             const float* factor = drop.row((item * sizes.tokens + i) * sizes.tokens, sizes.tokens);
             float* to = result + (n * sizes.tokens + i) * sizes.features + h * sizes.size;
             std::fill_n(to, sizes.size, 0.0f);
-            for (int64_t j = 0; j < sizes.tokens; ++j)
-                add_scaled(to, head.value(j), p[static_cast<size_t>(j)] * factor[j], sizes.size);
+            for (int64_t j = 0; j < sizes.tokens; ++j) add_scaled(to, head.value(j), p[j] * factor[j], sizes.size);
         }
     });
 }
 
-void CpuBackend::attention_backward(Tensor dqkv, Tensor dout, Tensor qkv, int heads, Dropout dropout, Tensor control) {
-    const Sizes sizes(qkv, heads);
+size_t scratch_bytes(const AttentionBackward<TensorSpec>& op, const Planning& cpu) {
+    return row_bytes(cpu, op.qkv.shape, 2);
+}
+
+void run(const AttentionBackward<Tensor>& op, Context& cpu) {
+    const Sizes sizes(op.qkv, op.heads);
     const int64_t tokens = sizes.tokens, features = sizes.features, size = sizes.size;
-    const float* in = floats(qkv, qkv.shape, "qkv");
-    const float* gradient = floats(dout, {sizes.clips, tokens, features}, "dout");
-    float* result = floats(dqkv, qkv.shape, "dqkv");
-    const DropoutRows drop(dropout, control);
-    for_pieces(threads_, sizes.clips * sizes.heads, 1, [&](int64_t item, int64_t) {
-        static thread_local std::vector<float> memory;
-        memory.resize(static_cast<size_t>(2 * tokens));
-        float* p = memory.data();
+    const float* in = floats(op.qkv, op.qkv.shape, "qkv");
+    const float* gradient = floats(op.dy, {sizes.clips, tokens, features}, "dy");
+    float* result = floats(op.dqkv, op.qkv.shape, "dqkv");
+    auto* rows = scratch_of<float>(op.scratch, static_cast<size_t>(cpu.threads * 2 * tokens) * sizeof(float));
+    const DropoutRows drop(op.dropout, op.control);
+    for_pieces(cpu.threads, sizes.clips * sizes.heads, 1, [&](int64_t item, int64_t) {
+        float* p = rows + omp_get_thread_num() * 2 * tokens;
         float* dp = p + tokens;
         const int64_t n = item / sizes.heads, h = item % sizes.heads;
         const Head head = sizes.head(in, n, h);

@@ -1,4 +1,4 @@
-#include "kernels/cuda/cublas_products.h"
+#include "kernels/cuda/cublas_gemm.h"
 
 #include <map>
 #include <utility>
@@ -12,8 +12,7 @@
 namespace scene::cuda {
 namespace {
 
-constexpr size_t workspace_bytes = size_t{32} << 20; ///< what cuBLAS takes for itself on compute capability 9.0
-constexpr uint32_t alignment = 16;                   ///< bytes, of every matrix
+constexpr uint32_t alignment = 16; ///< bytes, of every matrix
 
 /// The functions of cuBLASLt that are used here. They are cuBLASLt's of the same name.
 struct CublasLibrary {
@@ -101,52 +100,50 @@ private:
     cublasLtMatmulDesc_t description_ = nullptr;
 };
 
-/// Everything that is worked out once for a product.
-struct ProductPlan {
+/// Everything that is worked out once for a shape.
+struct GemmPlan {
     Description description;
     Layout first, second, result;
     cublasLtMatmulAlgo_t algorithm;
 };
 
-class CublasProducts final : public MatrixProducts {
+class CublasGemm final : public Gemm {
 public:
-    explicit CublasProducts(bool tensor_cores)
+    explicit CublasGemm(bool tensor_cores)
         : compute_(tensor_cores ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F) {
         check(cublas().create(&handle_), "creating a handle");
     }
-    ~CublasProducts() override { (void)cublas().destroy(handle_); }
-    CublasProducts(const CublasProducts&) = delete;
-    CublasProducts& operator=(const CublasProducts&) = delete;
+    ~CublasGemm() override { (void)cublas().destroy(handle_); }
+    CublasGemm(const CublasGemm&) = delete;
+    CublasGemm& operator=(const CublasGemm&) = delete;
 
     std::string version() const override {
         const size_t v = cublas().get_version();
         return fmt::format("cuBLASLt {}.{}.{}", v / 10000, v / 100 % 100, v % 100);
     }
-    size_t scratch_bytes() const override { return workspace_bytes; }
 
     /// Row-major c = a b is column-major c^T = b^T a^T, and row-major memory read as column-major is transposed
     /// already.
-    void multiply(const Product& product, void* c, const void* a, const void* b, void* scratch,
+    void multiply(const GemmShape& shape, void* c, const void* a, const void* b, void* workspace,
                   cudaStream_t stream) override {
-        auto known = plans_.find(product);
-        if (known == plans_.end()) known = plans_.emplace(product, plan(product)).first;
-        const ProductPlan& plan = known->second;
-        const float alpha = 1, beta = product.accumulate ? 1.0f : 0.0f;
+        auto known = plans_.find(shape);
+        if (known == plans_.end()) known = plans_.emplace(shape, plan(shape)).first;
+        const GemmPlan& plan = known->second;
+        const float alpha = 1, beta = shape.accumulate ? 1.0f : 0.0f;
         check(cublas().multiply(handle_, plan.description.get(), &alpha, b, plan.first.get(), a, plan.second.get(),
-                                &beta, c, plan.result.get(), c, plan.result.get(), &plan.algorithm, scratch,
-                                workspace_bytes, stream),
+                                &beta, c, plan.result.get(), c, plan.result.get(), &plan.algorithm, workspace,
+                                gemm_workspace_bytes, stream),
               "running a product");
     }
 
 private:
-    ProductPlan plan(const Product& p) const {
-        ProductPlan out{Description(p.type == DType::F16 ? CUBLAS_COMPUTE_32F : compute_,
-                                    p.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N,
-                                    p.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N),
-                        p.transpose_b ? Layout(p.type, p.terms, p.columns) : Layout(p.type, p.columns, p.terms),
-                        p.transpose_a ? Layout(p.type, p.rows, p.terms) : Layout(p.type, p.terms, p.rows),
-                        Layout(p.type, p.columns, p.rows),
-                        {}};
+    GemmPlan plan(const GemmShape& p) const {
+        GemmPlan out{Description(p.type == DType::F16 ? CUBLAS_COMPUTE_32F : compute_,
+                                 p.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N, p.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N),
+                     p.transpose_b ? Layout(p.type, p.k, p.n) : Layout(p.type, p.n, p.k),
+                     p.transpose_a ? Layout(p.type, p.m, p.k) : Layout(p.type, p.k, p.m),
+                     Layout(p.type, p.n, p.m),
+                     {}};
         cublasLtMatmulPreference_t preference = nullptr;
         check(cublas().create_preference(&preference), "asking for an algorithm");
         const std::unique_ptr<std::remove_pointer_t<cublasLtMatmulPreference_t>,
@@ -155,7 +152,7 @@ private:
         const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t name, const auto& value) {
             check(cublas().set_preference(preference, name, &value, sizeof value), "asking for an algorithm");
         };
-        prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace_bytes);
+        prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, gemm_workspace_bytes);
         for (const auto matrix :
              {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
               CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
@@ -165,23 +162,20 @@ private:
         check(cublas().get_heuristic(handle_, out.description.get(), out.first.get(), out.second.get(),
                                      out.result.get(), out.result.get(), preference, 1, &result, &found),
               "asking for an algorithm");
-        if (found == 0)
-            fail("cuBLASLt has no algorithm for a product of {} x {} and {} terms", p.rows, p.columns, p.terms);
+        if (found == 0) fail("cuBLASLt has no algorithm for a product of m {}, n {}, k {}", p.m, p.n, p.k);
         out.algorithm = result.algo;
         return out;
     }
 
     cublasComputeType_t compute_;
     cublasLtHandle_t handle_ = nullptr;
-    std::map<Product, ProductPlan> plans_;
+    std::map<GemmShape, GemmPlan> plans_;
 };
 
 } // namespace
 
 void load_cublas() { cublas(); }
 
-std::unique_ptr<MatrixProducts> make_cublas_products(bool tensor_cores) {
-    return std::make_unique<CublasProducts>(tensor_cores);
-}
+std::unique_ptr<Gemm> make_cublas_gemm(bool tensor_cores) { return std::make_unique<CublasGemm>(tensor_cores); }
 
 } // namespace scene::cuda

@@ -10,6 +10,6 @@ namespace scene::cuda {
 void load_cublas();
 
 /// cuBLASLt's matrix products, loaded late; with `tensor_cores` operands may be rounded to TF32.
-std::unique_ptr<MatrixProducts> make_cublas_products(bool tensor_cores);
+std::unique_ptr<Gemm> make_cublas_gemm(bool tensor_cores);
 
 } // namespace scene::cuda

@@ -1,0 +1,115 @@
+// Linear layers: products by kernels/cpu/gemm.h, then activation and dropout in one pass over the (small) output.
+
+#include "kernels/linear/linear.h"
+
+#include <cmath>
+
+#include "kernels/cpu/context.h"
+#include "kernels/cpu/dropout.h"
+#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/parallel.h"
+#include "kernels/operands.h"
+
+namespace scene::cpu {
+namespace {
+
+float activate(float value, Activation activation) {
+    switch (activation) {
+    case Activation::None: return value;
+    case Activation::Relu: return value > 0 ? value : 0.0f;
+    case Activation::Sigmoid: return 1 / (1 + std::exp(-value));
+    }
+    return value;
+}
+
+/// The derivative of the activation, from its value.
+float slope(float value, Activation activation) {
+    switch (activation) {
+    case Activation::None: return 1;
+    case Activation::Relu: return value > 0 ? 1.0f : 0.0f;
+    case Activation::Sigmoid: return value * (1 - value);
+    }
+    return 1;
+}
+
+struct LinearShape {
+    int64_t rows, in, out;
+};
+
+LinearShape shape_of(const Tensor& w, const Tensor& x, const char* name, int axis) {
+    check_rank(w, 2, "w");
+    check_rank(x, 2, name);
+    SCENE_CHECK(x.shape[1] == w.shape[axis], std::string(name) + " is " + x.shape.text() + ", w is " + w.shape.text());
+    return {x.shape[0], w.shape[1], w.shape[0]};
+}
+
+} // namespace
+
+size_t scratch_bytes(const LinearForward<TensorSpec>& op, const Planning& cpu) {
+    return multiply_scratch_bytes(cpu.threads, {op.x.shape[0], op.w.shape[0], op.w.shape[1]});
+}
+
+void run(const LinearForward<Tensor>& op, Context& cpu) {
+    const auto [rows, in, out] = shape_of(op.w, op.x, "x", 1);
+    float* to = floats(op.y, {rows, out}, "y");
+    const float* add = optional_floats(op.bias, {out}, "bias");
+    multiply(cpu.threads, to, {op.x.as<float>(), in, 1}, {op.w.as<float>(), 1, in}, {rows, out, in}, false, op.scratch);
+    const DropoutRows mask(op.dropout, op.control);
+    for_pieces(cpu.threads, rows, grain_for(out), [&, out = out](int64_t first, int64_t last) {
+        for (int64_t row = first; row < last; ++row) {
+            float* values = to + row * out;
+            const float* factor = mask.row(row * out, out);
+            for (int64_t j = 0; j < out; ++j)
+                values[j] = activate(add ? values[j] + add[j] : values[j], op.activation) * factor[j];
+        }
+    });
+}
+
+void run(const LinearActivationBackward<Tensor>& op, Context& cpu) {
+    check_rank(op.y, 2, "y");
+    const int64_t rows = op.y.shape[0], out = op.y.shape[1];
+    float* to = floats(op.dpre, op.y.shape, "dpre");
+    const float *gradient = floats(op.dy, op.y.shape, "dy"), *output = floats(op.y, op.y.shape, "y");
+    const DropoutRows mask(op.dropout, op.control);
+    const float kept = 1 - op.dropout.p; // undoes the forward pass's factor
+    for_pieces(cpu.threads, rows, grain_for(out), [&](int64_t first, int64_t last) {
+        for (int64_t row = first; row < last; ++row) {
+            const float* factor = mask.row(row * out, out);
+            for (int64_t j = 0; j < out; ++j) {
+                const int64_t i = row * out + j;
+                to[i] = gradient[i] * factor[j] * slope(output[i] * kept, op.activation);
+            }
+        }
+    });
+}
+
+size_t scratch_bytes(const LinearDataGrad<TensorSpec>& op, const Planning& cpu) {
+    return multiply_scratch_bytes(cpu.threads, {op.dpre.shape[0], op.w.shape[1], op.w.shape[0]});
+}
+
+void run(const LinearDataGrad<Tensor>& op, Context& cpu) {
+    const auto [rows, in, out] = shape_of(op.w, op.dpre, "dpre", 0);
+    float* to = floats(op.dx, {rows, in}, "dx");
+    SCENE_CHECK(!op.addend || op.addend.data == op.dx.data, "the addend is dx itself");
+    multiply(cpu.threads, to, {op.dpre.as<float>(), out, 1}, {op.w.as<float>(), in, 1}, {rows, in, out},
+             static_cast<bool>(op.addend), op.scratch);
+}
+
+size_t scratch_bytes(const LinearWeightGrad<TensorSpec>& op, const Planning& cpu) {
+    return multiply_scratch_bytes(cpu.threads, {op.dw.shape[0], op.dw.shape[1], op.x.shape[0]});
+}
+
+void run(const LinearWeightGrad<Tensor>& op, Context& cpu) {
+    const auto [rows, in, out] = shape_of(op.dw, op.x, "x", 1);
+    const float* gradient = floats(op.dpre, {rows, out}, "dpre");
+    multiply(cpu.threads, op.dw.as<float>(), {gradient, 1, out}, {op.x.as<float>(), in, 1}, {out, in, rows}, false,
+             op.scratch);
+    float* sum = optional_floats(op.dbias, {out}, "dbias");
+    for (int64_t j = 0; sum && j < out; ++j) {
+        double total = 0;
+        for (int64_t row = 0; row < rows; ++row) total += static_cast<double>(gradient[row * out + j]);
+        sum[j] = static_cast<float>(total);
+    }
+}
+
+} // namespace scene::cpu
