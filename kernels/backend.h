@@ -148,28 +148,6 @@ public:
     virtual void batch_norm_apply_gradient(Tensor dx, Tensor dz, Tensor x, Tensor mean, Tensor inv_std, Tensor scale,
                                            Tensor dgamma, Tensor dbeta) = 0;
 
-    // ---- squeeze and excitation (Hu et al., CVPR 2018), after a batch norm and before the relu ---------------
-    /// pooled [N, C] f32 = mean over H, W of scale*x + shift; x [N, H, W, C].
-    virtual void se_squeeze(Tensor pooled, Tensor x, Tensor scale, Tensor shift) = 0;
-    /// y = relu((scale*x + shift) * gate[n, c]), 2x2 average-pooled (floor) when asked.
-    virtual void se_excite_forward(Tensor y, Tensor x, Tensor scale, Tensor shift, Tensor gate, bool avg_pool) = 0;
-    /// dgate [N, C] f32 = sum over H, W of dy*[y > 0]*(scale*x + shift).
-    virtual void se_excite_backward_gate(Tensor dgate, Tensor dy, Tensor x, Tensor scale, Tensor shift, Tensor gate,
-                                         bool avg_pool) = 0;
-    /// dz [N, H, W, C] = dy*[y > 0]*gate + dpooled[n, c]/(H*W): the gradient of z = scale*x + shift. dpooled
-    /// f32 [N, C] is the gradient of se_squeeze's output.
-    virtual void se_excite_backward(Tensor dz, Tensor dy, Tensor x, Tensor scale, Tensor shift, Tensor gate,
-                                    Tensor dpooled, bool avg_pool) = 0;
-
-    // ---- pooling --------------------------------------------------------------------------------------------
-    /// y [N, T, C] from x [N, H, W, C]: token t is the mean over all W and rows floor(t*H/T) .. ceil((t+1)*H/T) - 1
-    /// (PyTorch's adaptive average pooling to T x 1).
-    virtual void token_pool_forward(Tensor y, Tensor x) = 0;
-    virtual void token_pool_backward(Tensor dx, Tensor dy) = 0;
-    /// y [N, D] = max over t of x [N, T, D]; argmax [N, D] I32 is the first maximum.
-    virtual void token_max_forward(Tensor y, Tensor argmax, Tensor x) = 0;
-    virtual void token_max_backward(Tensor dx, Tensor dy, Tensor argmax) = 0;
-
     // ---- linear ---------------------------------------------------------------------------------------------
     /// y [M, O] = dropout(activation(x [M, I] w[O, I]^T + bias)); bias f32 [O] may be absent.
     virtual void linear_forward(Tensor y, Tensor x, Tensor w, Tensor bias, Activation activation, Dropout dropout,
@@ -190,16 +168,6 @@ public:
     /// dqkv [N, T, 3D] from dout; probabilities are computed again.
     virtual void attention_backward(Tensor dqkv, Tensor dout, Tensor qkv, int heads, Dropout dropout,
                                     Tensor control) = 0;
-
-    // ---- fusion head ----------------------------------------------------------------------------------------
-    /// y [N, E] = table[index[n]], zeros where index is -1 (unknown); table [V, E].
-    virtual void embedding_forward(Tensor y, Tensor table, Tensor index) = 0;
-    /// dtable [V, E] f32: rows summed in batch order, zero where unused.
-    virtual void embedding_backward(Tensor dtable, Tensor dy, Tensor index) = 0;
-    /// y [N, sum of D_i] = the parts [N, D_i] side by side.
-    virtual void concat_columns(Tensor y, const std::vector<Tensor>& parts) = 0;
-    /// The inverse.
-    virtual void split_columns(const std::vector<Tensor>& parts, Tensor y) = 0;
 
     // ---- loss, metrics, optimiser ---------------------------------------------------------------------------
     /// p = softmax(logits); q = (1 - smoothing)*target + smoothing/K; loss[n] = -weight[n]*sum_k q_k log p_k;

@@ -92,18 +92,6 @@ public:
     void batch_norm_apply_gradient(Tensor dx, Tensor dz, Tensor x, Tensor mean, Tensor inv_std, Tensor scale,
                                    Tensor dgamma, Tensor dbeta) override;
 
-    void se_squeeze(Tensor pooled, Tensor x, Tensor scale, Tensor shift) override;
-    void se_excite_forward(Tensor y, Tensor x, Tensor scale, Tensor shift, Tensor gate, bool avg_pool) override;
-    void se_excite_backward_gate(Tensor dgate, Tensor dy, Tensor x, Tensor scale, Tensor shift, Tensor gate,
-                                 bool avg_pool) override;
-    void se_excite_backward(Tensor dz, Tensor dy, Tensor x, Tensor scale, Tensor shift, Tensor gate, Tensor dpooled,
-                            bool avg_pool) override;
-
-    void token_pool_forward(Tensor y, Tensor x) override;
-    void token_pool_backward(Tensor dx, Tensor dy) override;
-    void token_max_forward(Tensor y, Tensor argmax, Tensor x) override;
-    void token_max_backward(Tensor dx, Tensor dy, Tensor argmax) override;
-
     void linear_forward(Tensor y, Tensor x, Tensor w, Tensor bias, Activation activation, Dropout dropout,
                         Tensor control) override;
     void linear_activation_backward(Tensor dpre, Tensor dy, Tensor y, Activation activation, Dropout dropout,
@@ -113,11 +101,6 @@ public:
 
     void attention_forward(Tensor out, Tensor qkv, int heads, Dropout dropout, Tensor control) override;
     void attention_backward(Tensor dqkv, Tensor dout, Tensor qkv, int heads, Dropout dropout, Tensor control) override;
-
-    void embedding_forward(Tensor y, Tensor table, Tensor index) override;
-    void embedding_backward(Tensor dtable, Tensor dy, Tensor index) override;
-    void concat_columns(Tensor y, const std::vector<Tensor>& parts) override;
-    void split_columns(const std::vector<Tensor>& parts, Tensor y) override;
 
     void softmax_loss(Tensor dlogits, Tensor loss, Tensor probabilities, Tensor logits, Tensor target, Tensor weight,
                       float smoothing, Tensor control) override;

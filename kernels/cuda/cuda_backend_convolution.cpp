@@ -235,23 +235,4 @@ void CudaBackend::batch_norm_apply_gradient(Tensor dx, Tensor dz, Tensor x, Tens
 
 size_t CudaBackend::batch_norm_scratch_bytes(const Shape& x) const { return batch_norm_backward_scratch_bytes(x); }
 
-void CudaBackend::se_squeeze(Tensor pooled, Tensor x, Tensor scale, Tensor shift) {
-    cuda::se_squeeze(pooled, x, scale, shift, scratch(se_scratch_bytes(x.shape)), stream_);
-}
-
-void CudaBackend::se_excite_forward(Tensor y, Tensor x, Tensor scale, Tensor shift, Tensor gate, bool avg_pool) {
-    cuda::se_excite_forward(y, x, scale, shift, gate, avg_pool, stream_);
-}
-
-void CudaBackend::se_excite_backward_gate(Tensor dgate, Tensor dy, Tensor x, Tensor scale, Tensor shift, Tensor gate,
-                                          bool avg_pool) {
-    cuda::se_excite_backward_gate(dgate, dy, x, scale, shift, gate, avg_pool, scratch(se_scratch_bytes(x.shape)),
-                                  stream_);
-}
-
-void CudaBackend::se_excite_backward(Tensor dz, Tensor dy, Tensor x, Tensor scale, Tensor shift, Tensor gate,
-                                     Tensor dpooled, bool avg_pool) {
-    cuda::se_excite_backward(dz, dy, x, scale, shift, gate, dpooled, avg_pool, stream_);
-}
-
 } // namespace scene::cuda
