@@ -174,7 +174,7 @@ $(BUILD)/tools/bench/calibration.o: OPTIMIZE_tools := -O2
 $(BUILD)/tests/kernels_tests: $(BUILD)/kernels/cpu/dropout.o
 # Tests whose references compute much.
 $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/model/*.cpp)) \
-$(patsubst %,$(BUILD)/tests/kernels/%_test.o,adam conv2d log_mel squeeze_excite): OPTIMIZE_tests := -O1
+$(patsubst %,$(BUILD)/tests/kernels/%_test.o,adam conv2d log_mel): OPTIMIZE_tests := -O1
 # It looks at the processor before anything else runs.
 $(BUILD)/tools/main.o: FLAGS += $(if $(x86),-march=x86-64)
 # `scene info` tells how it was built.

@@ -80,41 +80,9 @@ public:
     /// bias = shift.
     virtual void fold_conv_weights(Tensor folded_w, Tensor w, Tensor scale) = 0;
 
-    // ---- squeeze and excitation (Hu et al., CVPR 2018), after a batch norm and before the relu ---------------
-    /// pooled [N, C] f32 = mean over H, W of scale*x + shift; x [N, H, W, C].
-    virtual void se_squeeze(Tensor pooled, Tensor x, Tensor scale, Tensor shift) = 0;
-    /// y = relu((scale*x + shift) * gate[n, c]), 2x2 average-pooled (floor) when asked.
-    virtual void se_excite_forward(Tensor y, Tensor x, Tensor scale, Tensor shift, Tensor gate, bool avg_pool) = 0;
-    /// dgate [N, C] f32 = sum over H, W of dy*[y > 0]*(scale*x + shift).
-    virtual void se_excite_backward_gate(Tensor dgate, Tensor dy, Tensor x, Tensor scale, Tensor shift, Tensor gate,
-                                         bool avg_pool) = 0;
-    /// dz [N, H, W, C] = dy*[y > 0]*gate + dpooled[n, c]/(H*W): the gradient of z = scale*x + shift. dpooled
-    /// f32 [N, C] is the gradient of se_squeeze's output.
-    virtual void se_excite_backward(Tensor dz, Tensor dy, Tensor x, Tensor scale, Tensor shift, Tensor gate,
-                                    Tensor dpooled, bool avg_pool) = 0;
-
-    // ---- pooling --------------------------------------------------------------------------------------------
-    /// y [N, T, C] from x [N, H, W, C]: token t is the mean over all W and rows floor(t*H/T) .. ceil((t+1)*H/T) - 1
-    /// (PyTorch's adaptive average pooling to T x 1).
-    virtual void token_pool_forward(Tensor y, Tensor x) = 0;
-    virtual void token_pool_backward(Tensor dx, Tensor dy) = 0;
-    /// y [N, D] = max over t of x [N, T, D]; argmax [N, D] I32 is the first maximum.
-    virtual void token_max_forward(Tensor y, Tensor argmax, Tensor x) = 0;
-    virtual void token_max_backward(Tensor dx, Tensor dy, Tensor argmax) = 0;
-
     // ---- linear ---------------------------------------------------------------------------------------------
 
     // ---- transformer encoder --------------------------------------------------------------------------------
-
-    // ---- fusion head ----------------------------------------------------------------------------------------
-    /// y [N, E] = table[index[n]], zeros where index is -1 (unknown); table [V, E].
-    virtual void embedding_forward(Tensor y, Tensor table, Tensor index) = 0;
-    /// dtable [V, E] f32: rows summed in batch order, zero where unused.
-    virtual void embedding_backward(Tensor dtable, Tensor dy, Tensor index) = 0;
-    /// y [N, sum of D_i] = the parts [N, D_i] side by side.
-    virtual void concat_columns(Tensor y, const std::vector<Tensor>& parts) = 0;
-    /// The inverse.
-    virtual void split_columns(const std::vector<Tensor>& parts, Tensor y) = 0;
 
     // ---- loss, metrics, optimiser ---------------------------------------------------------------------------
 

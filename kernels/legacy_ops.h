@@ -57,29 +57,5 @@ inline void run(const Conv2dBnReluBackward<Tensor>& o, Backend& b) {
 inline size_t scratch_bytes(const Conv2dBnReluBackward<TensorSpec>& o, const Backend& b) {
     return b.conv2d_norm_backward_scratch_bytes(o.shape);
 }
-inline void run(const SqueezeExciteSqueeze<Tensor>& o, Backend& b) { b.se_squeeze(o.pooled, o.x, o.scale, o.shift); }
-inline void run(const SqueezeExciteForward<Tensor>& o, Backend& b) {
-    b.se_excite_forward(o.y, o.x, o.scale, o.shift, o.gate, o.avg_pool);
-}
-inline void run(const SqueezeExciteBackwardGate<Tensor>& o, Backend& b) {
-    b.se_excite_backward_gate(o.dgate, o.dy, o.x, o.scale, o.shift, o.gate, o.avg_pool);
-}
-inline void run(const SqueezeExciteBackward<Tensor>& o, Backend& b) {
-    b.se_excite_backward(o.dz, o.dy, o.x, o.scale, o.shift, o.gate, o.dpooled, o.avg_pool);
-}
-inline void run(const TokenPoolForward<Tensor>& o, Backend& b) { b.token_pool_forward(o.y, o.x); }
-inline void run(const TokenPoolBackward<Tensor>& o, Backend& b) { b.token_pool_backward(o.dx, o.dy); }
-inline void run(const TokenMaxForward<Tensor>& o, Backend& b) { b.token_max_forward(o.y, o.argmax, o.x); }
-inline void run(const TokenMaxBackward<Tensor>& o, Backend& b) { b.token_max_backward(o.dx, o.dy, o.argmax); }
-inline void run(const EmbeddingForward<Tensor>& o, Backend& b) { b.embedding_forward(o.y, o.table, o.index); }
-inline void run(const EmbeddingBackward<Tensor>& o, Backend& b) { b.embedding_backward(o.dtable, o.dy, o.index); }
-template <class Parts> std::vector<Tensor> present(const Parts& parts) {
-    std::vector<Tensor> there;
-    for (const Tensor& part : parts)
-        if (part) there.push_back(part);
-    return there;
-}
-inline void run(const ConcatForward<Tensor>& o, Backend& b) { b.concat_columns(o.y, present(o.parts)); }
-inline void run(const ConcatBackward<Tensor>& o, Backend& b) { b.split_columns(present(o.dparts), o.dy); }
 
 } // namespace scene

@@ -8,18 +8,31 @@ namespace scene {
 
 constexpr size_t most_concat_parts = 4;
 
-/// y [N, sum of D_i] = the parts [N, D_i] side by side. Absent parts come last.
+/// y [N, sum of D_i] = the parts [N, D_i] side by side, all F32 or all of the activation type. Absent parts come last.
 template <class T> struct ConcatForward {
     static constexpr std::string_view name = "concat_forward";
     Out<T> y;
     std::array<OptionalIn<T>, most_concat_parts> parts;
 };
 
-/// The parts' gradients, the columns of dy.
+/// The parts' gradients: dy [N, sum of D_i] cut into dparts [N, D_i].
 template <class T> struct ConcatBackward {
     static constexpr std::string_view name = "concat_backward";
     std::array<OptionalOut<T>, most_concat_parts> dparts;
     In<T> dy;
 };
+
+namespace reference {
+void run(const ConcatForward<Tensor>&);
+void run(const ConcatBackward<Tensor>&);
+} // namespace reference
+namespace cpu {
+void run(const ConcatForward<Tensor>&, Context&);
+void run(const ConcatBackward<Tensor>&, Context&);
+} // namespace cpu
+namespace cuda {
+void run(const ConcatForward<Tensor>&, Context&);
+void run(const ConcatBackward<Tensor>&, Context&);
+} // namespace cuda
 
 } // namespace scene

@@ -54,24 +54,7 @@ public:
 
     void fold_conv_weights(Tensor folded_w, Tensor w, Tensor scale) override;
 
-    void se_squeeze(Tensor pooled, Tensor x, Tensor scale, Tensor shift) override;
-    void se_excite_forward(Tensor y, Tensor x, Tensor scale, Tensor shift, Tensor gate, bool avg_pool) override;
-    void se_excite_backward_gate(Tensor dgate, Tensor dy, Tensor x, Tensor scale, Tensor shift, Tensor gate,
-                                 bool avg_pool) override;
-    void se_excite_backward(Tensor dz, Tensor dy, Tensor x, Tensor scale, Tensor shift, Tensor gate, Tensor dpooled,
-                            bool avg_pool) override;
 
-    void token_pool_forward(Tensor y, Tensor x) override;
-    void token_pool_backward(Tensor dx, Tensor dy) override;
-    void token_max_forward(Tensor y, Tensor argmax, Tensor x) override;
-    void token_max_backward(Tensor dx, Tensor dy, Tensor argmax) override;
-
-
-
-    void embedding_forward(Tensor y, Tensor table, Tensor index) override;
-    void embedding_backward(Tensor dtable, Tensor dy, Tensor index) override;
-    void concat_columns(Tensor y, const std::vector<Tensor>& parts) override;
-    void split_columns(const std::vector<Tensor>& parts, Tensor y) override;
 
 
     Context& context() { return context_; }

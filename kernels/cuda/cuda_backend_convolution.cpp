@@ -202,23 +202,4 @@ void CudaBackend::fold_conv_weights(Tensor folded_w, Tensor w, Tensor scale) {
     cuda::fold_conv_weights(folded_w, w, scale, stream_);
 }
 
-void CudaBackend::se_squeeze(Tensor pooled, Tensor x, Tensor scale, Tensor shift) {
-    cuda::se_squeeze(pooled, x, scale, shift, scratch(se_scratch_bytes(x.shape)), stream_);
-}
-
-void CudaBackend::se_excite_forward(Tensor y, Tensor x, Tensor scale, Tensor shift, Tensor gate, bool avg_pool) {
-    cuda::se_excite_forward(y, x, scale, shift, gate, avg_pool, stream_);
-}
-
-void CudaBackend::se_excite_backward_gate(Tensor dgate, Tensor dy, Tensor x, Tensor scale, Tensor shift, Tensor gate,
-                                          bool avg_pool) {
-    cuda::se_excite_backward_gate(dgate, dy, x, scale, shift, gate, avg_pool, scratch(se_scratch_bytes(x.shape)),
-                                  stream_);
-}
-
-void CudaBackend::se_excite_backward(Tensor dz, Tensor dy, Tensor x, Tensor scale, Tensor shift, Tensor gate,
-                                     Tensor dpooled, bool avg_pool) {
-    cuda::se_excite_backward(dz, dy, x, scale, shift, gate, dpooled, avg_pool, stream_);
-}
-
 } // namespace scene::cuda

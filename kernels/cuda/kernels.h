@@ -48,32 +48,8 @@ void conv2d_norm_backward(Tensor dx, Tensor dw, Tensor dgamma, Tensor dbeta, Ten
 /// folded_w, F32 or F16, = w * scale[k]; w F32 or F16.
 void fold_conv_weights(Tensor folded_w, Tensor w, Tensor scale, cudaStream_t stream);
 
-// ---- squeeze and excitation ---------------------------------------------------------------------------------------
-/// For se_squeeze and se_excite_backward_gate of x [N, H, W, C].
-size_t se_scratch_bytes(const Shape& x);
-void se_squeeze(Tensor pooled, Tensor x, Tensor scale, Tensor shift, Tensor scratch, cudaStream_t stream);
-void se_excite_forward(Tensor y, Tensor x, Tensor scale, Tensor shift, Tensor gate, bool avg_pool, cudaStream_t stream);
-void se_excite_backward_gate(Tensor dgate, Tensor dy, Tensor x, Tensor scale, Tensor shift, Tensor gate, bool avg_pool,
-                             Tensor scratch, cudaStream_t stream);
-void se_excite_backward(Tensor dz, Tensor dy, Tensor x, Tensor scale, Tensor shift, Tensor gate, Tensor dpooled,
-                        bool avg_pool, cudaStream_t stream);
-
-// ---- pooling: y and dy may be F32 where x and dx are F16 ----------------------------------------------------------
-void token_pool_forward(Tensor y, Tensor x, cudaStream_t stream);
-void token_pool_backward(Tensor dx, Tensor dy, cudaStream_t stream);
-void token_max_forward(Tensor y, Tensor argmax, Tensor x, cudaStream_t stream);
-void token_max_backward(Tensor dx, Tensor dy, Tensor argmax, cudaStream_t stream);
-
 // ---- linear, besides the matrix products --------------------------------------------------------------------------
 
 // ---- transformer encoder ------------------------------------------------------------------------------------------
-
-// ---- fusion head --------------------------------------------------------------------------------------------------
-/// The table is f32, y an activation. An index beyond the table gives NaN: a device cannot throw.
-void embedding_forward(Tensor y, Tensor table, Tensor index, cudaStream_t stream);
-void embedding_backward(Tensor dtable, Tensor dy, Tensor index, cudaStream_t stream);
-/// At most 8 parts.
-void concat_columns(Tensor y, const std::vector<Tensor>& parts, cudaStream_t stream);
-void split_columns(const std::vector<Tensor>& parts, Tensor y, cudaStream_t stream);
 
 } // namespace scene::cuda

@@ -1,14 +1,15 @@
 #pragma once
 
-// Squeeze and excitation (Hu et al., CVPR 2018) after a batch norm and before the relu: z = scale*x + shift, y = relu(z
-// * gate[n, c]). x [N, H, W, C] of the activation type, scale and shift f32 [C], gate f32 [N, C] from two linear
-// layers.
+// Squeeze and excitation (Hu et al., CVPR 2018) between a batch norm and its relu: z = scale*x + shift and y =
+// relu(z*gate[n, c]). x [N, H, W, C] of the activation type; scale, shift f32 [C]. gate f32 [N, C] is what two linear
+// layers make of the squeezed z. With avg_pool, y is 2x2 average-pooled with stride 2 (floor): [N, H/2, W/2, C] in
+// place of [N, H, W, C].
 
 #include "kernels/op.h"
 
 namespace scene {
 
-/// pooled [N, C] f32 = mean over H, W of scale*x + shift.
+/// pooled f32 [N, C] = mean of z over H, W.
 template <class T> struct SqueezeExciteSqueeze {
     static constexpr std::string_view name = "se_squeeze";
     Out<T> pooled;
@@ -16,7 +17,7 @@ template <class T> struct SqueezeExciteSqueeze {
     Scratch<T> scratch{};
 };
 
-/// y = relu((scale*x + shift) * gate[n, c]), 2x2 average-pooled (floor) when asked.
+/// y of the activation type.
 template <class T> struct SqueezeExciteForward {
     static constexpr std::string_view name = "se_excite_forward";
     Out<T> y;
@@ -24,7 +25,8 @@ template <class T> struct SqueezeExciteForward {
     bool avg_pool;
 };
 
-/// dgate [N, C] f32 = sum over H, W of dy*[y > 0]*(scale*x + shift), with dy spread evenly over a pooled window.
+/// dgate f32 [N, C] = sum over H, W of du*z. du [N, H, W, C], the gradient of z*gate, is dy where z*gate > 0, else 0.
+/// With avg_pool, each position gets a quarter of its window's dy; a last odd row or column gets none.
 template <class T> struct SqueezeExciteBackwardGate {
     static constexpr std::string_view name = "se_excite_backward_gate";
     Out<T> dgate;
@@ -33,13 +35,36 @@ template <class T> struct SqueezeExciteBackwardGate {
     bool avg_pool;
 };
 
-/// dz [N, H, W, C] = dy*[y > 0]*gate + dpooled[n, c]/(H*W): the gradient of z = scale*x + shift. dpooled f32 [N, C] is
-/// the gradient of se_squeeze's output.
+/// dz [N, H, W, C] = du*gate + dpooled[n, c]/(H*W), the gradient of z with du as above. dpooled f32 [N, C] is the
+/// gradient of se_squeeze's output.
 template <class T> struct SqueezeExciteBackward {
     static constexpr std::string_view name = "se_excite_backward";
     Out<T> dz;
     In<T> dy, x, scale, shift, gate, dpooled;
     bool avg_pool;
 };
+
+namespace reference {
+void run(const SqueezeExciteSqueeze<Tensor>&);
+void run(const SqueezeExciteForward<Tensor>&);
+void run(const SqueezeExciteBackwardGate<Tensor>&);
+void run(const SqueezeExciteBackward<Tensor>&);
+} // namespace reference
+namespace cpu {
+void run(const SqueezeExciteSqueeze<Tensor>&, Context&);
+void run(const SqueezeExciteForward<Tensor>&, Context&);
+void run(const SqueezeExciteBackwardGate<Tensor>&, Context&);
+void run(const SqueezeExciteBackward<Tensor>&, Context&);
+size_t scratch_bytes(const SqueezeExciteSqueeze<TensorSpec>&, const Planning&);
+size_t scratch_bytes(const SqueezeExciteBackwardGate<TensorSpec>&, const Planning&);
+} // namespace cpu
+namespace cuda {
+void run(const SqueezeExciteSqueeze<Tensor>&, Context&);
+void run(const SqueezeExciteForward<Tensor>&, Context&);
+void run(const SqueezeExciteBackwardGate<Tensor>&, Context&);
+void run(const SqueezeExciteBackward<Tensor>&, Context&);
+size_t scratch_bytes(const SqueezeExciteSqueeze<TensorSpec>&, const Planning&);
+size_t scratch_bytes(const SqueezeExciteBackwardGate<TensorSpec>&, const Planning&);
+} // namespace cuda
 
 } // namespace scene

@@ -1,23 +1,20 @@
-#include <algorithm>
-#include <vector>
-
-#include "tests/support/gradients.h"
-#include "tests/support/tensors.h"
+#include "tests/support/op_test.h"
 
 namespace scene::test {
 namespace {
 
-using Values = std::vector<double>;
+using Squeeze = SqueezeExciteSqueeze<HostArray>;
+using Forward = SqueezeExciteForward<HostArray>;
+using BackwardGate = SqueezeExciteBackwardGate<HostArray>;
+using Backward = SqueezeExciteBackward<HostArray>;
 
 struct Case {
     Shape x; ///< [N, H, W, C]
     bool avg_pool;
 
-    int64_t clips() const { return x[0]; }
-    int64_t channels() const { return x[3]; }
-    int64_t positions() const { return x[1] * x[2]; }
     Shape y() const { return avg_pool ? Shape{x[0], x[1] / 2, x[2] / 2, x[3]} : x; }
     Shape per_clip() const { return {x[0], x[3]}; }
+    Shape per_channel() const { return {x[3]}; }
     std::string text() const { return x.text() + (avg_pool ? " pool" : ""); }
 };
 
@@ -31,135 +28,171 @@ std::vector<Case> cases(const std::vector<Shape>& shapes) {
 }
 
 const std::vector<Shape> small_shapes{{1, 2, 2, 1}, {2, 3, 5, 3}, {1, 4, 3, 9}};
-const std::vector<Shape> shapes{{1, 1, 1, 1},   {3, 5, 3, 9},   {1, 7, 4, 18},
-                                {2, 41, 6, 40}, {3, 17, 9, 64}, {2, 33, 7, 144}};
+// One position, odd extents, vectors of four and eight channels, blocks of one line, several pieces of the sums.
+const std::vector<Shape> shapes{{1, 1, 1, 1},  {2, 2, 3, 1},   {3, 5, 3, 9},   {1, 7, 4, 18},  {3, 7, 5, 10},
+                                {2, 8, 6, 16}, {1, 5, 4, 264}, {2, 41, 6, 40}, {1, 33, 7, 144}};
 
-struct Operands {
-    Guarded x, scale, shift, gate, dy, dpooled;
-
-    explicit Operands(const Case& c)
-        : x(uniform(c.x, 1, -2, 2)), scale(uniform({c.channels()}, 2)), shift(uniform({c.channels()}, 3)),
-          gate(uniform(c.per_clip(), 4, 0.05f, 0.95f)), dy(uniform(c.y(), 5)), dpooled(uniform(c.per_clip(), 6)) {}
-
-    Values z() const {
-        Values z = x.doubles();
-        const auto channels = static_cast<size_t>(scale.size());
-        for (size_t i = 0; i < z.size(); ++i)
-            z[i] = scale.doubles()[i % channels] * z[i] + shift.doubles()[i % channels];
-        return z;
-    }
-};
-
-size_t clip_channel(const Case& c, size_t i) {
-    const auto channels = static_cast<size_t>(c.channels());
-    return i / (static_cast<size_t>(c.positions()) * channels) * channels + i % channels;
+Squeeze squeeze_of(const Case& c) {
+    return {.pooled = empty(c.per_clip()),
+            .x = uniform_activation(c.x, 1, -2, 2),
+            .scale = uniform_f32(c.per_channel(), 2, -2, 2),
+            .shift = uniform_f32(c.per_channel(), 3)};
 }
 
-/// Where element i of z goes in the output, or -1 beyond the last whole window.
-int64_t destination(const Case& c, size_t i) {
-    const auto at = static_cast<int64_t>(i);
-    if (!c.avg_pool) return at;
-    const int64_t channel = at % c.channels(), position = at / c.channels();
-    const int64_t w = position % c.x[2] / 2, h = position / c.x[2] % c.x[1] / 2, n = position / c.positions();
-    if (w >= c.x[2] / 2 || h >= c.x[1] / 2) return -1;
-    return ((n * (c.x[1] / 2) + h) * (c.x[2] / 2) + w) * c.channels() + channel;
+Forward forward_of(const Case& c) {
+    const Squeeze input = squeeze_of(c);
+    return {.y = empty_activation(c.y()),
+            .x = input.x,
+            .scale = input.scale,
+            .shift = input.shift,
+            .gate = uniform_f32(c.per_clip(), 4, 0.05, 0.95),
+            .avg_pool = c.avg_pool};
 }
 
-Values reference_squeeze(const Case& c, const Values& z) {
-    Values pooled(static_cast<size_t>(c.clips() * c.channels()));
-    for (size_t i = 0; i < z.size(); ++i) pooled[clip_channel(c, i)] += z[i] / static_cast<double>(c.positions());
-    return pooled;
+BackwardGate backward_gate_of(const Forward& forward) {
+    return {.dgate = empty(forward.gate.shape),
+            .dy = uniform_activation(forward.y.shape, 5),
+            .x = forward.x,
+            .scale = forward.scale,
+            .shift = forward.shift,
+            .gate = forward.gate,
+            .avg_pool = forward.avg_pool};
 }
 
-Values reference_excite(const Case& c, const Values& z, const Values& gate) {
-    Values y(static_cast<size_t>(c.y().elements()));
-    for (size_t i = 0; i < z.size(); ++i)
-        if (const int64_t to = destination(c, i); to >= 0)
-            y[static_cast<size_t>(to)] += std::max(0.0, z[i] * gate[clip_channel(c, i)]) * (c.avg_pool ? 0.25 : 1);
-    return y;
+Backward backward_of(const Forward& forward) {
+    return {.dz = empty_activation(forward.x.shape),
+            .dy = uniform_activation(forward.y.shape, 5),
+            .x = forward.x,
+            .scale = forward.scale,
+            .shift = forward.shift,
+            .gate = forward.gate,
+            .dpooled = uniform_f32(forward.gate.shape, 6, -9, 9),
+            .avg_pool = forward.avg_pool};
+}
+
+TEST(SqueezeExcite, SqueezeEqualsTheReference) {
+    for (const Shape& shape : shapes) expect_like_reference(squeeze_of({shape, false}), shape.text());
 }
 
 TEST(SqueezeExcite, ForwardEqualsTheReference) {
+    for (const Case& c : cases(shapes)) expect_like_reference(forward_of(c), c.text());
+}
+
+TEST(SqueezeExcite, BackwardEqualsTheReference) {
     for (const Case& c : cases(shapes)) {
-        const Operands op(c);
-        const Guarded pooled(c.per_clip()), y(c.y());
-        cpu().se_squeeze(pooled, op.x, op.scale, op.shift);
-        EXPECT_TRUE(close(pooled, reference_squeeze(c, op.z()), roundings(64), "pooled " + c.text()));
-        cpu().se_excite_forward(y, op.x, op.scale, op.shift, op.gate, c.avg_pool);
-        EXPECT_TRUE(close(y, reference_excite(c, op.z(), op.gate.doubles()), roundings(6), "y " + c.text()));
+        expect_like_reference(backward_gate_of(forward_of(c)), c.text());
+        expect_like_reference(backward_of(forward_of(c)), c.text());
     }
 }
 
-Guarded run_gate(const Case& c, const Operands& op, Backend& backend = cpu()) {
-    Guarded dgate(c.per_clip());
-    backend.se_excite_backward_gate(dgate, op.dy, op.x, op.scale, op.shift, op.gate, c.avg_pool);
-    return dgate;
+/// Wide rows make small blocks, so that the sums of a clip come from more pieces than are added side by side.
+TEST(SqueezeExcite, SumsOfManyPieces) {
+    const Case c{{1, 18, 12, 264}, false};
+    expect_like_reference(squeeze_of(c));
+    expect_like_reference(backward_gate_of(forward_of(c)));
 }
 
-Guarded run_backward(const Case& c, const Operands& op, Backend& backend = cpu()) {
-    Guarded dz(c.x);
-    backend.se_excite_backward(dz, op.dy, op.x, op.scale, op.shift, op.gate, op.dpooled, c.avg_pool);
-    return dz;
-}
-
-TEST(SqueezeExcite, BackwardEqualsFiniteDifferences) {
+/// z reaches the loss through the excitation and through the squeeze.
+TEST(SqueezeExcite, ReferenceGradientsAreFiniteDifferences) {
     for (const Case& c : cases(small_shapes)) {
-        const Operands op(c);
-        const Values z = op.z(), gate = op.gate.doubles(), dy = op.dy.doubles(), dpooled = op.dpooled.doubles();
-        const auto of_gate = [&](const Values& at) { return inner_product(reference_excite(c, z, at), dy); };
-        // z reaches the loss through the excitation and through the squeeze.
-        const auto of_z = [&](const Values& at) {
-            return inner_product(reference_excite(c, at, gate), dy) + inner_product(reference_squeeze(c, at), dpooled);
-        };
-        EXPECT_TRUE(close(run_gate(c, op), finite_differences(gate, of_gate), {.absolute = 1e-6}, "dgate " + c.text()));
-        EXPECT_TRUE(close(run_backward(c, op), finite_differences(z, of_z), {.absolute = 1e-6}, "dz " + c.text()));
-    }
-}
-
-TEST(SqueezeExcite, BackwardEqualsTheFormulaOnLargerShapes) {
-    for (const Case& c : cases(shapes)) {
-        const Operands op(c);
-        const Values z = op.z(), gate = op.gate.doubles();
-        Values dgate(gate.size()), dz(z.size());
-        for (size_t i = 0; i < z.size(); ++i) {
-            const size_t at = clip_channel(c, i);
-            const int64_t to = destination(c, i);
-            const double share = c.avg_pool ? 0.25 : 1;
-            const double dy = to >= 0 && z[i] * gate[at] > 0 ? static_cast<double>(op.dy[to]) * share : 0;
-            dgate[at] += dy * z[i];
-            dz[i] = dy * gate[at] + op.dpooled.doubles()[at] / static_cast<double>(c.positions());
+        const Forward forward = forward_of(c);
+        const Backward backward = run_reference(backward_of(forward));
+        const auto excited = numeric_gradient(forward, &Forward::x, &Forward::y, backward.dy);
+        const auto squeezed = numeric_gradient(squeeze_of(c), &Squeeze::x, &Squeeze::pooled, backward.dpooled);
+        HostArray dx = backward.dz;
+        std::vector<double> expected;
+        for (int64_t i = 0; i < dx.size(); ++i) {
+            dx[i] *= backward.scale[i % backward.scale.size()]; // z = scale*x + shift
+            expected.push_back(excited[static_cast<size_t>(i)] + squeezed[static_cast<size_t>(i)]);
         }
-        EXPECT_TRUE(close(run_gate(c, op), dgate, roundings(64), "dgate " + c.text()));
-        EXPECT_TRUE(close(run_backward(c, op), dz, roundings(8), "dz " + c.text()));
+        EXPECT_TRUE(near_all(dx, expected)) << c.text();
+        EXPECT_TRUE(near_all(run_reference(backward_gate_of(forward)).dgate,
+                             numeric_gradient(forward, &Forward::gate, &Forward::y, backward.dy)))
+            << c.text();
     }
 }
 
-TEST(SqueezeExcite, SameBitsOnAnyNumberOfThreads) {
-    for (const Case& c : cases({{3, 63, 9, 72}, {1, 130, 16, 64}})) {
-        const Operands op(c);
-        expect_same_bits([&](Backend& backend) {
-            std::vector<Guarded> out{Guarded(c.per_clip()), Guarded(c.y()), run_gate(c, op, backend),
-                                     run_backward(c, op, backend)};
-            backend.se_squeeze(out[0], op.x, op.scale, op.shift);
-            backend.se_excite_forward(out[1], op.x, op.scale, op.shift, op.gate, c.avg_pool);
-            return out;
+/// Whole numbers, so that z is often exactly 0 and every sum is exact.
+TEST(SqueezeExcite, NothingPassesTheReluAtZero) {
+    const Allowance exact{.factor = 0, .roundings = 0};
+    for (const Case& c : cases({{2, 4, 4, 10}, {2, 8, 2, 16}})) {
+        Forward forward = forward_of(c);
+        forward.x = integer_activation(c.x, 1, -2, 2);
+        for (double& scale : forward.scale.values) scale = 1;
+        for (double& shift : forward.shift.values) shift = 0;
+        for (double& gate : forward.gate.values) gate = 0.5;
+        BackwardGate backward_gate = backward_gate_of(forward);
+        Backward backward = backward_of(forward);
+        backward_gate.dy = backward.dy = integer_activation(c.y(), 5, -4, 4);
+        for (double& value : backward.dpooled.values) value = 16;
+        expect_like_reference(forward, c.text(), exact);
+        expect_like_reference(backward_gate, c.text(), exact);
+        expect_like_reference(backward, c.text(), exact);
+        const Backward done = run_reference(backward);
+        for (int64_t i = 0; i < done.dz.size(); ++i)
+            EXPECT_TRUE(done.x[i] > 0 || done.dz[i] == 1) << "only the squeeze's share reaches " << i;
+    }
+}
+
+TEST(SqueezeExcite, NaNPasses) {
+    for (const Case& c : cases({{2, 4, 6, 8}})) {
+        Squeeze squeeze = squeeze_of(c);
+        Forward forward = forward_of(c);
+        const int64_t position = 6 + 1, channel = 3; // the second of the second line, in the first window
+        squeeze.x[position * 8 + channel] = forward.x[position * 8 + channel] = std::nan("");
+        for_each_setting(true, [&](TestDevice& device, DType type) {
+            const HostArray pooled = run_on(device, type, rounded(squeeze, type)).pooled;
+            const HostArray y = run_on(device, type, rounded(forward, type)).y;
+            for (int64_t i = 0; i < pooled.size(); ++i) EXPECT_EQ(std::isnan(pooled[i]), i == channel) << i;
+            const int64_t at = (c.avg_pool ? 0 : position) * 8 + channel;
+            for (int64_t i = 0; i < y.size(); ++i) EXPECT_EQ(std::isnan(y[i]), i == at) << i;
         });
+    }
+}
+
+TEST(SqueezeExcite, SameBits) {
+    for (const Case& c : cases({{2, 33, 15, 72}})) {
+        const Forward forward = forward_of(c);
+        if (!c.avg_pool) expect_same_bits(squeeze_of(c));
+        expect_same_bits(forward);
+        expect_same_bits(backward_gate_of(forward));
+        expect_same_bits(backward_of(forward));
     }
 }
 
 TEST(SqueezeExcite, WrongShapesAreRefused) {
     const Case c{{2, 4, 4, 6}, false};
-    const Operands op(c);
-    const Guarded pooled({2, 5}), y(c.y()), gate({6}), line = uniform({2, 1, 4, 6}, 1), flat = uniform({8, 6}, 1);
-    EXPECT_THROW(cpu().se_squeeze(pooled, op.x, op.scale, op.shift), std::logic_error);
-    EXPECT_THROW(cpu().se_squeeze(op.gate, flat, op.scale, op.shift), std::logic_error);
-    EXPECT_THROW(cpu().se_excite_forward(y, op.x, op.scale, op.shift, gate, false), std::logic_error);
-    EXPECT_THROW(cpu().se_excite_forward(y, op.x, op.scale, op.shift, op.gate, true), std::logic_error);
-    EXPECT_THROW(cpu().se_excite_forward(y, line, op.scale, op.shift, op.gate, true), std::logic_error);
-    EXPECT_THROW(cpu().se_excite_backward_gate(pooled, op.dy, op.x, op.scale, op.shift, op.gate, false),
-                 std::logic_error);
-    EXPECT_THROW(cpu().se_excite_backward(y, op.dy, op.x, op.scale, op.shift, op.gate, pooled, false),
-                 std::logic_error);
+    Squeeze squeeze = squeeze_of(c);
+    squeeze.pooled = empty({2, 5});
+    expect_refused(squeeze);
+    squeeze = squeeze_of(c);
+    squeeze.x = uniform_activation({8, 6}, 1);
+    expect_refused(squeeze);
+    squeeze = squeeze_of(c);
+    squeeze.scale = uniform_f32({5}, 1);
+    expect_refused(squeeze);
+    Forward forward = forward_of(c);
+    forward.gate = uniform_f32({6}, 1);
+    expect_refused(forward);
+    forward = forward_of(c);
+    forward.avg_pool = true; // y is not pooled
+    expect_refused(forward);
+    forward = forward_of({{2, 1, 4, 6}, false});
+    forward.avg_pool = true;
+    forward.y = empty_activation({2, 1, 2, 6});
+    expect_refused(forward);
+    BackwardGate backward_gate = backward_gate_of(forward_of(c));
+    backward_gate.dgate = empty({2, 5});
+    expect_refused(backward_gate);
+    backward_gate = backward_gate_of(forward_of(c));
+    backward_gate.avg_pool = true; // dy is not pooled
+    expect_refused(backward_gate);
+    Backward backward = backward_of(forward_of(c));
+    backward.dpooled = uniform_f32({2, 5}, 1);
+    expect_refused(backward);
+    backward = backward_of(forward_of(c));
+    backward.dz = empty_activation({2, 4, 6, 4});
+    expect_refused(backward);
 }
 
 } // namespace

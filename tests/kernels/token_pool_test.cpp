@@ -1,13 +1,10 @@
-#include <algorithm>
-#include <vector>
-
-#include "tests/support/gradients.h"
-#include "tests/support/tensors.h"
+#include "tests/support/op_test.h"
 
 namespace scene::test {
 namespace {
 
-using Values = std::vector<double>;
+using Forward = TokenPoolForward<HostArray>;
+using Backward = TokenPoolBackward<HostArray>;
 
 struct Case {
     Shape x; ///< [N, H, W, C]
@@ -17,118 +14,84 @@ struct Case {
     std::string text() const { return x.text() + " to " + std::to_string(tokens) + " tokens"; }
 };
 
-// The model's extents, T that divides H and that does not, T = H, T > H, one token, one row.
-const std::vector<Case> cases{{{1, 62, 8, 9}, 16}, {{3, 7, 3, 5}, 3}, {{2, 6, 1, 18}, 6},   {{1, 3, 2, 4}, 5},
-                              {{2, 5, 4, 40}, 1},  {{1, 1, 1, 1}, 1}, {{2, 31, 3, 128}, 16}};
+// The model's extents, T that divides H and that does not, T = H, T > H, one token, one row; vectors of channels or
+// not.
+const std::vector<Case> cases{{{1, 62, 8, 9}, 16}, {{3, 7, 3, 5}, 3},    {{2, 6, 1, 18}, 6}, {{1, 3, 2, 4}, 5},
+                              {{2, 5, 4, 40}, 1},  {{1, 1, 1, 1}, 1},    {{2, 5, 1, 1}, 8},  {{2, 16, 3, 16}, 4},
+                              {{1, 7, 2, 264}, 3}, {{2, 31, 3, 128}, 16}};
 
-Values reference_pool(const Case& c, const Values& x) {
-    Values y;
-    for (int64_t n = 0; n < c.x[0]; ++n)
-        for (int64_t t = 0; t < c.tokens; ++t)
-            for (int64_t channel = 0; channel < c.x[3]; ++channel) {
-                double sum = 0, count = 0;
-                const int64_t first = t * c.x[1] / c.tokens, last = ((t + 1) * c.x[1] + c.tokens - 1) / c.tokens;
-                for (int64_t h = first; h < last; ++h)
-                    for (int64_t w = 0; w < c.x[2]; ++w, ++count)
-                        sum += x[static_cast<size_t>(((n * c.x[1] + h) * c.x[2] + w) * c.x[3] + channel)];
-                y.push_back(sum / count);
-            }
-    return y;
+/// Tokens are F32 or of the activation type.
+std::vector<Forward> forward_of(const Case& c) {
+    const HostArray x = uniform_activation(c.x, 1);
+    return {{.y = empty(c.y()), .x = x}, {.y = empty_activation(c.y()), .x = x}};
+}
+
+std::vector<Backward> backward_of(const Case& c) {
+    const HostArray dx = empty_activation(c.x);
+    return {{.dx = dx, .dy = uniform_f32(c.y(), 2)}, {.dx = dx, .dy = uniform_activation(c.y(), 2)}};
 }
 
 TEST(TokenPool, ForwardEqualsTheReference) {
-    for (const Case& c : cases) {
-        const Guarded x = uniform(c.x, 1), y(c.y());
-        cpu().token_pool_forward(y, x);
-        EXPECT_TRUE(close(y, reference_pool(c, x.doubles()), roundings(32), c.text()));
-    }
+    for (const Case& c : cases)
+        for (const Forward& forward : forward_of(c)) expect_like_reference(forward, c.text());
 }
 
-TEST(TokenPool, BackwardEqualsFiniteDifferences) {
-    for (const Case& c : cases) {
-        const Guarded dy = uniform(c.y(), 1), dx(c.x);
-        cpu().token_pool_backward(dx, dy);
-        if (c.x.elements() > 1000) continue; // the adjoint test below takes these
-        const auto loss = [&](const Values& at) { return inner_product(reference_pool(c, at), dy.doubles()); };
-        // The op is linear, so differences are exact at any point and for any step.
-        const Values expected = finite_differences(Values(static_cast<size_t>(c.x.elements()), 0.0), loss, 1);
-        EXPECT_TRUE(close(dx, expected, roundings(4), c.text()));
-    }
+TEST(TokenPool, BackwardEqualsTheReference) {
+    for (const Case& c : cases)
+        for (const Backward& backward : backward_of(c)) expect_like_reference(backward, c.text());
 }
 
-TEST(TokenPool, BackwardIsTheAdjointOfForward) {
-    // <dy, pool(x)> = <dx, x> for every x and dy.
-    for (const Case& c : cases) {
-        const Guarded x = uniform(c.x, 1), dy = uniform(c.y(), 2), dx(c.x);
-        cpu().token_pool_backward(dx, dy);
-        const double forward = inner_product(reference_pool(c, x.doubles()), dy.doubles());
-        EXPECT_NEAR(inner_product(dx.doubles(), x.doubles()), forward, 1e-5) << c.text();
-    }
-}
-
-TEST(TokenMax, FirstOfEqualMaxima) {
-    for (const Shape& shape : std::vector<Shape>{{1, 1, 1}, {3, 5, 9}, {2, 16, 18}, {1, 7, 40}, {3, 16, 128}}) {
-        const Guarded x = integers(shape, 1, -2, 2);
-        const Guarded y({shape[0], shape[2]}), argmax({shape[0], shape[2]}, DType::I32), dx(shape);
-        const Guarded dy = uniform(y.shape(), 2);
-        cpu().token_max_forward(y, argmax, x);
-        cpu().token_max_backward(dx, dy, argmax);
-        Values expected_y, expected_dx(static_cast<size_t>(shape.elements()));
-        for (int64_t n = 0; n < shape[0]; ++n)
-            for (int64_t d = 0; d < shape[2]; ++d) {
-                int64_t first = 0;
-                const auto at = [&](int64_t t) { return (n * shape[1] + t) * shape[2] + d; };
-                for (int64_t t = 1; t < shape[1]; ++t)
-                    if (x[at(t)] > x[at(first)]) first = t;
-                expected_y.push_back(static_cast<double>(x[at(first)]));
-                expected_dx[static_cast<size_t>(at(first))] = static_cast<double>(dy[n * shape[2] + d]);
-                EXPECT_EQ(argmax.as<int32_t>()[static_cast<size_t>(n * shape[2] + d)], first);
-            }
-        EXPECT_TRUE(close(y, expected_y, {}, "y " + shape.text()));
-        EXPECT_TRUE(close(dx, expected_dx, {}, "dx " + shape.text()));
-    }
-}
-
-TEST(TokenMax, BackwardEqualsFiniteDifferences) {
-    const Shape shape{2, 5, 9};
-    const Guarded x = uniform(shape, 3), dy = uniform({2, 9}, 4), dx(shape), y({2, 9}), argmax({2, 9}, DType::I32);
-    cpu().token_max_forward(y, argmax, x);
-    cpu().token_max_backward(dx, dy, argmax);
-    const auto loss = [&](const Values& at) {
-        double sum = 0;
-        for (size_t n = 0; n < 2; ++n)
-            for (size_t d = 0; d < 9; ++d) {
-                double largest = at[n * 45 + d];
-                for (size_t t = 1; t < 5; ++t) largest = std::max(largest, at[n * 45 + t * 9 + d]);
-                sum += largest * dy.doubles()[n * 9 + d];
-            }
-        return sum;
-    };
-    EXPECT_TRUE(close(dx, finite_differences(x.doubles(), loss), {.absolute = 1e-6}, "dx"));
-}
-
-TEST(TokenOps, SameBitsOnAnyNumberOfThreads) {
-    const Guarded x = uniform({3, 62, 8, 128}, 1), dy = uniform({3, 16, 128}, 2);
-    expect_same_bits([&](Backend& backend) {
-        std::vector<Guarded> out{Guarded({3, 16, 128}), Guarded({3, 62, 8, 128}), Guarded({3, 128}),
-                                 Guarded({3, 128}, DType::I32), Guarded({3, 16, 128})};
-        backend.token_pool_forward(out[0], x);
-        backend.token_pool_backward(out[1], dy);
-        backend.token_max_forward(out[2], out[3], dy);
-        backend.token_max_backward(out[4], out[2], out[3]);
-        return out;
+/// Three rows make two tokens, which share the middle one.
+TEST(TokenPool, TokensOverlapWhereTheyDoNotDivideTheRows) {
+    const Forward forward{.y = empty({1, 2, 1}), .x = with_values({1, 3, 2, 1}, {1, 3, 4, 8, 2, 6})};
+    const Backward backward{.dx = empty({1, 3, 2, 1}), .dy = with_values({1, 2, 1}, {4, 8})};
+    for_each_setting(false, [&](TestDevice& device, DType type) {
+        EXPECT_EQ(run_on(device, type, forward).y.values, (std::vector<double>{4, 5}));
+        EXPECT_EQ(run_on(device, type, backward).dx.values, (std::vector<double>{1, 1, 3, 3, 2, 2}));
     });
 }
 
-TEST(TokenOps, WrongShapesAndTypesAreRefused) {
-    const Guarded x = uniform({2, 6, 3, 5}, 1), tokens = uniform({2, 4, 5}, 2), wrong = uniform({2, 4, 6}, 2);
-    const Guarded y({2, 5}), argmax({2, 5}, DType::I32);
-    EXPECT_THROW(cpu().token_pool_forward(wrong, x), std::logic_error);
-    EXPECT_THROW(cpu().token_pool_forward(tokens, tokens), std::logic_error);
-    EXPECT_THROW(cpu().token_pool_backward(x, wrong), std::logic_error);
-    EXPECT_THROW(cpu().token_max_forward(y, y, tokens), std::logic_error);
-    EXPECT_THROW(cpu().token_max_forward(y, argmax, wrong), std::logic_error);
-    EXPECT_THROW(cpu().token_max_backward(wrong, y, argmax), std::logic_error);
+/// The op is linear, so differences are exact at any point and for any step.
+TEST(TokenPool, ReferenceGradientsAreFiniteDifferences) {
+    for (const Case& c : cases) {
+        if (c.x.elements() > 1000) continue;
+        const Backward backward = run_reference(backward_of(c)[0]);
+        const auto expected = numeric_gradient(forward_of(c)[0], &Forward::x, &Forward::y, backward.dy, 1);
+        EXPECT_TRUE(near_all(backward.dx, expected, 1e-12)) << c.text();
+    }
+}
+
+/// <dy, pool(x)> = <dx, x> for every x and dy.
+TEST(TokenPool, ReferenceBackwardIsTheAdjointOfForward) {
+    for (const Case& c : cases) {
+        const Forward forward = run_reference(forward_of(c)[0]);
+        const Backward backward = run_reference(backward_of(c)[0]);
+        double of_y = 0, of_x = 0;
+        for (int64_t i = 0; i < forward.y.size(); ++i) of_y += forward.y[i] * backward.dy[i];
+        for (int64_t i = 0; i < forward.x.size(); ++i) of_x += forward.x[i] * backward.dx[i];
+        EXPECT_NEAR(of_x, of_y, 1e-12) << c.text();
+    }
+}
+
+TEST(TokenPool, SameBits) {
+    const Case c{{3, 62, 8, 128}, 16};
+    expect_same_bits(forward_of(c)[0]);
+    expect_same_bits(backward_of(c)[0]);
+}
+
+TEST(TokenPool, WrongShapesAndTypesAreRefused) {
+    const Case c{{2, 6, 3, 5}, 4};
+    Forward forward = forward_of(c)[0];
+    forward.y = empty({2, 4, 6});
+    expect_refused(forward);
+    forward = forward_of(c)[0];
+    forward.x = uniform_activation({2, 4, 5}, 1);
+    expect_refused(forward);
+    Backward backward = backward_of(c)[0];
+    backward.dy = uniform_f32({2, 4, 6}, 1);
+    expect_refused(backward);
+    // Tokens of halves need an input of halves.
+    expect_refused(Forward{.y = empty(c.y(), DType::F16), .x = uniform_f32(c.x, 1)});
 }
 
 } // namespace

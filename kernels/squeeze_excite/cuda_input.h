@@ -1,0 +1,98 @@
+#pragma once
+
+// What the kernels of squeeze-excitation share: the input, its pooling windows, and how threads share its rows.
+
+#include "kernels/cuda/column_sums.h"
+#include "kernels/cuda/operands.h"
+
+namespace scene::cuda::squeeze_excite {
+
+/// z = scale*x + shift, and the unpooled output is relu(z*gate). Groups of blocks are clips; rows are positions, or
+/// 2x2 windows where the output is averaged over them.
+template <typename T> struct Input {
+    const T* x;
+    const float *scale, *shift, *gate;
+    int height, width, channels;
+    bool avg_pool;
+
+    /// Element index of a clip, channel 0.
+    __device__ int64_t clip_start(int clip) const { return static_cast<int64_t>(clip) * height * width * channels; }
+    /// Element index of a clip of the output, channel 0.
+    __device__ int64_t out_start(int clip) const {
+        if (!avg_pool) return clip_start(clip);
+        return static_cast<int64_t>(clip) * (height / 2) * (width / 2) * channels;
+    }
+    /// Element index inside the clip of position i of the window at (p, q).
+    __device__ int64_t in_window(int p, int q, int i) const {
+        return (static_cast<int64_t>(2 * p + i / 2) * width + 2 * q + i % 2) * channels;
+    }
+};
+
+/// A thread's own.
+template <int V> struct Channels {
+    float scale[V], shift[V], gate[V];
+
+    template <typename T> __device__ void load_norm(const Input<T>& in, int channel) {
+        load(scale, in.scale + channel);
+        load(shift, in.shift + channel);
+    }
+    template <typename T> __device__ void load_all(const Input<T>& in, int clip, int channel) {
+        load_norm(in, channel);
+        load(gate, in.gate + static_cast<int64_t>(clip) * in.channels + channel);
+    }
+};
+
+/// The rows of its clip that a thread of an elementwise pass takes.
+struct ThreadRows {
+    int clip, channel;
+    int64_t first, end, step;
+
+    __device__ ThreadRows(int64_t rows, int64_t rows_per_block, int width)
+        : clip(static_cast<int>(blockIdx.z)), channel(static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x) * width),
+          first(blockIdx.x * rows_per_block), end(first + rows_per_block < rows ? first + rows_per_block : rows),
+          step(blockDim.y) {
+        first += threadIdx.y;
+    }
+};
+
+/// Writes factor*sum, [N, C].
+struct FinishSums {
+    float* out;
+    int channels;
+    double factor;
+
+    __device__ void operator()(int clip, int c, const double (&sum)[1]) const {
+        out[static_cast<int64_t>(clip) * channels + c] = static_cast<float>(sum[0] * factor);
+    }
+};
+
+inline Shape output_shape(const Shape& x, bool avg_pool) { return avg_pool ? pooled_shape(x) : x; }
+
+/// Positions of the output in one clip.
+inline int64_t output_rows(const Shape& x, bool avg_pool) {
+    const Shape out = output_shape(x, avg_pool);
+    return out[1] * out[2];
+}
+
+/// Of partial sums over these rows of each clip.
+inline size_t sum_bytes(const Shape& x, int64_t rows) { return column_sum_bytes(x[0], rows, x[3], 1); }
+
+/// [N, C]
+inline Shape per_clip(const Tensor& x) {
+    check_rank(x, 4, "x");
+    return {x.shape[0], channels_of(x, "x")};
+}
+
+template <typename T, class Op> Input<T> input_of(const Op& op, const float* gate, bool avg_pool) {
+    const int64_t channels = channels_of(op.x, "x");
+    return {.x = static_cast<const T*>(op.x.data),
+            .scale = floats(op.scale, {channels}, "scale"),
+            .shift = floats(op.shift, {channels}, "shift"),
+            .gate = gate,
+            .height = static_cast<int>(op.x.shape[1]),
+            .width = static_cast<int>(op.x.shape[2]),
+            .channels = static_cast<int>(channels),
+            .avg_pool = avg_pool};
+}
+
+} // namespace scene::cuda::squeeze_excite
