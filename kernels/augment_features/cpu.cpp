@@ -29,10 +29,10 @@ public:
             std::any_of(draw.time, draw.time + max_masks, [&](const Mask& mask) { return mask.covers(frame); });
         const float* from = batch_.x + (n * frames + (frame + frames - draw.roll) % frames) * bands;
         const float *c = centre_ + n * bands, *s = scale_ + n * bands, *o = offset_ + n * bands;
-        const float fill = fill_[n];
+        const float* fill = fill_ + n;
         if (masked) {
 #pragma omp simd
-            for (int64_t f = 0; f < bands; ++f) row[f] = (add ? row[f] : 0.0f) + factor * fill;
+            for (int64_t f = 0; f < bands; ++f) row[f] = (add ? row[f] : 0.0f) + factor * *fill;
         } else {
 #pragma omp simd
             for (int64_t f = 0; f < bands; ++f)
@@ -42,31 +42,32 @@ public:
 
 private:
     void prepare(int64_t n) {
-        const ClipDraw& own = batch_.draws[n];
-        const int64_t bands = batch_.bands, partner = own.style_partner;
+        const ClipDraw &own = batch_.draws[n], &other = batch_.draws[own.style_partner];
+        const int64_t bands = batch_.bands;
+        const float *means = batch_.mean, *deviations = batch_.deviation;
         float *c = centre_ + n * bands, *s = scale_ + n * bands, *o = offset_ + n * bands;
         std::fill_n(c, bands, 0.0f), std::fill_n(s, bands, 1.0f), std::fill_n(o, bands, own.gain);
         fill_[n] = 0;
-        const float share = own.style_share, other_gain = batch_.draws[partner].gain;
-        const auto mixed = [&](float of_own, float of_partner) {
-            return share * (of_own + own.gain) + (1 - share) * (of_partner + other_gain);
+        const float share = own.style_share;
+        const auto mixed = [&](const float* of, int64_t row_elements, int64_t at) {
+            return share * (of[n * row_elements + at] + own.gain) +
+                   (1 - share) * (of[own.style_partner * row_elements + at] + other.gain);
         };
         if (share != 1.0f) {
-            SCENE_CHECK(batch_.mean, "statistics are mixed, but the moments are absent");
-            const float *mean = batch_.mean + n * bands, *other_mean = batch_.mean + partner * bands;
-            const float *deviation = batch_.deviation + n * bands, *other = batch_.deviation + partner * bands;
+            SCENE_CHECK(means, "statistics are mixed, but the moments are absent");
             for (int64_t f = 0; f < bands; ++f) {
-                c[f] = mean[f];
-                s[f] = (share * deviation[f] + (1 - share) * other[f]) / deviation[f];
-                o[f] = mixed(mean[f], other_mean[f]);
+                const float deviation = deviations[n * bands + f];
+                c[f] = means[n * bands + f];
+                s[f] = (share * deviation + (1 - share) * deviations[own.style_partner * bands + f]) / deviation;
+                o[f] = mixed(means, bands, f);
             }
         }
         const auto hides = [](const Mask& mask) { return mask.count > 0; };
         if (!std::any_of(own.time, own.time + max_masks, hides) &&
             !std::any_of(own.frequency, own.frequency + max_masks, hides))
             return;
-        SCENE_CHECK(batch_.mean, "features are masked, but the moments are absent");
-        fill_[n] = mixed(batch_.clip_mean[n], batch_.clip_mean[partner]);
+        SCENE_CHECK(means, "features are masked, but the moments are absent");
+        fill_[n] = mixed(batch_.clip_mean, 1, 0);
         for (const Mask& mask : own.frequency) {
             std::fill_n(s + mask.first, mask.count, 0.0f);
             std::fill_n(o + mask.first, mask.count, fill_[n]);

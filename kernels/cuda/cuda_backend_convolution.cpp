@@ -175,7 +175,8 @@ void CudaBackend::conv2d_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scra
     ConvolutionOperands operands{.x = x.data, .w = gradient, .y = dy.data};
     add_input_norm(operands, task, x, input_scale, input_shift);
     convolve(task, operands, memory + own.bytes());
-    if (own.narrow_gradient > 0) cuda::convert(dw, {gradient, activation_, shape.w()}, stream_);
+    if (own.narrow_gradient > 0)
+        cuda::run(Convert<Tensor>{.y = dw, .x = Tensor{gradient, activation_, shape.w()}}, context_);
 }
 
 void CudaBackend::conv2d_norm_statistics(Tensor mean, Tensor variance, Tensor moments, Tensor x, Tensor w,

@@ -84,13 +84,13 @@ public:
     }
     /// Scale and shift in the activation type, which a fused convolution reads.
     double cast_affine(const Shape& map) const {
+        if (activation_ == DType::F32) return 0; // they are read as they are
         return 2 * seconds("convert", {channels(map)}, [&] {
                    const Shape per_channel{channels(map)};
                    const TrialBuffer from(per_channel, DType::F32), to(per_channel, activation_);
-                   return settled_seconds(cuda_.stream, [&] {
-                       convert({to.get(), activation_, per_channel}, {from.get(), DType::F32, per_channel},
-                               cuda_.stream);
-                   });
+                   const Convert<Tensor> op{.y = Tensor{to.get(), activation_, per_channel},
+                                            .x = Tensor{from.get(), DType::F32, per_channel}};
+                   return settled_seconds(cuda_.stream, [&] { run(op, cuda_); });
                });
     }
 

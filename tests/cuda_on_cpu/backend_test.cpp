@@ -343,7 +343,8 @@ TEST(CudaBackend, ARecordHoldsNoTransfersFromTheHost) {
     void* memory = backend.allocate(64);
     const std::vector<char> host(64);
     EXPECT_THROW(backend.record([&] { backend.upload(memory, host.data(), 64); }), Error);
-    const std::function<void()> replay = backend.record([&] { backend.fill_zero({memory, DType::F32, {16}}); });
+    const Tensor tensor{memory, DType::F32, {16}};
+    const std::function<void()> replay = backend.record([&] { backend.run(FillZero<Tensor>{.x = tensor}); });
     std::vector<float> values(16, 1.0f);
     backend.upload(memory, values.data(), 64);
     replay();

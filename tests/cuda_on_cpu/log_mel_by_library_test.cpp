@@ -29,40 +29,41 @@ constexpr Tolerance tolerance{.absolute = 1e-4};
 
 /// Clips one by one, two at a time and all at once; more at once than there are is all.
 void expect_as_the_kernel(const Guarded& wave, const LogMelSpec& spec) {
-    std::vector<OnDevice*> tables;
-    cuda::LogMelTables constants([&](const void* host, size_t bytes) {
+    std::vector<std::unique_ptr<OnDevice>> imported;
+    cuda::LogMelTables tables([&](const void* host, size_t bytes) {
         const Guarded copy({static_cast<int64_t>(bytes)}, DType::U8);
         std::memcpy(static_cast<Tensor>(copy).data, host, bytes);
-        tables.push_back(new OnDevice(copy));
-        return static_cast<Tensor>(*tables.back()).data;
+        imported.push_back(std::make_unique<OnDevice>(copy));
+        return static_cast<Tensor>(*imported.back()).data;
     });
+    const std::unique_ptr<cuda::FourierTransforms> library = transforms();
     const int64_t clips = wave.shape()[0];
     const Shape shape{clips, spec.frames, spec.bands};
-    const OnDevice d_wave(wave), expected(shape);
-    LogMel<TensorSpec> planned{
-        .out = TensorSpec(DType::F32, shape), .wave = TensorSpec(DType::F32, wave.shape()), .spec = spec};
-    {
-        const OnDevice scratch = scratch_on_device(cuda::scratch_bytes(planned, cuda::Planning{}));
-        cuda::Context context{.log_mel_tables = &constants};
-        cuda::run(LogMel<Tensor>{.out = expected, .wave = d_wave, .spec = spec, .scratch = Tensor(scratch)}, context);
-    }
-    const std::unique_ptr<cuda::FourierTransforms> library = transforms();
-    cuda::Context context{.log_mel_tables = &constants, .transforms = library.get()};
+    const OnDevice d_wave(wave);
+    const auto decibels = [&](size_t scratch_bytes, const auto& run) {
+        const OnDevice out(shape), scratch = scratch_on_device(scratch_bytes);
+        run(LogMel<Tensor>{.out = Tensor(out), .wave = Tensor(d_wave), .spec = spec, .scratch = Tensor(scratch)});
+        return out.host();
+    };
+    /// As the device's planner and context have them.
+    const auto through_context = [&](cuda::FourierTransforms* with) {
+        const LogMel<TensorSpec> planned{
+            .out = TensorSpec(DType::F32, shape), .wave = TensorSpec(DType::F32, wave.shape()), .spec = spec};
+        const cuda::Planning planning{.gemm_workspace_bytes = 0, .transforms = with};
+        cuda::Context context{.log_mel_tables = &tables, .transforms = with};
+        return decibels(cuda::scratch_bytes(planned, planning), [&](const auto& op) { cuda::run(op, context); });
+    };
+    const Guarded expected = through_context(nullptr), by_library = through_context(library.get());
+    EXPECT_TRUE(all_close(by_library.floats(), expected.floats(), tolerance, "by the context"));
+    cuda::Context context{.log_mel_tables = &tables};
     for (const int64_t at_once : {int64_t{1}, int64_t{2}, clips + 1}) {
-        const OnDevice out(shape);
-        const OnDevice scratch =
-            scratch_on_device(cuda::log_mel_by_library_scratch_bytes(clips, at_once, spec, *library));
-        const LogMel<Tensor> op{.out = out, .wave = d_wave, .spec = spec, .scratch = Tensor(scratch)};
-        cuda::log_mel_by_library(op, at_once, *library, context);
-        EXPECT_TRUE(close(out, expected.host(), tolerance, std::to_string(at_once) + " of " + std::to_string(clips)));
+        const size_t bytes = cuda::log_mel_by_library_scratch_bytes(clips, at_once, spec, *library);
+        const Guarded actual =
+            decibels(bytes, [&](const auto& op) { cuda::log_mel_by_library(op, at_once, *library, context); });
+        EXPECT_TRUE(all_close(actual.floats(), expected.floats(), tolerance,
+                              std::to_string(at_once) + " of " + std::to_string(clips)));
     }
-    const OnDevice out(shape);
-    const OnDevice scratch =
-        scratch_on_device(cuda::scratch_bytes(planned, cuda::Planning{.transforms = library.get()}));
-    cuda::run(LogMel<Tensor>{.out = out, .wave = d_wave, .spec = spec, .scratch = Tensor(scratch)}, context);
-    EXPECT_TRUE(close(out, expected.host(), tolerance, "by the context"));
-    EXPECT_EQ(tables.size(), 1u) << "made once";
-    for (OnDevice* table : tables) delete table;
+    EXPECT_EQ(imported.size(), 1u) << "one table for a spec";
 }
 
 TEST(CudaLogMelByLibrary, OfThePapersSettings) {

@@ -14,8 +14,8 @@ namespace {
 class Emulated final : public TestDevice {
 public:
     explicit Emulated(DType activation)
-        : activation_(activation), device_(activation, convolutions_on_cpu(activation), gemm_on_cpu(),
-                                           transforms_on_cpu(), Fusions::Always) {}
+        : activation_(activation),
+          device_(activation, convolutions_on_cpu(activation), gemm_on_cpu(), nullptr, Fusions::Always) {}
 
     std::string name() const override { return "CUDA on the emulator, " + std::string(name_of(activation_)); }
     Device& device() override { return device_; }
