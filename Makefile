@@ -51,7 +51,7 @@ FLAGS := $(FLAGS_OF_ALL) -march=$(ARCH)
 LIBS   = -ldnnl -lsndfile -lsoxr -lfmt $(CUDA_LIBS)
 
 # kernels/<op>/ has sources for several devices and the reference, which only tests link.
-op_sources  := $(filter-out kernels/cpu/% kernels/cuda/% %/cpu.cpp %/reference.cpp,$(wildcard kernels/*/*.cpp))
+op_sources  := $(filter-out kernels/cpu/% kernels/cuda/% $(wildcard kernels/*/cpu*.cpp) %/reference.cpp,$(wildcard kernels/*/*.cpp))
 references  := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard kernels/*/reference.cpp))
 objects_of  = $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out tools/main.cpp,$(wildcard $(1)/*.cpp)) \
               $(if $(filter kernels,$(1)),$(op_sources),$(wildcard $(1)/*/*.cpp))) \

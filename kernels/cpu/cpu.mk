@@ -1,4 +1,4 @@
-# kernels/cpu and the ops' cpu.cpp are compiled once for each level in ISAS. The objects of a level become one, in which only the table of
+# kernels/cpu and the ops' cpu*.cpp are compiled once for each level in ISAS. The objects of a level become one, in which only the table of
 # kernels/cpu_isa.h stays global: an inline function of a header, which every level has its own code of, is then called by
 # its own level alone. No initialiser of a level runs before the level is chosen, because there is none.
 
@@ -8,7 +8,7 @@ NM      ?= nm
 OBJDUMP ?= objdump
 
 CPU_KERNELS    := $(patsubst %,$(BUILD)/kernels/cpu/%.o,$(ISAS))
-cpu_sources    := $(wildcard kernels/cpu/*.cpp kernels/*/cpu.cpp)
+cpu_sources    := $(sort $(wildcard kernels/cpu/*.cpp kernels/*/cpu*.cpp))
 march_of        = -march=$(if $(filter native,$(1)),native,x86-64-$(1)) \
                   $(if $(x86),$(if $(filter v4 native,$(1)),-mprefer-vector-width=512))
 # A unique symbol, of a static variable in an inline function, cannot be made local. clang makes none.
@@ -22,6 +22,7 @@ $$(BUILD)/isa-$(1)/%.o: %.cpp $$(compiled_with) | $$(call precompiled,kernels-$(
 	$$(call say,c++,$$< ($(1)))
 	$$(Q)$$(CXX) $$(call use_precompiled,kernels-$(1)) $$(cpu_flags_$(1)) $$(OPTIMIZE_kernels) $$(CXXFLAGS) -c $$< -o $$@
 $$(BUILD)/kernels/cpu/$(1).o: $$(cpu_sources:%.cpp=$$(BUILD)/isa-$(1)/%.o)
+	@mkdir -p $$(@D)
 	$$(call say,join,$$@)
 	$$(Q)$$(LD) -r --force-group-allocation $$^ -o $$@.joined
 	$$(Q)$$(if $$(SANITIZE),:,! $$(OBJDUMP) -h $$@.joined | grep -q init_array) || \

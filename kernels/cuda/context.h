@@ -8,14 +8,18 @@
 
 namespace scene::cuda {
 
+class TunedConvolutions;
+
 /// For `scratch_bytes`.
 struct Planning {
     size_t gemm_workspace_bytes; ///< of any matrix product
+    const TunedConvolutions& convolutions;
 };
 
 /// For `run`.
 struct Context {
     cudaStream_t stream;
+    TunedConvolutions& convolutions;
 };
 
 } // namespace scene::cuda

@@ -12,8 +12,7 @@
 namespace scene::cuda {
 namespace {
 
-constexpr size_t workspace_bytes = size_t{32} << 20; ///< what cuBLAS takes for itself on compute capability 9.0
-constexpr uint32_t alignment = 16;                   ///< bytes, of every matrix
+constexpr uint32_t alignment = 16; ///< bytes, of every matrix
 
 /// The functions of cuBLASLt that are used here. They are cuBLASLt's of the same name.
 struct CublasLibrary {
@@ -122,7 +121,7 @@ public:
         const size_t v = cublas().get_version();
         return fmt::format("cuBLASLt {}.{}.{}", v / 10000, v / 100 % 100, v % 100);
     }
-    size_t scratch_bytes() const override { return workspace_bytes; }
+    size_t scratch_bytes() const override { return cublas_workspace_bytes; }
 
     /// Row-major c = a b is column-major c^T = b^T a^T, and row-major memory read as column-major is transposed
     /// already.
@@ -134,7 +133,7 @@ public:
         const float alpha = 1, beta = product.accumulate ? 1.0f : 0.0f;
         check(cublas().multiply(handle_, plan.description.get(), &alpha, b, plan.first.get(), a, plan.second.get(),
                                 &beta, c, plan.result.get(), c, plan.result.get(), &plan.algorithm, scratch,
-                                workspace_bytes, stream),
+                                cublas_workspace_bytes, stream),
               "running a product");
     }
 
@@ -155,7 +154,7 @@ private:
         const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t name, const auto& value) {
             check(cublas().set_preference(preference, name, &value, sizeof value), "asking for an algorithm");
         };
-        prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace_bytes);
+        prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, cublas_workspace_bytes);
         for (const auto matrix :
              {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
               CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})

@@ -67,14 +67,7 @@ struct Functions {
         }
     }
     template <template <class> class Op> static size_t bytes(const Planner& planner, const Op<TensorSpec>& op) {
-        const auto& cuda = static_cast<const CudaBackend&>(planner);
-        if constexpr (requires { scratch_bytes(op, cuda.planning()); }) {
-            return scratch_bytes(op, cuda.planning());
-        } else if constexpr (requires { scratch_bytes(op, static_cast<const Backend&>(cuda)); }) {
-            return scratch_bytes(op, static_cast<const Backend&>(cuda));
-        } else {
-            return 0;
-        }
+        return static_cast<const CudaBackend&>(planner).planner().scratch_bytes(op);
     }
 };
 
@@ -83,30 +76,18 @@ struct Functions {
 CudaBackend::CudaBackend(DType activation, std::unique_ptr<Convolutions> convolutions,
                          std::unique_ptr<MatrixProducts> products, std::unique_ptr<FourierTransforms> transforms,
                          Fusions fusions)
-    : Backend(run_table<Functions>, scratch_table<Functions>), activation_(activation),
-      convolutions_(std::move(convolutions)), products_(std::move(products)), transforms_(std::move(transforms)),
-      fusions_(fusions), planning_{products_ ? products_->scratch_bytes() : 0} {
-    if (products_) SCENE_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
-    context_ = {stream_};
-}
+    : Backend(run_table<Functions>, scratch_table<Functions>), products_(std::move(products)),
+      transforms_(std::move(transforms)),
+      planner_(std::make_unique<TunedConvolutions>(activation, std::move(convolutions), fusions),
+               products_->scratch_bytes(), &context_),
+      context_{.stream = stream_, .convolutions = planner_.convolutions()} {}
 
 CudaBackend::~CudaBackend() {
-    if (!products_) return;
     (void)cudaStreamSynchronize(stream_);
     for (const auto& [memory, bytes] : allocations_) (void)cudaFree(memory);
-    // The libraries' handles refer to the stream.
-    convolutions_.reset();
-    products_.reset();
-    transforms_.reset();
-    (void)cudaStreamDestroy(stream_);
-}
-
-void CudaBackend::require_device() const {
-    SCENE_CHECK(products_ != nullptr, "this backend was made for plans only and has no device");
 }
 
 DeviceInfo CudaBackend::info() const {
-    if (!products_) return {"no device, plans only", convolutions_->version(), 0, 0};
     int device = 0;
     cudaDeviceProp properties{};
     SCENE_CUDA(cudaGetDevice(&device));
@@ -119,13 +100,11 @@ DeviceInfo CudaBackend::info() const {
     const auto version = [](int v) { return fmt::format("{}.{}", v / 1000, v % 1000 / 10); };
     return {fmt::format("{}, compute capability {}.{}", properties.name, properties.major, properties.minor),
             fmt::format("driver for CUDA {}, CUDA {}, {}, {}{}", version(driver), version(runtime),
-                        convolutions_->version(), products_->version(),
-                        transforms_ ? ", " + transforms_->version() : ""),
+                        planner_.libraries(), products_->version(), transforms_ ? ", " + transforms_->version() : ""),
             properties.totalGlobalMem, allocated};
 }
 
 void* CudaBackend::device_memory(size_t bytes) {
-    require_device();
     void* memory = nullptr;
     const cudaError_t error = cudaMalloc(&memory, std::max<size_t>(bytes, 1));
     if (error == cudaErrorMemoryAllocation) fail_out_of_memory(bytes);
@@ -165,13 +144,9 @@ void CudaBackend::download(void* host, const void* device, size_t bytes) {
     synchronize();
 }
 
-void CudaBackend::synchronize() {
-    require_device();
-    SCENE_CUDA(cudaStreamSynchronize(stream_));
-}
+void CudaBackend::synchronize() { SCENE_CUDA(cudaStreamSynchronize(stream_)); }
 
 std::function<void()> CudaBackend::record(std::function<void()> ops) {
-    require_device();
     recording_ = true;
     try {
         auto made = std::make_shared<const Record>(stream_, ops);
@@ -183,10 +158,7 @@ std::function<void()> CudaBackend::record(std::function<void()> ops) {
     }
 }
 
-double CudaBackend::seconds_of(const std::function<void()>& ops) {
-    require_device();
-    return cuda::seconds_of(stream_, ops);
-}
+double CudaBackend::seconds_of(const std::function<void()>& ops) { return cuda::seconds_of(stream_, ops); }
 
 Tensor CudaBackend::scratch(size_t bytes) {
     if (bytes == 0) return {};

@@ -3,6 +3,7 @@
 // Backend::log_mel with a library's transforms, which the kernel of kernels.h is compared with.
 
 #include "kernels/cuda/libraries.h"
+#include "kernels/log_mel_spec.h"
 
 namespace scene::cuda {
 

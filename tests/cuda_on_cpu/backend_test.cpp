@@ -7,6 +7,7 @@
 #include "tests/cuda_on_cpu/library_stand_ins.h"
 #include "tests/cuda_on_cpu/support.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/run_with_scratch.h"
 #include "tests/support/small_step.h"
 
 namespace scene::test {
@@ -128,19 +129,22 @@ TEST(CudaBackend, TheQuickestFusionIsChosenOncePerShape) {
             return task.fusion.normalize_input ? c.raw_forward : task.fusion.statistics ? c.sums : 10.0;
         };
         for (const Fusions fusions : {Fusions::Quickest, Fusions::Never, Fusions::Always}) {
-            const cuda::CudaBackend backend(DType::F16, convolutions_on_cpu(DType::F16, seconds), products_on_cpu(),
-                                            nullptr, fusions);
-            const ConvFusion fusion = backend.conv2d_fusion(shape);
+            cuda::CudaBackend backend(DType::F16, convolutions_on_cpu(DType::F16, seconds), products_on_cpu(), nullptr,
+                                      fusions);
+            backend.autotune({shape});
+            const int before = asked;
+            const ConvFusion fusion = backend.planner().conv2d_fusion(shape);
             const bool always = fusions == Fusions::Always, never = fusions == Fusions::Never;
             EXPECT_EQ(fusion.normalize_input, always || (!never && c.normalize_input));
             EXPECT_EQ(fusion.statistics, always || (!never && c.statistics));
             EXPECT_TRUE(fusion.bias_relu);
-            const int before = asked;
-            EXPECT_EQ(backend.conv2d_fusion(shape).statistics, fusion.statistics);
-            EXPECT_EQ(asked, before);
+            backend.autotune({shape});
+            EXPECT_EQ(asked, before) << "asking measures nothing, nor does tuning again";
         }
     }
-    EXPECT_FALSE(emulated_backend(DType::F16, Fusions::Quickest).conv2d_fusion(shape).statistics) << "without times";
+    cuda::CudaBackend untimed = emulated_backend(DType::F16, Fusions::Quickest);
+    untimed.autotune({shape});
+    EXPECT_FALSE(untimed.planner().conv2d_fusion(shape).statistics) << "without times";
 }
 
 /// An engine that should be there and does not run: with Always an error, else another way is taken. The reason is
@@ -155,20 +159,22 @@ TEST(CudaBackend, AFusionThatDoesNotRunIsAnErrorOrReported) {
         return cuda::CudaBackend(DType::F16, convolutions_on_cpu(DType::F16, seconds, failure), products_on_cpu(),
                                  nullptr, fusions);
     };
-    EXPECT_TRUE(fails_with([&] { backend_with(Fusions::Always).conv2d_fusion(shape); },
+    EXPECT_TRUE(fails_with([&] { backend_with(Fusions::Always).autotune({shape}); },
                            {"engine 2 fell over", "always", "quickest", "never"}));
-    const cuda::CudaBackend quickest = backend_with(Fusions::Quickest);
-    const ConvFusion fusion = quickest.conv2d_fusion(shape);
+    cuda::CudaBackend quickest = backend_with(Fusions::Quickest), never = backend_with(Fusions::Never);
+    quickest.autotune({shape});
+    const ConvFusion fusion = quickest.planner().conv2d_fusion(shape);
     EXPECT_FALSE(fusion.statistics);
     EXPECT_FALSE(fusion.normalize_input);
     EXPECT_TRUE(fusion.bn_reduce) << "that one runs";
     int failed = 0;
-    for (const ConvChoice& choice : quickest.conv2d_report().choices) {
+    for (const ConvChoice& choice : quickest.planner().conv2d_report().choices) {
         EXPECT_EQ(choice.engine.empty(), !choice.failures.empty()) << choice.pass;
         failed += choice.failures == "engine 2 fell over";
     }
     EXPECT_GE(failed, 1);
-    EXPECT_FALSE(backend_with(Fusions::Never).conv2d_fusion(shape).bn_reduce);
+    never.autotune({shape});
+    EXPECT_FALSE(never.planner().conv2d_fusion(shape).bn_reduce);
 }
 
 TEST(CudaBackend, ABrokenDeviceIsNoReasonToDoWithoutAFusion) {
@@ -176,11 +182,11 @@ TEST(CudaBackend, ABrokenDeviceIsNoReasonToDoWithoutAFusion) {
         if (task.fusion.any()) throw cuda::BrokenDevice("an illegal access");
         return "";
     };
-    const cuda::CudaBackend backend(DType::F16,
-                                    convolutions_on_cpu(
-                                        DType::F16, [](const auto&) { return 1.0; }, broken),
-                                    products_on_cpu());
-    EXPECT_THROW(backend.conv2d_fusion({2, 6, 5, 16, 24}), cuda::BrokenDevice);
+    cuda::CudaBackend backend(DType::F16,
+                              convolutions_on_cpu(
+                                  DType::F16, [](const auto&) { return 1.0; }, broken),
+                              products_on_cpu());
+    EXPECT_THROW(backend.autotune({{2, 6, 5, 16, 24}}), cuda::BrokenDevice);
 }
 
 /// Known are the forms that were looked at, among them the one that ran.
@@ -189,19 +195,20 @@ TEST(CudaBackend, ReportsWhatRan) {
     const Conv2dShape shape{1, 4, 4, 16, 16};
     const OnDevice x(uniform(shape.x(), 1), DType::F16), w(uniform(shape.w(), 2), DType::F16);
     const OnDevice y(shape.y(), DType::F16), mean({16}), variance({16});
-    const OnDevice scratch = scratch_on_device(backend.conv2d_scratch_bytes(shape, ConvPass::Forward));
+    backend.autotune({shape});
     const auto ran = [&] {
-        const std::vector<ConvChoice> choices = backend.conv2d_report().choices;
+        const std::vector<ConvChoice> choices = backend.planner().conv2d_report().choices;
         EXPECT_GT(choices.size(), 2u);
         return std::count_if(choices.begin(), choices.end(), [](const ConvChoice& choice) { return choice.ran; });
     };
     EXPECT_EQ(ran(), 0);
-    ConvExtras extras;
-    extras.mean = mean;
-    extras.variance = variance;
-    for (int run = 0; run < 2; ++run) backend.conv2d_forward(y, x, w, scratch, shape, extras);
+    const Conv2dForward<Tensor> plain{.y = Tensor(y), .x = Tensor(x), .w = Tensor(w), .shape = shape};
+    Conv2dForward<Tensor> with_sums = plain;
+    with_sums.mean = Tensor(mean);
+    with_sums.variance = Tensor(variance);
+    for (int run = 0; run < 2; ++run) run_with_scratch(backend, with_sums);
     EXPECT_EQ(ran(), 1);
-    backend.conv2d_forward(y, x, w, scratch, shape, {});
+    run_with_scratch(backend, plain);
     EXPECT_EQ(ran(), 2);
 }
 
@@ -248,15 +255,16 @@ TEST(CudaBackend, OnlyOfferedFusionsRun) {
     cuda::CudaBackend backend = emulated_backend(DType::F32);
     const Conv2dShape shape{1, 4, 4, 16, 16};
     const OnDevice x(uniform(shape.x(), 1)), w(uniform(shape.w(), 2)), y(shape.y()), moments({2, 16});
-    const OnDevice scratch = scratch_on_device(backend.conv2d_scratch_bytes(shape, ConvPass::Forward));
-    ConvExtras extras;
-    backend.conv2d_forward(y, x, w, scratch, shape, extras);
+    backend.autotune({shape});
+    Conv2dForward<Tensor> forward{.y = Tensor(y), .x = Tensor(x), .w = Tensor(w), .shape = shape};
+    run_with_scratch(backend, forward);
     const auto channel = [](Tensor of, int64_t i) {
         return Tensor{static_cast<float*>(of.data) + 16 * i, DType::F32, {16}};
     };
-    extras.mean = channel(moments, 0);
-    extras.variance = channel(moments, 1);
-    EXPECT_THROW(backend.conv2d_forward(y, x, w, scratch, shape, extras), std::logic_error);
+    forward.mean = channel(moments, 0);
+    forward.variance = channel(moments, 1);
+    EXPECT_THROW(run_with_scratch(backend, forward), std::logic_error);
+    EXPECT_THROW(backend.run(forward), std::logic_error);
 }
 
 /// At a scale that overflows, steps are skipped and the scale halves until one succeeds.

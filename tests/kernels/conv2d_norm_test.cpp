@@ -1,6 +1,7 @@
 // conv2d_norm_statistics and conv2d_norm_backward against the ops that they stand for: a convolution, its batch norm's
 // statistics, and the backward passes of both.
 
+#include "tests/support/run_with_scratch.h"
 #include "tests/support/tensors.h"
 
 namespace scene::test {
@@ -50,7 +51,7 @@ TEST(Conv2dNorm, IsTheConvolutionWithItsBatchNorm) {
         const Guarded y(shape.y()), a(shape.y()), mean({channels}), variance({channels});
         const Guarded scale({channels}), shift({channels}), inv_std({channels});
         const Guarded running_mean = uniform({channels}, 6), running_variance = uniform({channels}, 7, 0.5f, 1);
-        b.conv2d_forward(y, x, w, scratch_of(b.conv2d_scratch_bytes(shape, ConvPass::Forward)), shape, {});
+        run_with_scratch(b, Conv2dForward<Tensor>{.y = Tensor(y), .x = Tensor(x), .w = Tensor(w), .shape = shape});
         b.batch_norm_statistics(mean, variance, y);
         b.batch_norm_finalize(scale, shift, inv_std, running_mean, running_variance, mean, variance, gamma, beta,
                               shape.y().elements() / channels, 0.1f, 1e-5f);
@@ -64,8 +65,9 @@ TEST(Conv2dNorm, IsTheConvolutionWithItsBatchNorm) {
         const Guarded dy(shape.y()), dgamma({channels}), dbeta({channels}), dw(shape.w()), dx(shape.x());
         b.batch_norm_backward(dy, dgamma, dbeta, da, y, mean, inv_std, scale, shift,
                               scratch_of(b.batch_norm_scratch_bytes(shape.y())), {}, control);
-        b.conv2d_weight_grad(dw, dy, x, scratch_of(b.conv2d_scratch_bytes(shape, ConvPass::WeightGrad)), shape, {}, {});
-        b.conv2d_data_grad(dx, dy, w, scratch_of(b.conv2d_scratch_bytes(shape, ConvPass::DataGrad)), shape);
+        run_with_scratch(b,
+                         Conv2dWeightGrad<Tensor>{.dw = Tensor(dw), .dy = Tensor(dy), .x = Tensor(x), .shape = shape});
+        run_with_scratch(b, Conv2dDataGrad<Tensor>{.dx = Tensor(dx), .dy = Tensor(dy), .w = Tensor(w), .shape = shape});
 
         const Guarded got_dgamma({channels}), got_dbeta({channels}), got_dw(shape.w()), got_dx(shape.x());
         b.conv2d_norm_backward(got_dx, got_dw, got_dgamma, got_dbeta, da, a, x, w, moments, mean, inv_std, scale, {},

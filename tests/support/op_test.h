@@ -16,6 +16,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -64,10 +65,14 @@ std::vector<double> stored_as(DType dtype, std::vector<double> values);
 
 // ---- devices --------------------------------------------------------------------------------------------------------
 
+/// What ops run on: some promise more than others.
+enum class DeviceKind : uint8_t { Cpu, Emulator, Gpu };
+
 /// A device as the tests of ops see it.
 class TestDevice {
 public:
     virtual ~TestDevice() = default;
+    virtual DeviceKind kind() const = 0;
     virtual std::string name() const = 0;
     virtual Device& device() = 0;
     virtual std::vector<DType> activation_types() const = 0;
@@ -133,13 +138,14 @@ struct Largest {
 Largest error_of(const HostArray& actual, const HostArray& expected);
 /// Prints the worst element.
 testing::AssertionResult within(const HostArray& actual, const HostArray& expected, const HostArray& naive,
-                                DType stored, double factor, double roundings);
+                                DType stored, double factor, double roundings, double of_largest = 0);
 
 } // namespace op_test
 
 /// The record's operands after the op ran on the device.
 template <template <class> class Op>
 Op<HostArray> run_on(TestDevice& device, DType activation, const Op<HostArray>& record) {
+    if constexpr (requires { static_cast<const Conv2dShape&>(record.shape); }) device.device().autotune({record.shape});
     op_test::Memory memory(device, activation);
     Op<Tensor> op = rebound<Tensor>(record, [&](const HostArray& array) { return memory.tensor(array); });
     const Op<TensorSpec> spec = rebound<TensorSpec>(op, [](const Tensor& tensor) { return spec_of(tensor); });
@@ -187,7 +193,12 @@ template <template <class> class Op> Op<HostArray> rounded(const Op<HostArray>& 
 struct Allowance {
     double factor = 2;    ///< of the naive version's error
     double roundings = 4; ///< of the largest value, in the type that is stored
+    /// Of the largest value, whatever the type; for what the naive version does not have.
+    double of_largest = 0;
 };
+
+/// For an activation type on a device; nothing where the op is not to run.
+using AllowanceOn = std::function<std::optional<Allowance>(TestDevice&, DType)>;
 
 /// Calls work(device, activation type, label) for every device, type and order.
 template <class Work> void for_each_setting(bool has_activation, Work&& work) {
@@ -211,12 +222,23 @@ template <template <class> class Op> bool has_activation(const Op<HostArray>& re
 
 /// Every output, on every device and in every activation type, equals the reference's.
 template <template <class> class Op>
-void expect_like_reference(const Op<HostArray>& record, const std::string& label = "", Allowance allowance = {}) {
+void expect_like_reference(const Op<HostArray>& record, const std::string& label, const AllowanceOn& allowance_on) {
     SCOPED_TRACE(std::string(Op<HostArray>::name) + (label.empty() ? "" : " " + label));
-    for_each_setting(has_activation(record), [&](TestDevice& device, DType type) {
+    struct Expected {
+        Op<HostArray> given, values, naive;
+    };
+    std::map<DType, Expected> of_type; // the same on every device and in every order
+    const auto expected_of = [&](DType type) {
         const Op<HostArray> given = rounded(record, type);
-        const Op<HostArray> expected = run_reference(given);
-        const Op<HostArray> naive = rounded(run_reference(given, DType::F32), type);
+        return Expected{given, run_reference(given), rounded(run_reference(given, DType::F32), type)};
+    };
+    const bool by_type = has_activation(record);
+    for_each_setting(by_type, [&](TestDevice& device, DType type) {
+        const std::optional<Allowance> allowance = allowance_on(device, type);
+        if (!allowance) return;
+        const DType stored_type = by_type ? type : DType::F32;
+        if (!of_type.contains(stored_type)) of_type.emplace(stored_type, expected_of(stored_type));
+        const auto& [given, expected, naive] = of_type.at(stored_type);
         const Op<HostArray> actual = run_on(device, type, given);
         std::vector<const HostArray*> want, near;
         for_each_operand(expected, [&](const HostArray& array) { want.push_back(&array); });
@@ -226,14 +248,21 @@ void expect_like_reference(const Op<HostArray>& record, const std::string& label
             const size_t i = index++;
             if (!Field::writes || Field::scratch || !field) return;
             const DType stored = field.activation ? type : field.dtype;
-            EXPECT_TRUE(op_test::within(field, *want[i], *near[i], stored, allowance.factor, allowance.roundings))
+            EXPECT_TRUE(op_test::within(field, *want[i], *near[i], stored, allowance->factor, allowance->roundings,
+                                        allowance->of_largest))
                 << "operand " << i << " " << field.shape.text();
         });
     });
 }
 
-/// The same bits when it runs again, and on the device's twins.
-template <template <class> class Op> void expect_same_bits(const Op<HostArray>& record) {
+template <template <class> class Op>
+void expect_like_reference(const Op<HostArray>& record, const std::string& label = "", Allowance allowance = {}) {
+    expect_like_reference(record, label, [&](TestDevice&, DType) { return std::optional(allowance); });
+}
+
+/// The same bits when it runs again, and on the device's twins; on every device, or on every one that is chosen.
+template <template <class> class Op>
+void expect_same_bits(const Op<HostArray>& record, const std::function<bool(TestDevice&)>& chosen = {}) {
     const auto same = [](const Op<HostArray>& a, const Op<HostArray>& b) {
         std::vector<const HostArray*> of_a;
         for_each_operand(a, [&](const HostArray& array) { of_a.push_back(&array); });
@@ -248,6 +277,7 @@ template <template <class> class Op> void expect_same_bits(const Op<HostArray>& 
         return equal;
     };
     for (TestDevice* device : devices()) {
+        if (chosen && !chosen(*device)) continue;
         const std::vector<TestDevice*> twins = twins_of(*device);
         for (const DType type : device->activation_types()) {
             const Op<HostArray> given = rounded(record, type), first = run_on(*device, type, given);
@@ -258,10 +288,13 @@ template <template <class> class Op> void expect_same_bits(const Op<HostArray>& 
     }
 }
 
-/// std::logic_error on every device.
-template <template <class> class Op> void expect_refused(const Op<HostArray>& record) {
-    for (TestDevice* device : devices())
+/// std::logic_error on every device, or on every one that is chosen.
+template <template <class> class Op>
+void expect_refused(const Op<HostArray>& record, const std::function<bool(TestDevice&)>& chosen = {}) {
+    for (TestDevice* device : devices()) {
+        if (chosen && !chosen(*device)) continue;
         EXPECT_THROW(run_on(*device, device->activation_types().front(), record), std::logic_error) << device->name();
+    }
 }
 
 // ---- gradients ------------------------------------------------------------------------------------------------------
