@@ -37,28 +37,6 @@ public:
     const Planner& planner() const override { return *this; }
 
     // ---- convolution ----------------------------------------------------------------------------------------
-    /// Scratch the pass needs, in bytes; the `scratch` tensor given to the op has at least that many (U8).
-    virtual size_t conv2d_scratch_bytes(const Conv2dShape& shape, ConvPass pass) const = 0;
-    /// y [N, P, Q, K] = x [N, H, W, C] * w [K, R, S, C], with the extras that conv2d_fusion offers.
-    virtual void conv2d_forward(Tensor y, Tensor x, Tensor w, Tensor scratch, const Conv2dShape& shape,
-                                const ConvExtras& extras) = 0;
-    /// prepared [floats] f32 from w [K, R, S, C]; only where conv2d_prepared_weights gives a form for the shape.
-    virtual void conv2d_prepare_weights(Tensor /*prepared*/, Tensor /*w*/, const Conv2dShape& /*shape*/) {
-        SCENE_CHECK(false, "this backend prepares no weights");
-    }
-    /// dx [N, H, W, C] = the gradient of y with respect to x, applied to dy.
-    virtual void conv2d_data_grad(Tensor dx, Tensor dy, Tensor w, Tensor scratch, const Conv2dShape& shape) = 0;
-    /// dw [K, R, S, C] f32. With input_scale and input_shift ([C], of x's type) the input was relu(scale*x + shift).
-    virtual void conv2d_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scratch, const Conv2dShape& shape,
-                                    Tensor input_scale, Tensor input_shift) = 0;
-
-    /// Where the convolution's x was relu(z), z = gamma*(norm_x - mean)*inv_std + beta: dz = dx where z > 0, else 0,
-    /// with dx as in conv2d_data_grad, and dgamma = sum of dz*(norm_x - mean)*inv_std, dbeta = sum of dz, f32 [C].
-    /// norm_x and dz [N, H, W, C]. batch_norm_apply_gradient does the rest. `scratch` as for conv2d_data_grad.
-    virtual void conv2d_data_grad_norm(Tensor dz, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor w, Tensor norm_x,
-                                       Tensor mean, Tensor inv_std, Tensor gamma, Tensor beta, Tensor scratch,
-                                       const Conv2dShape& shape) = 0;
-
     // A convolution y of windows, the taps T = R*S*C of x that an output position sees (zeros in the padding), with
     // batch norm and relu behind it, a = relu(scale*y + shift), where y itself is never written. For few input
     // channels: y is linear in its window, so the windows' mean m [T] and covariance C [T, T] tell y's statistics
@@ -76,9 +54,6 @@ public:
                                       Tensor scratch, const Conv2dShape& shape) = 0;
     virtual size_t conv2d_norm_backward_scratch_bytes(const Conv2dShape& shape) const = 0;
 
-    /// folded_w [K, R, S, C] = w * scale[k]: a convolution followed by batch norm as one convolution with
-    /// bias = shift.
-    virtual void fold_conv_weights(Tensor folded_w, Tensor w, Tensor scale) = 0;
 
     // ---- linear ---------------------------------------------------------------------------------------------
 

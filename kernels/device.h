@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "kernels/planner.h"
 
@@ -26,6 +27,10 @@ public:
 
     virtual DeviceInfo info() const = 0;
     virtual const Planner& planner() const = 0;
+    /// Decides how convolutions of these shapes are computed, by measurement where there is a choice; before programs
+    /// with them are built. The planner of a device with a choice knows no other shapes. Nothing is left to do for
+    /// shapes that were given before.
+    virtual void autotune(const std::vector<Conv2dShape>& /*shapes*/) {}
     /// 256-byte aligned device memory, zeroed; throws Error naming the bytes asked for when there is too little.
     virtual void* allocate(size_t bytes) = 0;
     virtual void release(void* memory) = 0;

@@ -47,6 +47,13 @@ struct Conv2dShape {
         return 2.0 *
                static_cast<double>(batch * out_height() * out_width() * out_channels * kernel * kernel * in_channels);
     }
+    /// The shape that it is the last and smaller batch of.
+    Conv2dShape of_full_batch() const {
+        Conv2dShape full = *this;
+        full.batch = full_batch;
+        full.full_batch = 0;
+        return full;
+    }
     bool operator==(const Conv2dShape&) const = default;
 };
 
@@ -57,15 +64,6 @@ struct ConvFusion {
     bool bias_relu = false;       ///< writes relu(y + bias) in place of y
     bool bn_reduce = false;      ///< conv2d_data_grad_bn_reduce: a batch norm's sums come with the gradient of its relu
     bool closed_form_bn = false; ///< conv2d_bn_statistics, conv2d_bn_relu_backward: batch norm and relu without y
-};
-
-/// Optional fused work around conv2d_forward; absent tensors mean "not wanted".
-struct ConvExtras {
-    Tensor input_scale, input_shift; ///< [C], of x's type: convolve relu(scale*x + shift)
-    Tensor mean, variance;           ///< outputs, f32 [K]: per-channel mean and biased variance of y
-    Tensor bias;                     ///< f32 [K]: y = conv + bias
-    bool relu = false;               ///< y = relu(conv + bias); needs bias
-    Tensor prepared_weights;         ///< f32, by conv2d_prepare_weights: read in place of w, which may be absent
 };
 
 /// What a convolution whose weights stay the same from call to call can make of them once.

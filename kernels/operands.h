@@ -57,6 +57,14 @@ template <typename T> T* scratch_of(const Tensor& scratch, size_t bytes) {
     return static_cast<T*>(scratch.data);
 }
 
+inline void check_convolution(const Conv2dShape& shape) {
+    SCENE_CHECK(shape.batch > 0 && shape.in_channels > 0 && shape.out_channels > 0 && shape.kernel > 0 &&
+                    shape.stride > 0 && shape.padding >= 0 && shape.height + 2 * shape.padding >= shape.kernel &&
+                    shape.width + 2 * shape.padding >= shape.kernel,
+                "no convolution: x " + shape.x().text() + ", w " + shape.w().text() + ", stride " +
+                    std::to_string(shape.stride) + ", padding " + std::to_string(shape.padding));
+}
+
 /// [N, H, W, C] after 2x2 pooling with stride 2.
 inline Shape pooled_shape(const Shape& x) {
     SCENE_CHECK(x.rank() == 4 && x[1] >= 2 && x[2] >= 2, "a 2x2 pooling has input " + x.text());

@@ -1,6 +1,7 @@
 #pragma once
 
-// What a program has to know of a device while it is built: no device need be there, and asking changes nothing.
+// What a program has to know of a device while it is built: no device need be there, and asking changes nothing. Where
+// there is a choice of how to convolve, it was made before (Device::autotune).
 
 #include <string>
 #include <vector>
@@ -29,7 +30,8 @@ public:
 
     /// Of the tensors that the convolutional part of a network works on.
     virtual DType activation_type() const = 0;
-    /// What the convolution can do besides convolving; a layer adds separate ops for the rest.
+    /// What the convolution can do besides convolving; a layer adds separate ops for the rest. std::logic_error for a
+    /// shape that had to be autotuned and was not.
     virtual ConvFusion conv2d_fusion(const Conv2dShape& shape) const = 0;
     virtual PreparedWeights conv2d_prepared_weights(const Conv2dShape& /*shape*/) const { return {}; }
     /// Empty where there is nothing to choose.

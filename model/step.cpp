@@ -1,5 +1,7 @@
 #include "model/step.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 namespace scene {
@@ -144,12 +146,17 @@ std::string program_name(const StepConfig& config, const char* what) {
     return fmt::format("{} {} batch {}", config.model.network->title, what, config.batch);
 }
 
-/// Of no device: everything in float, nothing fused.
+/// Of no device: everything in float, nothing fused. It notes the convolutions that it is asked about.
 class NoDevice final : public Planner {
 public:
     NoDevice() : Planner(scratch_table<NoScratch>) {}
     DType activation_type() const override { return DType::F32; }
-    ConvFusion conv2d_fusion(const Conv2dShape&) const override { return {}; }
+    ConvFusion conv2d_fusion(const Conv2dShape& shape) const override {
+        if (std::find(asked.begin(), asked.end(), shape) == asked.end()) asked.push_back(shape);
+        return {};
+    }
+
+    mutable std::vector<Conv2dShape> asked;
 
 private:
     struct NoScratch {
@@ -195,6 +202,16 @@ Variables declared_variables(StepConfig config) {
     config.batch = 1;
     build_inference_step(NoDevice(), variables, config, config.batch);
     return variables;
+}
+
+std::vector<Conv2dShape> convolution_shapes(const StepConfig& config, Mode mode, int64_t max_batch) {
+    const NoDevice planner;
+    Variables variables;
+    if (mode == Mode::Training)
+        build_training_step(planner, variables, config, max_batch);
+    else
+        build_inference_step(planner, variables, config, max_batch);
+    return planner.asked;
 }
 
 } // namespace scene

@@ -61,4 +61,7 @@ Program build_inference_step(const Planner& planner, Variables& variables, const
 /// The parameters and running statistics of the model, as every program of it declares them. Needs no device.
 Variables declared_variables(StepConfig config);
 
+/// The convolutions of a step, for Device::autotune. Needs no device.
+std::vector<Conv2dShape> convolution_shapes(const StepConfig& config, Mode mode, int64_t max_batch);
+
 } // namespace scene

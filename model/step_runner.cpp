@@ -21,11 +21,13 @@ StepRunner::StepRunner(Device& device, const StepConfig& config, const StepProgr
     StepConfig sized = config;
     for (int64_t batch : programs.training) {
         sized.batch = batch;
+        device.autotune(convolution_shapes(sized, Mode::Training, max_batch_));
         if (!training_.contains(batch))
             training_.emplace(batch, build_training_step(device.planner(), variables_, sized, max_batch_));
     }
     if (programs.inference > 0) {
         sized.batch = programs.inference;
+        device.autotune(convolution_shapes(sized, Mode::Inference, max_batch_));
         inference_ = build_inference_step(device.planner(), variables_, sized, max_batch_);
         all.push_back(&inference_);
     }

@@ -8,9 +8,9 @@
 
 namespace scene {
 
-/// Where the convolution's x was relu(z), z = gamma*(norm_x - mean)*inv_std + beta: dz = dx where z > 0, else 0, with
-/// dx as in conv2d_data_grad, dgamma = sum of dz*(norm_x - mean)*inv_std, dbeta = sum of dz, f32 [C]. norm_x and dz [N,
-/// H, W, C]. batch_norm_apply_gradient does the rest.
+/// The convolution's x was relu(z), z = gamma*xhat + beta, xhat = (norm_x - mean)*inv_std; mean, inv_std, gamma, beta
+/// f32 [C]. With dx as in conv2d_data_grad: dz [N, H, W, C] = dx where z > 0, else 0; dgamma = sum of dz*xhat, dbeta =
+/// sum of dz, f32 [C]. batch_norm_apply_gradient does the rest.
 template <class T> struct Conv2dDataGradBnReduce {
     static constexpr std::string_view name = "conv2d_data_grad_bn_reduce";
     Out<T> dz, dgamma, dbeta;
@@ -20,5 +20,17 @@ template <class T> struct Conv2dDataGradBnReduce {
 
     double flops() const { return shape.flops(); }
 };
+
+namespace reference {
+void run(const Conv2dDataGradBnReduce<Tensor>&);
+} // namespace reference
+namespace cpu {
+void run(const Conv2dDataGradBnReduce<Tensor>&, Context&);
+size_t scratch_bytes(const Conv2dDataGradBnReduce<TensorSpec>&, const Planning&);
+} // namespace cpu
+namespace cuda {
+void run(const Conv2dDataGradBnReduce<Tensor>&, Context&);
+size_t scratch_bytes(const Conv2dDataGradBnReduce<TensorSpec>&, const Planning&);
+} // namespace cuda
 
 } // namespace scene

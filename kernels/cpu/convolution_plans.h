@@ -10,7 +10,7 @@
 #include <memory>
 #include <vector>
 
-#include "kernels/backend.h"
+#include "kernels/op_types.h"
 
 namespace scene::cpu {
 

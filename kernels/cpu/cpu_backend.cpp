@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "kernels/conv2d/cpu_algorithm.h"
 #include "kernels/cpu/convolution_plans.h"
 #include "kernels/cpu/variant.h"
 #include "kernels/legacy_ops.h"
@@ -73,6 +74,12 @@ DeviceInfo CpuBackend::info() const {
     return {fmt::format("{}, {}{}, {} thread{}", processor_name(), isa.starts_with('v') ? "x86-64-" : "", isa, threads_,
                         threads_ == 1 ? "" : "s"),
             fmt::format("oneDNN {}.{}.{}", onednn->major, onednn->minor, onednn->patch), physical_memory(), 0};
+}
+
+ConvFusion CpuBackend::conv2d_fusion(const Conv2dShape& shape) const { return cpu::conv2d_fusion(shape); }
+
+PreparedWeights CpuBackend::conv2d_prepared_weights(const Conv2dShape& shape) const {
+    return cpu::conv2d_prepared_weights(threads_, shape);
 }
 
 void* CpuBackend::allocate(size_t bytes) {

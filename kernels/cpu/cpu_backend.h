@@ -32,18 +32,8 @@ public:
     double seconds_of(const std::function<void()>& ops) override;
 
     ConvFusion conv2d_fusion(const Conv2dShape& shape) const override;
-    size_t conv2d_scratch_bytes(const Conv2dShape& shape, ConvPass pass) const override;
-    void conv2d_forward(Tensor y, Tensor x, Tensor w, Tensor scratch, const Conv2dShape& shape,
-                        const ConvExtras& extras) override;
     PreparedWeights conv2d_prepared_weights(const Conv2dShape& shape) const override;
-    void conv2d_prepare_weights(Tensor prepared, Tensor w, const Conv2dShape& shape) override;
-    void conv2d_data_grad(Tensor dx, Tensor dy, Tensor w, Tensor scratch, const Conv2dShape& shape) override;
-    void conv2d_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scratch, const Conv2dShape& shape,
-                            Tensor input_scale, Tensor input_shift) override;
 
-    void conv2d_data_grad_norm(Tensor dz, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor w, Tensor norm_x, Tensor mean,
-                               Tensor inv_std, Tensor gamma, Tensor beta, Tensor scratch,
-                               const Conv2dShape& shape) override;
     void conv2d_norm_statistics(Tensor mean, Tensor variance, Tensor moments, Tensor x, Tensor w, Tensor scratch,
                                 const Conv2dShape& shape) override;
     size_t conv2d_norm_statistics_scratch_bytes(const Conv2dShape& shape) const override;
@@ -52,7 +42,6 @@ public:
                               const Conv2dShape& shape) override;
     size_t conv2d_norm_backward_scratch_bytes(const Conv2dShape& shape) const override;
 
-    void fold_conv_weights(Tensor folded_w, Tensor w, Tensor scale) override;
 
 
 

@@ -11,15 +11,18 @@ namespace scene::cuda {
 class FourierTransforms;
 class Gemm;
 class LogMelTables;
+class TunedConvolutions;
 
 /// For `scratch_bytes`.
 struct Planning {
+    const TunedConvolutions* convolutions = nullptr;
     FourierTransforms* transforms = nullptr; ///< where log_mel goes through a library's
 };
 
 /// For `run`.
 struct Context {
     cudaStream_t stream = nullptr;
+    TunedConvolutions* convolutions = nullptr;
     Gemm* gemm = nullptr;
     LogMelTables* log_mel_tables = nullptr;
     FourierTransforms* transforms = nullptr; ///< as in Planning

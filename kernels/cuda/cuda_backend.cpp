@@ -67,14 +67,7 @@ struct Functions {
         }
     }
     template <template <class> class Op> static size_t bytes(const Planner& planner, const Op<TensorSpec>& op) {
-        const auto& cuda = static_cast<const CudaBackend&>(planner);
-        if constexpr (requires { scratch_bytes(op, cuda.planning()); }) {
-            return scratch_bytes(op, cuda.planning());
-        } else if constexpr (requires { scratch_bytes(op, static_cast<const Backend&>(cuda)); }) {
-            return scratch_bytes(op, static_cast<const Backend&>(cuda));
-        } else {
-            return 0;
-        }
+        return static_cast<const CudaBackend&>(planner).planner().scratch_bytes(op);
     }
 };
 
@@ -82,32 +75,23 @@ struct Functions {
 
 CudaBackend::CudaBackend(DType activation, std::unique_ptr<Convolutions> convolutions, std::unique_ptr<Gemm> gemm,
                          std::unique_ptr<FourierTransforms> transforms, Fusions fusions)
-    : Backend(run_table<Functions>, scratch_table<Functions>), activation_(activation),
-      convolutions_(std::move(convolutions)), gemm_(std::move(gemm)), transforms_(std::move(transforms)),
-      fusions_(fusions), planning_{.transforms = transforms_.get()},
-      log_mel_tables_([this](const void* host, size_t bytes) { return import(host, bytes); }) {
-    if (gemm_) SCENE_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
-    context_ = {
-        .stream = stream_, .gemm = gemm_.get(), .log_mel_tables = &log_mel_tables_, .transforms = transforms_.get()};
-}
+    : Backend(run_table<Functions>, scratch_table<Functions>), gemm_(std::move(gemm)),
+      transforms_(std::move(transforms)),
+      planner_(std::make_unique<TunedConvolutions>(activation, std::move(convolutions), fusions), &context_,
+               transforms_.get()),
+      log_mel_tables_([this](const void* host, size_t bytes) { return import(host, bytes); }),
+      context_{.stream = stream_,
+               .convolutions = &planner_.convolutions(),
+               .gemm = gemm_.get(),
+               .log_mel_tables = &log_mel_tables_,
+               .transforms = transforms_.get()} {}
 
 CudaBackend::~CudaBackend() {
-    if (!gemm_) return;
     (void)cudaStreamSynchronize(stream_);
     for (const auto& [memory, bytes] : allocations_) (void)cudaFree(memory);
-    // The libraries' handles refer to the stream.
-    convolutions_.reset();
-    gemm_.reset();
-    transforms_.reset();
-    (void)cudaStreamDestroy(stream_);
-}
-
-void CudaBackend::require_device() const {
-    SCENE_CHECK(gemm_ != nullptr, "this backend was made for plans only and has no device");
 }
 
 DeviceInfo CudaBackend::info() const {
-    if (!gemm_) return {"no device, plans only", convolutions_->version(), 0, 0};
     int device = 0;
     cudaDeviceProp properties{};
     SCENE_CUDA(cudaGetDevice(&device));
@@ -120,12 +104,11 @@ DeviceInfo CudaBackend::info() const {
     const auto version = [](int v) { return fmt::format("{}.{}", v / 1000, v % 1000 / 10); };
     return {fmt::format("{}, compute capability {}.{}", properties.name, properties.major, properties.minor),
             fmt::format("driver for CUDA {}, CUDA {}, {}, {}{}", version(driver), version(runtime),
-                        convolutions_->version(), gemm_->version(), transforms_ ? ", " + transforms_->version() : ""),
+                        planner_.libraries(), gemm_->version(), transforms_ ? ", " + transforms_->version() : ""),
             properties.totalGlobalMem, allocated};
 }
 
 void* CudaBackend::device_memory(size_t bytes) {
-    require_device();
     SCENE_CHECK(!recording_, "memory is allocated while ops are recorded, which must have run before");
     void* memory = nullptr;
     const cudaError_t error = cudaMalloc(&memory, std::max<size_t>(bytes, 1));
@@ -166,13 +149,9 @@ void CudaBackend::download(void* host, const void* device, size_t bytes) {
     synchronize();
 }
 
-void CudaBackend::synchronize() {
-    require_device();
-    SCENE_CUDA(cudaStreamSynchronize(stream_));
-}
+void CudaBackend::synchronize() { SCENE_CUDA(cudaStreamSynchronize(stream_)); }
 
 std::function<void()> CudaBackend::record(std::function<void()> ops) {
-    require_device();
     recording_ = true;
     try {
         auto made = std::make_shared<const Record>(stream_, ops);
@@ -184,10 +163,7 @@ std::function<void()> CudaBackend::record(std::function<void()> ops) {
     }
 }
 
-double CudaBackend::seconds_of(const std::function<void()>& ops) {
-    require_device();
-    return cuda::seconds_of(stream_, ops);
-}
+double CudaBackend::seconds_of(const std::function<void()>& ops) { return cuda::seconds_of(stream_, ops); }
 
 Tensor CudaBackend::scratch(size_t bytes) {
     if (bytes == 0) return {};
@@ -197,6 +173,26 @@ Tensor CudaBackend::scratch(size_t bytes) {
         scratch_.push_back({device_memory(grown), DType::U8, {static_cast<int64_t>(grown)}});
     }
     return scratch_.back();
+}
+
+void CudaBackend::conv2d_norm_statistics(Tensor mean, Tensor variance, Tensor moments, Tensor x, Tensor w,
+                                         Tensor scratch, const Conv2dShape& shape) {
+    cuda::conv2d_norm_statistics(mean, variance, moments, x, w, scratch, shape, stream_);
+}
+
+size_t CudaBackend::conv2d_norm_statistics_scratch_bytes(const Conv2dShape& shape) const {
+    return cuda::conv2d_norm_statistics_scratch_bytes(shape);
+}
+
+void CudaBackend::conv2d_norm_backward(Tensor dx, Tensor dw, Tensor dgamma, Tensor dbeta, Tensor da, Tensor a, Tensor x,
+                                       Tensor w, Tensor moments, Tensor mean, Tensor inv_std, Tensor scale,
+                                       Tensor scratch, const Conv2dShape& shape) {
+    cuda::conv2d_norm_backward(dx, dw, dgamma, dbeta, da, a, x, w, moments, mean, inv_std, scale, scratch, shape,
+                               stream_);
+}
+
+size_t CudaBackend::conv2d_norm_backward_scratch_bytes(const Conv2dShape& shape) const {
+    return cuda::conv2d_norm_backward_scratch_bytes(shape);
 }
 
 void CudaBackend::begin_range(const std::string& name) { cuda::begin_range(name); }

@@ -12,6 +12,8 @@
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/cuda_device.h"
 #include "kernels/cuda/libraries.h"
+#include "kernels/cuda/planner.h"
+#include "kernels/cuda/stream.h"
 #include "kernels/log_mel/cuda_tables.h"
 
 namespace scene::cuda {
@@ -22,7 +24,6 @@ namespace scene::cuda {
 /// work in the activation type; the encoder, the head and everything else in F32.
 class CudaBackend final : public Backend {
 public:
-    /// Without `gemm` the backend only answers questions about shapes and needs no device.
     CudaBackend(DType activation, std::unique_ptr<Convolutions> convolutions, std::unique_ptr<Gemm> gemm,
                 std::unique_ptr<FourierTransforms> transforms = nullptr, Fusions fusions = Fusions::Quickest);
     ~CudaBackend() override;
@@ -30,7 +31,9 @@ public:
     CudaBackend& operator=(const CudaBackend&) = delete;
 
     DeviceInfo info() const override;
-    DType activation_type() const override { return activation_; }
+    const Planner& planner() const override { return planner_; }
+    void autotune(const std::vector<Conv2dShape>& shapes) override { planner_.autotune(shapes); }
+    DType activation_type() const override { return planner_.activation_type(); }
     void* allocate(size_t bytes) override;
     void release(void* memory) override;
     void* import(const void* host, size_t bytes) override;
@@ -41,21 +44,10 @@ public:
     std::function<void()> record(std::function<void()> ops) override;
     double seconds_of(const std::function<void()>& ops) override;
 
-    /// Decided when a shape is first asked for, then the same for good. With Fusions::Always it throws Error where a
-    /// fusion that the library is made for has no engine that runs.
-    ConvFusion conv2d_fusion(const Conv2dShape& shape) const override;
-    ConvReport conv2d_report() const override;
-    std::string libraries() const override { return convolutions_->version(); }
-    size_t conv2d_scratch_bytes(const Conv2dShape& shape, ConvPass pass) const override;
-    void conv2d_forward(Tensor y, Tensor x, Tensor w, Tensor scratch, const Conv2dShape& shape,
-                        const ConvExtras& extras) override;
-    void conv2d_data_grad(Tensor dx, Tensor dy, Tensor w, Tensor scratch, const Conv2dShape& shape) override;
-    void conv2d_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scratch, const Conv2dShape& shape,
-                            Tensor input_scale, Tensor input_shift) override;
+    ConvFusion conv2d_fusion(const Conv2dShape& shape) const override { return planner_.conv2d_fusion(shape); }
+    ConvReport conv2d_report() const override { return planner_.conv2d_report(); }
+    std::string libraries() const override { return planner_.libraries(); }
 
-    void conv2d_data_grad_norm(Tensor dz, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor w, Tensor norm_x, Tensor mean,
-                               Tensor inv_std, Tensor gamma, Tensor beta, Tensor scratch,
-                               const Conv2dShape& shape) override;
     void conv2d_norm_statistics(Tensor mean, Tensor variance, Tensor moments, Tensor x, Tensor w, Tensor scratch,
                                 const Conv2dShape& shape) override;
     size_t conv2d_norm_statistics_scratch_bytes(const Conv2dShape& shape) const override;
@@ -64,39 +56,25 @@ public:
                               const Conv2dShape& shape) override;
     size_t conv2d_norm_backward_scratch_bytes(const Conv2dShape& shape) const override;
 
-    void fold_conv_weights(Tensor folded_w, Tensor w, Tensor scale) override;
-
-
     void begin_range(const std::string& name) override;
     void end_range() override;
 
     Context& context() { return context_; }
-    const Planning& planning() const { return planning_; }
 
 private:
     /// Memory for the op about to be queued, free again when the op is done; content unspecified.
     Tensor scratch(size_t bytes);
     void* device_memory(size_t bytes);
-    void require_device() const;
-    ConvFusion choose_fusion(const Conv2dShape& shape) const;
-    bool can_fuse(const ConvolutionTask& task) const;
-    void convolve(const ConvolutionTask& task, const ConvolutionOperands& operands, void* scratch);
-    void check_offered(const ConvolutionTask& task) const;
 
-    DType activation_;
-    std::unique_ptr<Convolutions> convolutions_;
+    Stream stream_; // the libraries' handles refer to it
     std::unique_ptr<Gemm> gemm_;
     std::unique_ptr<FourierTransforms> transforms_;
-    Fusions fusions_;
-    mutable std::vector<std::pair<Conv2dShape, ConvFusion>> chosen_fusions_;
-    std::vector<ConvolutionTask> ran_; ///< each once
-    cudaStream_t stream_ = nullptr;
-    Planning planning_;
-    Context context_{};
+    CudaPlanner planner_;
+    LogMelTables log_mel_tables_;
+    Context context_;
     std::map<void*, size_t> allocations_; ///< all of it, scratch and tables too
     // Records refer to scratch, so memory that has become too small is kept until the end.
     std::vector<Tensor> scratch_;
-    LogMelTables log_mel_tables_;
     bool recording_ = false;
 };
 

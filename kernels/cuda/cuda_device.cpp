@@ -71,11 +71,14 @@ std::unique_ptr<Device> make_cuda_device(const CudaSettings& settings) {
         settings.log_mel_by_cufft ? cuda::make_cufft_transforms() : nullptr, settings.fusions);
 }
 
-std::unique_ptr<Planner> make_cuda_planner(const CudaSettings& settings, const std::string& profile) {
+std::unique_ptr<Planner> make_cuda_planner(const CudaSettings& settings, const std::string& profile,
+                                           const std::vector<Conv2dShape>& shapes) {
     const cuda::ConvolutionSettings convolutions = convolution_settings(settings);
-    return std::make_unique<cuda::CudaBackend>(
-        convolutions.type, std::make_unique<cuda::CudnnConvolutions>(convolutions, cuda::device_profile(profile)),
-        nullptr, nullptr, settings.fusions);
+    auto library = std::make_unique<cuda::CudnnConvolutions>(convolutions, cuda::device_profile(profile));
+    auto planner = std::make_unique<cuda::CudaPlanner>(
+        std::make_unique<cuda::TunedConvolutions>(convolutions.type, std::move(library), settings.fusions));
+    planner->autotune(shapes);
+    return planner;
 }
 
 } // namespace scene

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "kernels/device.h"
 #include "kernels/runtime.h"
@@ -38,8 +39,9 @@ struct CudaPeaks {
 /// Takes a few seconds. Throws Error where there is an obstacle.
 CudaPeaks measure_cuda_peaks(const CudaSettings& settings);
 
-/// Plans for a GPU which need not be there. `profile` is "h100" or a file with the device's properties as JSON, in
-/// cuDNN's form. Needs cuDNN, but no driver.
-std::unique_ptr<Planner> make_cuda_planner(const CudaSettings& settings, const std::string& profile);
+/// Plans for a GPU which need not be there, of programs with convolutions of these shapes. `profile` is "h100" or a
+/// file with the device's properties as JSON, in cuDNN's form. Needs cuDNN, but no driver.
+std::unique_ptr<Planner> make_cuda_planner(const CudaSettings& settings, const std::string& profile,
+                                           const std::vector<Conv2dShape>& shapes = {});
 
 } // namespace scene

@@ -77,9 +77,9 @@ bool CudnnConvolutions::offers(const ConvolutionTask& task) const {
     return settings_.type == DType::F16 && task.shape.in_channels % 8 == 0 && task.shape.out_channels % 8 == 0;
 }
 
-size_t CudnnConvolutions::scratch_bytes(const ConvolutionTask& task) { return chosen(task).plan->workspace; }
+size_t CudnnConvolutions::scratch_bytes(const ConvolutionTask& task) const { return chosen(task).plan->workspace; }
 
-std::optional<double> CudnnConvolutions::seconds(const ConvolutionTask& task) {
+std::optional<double> CudnnConvolutions::seconds(const ConvolutionTask& task) const {
     if (!target_.handle()) return std::nullopt;
     return chosen(task).seconds;
 }
@@ -107,28 +107,36 @@ ConvolutionProblem CudnnConvolutions::problem_of(const ConvolutionTask& task) co
             settings_.run_time_compiled};
 }
 
-const CudnnConvolutions::Chosen& CudnnConvolutions::chosen(const ConvolutionTask& task) {
-    auto known = std::find_if(chosen_.begin(), chosen_.end(), [&](const Chosen& one) { return one.task == task; });
-    if (known == chosen_.end()) {
-        const ConvolutionProblem problem = problem_of(task);
-        Chosen made{task, problem.text(), {}, {}, {}};
-        try {
-            choose(made, problem);
-        } catch (const BrokenDevice&) { throw; } catch (const Error& error) {
-            made.failures = error.what();
-        }
-        chosen_.push_back(std::move(made));
-        known = std::prev(chosen_.end());
-    }
+const CudnnConvolutions::Chosen* CudnnConvolutions::find(const ConvolutionTask& task) const {
+    const auto known =
+        std::find_if(chosen_.begin(), chosen_.end(), [&](const Chosen& one) { return one.task == task; });
+    return known == chosen_.end() ? nullptr : &*known;
+}
+
+const CudnnConvolutions::Chosen& CudnnConvolutions::chosen(const ConvolutionTask& task) const {
+    const Chosen* known = find(task);
+    SCENE_CHECK(known, problem_of(task).text() + ": no engine was chosen");
     if (!known->plan) fail("{}", known->failures);
     return *known;
 }
 
-void CudnnConvolutions::choose(Chosen& out, const ConvolutionProblem& problem) {
+void CudnnConvolutions::choose(const ConvolutionTask& task) {
+    if (find(task)) return;
+    const ConvolutionProblem problem = problem_of(task);
+    Chosen made{task, problem.text(), {}, {}, {}};
+    try {
+        make_plan(made, problem);
+    } catch (const BrokenDevice&) { throw; } catch (const Error& error) {
+        made.failures = error.what();
+    }
+    chosen_.push_back(std::move(made));
+}
+
+void CudnnConvolutions::make_plan(Chosen& out, const ConvolutionProblem& problem) {
     if (problem.task.shape.full_batch > 0) {
         ConvolutionTask full = problem.task;
-        full.shape.batch = full.shape.full_batch;
-        full.shape.full_batch = 0;
+        full.shape = full.shape.of_full_batch();
+        choose(full);
         out.plan = convolution_plan(problem, target_, chosen(full).plan->engine);
         if (out.plan) return;
     } else if (target_.handle()) {

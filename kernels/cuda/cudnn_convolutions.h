@@ -15,9 +15,9 @@ struct ConvolutionSettings {
     bool run_time_compiled = false; ///< measure engines, too, that cuDNN compiles for the problem: seconds each
 };
 
-/// cuDNN's convolutions. The plan of a pass is chosen when it is first asked for: on a device the quickest of the
-/// heuristics' candidates, measured once and remembered in the cache; without one the heuristics' first. A batch that
-/// is not full is not measured: it takes the full one's engine, or the heuristics' first where that does not suit.
+/// cuDNN's convolutions. The plan of a task is on a device the quickest of the heuristics' candidates, measured once
+/// and remembered in the cache; without one the heuristics' first. A batch that is not full is not measured: it takes
+/// the full one's engine, or the heuristics' first where that does not suit.
 class CudnnConvolutions final : public Convolutions {
 public:
     CudnnConvolutions(const ConvolutionSettings& settings, std::filesystem::path cache);
@@ -27,8 +27,9 @@ public:
     std::string version() const override;
     /// Fused engines are for halves, and for channels that come in eights.
     bool offers(const ConvolutionTask& task) const override;
-    size_t scratch_bytes(const ConvolutionTask& task) override;
-    std::optional<double> seconds(const ConvolutionTask& task) override;
+    void choose(const ConvolutionTask& task) override;
+    size_t scratch_bytes(const ConvolutionTask& task) const override;
+    std::optional<double> seconds(const ConvolutionTask& task) const override;
     std::vector<ConvolutionChoice> choices() const override;
     PlanCache& times() override { return cache_; }
     void run(const ConvolutionTask& task, const ConvolutionOperands& operands, void* scratch,
@@ -43,9 +44,10 @@ private:
         std::string failures;
     };
     ConvolutionProblem problem_of(const ConvolutionTask& task) const;
+    const Chosen* find(const ConvolutionTask& task) const;
     /// Throws Error where there is no plan.
-    const Chosen& chosen(const ConvolutionTask& task);
-    void choose(Chosen& out, const ConvolutionProblem& problem);
+    const Chosen& chosen(const ConvolutionTask& task) const;
+    void make_plan(Chosen& out, const ConvolutionProblem& problem);
     void measure(Chosen& out, const ConvolutionProblem& problem);
 
     ConvolutionSettings settings_;

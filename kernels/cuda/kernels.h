@@ -45,8 +45,6 @@ size_t conv2d_norm_backward_scratch_bytes(const Conv2dShape& shape);
 void conv2d_norm_backward(Tensor dx, Tensor dw, Tensor dgamma, Tensor dbeta, Tensor da, Tensor a, Tensor x, Tensor w,
                           Tensor moments, Tensor mean, Tensor inv_std, Tensor scale, Tensor scratch,
                           const Conv2dShape& shape, cudaStream_t stream);
-/// folded_w, F32 or F16, = w * scale[k]; w F32 or F16.
-void fold_conv_weights(Tensor folded_w, Tensor w, Tensor scale, cudaStream_t stream);
 
 // ---- linear, besides the matrix products --------------------------------------------------------------------------
 

@@ -10,11 +10,14 @@
 
 #include <cuda_runtime.h>
 
-#include "kernels/backend.h"
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/plan_cache.h"
+#include "kernels/op_types.h"
 
 namespace scene::cuda {
+
+/// Up to where a library's workspace may begin.
+constexpr size_t aligned(size_t bytes) { return (bytes + 255) / 256 * 256; }
 
 /// What a pass of a convolution does besides convolving.
 struct ConvolutionFusion {
@@ -31,6 +34,9 @@ struct ConvolutionTask {
     ConvolutionFusion fusion;
     bool operator==(const ConvolutionTask&) const = default;
 };
+
+/// The passes of a convolution, in every form that these fusions allow.
+std::vector<ConvolutionTask> tasks_of(const Conv2dShape& shape, const ConvFusion& fusion);
 
 /// What a library computes a task with.
 struct ConvolutionChoice {
@@ -56,7 +62,8 @@ struct ConvolutionOperands {
     std::array<float*, 3> unused{};
 };
 
-/// The three passes of a 2-d convolution. Products are summed in float.
+/// The three passes of a 2-d convolution. Products are summed in float. `choose` comes first: everything else throws
+/// std::logic_error for a task that was not chosen for, and changes nothing.
 class Convolutions {
 public:
     virtual ~Convolutions() = default;
@@ -64,11 +71,13 @@ public:
     virtual std::string version() const = 0;
     /// Whether the library is made for such a task; without fusion it is for every one.
     virtual bool offers(const ConvolutionTask& task) const = 0;
+    /// Chooses the engine that computes the task, once and for good. On a device it is measured; not for a batch that
+    /// is not full, which takes the full one's engine. Throws BrokenDevice. That no engine runs is a choice too.
+    virtual void choose(const ConvolutionTask& task) = 0;
     /// Throws Error, with the reasons, where the library has no engine for the task or none that runs.
-    virtual size_t scratch_bytes(const ConvolutionTask& task) = 0;
-    /// Measured on the device; absent where there is none, and for a batch that is not full, which takes the full
-    /// one's engine. Throws as scratch_bytes does.
-    virtual std::optional<double> seconds(const ConvolutionTask& task) = 0;
+    virtual size_t scratch_bytes(const ConvolutionTask& task) const = 0;
+    /// Absent where it was not measured, as without a device. Throws as scratch_bytes does.
+    virtual std::optional<double> seconds(const ConvolutionTask& task) const = 0;
     /// All that was decided so far, in the order of the decisions.
     virtual std::vector<ConvolutionChoice> choices() const = 0;
     /// Where measured times are kept.

@@ -15,7 +15,7 @@ std::unique_ptr<Device> make_cuda_device(const CudaSettings&) {
 
 CudaPeaks measure_cuda_peaks(const CudaSettings&) { fail("{}", cuda_obstacle()); }
 
-std::unique_ptr<Planner> make_cuda_planner(const CudaSettings&, const std::string&) {
+std::unique_ptr<Planner> make_cuda_planner(const CudaSettings&, const std::string&, const std::vector<Conv2dShape>&) {
     fail("{}, which plans for a GPU need; build it where nvcc and cuDNN are installed", cuda_obstacle());
 }
 

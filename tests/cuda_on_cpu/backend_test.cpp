@@ -8,6 +8,7 @@
 #include "tests/cuda_on_cpu/library_stand_ins.h"
 #include "tests/cuda_on_cpu/support.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/run_with_scratch.h"
 #include "tests/support/small_step.h"
 
 namespace scene::test {
@@ -86,8 +87,9 @@ TEST(CudaBackend, TrainingStepsInHalf) { compare_training_steps_in_half(Fusions:
 TEST(CudaBackend, FusedTrainingStepsInHalf) { compare_training_steps_in_half(Fusions::Always); }
 
 /// Ops of a training step by kind.
-std::map<std::string, int> ops_of(const Backend& backend, const Network* network) {
+std::map<std::string, int> ops_of(Device& backend, const Network* network) {
     const StepConfig config = small_step(network, false, false);
+    backend.autotune(convolution_shapes(config, Mode::Training, config.batch));
     Variables variables;
     std::map<std::string, int> count;
     for (const Op& op : build_training_step(backend.planner(), variables, config, config.batch).ops) ++count[op.kind];
@@ -97,8 +99,7 @@ std::map<std::string, int> ops_of(const Backend& backend, const Network* network
 /// FCNN: eight of nine convolutions are the library's, and one of those reads the raw output of another, which
 /// otherwise is normalised for it twice. SE-Trans: three of four, all read through squeeze-excitation.
 TEST(CudaBackend, FusionsReplaceOps) {
-    const cuda::CudaBackend separate = emulated_backend(DType::F16),
-                            fused = emulated_backend(DType::F16, Fusions::Always);
+    cuda::CudaBackend separate = emulated_backend(DType::F16), fused = emulated_backend(DType::F16, Fusions::Always);
     auto before = ops_of(separate, &fcnn), after = ops_of(fused, &fcnn);
     EXPECT_EQ(before["batch_norm_statistics"], 1 + 8); // and the input's
     EXPECT_EQ(after["batch_norm_statistics"], 1);
@@ -129,19 +130,22 @@ TEST(CudaBackend, TheQuickestFusionIsChosenOncePerShape) {
             return task.fusion.normalize_input ? c.raw_forward : task.fusion.statistics ? c.sums : 10.0;
         };
         for (const Fusions fusions : {Fusions::Quickest, Fusions::Never, Fusions::Always}) {
-            const cuda::CudaBackend backend(DType::F16, convolutions_on_cpu(DType::F16, seconds), gemm_on_cpu(),
-                                            nullptr, fusions);
-            const ConvFusion fusion = backend.conv2d_fusion(shape);
+            cuda::CudaBackend backend(DType::F16, convolutions_on_cpu(DType::F16, seconds), gemm_on_cpu(), nullptr,
+                                      fusions);
+            backend.autotune({shape});
+            const int before = asked;
+            const ConvFusion fusion = backend.planner().conv2d_fusion(shape);
             const bool always = fusions == Fusions::Always, never = fusions == Fusions::Never;
             EXPECT_EQ(fusion.normalize_input, always || (!never && c.normalize_input));
             EXPECT_EQ(fusion.statistics, always || (!never && c.statistics));
             EXPECT_TRUE(fusion.bias_relu);
-            const int before = asked;
-            EXPECT_EQ(backend.conv2d_fusion(shape).statistics, fusion.statistics);
-            EXPECT_EQ(asked, before);
+            backend.autotune({shape});
+            EXPECT_EQ(asked, before) << "asking measures nothing, nor does tuning again";
         }
     }
-    EXPECT_FALSE(emulated_backend(DType::F16, Fusions::Quickest).conv2d_fusion(shape).statistics) << "without times";
+    cuda::CudaBackend untimed = emulated_backend(DType::F16, Fusions::Quickest);
+    untimed.autotune({shape});
+    EXPECT_FALSE(untimed.planner().conv2d_fusion(shape).statistics) << "without times";
 }
 
 /// An engine that should be there and does not run: with Always an error, else another way is taken. The reason is
@@ -156,20 +160,22 @@ TEST(CudaBackend, AFusionThatDoesNotRunIsAnErrorOrReported) {
         return cuda::CudaBackend(DType::F16, convolutions_on_cpu(DType::F16, seconds, failure), gemm_on_cpu(), nullptr,
                                  fusions);
     };
-    EXPECT_TRUE(fails_with([&] { backend_with(Fusions::Always).conv2d_fusion(shape); },
+    EXPECT_TRUE(fails_with([&] { backend_with(Fusions::Always).autotune({shape}); },
                            {"engine 2 fell over", "always", "quickest", "never"}));
-    const cuda::CudaBackend quickest = backend_with(Fusions::Quickest);
-    const ConvFusion fusion = quickest.conv2d_fusion(shape);
+    cuda::CudaBackend quickest = backend_with(Fusions::Quickest), never = backend_with(Fusions::Never);
+    quickest.autotune({shape});
+    const ConvFusion fusion = quickest.planner().conv2d_fusion(shape);
     EXPECT_FALSE(fusion.statistics);
     EXPECT_FALSE(fusion.normalize_input);
     EXPECT_TRUE(fusion.bn_reduce) << "that one runs";
     int failed = 0;
-    for (const ConvChoice& choice : quickest.conv2d_report().choices) {
+    for (const ConvChoice& choice : quickest.planner().conv2d_report().choices) {
         EXPECT_EQ(choice.engine.empty(), !choice.failures.empty()) << choice.pass;
         failed += choice.failures == "engine 2 fell over";
     }
     EXPECT_GE(failed, 1);
-    EXPECT_FALSE(backend_with(Fusions::Never).conv2d_fusion(shape).bn_reduce);
+    never.autotune({shape});
+    EXPECT_FALSE(never.planner().conv2d_fusion(shape).bn_reduce);
 }
 
 TEST(CudaBackend, ABrokenDeviceIsNoReasonToDoWithoutAFusion) {
@@ -177,11 +183,11 @@ TEST(CudaBackend, ABrokenDeviceIsNoReasonToDoWithoutAFusion) {
         if (task.fusion.any()) throw cuda::BrokenDevice("an illegal access");
         return "";
     };
-    const cuda::CudaBackend backend(DType::F16,
-                                    convolutions_on_cpu(
-                                        DType::F16, [](const auto&) { return 1.0; }, broken),
-                                    gemm_on_cpu());
-    EXPECT_THROW(backend.conv2d_fusion({2, 6, 5, 16, 24}), cuda::BrokenDevice);
+    cuda::CudaBackend backend(DType::F16,
+                              convolutions_on_cpu(
+                                  DType::F16, [](const auto&) { return 1.0; }, broken),
+                              gemm_on_cpu());
+    EXPECT_THROW(backend.autotune({{2, 6, 5, 16, 24}}), cuda::BrokenDevice);
 }
 
 /// Known are the forms that were looked at, among them the one that ran.
@@ -190,19 +196,20 @@ TEST(CudaBackend, ReportsWhatRan) {
     const Conv2dShape shape{1, 4, 4, 16, 16};
     const OnDevice x(uniform(shape.x(), 1), DType::F16), w(uniform(shape.w(), 2), DType::F16);
     const OnDevice y(shape.y(), DType::F16), mean({16}), variance({16});
-    const OnDevice scratch = scratch_on_device(backend.conv2d_scratch_bytes(shape, ConvPass::Forward));
+    backend.autotune({shape});
     const auto ran = [&] {
-        const std::vector<ConvChoice> choices = backend.conv2d_report().choices;
+        const std::vector<ConvChoice> choices = backend.planner().conv2d_report().choices;
         EXPECT_GT(choices.size(), 2u);
         return std::count_if(choices.begin(), choices.end(), [](const ConvChoice& choice) { return choice.ran; });
     };
     EXPECT_EQ(ran(), 0);
-    ConvExtras extras;
-    extras.mean = mean;
-    extras.variance = variance;
-    for (int run = 0; run < 2; ++run) backend.conv2d_forward(y, x, w, scratch, shape, extras);
+    const Conv2dForward<Tensor> plain{.y = Tensor(y), .x = Tensor(x), .w = Tensor(w), .shape = shape};
+    Conv2dForward<Tensor> with_sums = plain;
+    with_sums.mean = Tensor(mean);
+    with_sums.variance = Tensor(variance);
+    for (int run = 0; run < 2; ++run) run_with_scratch(backend, with_sums);
     EXPECT_EQ(ran(), 1);
-    backend.conv2d_forward(y, x, w, scratch, shape, {});
+    run_with_scratch(backend, plain);
     EXPECT_EQ(ran(), 2);
 }
 
@@ -215,10 +222,11 @@ TEST(CudaBackend, ASmallerLastBatchIsNotMeasured) {
         batches.push_back(task.shape.batch);
         return task.fusion.statistics ? 1.0 : 2.0;
     };
-    const cuda::CudaBackend backend(DType::F16, convolutions_on_cpu(DType::F16, seconds), gemm_on_cpu());
+    cuda::CudaBackend backend(DType::F16, convolutions_on_cpu(DType::F16, seconds), gemm_on_cpu());
     StepConfig config = small_step(&fcnn, false, false);
     const auto statistics_of = [&](int64_t batch, int64_t full_batch) {
         config.batch = batch;
+        backend.autotune(convolution_shapes(config, Mode::Training, full_batch));
         Variables variables;
         int count = 0;
         for (const Op& op : build_training_step(backend.planner(), variables, config, full_batch).ops)
@@ -249,15 +257,16 @@ TEST(CudaBackend, OnlyOfferedFusionsRun) {
     cuda::CudaBackend backend = emulated_backend(DType::F32);
     const Conv2dShape shape{1, 4, 4, 16, 16};
     const OnDevice x(uniform(shape.x(), 1)), w(uniform(shape.w(), 2)), y(shape.y()), moments({2, 16});
-    const OnDevice scratch = scratch_on_device(backend.conv2d_scratch_bytes(shape, ConvPass::Forward));
-    ConvExtras extras;
-    backend.conv2d_forward(y, x, w, scratch, shape, extras);
+    backend.autotune({shape});
+    Conv2dForward<Tensor> forward{.y = Tensor(y), .x = Tensor(x), .w = Tensor(w), .shape = shape};
+    run_with_scratch(backend, forward);
     const auto channel = [](Tensor of, int64_t i) {
         return Tensor{static_cast<float*>(of.data) + 16 * i, DType::F32, {16}};
     };
-    extras.mean = channel(moments, 0);
-    extras.variance = channel(moments, 1);
-    EXPECT_THROW(backend.conv2d_forward(y, x, w, scratch, shape, extras), std::logic_error);
+    forward.mean = channel(moments, 0);
+    forward.variance = channel(moments, 1);
+    EXPECT_THROW(run_with_scratch(backend, forward), std::logic_error);
+    EXPECT_THROW(backend.run(forward), std::logic_error);
 }
 
 /// At a scale that overflows, steps are skipped and the scale halves until one succeeds.

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "tests/cuda_on_cpu/support.h"
+#include "tests/support/run_with_scratch.h"
 
 namespace scene::test {
 namespace {
@@ -39,18 +40,17 @@ const std::vector<Conv2dShape> shapes = {
 
 std::string describe(const Conv2dShape& shape) { return shape.x().text() + " * " + shape.w().text(); }
 
-Guarded cpu_scratch(const Conv2dShape& shape, ConvPass pass) {
-    return Guarded({static_cast<int64_t>(std::max<size_t>(cpu().conv2d_scratch_bytes(shape, pass), 1))}, DType::U8);
-}
-
 void expect_forward(const Conv2dShape& shape, DType dtype) {
     const Guarded bias = uniform({shape.out_channels}, 3), y(shape.y());
     const Guarded x = stored_as(dtype, uniform(shape.x(), 1)), w = stored_as(dtype, uniform(shape.w(), 2));
     const OnDevice d_y(shape.y(), dtype), d_x(x, dtype), d_w(w, dtype), d_bias(bias);
     for (const bool with_bias : {false, true}) {
-        ConvExtras extras;
-        if (with_bias) extras.bias = bias, extras.relu = true;
-        cpu().conv2d_forward(y, x, w, cpu_scratch(shape, ConvPass::Forward), shape, extras);
+        run_with_scratch(cpu(), Conv2dForward<Tensor>{.y = Tensor(y),
+                                                      .x = Tensor(x),
+                                                      .w = Tensor(w),
+                                                      .bias = with_bias ? Tensor(bias) : Tensor(),
+                                                      .relu = with_bias,
+                                                      .shape = shape});
         cuda::conv2d_thin_forward(d_y, d_x, d_w, with_bias ? Tensor(d_bias) : Tensor(), with_bias, shape, nullptr);
         const double terms = static_cast<double>(shape.kernel * shape.kernel * shape.in_channels);
         EXPECT_TRUE(close(d_y, y, rounding(dtype, terms), describe(shape)));
@@ -60,7 +60,7 @@ void expect_forward(const Conv2dShape& shape, DType dtype) {
 void expect_data_gradient(const Conv2dShape& shape, DType dtype) {
     const Guarded dy = stored_as(dtype, uniform(shape.y(), 1)), w = stored_as(dtype, uniform(shape.w(), 2));
     const Guarded dx(shape.x());
-    cpu().conv2d_data_grad(dx, dy, w, cpu_scratch(shape, ConvPass::DataGrad), shape);
+    run_with_scratch(cpu(), Conv2dDataGrad<Tensor>{.dx = Tensor(dx), .dy = Tensor(dy), .w = Tensor(w), .shape = shape});
     const OnDevice d_dx(shape.x(), dtype), d_dy(dy, dtype), d_w(w, dtype);
     cuda::conv2d_thin_data_grad(d_dx, d_dy, d_w, shape, nullptr);
     const double terms = static_cast<double>(shape.kernel * shape.kernel * shape.out_channels);
@@ -70,7 +70,8 @@ void expect_data_gradient(const Conv2dShape& shape, DType dtype) {
 void expect_weight_gradient(const Conv2dShape& shape, DType dtype) {
     const Guarded dy = stored_as(dtype, uniform(shape.y(), 1)), x = stored_as(dtype, uniform(shape.x(), 2));
     const Guarded dw(shape.w());
-    cpu().conv2d_weight_grad(dw, dy, x, cpu_scratch(shape, ConvPass::WeightGrad), shape, {}, {});
+    run_with_scratch(cpu(),
+                     Conv2dWeightGrad<Tensor>{.dw = Tensor(dw), .dy = Tensor(dy), .x = Tensor(x), .shape = shape});
     const OnDevice d_dw(shape.w()), d_dy(dy, dtype), d_x(x, dtype);
     const OnDevice scratch = scratch_on_device(cuda::conv2d_thin_weight_grad_scratch_bytes(shape));
     cuda::conv2d_thin_weight_grad(d_dw, d_dy, d_x, scratch, shape, nullptr);

@@ -10,7 +10,9 @@
 #include <cuda_runtime.h>
 
 #include "kernels/cuda/launch.h"
+#include "kernels/device.h"
 #include "kernels/error.h"
+#include "tests/support/run_with_scratch.h"
 
 namespace scene::test {
 
@@ -19,9 +21,9 @@ int least_streams_at_close = 0;
 namespace {
 
 /// oneDNN keeps no threads: kernels of the emulator run on the caller's alone.
-Backend& cpu_backend() {
-    static const std::unique_ptr<Backend> backend = make_cpu_backend(1);
-    return *backend;
+Device& cpu_device() {
+    static const std::unique_ptr<Device> device = make_cpu_device(1);
+    return *device;
 }
 
 /// A tensor of the device as floats of the host.
@@ -65,17 +67,19 @@ public:
     bool offers(const cuda::ConvolutionTask& task) const override {
         return task.pass != ConvPass::Forward || !task.fusion.normalize_input || task.fusion.statistics;
     }
-    /// Asked for and overwritten, before and after, so that a workspace which overlaps something is noticed.
-    size_t scratch_bytes(const cuda::ConvolutionTask& task) override {
+    void choose(const cuda::ConvolutionTask& task) override {
+        if (find(task)) return;
         const std::string failure = failure_ ? failure_(task) : "";
-        if (std::find_if(choices_.begin(), choices_.end(), [&](const auto& known) { return known.task == task; }) ==
-            choices_.end())
-            choices_.push_back({task, task.shape.x().text(), failure.empty() ? "CPU" : "", 0, failure});
-        if (!failure.empty()) throw Error(failure);
+        const double seconds = seconds_ && task.shape.full_batch == 0 ? seconds_(task) : 0;
+        choices_.push_back({task, task.shape.x().text(), failure.empty() ? "CPU" : "", seconds, failure});
+    }
+    /// Asked for and overwritten, before and after, so that a workspace which overlaps something is noticed.
+    size_t scratch_bytes(const cuda::ConvolutionTask& task) const override {
+        (void)chosen(task);
         return static_cast<size_t>(task.shape.in_channels) * (task.fusion.any() ? 96 : 64);
     }
-    std::optional<double> seconds(const cuda::ConvolutionTask& task) override {
-        return seconds_ ? std::optional(seconds_(task)) : std::nullopt;
+    std::optional<double> seconds(const cuda::ConvolutionTask& task) const override {
+        return seconds_ ? std::optional(chosen(task).seconds) : std::nullopt;
     }
     std::vector<cuda::ConvolutionChoice> choices() const override { return choices_; }
     cuda::PlanCache& times() override { return times_; }
@@ -85,6 +89,17 @@ public:
     }
 
 private:
+    const cuda::ConvolutionChoice* find(const cuda::ConvolutionTask& task) const {
+        const auto known =
+            std::find_if(choices_.begin(), choices_.end(), [&](const auto& choice) { return choice.task == task; });
+        return known == choices_.end() ? nullptr : &*known;
+    }
+    const cuda::ConvolutionChoice& chosen(const cuda::ConvolutionTask& task) const {
+        const cuda::ConvolutionChoice* known = find(task);
+        SCENE_CHECK(known, "no engine was chosen for " + task.shape.x().text());
+        if (!known->failures.empty()) throw Error(known->failures);
+        return *known;
+    }
     cudaError_t compute(const cuda::ConvolutionTask& task, const cuda::ConvolutionOperands& operands, void* scratch) {
         const auto& [shape, pass, fusion] = task;
         void *const x = operands.x, *const w = operands.w, *const y = operands.y;
@@ -102,22 +117,23 @@ private:
                 return cudaErrorInvalidValue;
             normalize(fx, Floats(operands.scale, activation_, in), Floats(operands.shift, activation_, in));
         }
-        std::vector<float> cpu_scratch(cpu_backend().conv2d_scratch_bytes(shape, pass) / sizeof(float) + 1);
-        const Tensor memory{cpu_scratch.data(), DType::U8, {static_cast<int64_t>(cpu_scratch.size() * sizeof(float))}};
         switch (pass) {
         case ConvPass::Forward:
-            cpu_backend().conv2d_forward(fy.tensor(), fx.tensor(), fw.tensor(), memory, shape, {});
+            run_with_scratch(cpu_device(), Conv2dForward<Tensor>{
+                                               .y = fy.tensor(), .x = fx.tensor(), .w = fw.tensor(), .shape = shape});
             fy.store(y, activation_);
             break;
         case ConvPass::DataGrad:
-            cpu_backend().conv2d_data_grad(fx.tensor(), fy.tensor(), fw.tensor(), memory, shape);
+            run_with_scratch(cpu_device(), Conv2dDataGrad<Tensor>{
+                                               .dx = fx.tensor(), .dy = fy.tensor(), .w = fw.tensor(), .shape = shape});
             if (fusion.bn_reduce) {
                 if (!add_norm_gradient(fx, operands, shape)) return cudaErrorInvalidValue;
             }
             fx.store(x, activation_);
             break;
         case ConvPass::WeightGrad:
-            cpu_backend().conv2d_weight_grad(fw.tensor(), fy.tensor(), fx.tensor(), memory, shape, {}, {});
+            run_with_scratch(cpu_device(), Conv2dWeightGrad<Tensor>{
+                                               .dw = fw.tensor(), .dy = fy.tensor(), .x = fx.tensor(), .shape = shape});
             fw.store(w, activation_);
             break;
         }

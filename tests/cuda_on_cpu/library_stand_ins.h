@@ -7,7 +7,7 @@
 
 namespace scene::test {
 
-/// In the place of cuDNN, cuBLASLt and cuFFT: CpuBackend's convolutions, matrix products and Fourier sums on the
+/// In the place of cuDNN, cuBLASLt and cuFFT: the CPU's convolutions, matrix products and Fourier sums on the
 /// emulated device's memory, in order with the kernels. Halves are widened before and rounded once after. `seconds`
 /// says how long a pass takes; without it there are no times, as without a device. `failure` says why no engine runs
 /// it, or nothing.

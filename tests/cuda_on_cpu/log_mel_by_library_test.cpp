@@ -49,7 +49,7 @@ void expect_as_the_kernel(const Guarded& wave, const LogMelSpec& spec) {
     const auto through_context = [&](cuda::FourierTransforms* with) {
         const LogMel<TensorSpec> planned{
             .out = TensorSpec(DType::F32, shape), .wave = TensorSpec(DType::F32, wave.shape()), .spec = spec};
-        const cuda::Planning planning{.gemm_workspace_bytes = 0, .transforms = with};
+        const cuda::Planning planning{.transforms = with};
         cuda::Context context{.log_mel_tables = &tables, .transforms = with};
         return decibels(cuda::scratch_bytes(planned, planning), [&](const auto& op) { cuda::run(op, context); });
     };

@@ -16,6 +16,7 @@ class Cpu final : public TestDevice {
 public:
     explicit Cpu(int threads) : threads_(threads), device_(make_cpu_backend(threads)) {}
 
+    DeviceKind kind() const override { return DeviceKind::Cpu; }
     std::string name() const override {
         return "the CPU (x86-64-" + std::string(chosen_cpu_kernels().isa) + "), " + std::to_string(threads_) +
                (threads_ == 1 ? " thread" : " threads");

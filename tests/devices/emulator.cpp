@@ -17,6 +17,7 @@ public:
         : activation_(activation),
           device_(activation, convolutions_on_cpu(activation), gemm_on_cpu(), nullptr, Fusions::Always) {}
 
+    DeviceKind kind() const override { return DeviceKind::Emulator; }
     std::string name() const override { return "CUDA on the emulator, " + std::string(name_of(activation_)); }
     Device& device() override { return device_; }
     std::vector<DType> activation_types() const override { return {activation_}; }

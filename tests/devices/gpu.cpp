@@ -18,6 +18,7 @@ public:
     explicit Gpu(Precision precision)
         : half_(precision == Precision::Fp16), device_(make_cuda_device({.precision = precision})) {}
 
+    DeviceKind kind() const override { return DeviceKind::Gpu; }
     std::string name() const override { return half_ ? "the GPU, F16" : "the GPU, F32"; }
     Device& device() override { return *device_; }
     std::vector<DType> activation_types() const override { return {half_ ? DType::F16 : DType::F32}; }

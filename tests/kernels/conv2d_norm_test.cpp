@@ -2,6 +2,7 @@
 // statistics, and the backward passes of both.
 
 #include "tests/kernels/batch_norm_of_batch.h"
+#include "tests/support/run_with_scratch.h"
 
 namespace scene::test {
 namespace {
@@ -33,49 +34,6 @@ const std::vector<Case> cases = {
     {{.batch = 2, .height = 9, .width = 8, .in_channels = 2, .out_channels = 5, .kernel = 1, .stride = 2, .padding = 0},
      0},
 };
-
-Guarded scratch_of(size_t bytes) { return Guarded({static_cast<int64_t>(std::max<size_t>(bytes, 1))}, DType::U8); }
-
-TEST(Conv2dNorm, IsTheConvolutionWithItsBatchNorm) {
-    for (const auto& [shape, offset] : cases) {
-        SCOPED_TRACE(shape.x().text() + " * " + shape.w().text());
-        Backend& b = cpu();
-        const int64_t channels = shape.out_channels, taps = shape.kernel * shape.kernel * shape.in_channels;
-        const auto middle = static_cast<float>(offset / std::sqrt(3.0));
-        const Guarded x = uniform(shape.x(), 1, middle - 1, middle + 1), w = uniform(shape.w(), 2);
-        const Guarded gamma = uniform({channels}, 3, 0.5f, 2), beta = uniform({channels}, 4),
-                      da = uniform(shape.y(), 5);
-        const Guarded control = control_with({});
-
-        const Guarded y(shape.y()), a(shape.y());
-        b.conv2d_forward(y, x, w, scratch_of(b.conv2d_scratch_bytes(shape, ConvPass::Forward)), shape, {});
-        const BatchNorm norm(y, gamma, beta);
-        norm.forward(a, y, control);
-
-        const Guarded got_mean({channels}), got_variance({channels}), moments({1 + taps, taps});
-        b.conv2d_norm_statistics(got_mean, got_variance, moments, x, w, {}, shape);
-        EXPECT_TRUE(all_close(got_mean.floats(), norm.mean.floats(), roundings(40), "mean"));
-        EXPECT_TRUE(all_close(got_variance.floats(), norm.variance.floats(), roundings(40), "variance"));
-
-        const Guarded dy(shape.y()), dgamma({channels}), dbeta({channels}), dw(shape.w()), dx(shape.x());
-        norm.backward(dy, dgamma, dbeta, da, y, control);
-        b.conv2d_weight_grad(dw, dy, x, scratch_of(b.conv2d_scratch_bytes(shape, ConvPass::WeightGrad)), shape, {}, {});
-        b.conv2d_data_grad(dx, dy, w, scratch_of(b.conv2d_scratch_bytes(shape, ConvPass::DataGrad)), shape);
-
-        const Guarded got_dgamma({channels}), got_dbeta({channels}), got_dw(shape.w()), got_dx(shape.x());
-        b.conv2d_norm_backward(got_dx, got_dw, got_dgamma, got_dbeta, da, a, x, w, moments, norm.mean, norm.inv_std,
-                               norm.scale, {}, shape);
-        EXPECT_TRUE(all_close(got_dgamma.floats(), dgamma.floats(), roundings(100), "dgamma"));
-        EXPECT_TRUE(all_close(got_dbeta.floats(), dbeta.floats(), roundings(100), "dbeta"));
-        EXPECT_TRUE(all_close(got_dw.floats(), dw.floats(), roundings(200), "dw"));
-        EXPECT_TRUE(all_close(got_dx.floats(), dx.floats(), roundings(200), "dx"));
-
-        const Guarded alone(shape.w());
-        b.conv2d_norm_backward({}, alone, got_dgamma, got_dbeta, da, a, x, w, moments, norm.mean, norm.inv_std,
-                               norm.scale, {}, shape);
-        EXPECT_TRUE(alone.same_bytes(got_dw)) << "dw depends on whether dx is wanted";
-    }
-}
 
 } // namespace
 } // namespace scene::test

@@ -1,337 +1,441 @@
-// The convolution ops against a naive reference in double: every algorithm of the backend, odd shapes, and what the
-// interface promises besides the values (scratch, repetition, epilogues).
-
 #include <algorithm>
-#include <cstring>
-#include <random>
 
-#include "kernels/backend.h"
-#include "tests/support/compare.h"
+#include "tests/support/convolutions.h"
+#include "tests/support/op_test.h"
 
-namespace scene {
+namespace scene::test {
 namespace {
 
-using test::all_close;
+/// First layers, which are of few channels: both models', odd extents, channels that fill no vectors, no padding, more
+/// padding than input.
+const std::vector<Conv2dShape> of_few_channels = {
+    {2, 13, 12, 1, 144, 5, 2, 2}, {1, 103, 3, 1, 24, 5, 2, 2}, {1, 9, 7, 3, 40, 3, 1, 1},
+    {1, 9, 7, 3, 9, 5, 2, 2},     {1, 55, 3, 1, 18, 3, 1, 1},  {3, 6, 5, 2, 10, 3, 1, 0},
+    {2, 7, 5, 1, 8, 3, 2, 3},     {2, 9, 6, 4, 8, 3, 1, 1},    {1, 1, 1, 1, 1, 1, 1, 0}};
 
-std::vector<float> random_values(int64_t count, uint32_t seed) {
-    std::mt19937 generator(seed);
-    std::normal_distribution<float> normal;
-    std::vector<float> values(static_cast<size_t>(count));
-    for (float& value : values) value = normal(generator);
-    return values;
+/// All others, so that each algorithm of each device comes and is cut in each of its ways; layers of the models, and
+/// corners.
+const std::vector<Conv2dShape> of_many_channels = {
+    {1, 21, 17, 144, 16, 3, 1, 1}, {1, 21, 17, 16, 144, 3, 1, 1}, {1, 9, 8, 16, 288, 3, 1, 1},
+    {3, 17, 9, 18, 40, 3, 1, 1},   {1, 5, 3, 40, 9, 3, 1, 1},     {2, 31, 13, 24, 24, 3, 1, 1},
+    {1, 1, 1, 24, 18, 3, 1, 1},    {3, 7, 5, 24, 18, 3, 2, 1},    {1, 9, 9, 40, 40, 5, 1, 2},
+    {2, 11, 4, 144, 128, 1, 1, 0}, {1, 7, 3, 24, 9, 1, 1, 0},     {5, 13, 16, 8, 8, 3, 1, 1},
+    {34, 5, 6, 8, 16, 3, 1, 1},    {2, 12, 8, 16, 24, 3, 1, 1},   {3, 9, 7, 32, 16, 1, 1, 0}};
+
+std::vector<Conv2dShape> all_shapes() {
+    std::vector<Conv2dShape> all = of_few_channels;
+    all.insert(all.end(), of_many_channels.begin(), of_many_channels.end());
+    return all;
 }
 
-Tensor view(std::vector<float>& values, const Shape& shape) { return {values.data(), DType::F32, shape}; }
-
-/// Calls visit(y index, x index, w index) for every multiply-add of the convolution.
-template <typename Visit> void for_each_product(const Conv2dShape& s, Visit&& visit) {
-    for (int64_t n = 0; n < s.batch; ++n)
-        for (int64_t p = 0; p < s.out_height(); ++p)
-            for (int64_t q = 0; q < s.out_width(); ++q)
-                for (int64_t r = 0; r < s.kernel; ++r)
-                    for (int64_t t = 0; t < s.kernel; ++t) {
-                        const int64_t h = p * s.stride - s.padding + r, v = q * s.stride - s.padding + t;
-                        if (h < 0 || h >= s.height || v < 0 || v >= s.width) continue;
-                        const int64_t x = ((n * s.height + h) * s.width + v) * s.in_channels;
-                        const int64_t y = ((n * s.out_height() + p) * s.out_width() + q) * s.out_channels;
-                        for (int64_t k = 0; k < s.out_channels; ++k)
-                            for (int64_t c = 0; c < s.in_channels; ++c)
-                                visit(y + k, x + c, ((k * s.kernel + r) * s.kernel + t) * s.in_channels + c);
-                    }
+Conv2dForward<HostArray> forward_of(const Conv2dShape& shape) {
+    return {.y = empty_activation(shape.y()),
+            .x = uniform_activation(shape.x(), 1),
+            .w = uniform_activation(shape.w(), 2),
+            .shape = shape};
 }
 
-/// Operands of one case, scratch with sentinels behind it, outputs that start as NaN.
-class Conv2d : public testing::TestWithParam<Conv2dShape> {
-protected:
-    const Conv2dShape shape = GetParam();
-    std::unique_ptr<Backend> backend = make_cpu_backend(2);
-    std::vector<float> x = random_values(shape.x().elements(), 1), dy = random_values(shape.y().elements(), 2),
-                       w = random_values(shape.w().elements(), 3);
-    std::vector<float> y = unset(shape.y()), dx = unset(shape.x()), dw = unset(shape.w());
-    std::vector<uint8_t> scratch_memory;
-
-    static std::vector<float> unset(const Shape& shape) {
-        return std::vector<float>(static_cast<size_t>(shape.elements()), NAN);
-    }
-
-    /// Exactly as many bytes as asked for, filled with NaN, with a sentinel on either side.
-    Tensor scratch(ConvPass pass) {
-        const size_t bytes = backend->conv2d_scratch_bytes(shape, pass);
-        scratch_memory.assign(bytes + 2 * margin, 0xff);
-        return {aligned_start(), DType::U8, {static_cast<int64_t>(bytes)}};
-    }
-    testing::AssertionResult scratch_margins_untouched(Tensor scratch) {
-        const uint8_t* first = static_cast<uint8_t*>(scratch.data);
-        for (const uint8_t* p = scratch_memory.data(); p != scratch_memory.data() + scratch_memory.size(); ++p) {
-            if (p >= first && p < first + scratch.bytes()) continue;
-            if (*p != 0xff) return testing::AssertionFailure() << "byte " << p - first << " of the scratch was written";
-        }
-        return testing::AssertionSuccess();
-    }
-    std::vector<double> zeros(const Shape& of) { return std::vector<double>(static_cast<size_t>(of.elements())); }
-
-    /// What one convolution may add, of the largest value, for a whole model to stay within 1e-4 of PyTorch. Measured
-    /// at the models' full shapes: at most 3.4e-6 by Winograd, 1.8e-6 by direct sums (kernels/cpu/conv2d.cpp).
-    static constexpr double tolerance = 5e-6;
-
-private:
-    static constexpr size_t margin = 4096;
-    uint8_t* aligned_start() {
-        const auto address = reinterpret_cast<uintptr_t>(scratch_memory.data());
-        return scratch_memory.data() + ((address + 511) / 256 * 256 - address);
-    }
-};
-
-TEST_P(Conv2d, ForwardIsTheSumOfProducts) {
-    std::vector<double> expected = zeros(shape.y());
-    for_each_product(shape, [&](int64_t i, int64_t j, int64_t k) { expected[i] += double{x[j]} * double{w[k]}; });
-    const Tensor memory = scratch(ConvPass::Forward);
-    backend->conv2d_forward(view(y, shape.y()), view(x, shape.x()), view(w, shape.w()), memory, shape, {});
-    EXPECT_TRUE(all_close(std::span(y), std::span(expected), {.of_largest = tolerance}));
-    EXPECT_TRUE(scratch_margins_untouched(memory));
+Conv2dForward<HostArray> with_bias(Conv2dForward<HostArray> forward, double least = -1, double most = 1) {
+    forward.bias = uniform_f32({forward.shape.out_channels}, 3, least, most);
+    return forward;
 }
 
-TEST_P(Conv2d, ForwardAddsBiasAndClipsAtZero) {
-    std::vector<float> bias = random_values(shape.out_channels, 4);
-    std::vector<double> expected = zeros(shape.y());
-    for_each_product(shape, [&](int64_t i, int64_t j, int64_t k) { expected[i] += double{x[j]} * double{w[k]}; });
-    double largest = 0;
-    for (size_t i = 0; i < expected.size(); ++i) {
-        expected[i] += double{bias[i % bias.size()]};
-        largest = std::max(largest, std::abs(expected[i]));
-    }
-    for (const bool relu : {false, true}) {
-        y = unset(shape.y());
-        if (relu)
-            for (double& value : expected) value = std::max(value, 0.0);
-        ConvExtras extras;
-        extras.bias = view(bias, {shape.out_channels});
-        extras.relu = relu;
-        const Tensor memory = scratch(ConvPass::Forward);
-        backend->conv2d_forward(view(y, shape.y()), view(x, shape.x()), view(w, shape.w()), memory, shape, extras);
-        EXPECT_TRUE(all_close(std::span(y), std::span(expected), {.absolute = tolerance * largest}));
-        EXPECT_TRUE(scratch_margins_untouched(memory));
-    }
+Conv2dForward<HostArray> with_statistics(Conv2dForward<HostArray> forward) {
+    forward.mean = empty({forward.shape.out_channels});
+    forward.variance = empty({forward.shape.out_channels});
+    return forward;
 }
 
-TEST_P(Conv2d, NormalisesItsInputWhereOffered) {
-    if (!backend->conv2d_fusion(shape).normalize_input) GTEST_SKIP() << "not offered for this shape";
-    std::vector<float> scale = random_values(shape.in_channels, 4), shift = random_values(shape.in_channels, 5);
-    std::vector<double> z(x.size());
-    for (size_t i = 0; i < x.size(); ++i) {
-        const size_t c = i % scale.size();
-        z[i] = std::max(double{scale[c]} * double{x[i]} + double{shift[c]}, 0.0);
-    }
-    std::vector<double> expected_y = zeros(shape.y()), expected_dw = zeros(shape.w());
-    for_each_product(shape, [&](int64_t i, int64_t j, int64_t k) {
-        expected_y[i] += z[j] * double{w[k]};
-        expected_dw[k] += double{dy[i]} * z[j];
-    });
-    ConvExtras extras;
-    extras.input_scale = view(scale, {shape.in_channels});
-    extras.input_shift = view(shift, {shape.in_channels});
-    backend->conv2d_forward(view(y, shape.y()), view(x, shape.x()), view(w, shape.w()), scratch(ConvPass::Forward),
-                            shape, extras);
-    EXPECT_TRUE(all_close(std::span(y), std::span(expected_y), {.of_largest = tolerance}));
-    backend->conv2d_weight_grad(view(dw, shape.w()), view(dy, shape.y()), view(x, shape.x()),
-                                scratch(ConvPass::WeightGrad), shape, extras.input_scale, extras.input_shift);
-    EXPECT_TRUE(all_close(std::span(dw), std::span(expected_dw), {.of_largest = tolerance}));
+template <class Op> Op with_input_norm(Op op) {
+    op.input_scale = uniform_activation({op.shape.in_channels}, 4);
+    op.input_shift = uniform_activation({op.shape.in_channels}, 5);
+    return op;
 }
 
-TEST_P(Conv2d, StatisticsAreThoseOfTheOutputWhereOffered) {
-    if (!backend->conv2d_fusion(shape).statistics) GTEST_SKIP() << "not offered for this shape";
-    std::vector<float> bias(static_cast<size_t>(shape.out_channels), 1000); // a mean far from zero
-    std::vector<float> mean = unset({shape.out_channels}), variance = unset({shape.out_channels});
-    for (const bool far : {false, true}) {
-        ConvExtras extras;
-        extras.mean = view(mean, {shape.out_channels});
-        extras.variance = view(variance, {shape.out_channels});
-        if (far) extras.bias = view(bias, {shape.out_channels});
-        const Tensor memory = scratch(ConvPass::Forward);
-        backend->conv2d_forward(view(y, shape.y()), view(x, shape.x()), view(w, shape.w()), memory, shape, extras);
-        EXPECT_TRUE(scratch_margins_untouched(memory));
-        const size_t channels = mean.size(), rows = y.size() / channels;
-        std::vector<double> expected_mean(channels), expected_variance(channels);
-        for (size_t i = 0; i < y.size(); ++i) expected_mean[i % channels] += double{y[i]} / static_cast<double>(rows);
-        for (size_t i = 0; i < y.size(); ++i) {
-            const double difference = double{y[i]} - expected_mean[i % channels];
-            expected_variance[i % channels] += difference * difference / static_cast<double>(rows);
-        }
-        // Against the very values of y: what is left is the rounding of sums of up to 100 terms in a chain, each of
-        // about a standard deviation: eps/2*sqrt(100) of it, and twice that for its square.
-        const double largest = *std::max_element(expected_variance.begin(), expected_variance.end());
-        const double of_mean = far ? 1000 * 0x1p-24 : 0; // the mean itself is rounded
+Conv2dDataGrad<HostArray> data_grad_of(const Conv2dShape& shape) {
+    return {.dx = empty_activation(shape.x()),
+            .dy = uniform_activation(shape.y(), 6),
+            .w = uniform_activation(shape.w(), 2),
+            .shape = shape};
+}
+
+Conv2dWeightGrad<HostArray> weight_grad_of(const Conv2dShape& shape) {
+    return {.dw = empty(shape.w()),
+            .dy = uniform_activation(shape.y(), 6),
+            .x = uniform_activation(shape.x(), 1),
+            .shape = shape};
+}
+
+bool on_cpu(TestDevice& device) { return device.kind() == DeviceKind::Cpu; }
+
+/// In half precision a library's weight gradient is rounded to half before it is widened: by 2^-11 of it at most. With
+/// an input norm relu(scale*x + shift) is, too.
+AllowanceOn weight_grad_allowance(const Conv2dShape& shape, bool input_norm = false) {
+    return [=](TestDevice& device, DType type) {
+        std::optional<Allowance> allowance = convolution_allowance(shape)(device, type);
+        if (type == DType::F16) allowance->of_largest = input_norm ? 0x1p-10 : 0x1.1p-11;
+        return allowance;
+    };
+}
+
+using Conv2d = ConvolutionTest;
+
+// ---- the three passes -----------------------------------------------------------------------------------------------
+
+TEST_F(Conv2d, ForwardEqualsTheReference) {
+    for (const Conv2dShape& shape : all_shapes())
+        expect_like_reference(forward_of(shape), describe(shape), convolution_allowance(shape));
+}
+
+TEST_F(Conv2d, DataGradEqualsTheReference) {
+    for (const Conv2dShape& shape : all_shapes())
+        expect_like_reference(data_grad_of(shape), describe(shape), convolution_allowance(shape));
+}
+
+TEST_F(Conv2d, WeightGradEqualsTheReference) {
+    for (const Conv2dShape& shape : all_shapes())
+        expect_like_reference(weight_grad_of(shape), describe(shape), weight_grad_allowance(shape));
+}
+
+/// Winograd's tiles come in blocks, and in chunks of these.
+TEST_F(Conv2d, MoreTilesThanABlockOnTheCpu) {
+    const auto on_cpu_alone = [](const AllowanceOn& allowance) -> AllowanceOn {
+        return [=](TestDevice& device, DType type) { return on_cpu(device) ? allowance(device, type) : std::nullopt; };
+    };
+    const Conv2dShape wide{1, 52, 20, 16, 208, 3, 1, 1}, large{2, 62, 64, 16, 16, 3, 1, 1};
+    expect_like_reference(data_grad_of(wide), describe(wide), on_cpu_alone(convolution_allowance(wide)));
+    expect_like_reference(weight_grad_of(large), describe(large), on_cpu_alone(weight_grad_allowance(large)));
+}
+
+TEST_F(Conv2d, ReferenceGradientsAreFiniteDifferences) {
+    using Forward = Conv2dForward<HostArray>;
+    for (const Conv2dShape& shape :
+         {Conv2dShape{2, 5, 4, 3, 2, 3, 1, 1}, {1, 6, 5, 2, 3, 5, 2, 2}, {1, 4, 3, 2, 3, 1, 2, 0}}) {
+        const Forward forward = forward_of(shape);
+        const Conv2dDataGrad<HostArray> data_grad = run_reference(data_grad_of(shape));
+        const Conv2dWeightGrad<HostArray> weight_grad = run_reference(weight_grad_of(shape));
+        const Conv2dWeightGrad<HostArray> of_norm = run_reference(with_input_norm(weight_grad_of(shape)));
+        EXPECT_TRUE(near_all(data_grad.dx, numeric_gradient(forward, &Forward::x, &Forward::y, data_grad.dy)));
+        EXPECT_TRUE(near_all(weight_grad.dw, numeric_gradient(forward, &Forward::w, &Forward::y, weight_grad.dy)));
         EXPECT_TRUE(
-            all_close(std::span(mean), std::span(expected_mean), {.absolute = 6e-7 * std::sqrt(largest) + of_mean}));
-        EXPECT_TRUE(all_close(std::span(variance), std::span(expected_variance), {.of_largest = 1.2e-6}));
+            near_all(of_norm.dw, numeric_gradient(with_input_norm(forward), &Forward::w, &Forward::y, of_norm.dy)));
     }
 }
 
-TEST_P(Conv2d, DataGradIsTheAdjoint) {
-    std::vector<double> expected = zeros(shape.x());
-    for_each_product(shape, [&](int64_t i, int64_t j, int64_t k) { expected[j] += double{dy[i]} * double{w[k]}; });
-    const Tensor memory = scratch(ConvPass::DataGrad);
-    backend->conv2d_data_grad(view(dx, shape.x()), view(dy, shape.y()), view(w, shape.w()), memory, shape);
-    EXPECT_TRUE(all_close(std::span(dx), std::span(expected), {.of_largest = tolerance}));
-    EXPECT_TRUE(scratch_margins_untouched(memory));
+TEST_F(Conv2d, ReferenceOfKnownValues) {
+    Conv2dForward<HostArray> forward = forward_of({1, 2, 3, 1, 1, 3, 2, 1});
+    forward.x = with_values({1, 2, 3, 1}, {1, 2, 3, 4, 5, 6});
+    forward.w = with_values({1, 3, 3, 1}, {1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8});
+    EXPECT_EQ(run_reference(forward).y.values, (std::vector<double>{540210000, 65032000}));
+    forward.input_scale = with_values({1}, {-1});
+    forward.input_shift = with_values({1}, {3});
+    forward.bias = with_values({1}, {-50000});
+    forward.relu = true;
+    EXPECT_EQ(run_reference(forward).y.values, (std::vector<double>{70000, 0}));
+    forward.relu = false;
+    forward = with_statistics(forward);
+    EXPECT_EQ(run_reference(forward).y.values, (std::vector<double>{70000, -49000}));
+    EXPECT_EQ(run_reference(forward).mean.values, (std::vector<double>{10500}));
+    EXPECT_EQ(run_reference(forward).variance.values, (std::vector<double>{59500.0 * 59500}));
 }
 
-TEST_P(Conv2d, WeightGradIsTheAdjoint) {
-    std::vector<double> expected = zeros(shape.w());
-    for_each_product(shape, [&](int64_t i, int64_t j, int64_t k) { expected[k] += double{dy[i]} * double{x[j]}; });
-    const Tensor memory = scratch(ConvPass::WeightGrad);
-    backend->conv2d_weight_grad(view(dw, shape.w()), view(dy, shape.y()), view(x, shape.x()), memory, shape, {}, {});
-    EXPECT_TRUE(all_close(std::span(dw), std::span(expected), {.of_largest = tolerance}));
-    EXPECT_TRUE(scratch_margins_untouched(memory));
+/// The CPU's threads share the work of every shape; elsewhere one of each kind will do.
+TEST_F(Conv2d, SameBits) {
+    const std::vector<Conv2dShape> elsewhere = {{1, 9, 7, 3, 9, 5, 2, 2}, {2, 12, 8, 16, 24, 3, 1, 1}};
+    for (const Conv2dShape& shape : all_shapes()) {
+        SCOPED_TRACE(describe(shape));
+        const bool everywhere = std::find(elsewhere.begin(), elsewhere.end(), shape) != elsewhere.end();
+        const auto where = [&](bool ConvFusion::*part, bool offered) {
+            return [=](TestDevice& device) {
+                return (everywhere || on_cpu(device)) && offering(part, shape)(device) == offered;
+            };
+        };
+        const auto bias = where(&ConvFusion::bias_relu, true), sums = where(&ConvFusion::statistics, true);
+        const auto normalizes = where(&ConvFusion::normalize_input, true);
+        expect_same_bits(with_bias(forward_of(shape)), where(&ConvFusion::statistics, false));
+        expect_same_bits(with_statistics(forward_of(shape)), sums);
+        expect_same_bits(data_grad_of(shape), bias);
+        expect_same_bits(weight_grad_of(shape), bias);
+        expect_same_bits(with_statistics(with_input_norm(forward_of(shape))), normalizes);
+        expect_same_bits(with_input_norm(weight_grad_of(shape)), normalizes);
+    }
 }
 
-TEST_P(Conv2d, ThreadCountDoesNotChangeTheBits) {
-    const bool has_statistics = backend->conv2d_fusion(shape).statistics;
-    const auto run = [&](int threads) {
-        backend = make_cpu_backend(threads);
-        std::vector<float> mean = unset({shape.out_channels}), variance = unset({shape.out_channels});
-        ConvExtras extras;
-        if (has_statistics) {
-            extras.mean = view(mean, {shape.out_channels});
-            extras.variance = view(variance, {shape.out_channels});
-        }
-        y = unset(shape.y()), dx = unset(shape.x()), dw = unset(shape.w());
-        backend->conv2d_forward(view(y, shape.y()), view(x, shape.x()), view(w, shape.w()), scratch(ConvPass::Forward),
-                                shape, extras);
-        backend->conv2d_data_grad(view(dx, shape.x()), view(dy, shape.y()), view(w, shape.w()),
-                                  scratch(ConvPass::DataGrad), shape);
-        backend->conv2d_weight_grad(view(dw, shape.w()), view(dy, shape.y()), view(x, shape.x()),
-                                    scratch(ConvPass::WeightGrad), shape, {}, {});
-        std::vector<float> all;
-        for (const auto* part : {&y, &dx, &dw}) all.insert(all.end(), part->begin(), part->end());
-        if (has_statistics)
-            for (const auto* part : {&mean, &variance}) all.insert(all.end(), part->begin(), part->end());
-        return all;
-    };
-    const std::vector<float> one = run(1), three = run(3);
-    EXPECT_EQ(0, std::memcmp(one.data(), three.data(), one.size() * sizeof(float)));
+// ---- fusions --------------------------------------------------------------------------------------------------------
+
+TEST_F(Conv2d, BiasThenRelu) {
+    bool relu = false;
+    for (const Conv2dShape& shape : all_shapes()) {
+        Conv2dForward<HostArray> forward = with_bias(forward_of(shape));
+        forward.relu = relu = !relu; // every algorithm has several shapes
+        expect_like_reference(forward, describe(shape), convolution_allowance(shape));
+    }
 }
 
-TEST_P(Conv2d, RepetitionGivesTheSameBits) {
-    const std::vector<float> first_y = [&] {
-        backend->conv2d_forward(view(y, shape.y()), view(x, shape.x()), view(w, shape.w()), scratch(ConvPass::Forward),
-                                shape, {});
-        return std::exchange(y, unset(shape.y()));
-    }();
-    backend->conv2d_forward(view(y, shape.y()), view(x, shape.x()), view(w, shape.w()), scratch(ConvPass::Forward),
-                            shape, {});
-    EXPECT_EQ(0, std::memcmp(first_y.data(), y.data(), y.size() * sizeof(float)));
-    const auto gradients = [&] {
-        dx = unset(shape.x()), dw = unset(shape.w());
-        backend->conv2d_data_grad(view(dx, shape.x()), view(dy, shape.y()), view(w, shape.w()),
-                                  scratch(ConvPass::DataGrad), shape);
-        backend->conv2d_weight_grad(view(dw, shape.w()), view(dy, shape.y()), view(x, shape.x()),
-                                    scratch(ConvPass::WeightGrad), shape, {}, {});
-    };
-    gradients();
-    const std::vector<float> first_dx = dx, first_dw = dw;
-    gradients();
-    EXPECT_EQ(0, std::memcmp(first_dx.data(), dx.data(), dx.size() * sizeof(float)));
-    EXPECT_EQ(0, std::memcmp(first_dw.data(), dw.data(), dw.size() * sizeof(float)));
+TEST_F(Conv2d, ReluNeedsBias) {
+    Conv2dForward<HostArray> forward = forward_of({1, 4, 4, 16, 16});
+    forward.relu = true;
+    expect_refused(forward);
 }
 
-std::string name_of_case(const testing::TestParamInfo<Conv2dShape>& info) {
-    const Conv2dShape& s = info.param;
-    return fmt::format("n{}_{}x{}_c{}_k{}_{}x{}_stride{}_pad{}", s.batch, s.height, s.width, s.in_channels,
-                       s.out_channels, s.kernel, s.kernel, s.stride, s.padding);
-}
-
-// {batch, height, width, in, out, kernel, stride, padding}: layers of the models at reduced size, then the corners.
-INSTANTIATE_TEST_SUITE_P(Shapes, Conv2d,
-                         testing::Values(Conv2dShape{3, 37, 21, 1, 144, 5, 2, 2},
-                                         Conv2dShape{1, 103, 9, 1, 24, 5, 2, 2}, Conv2dShape{3, 19, 11, 3, 40, 3, 1, 1},
-                                         Conv2dShape{1, 9, 7, 3, 9, 5, 2, 2}, Conv2dShape{1, 55, 6, 1, 18, 3, 1, 1},
-                                         Conv2dShape{2, 21, 16, 144, 144, 3, 1, 1},
-                                         Conv2dShape{1, 13, 8, 144, 288, 3, 1, 1},
-                                         Conv2dShape{3, 17, 9, 18, 40, 3, 1, 1}, Conv2dShape{1, 5, 3, 40, 9, 3, 1, 1},
-                                         Conv2dShape{3, 31, 13, 24, 24, 3, 1, 1}, Conv2dShape{1, 1, 1, 24, 18, 3, 1, 1},
-                                         Conv2dShape{3, 7, 5, 24, 18, 3, 2, 1}, Conv2dShape{1, 9, 9, 40, 40, 5, 1, 2},
-                                         Conv2dShape{3, 31, 4, 144, 128, 1, 1, 0}, Conv2dShape{1, 7, 3, 24, 9, 1, 1, 0},
-                                         Conv2dShape{5, 41, 16, 8, 8, 3, 1, 1}, Conv2dShape{34, 11, 6, 8, 16, 3, 1, 1}),
-                         name_of_case);
-
-/// With fewer channels than 16, the most lanes a processor has, it depends on the vector width.
-TEST(Conv2dFusions, AreOfferedForTheModelsConvolutionsOnEveryProcessor) {
+/// With fewer channels than 16, the most lanes that a processor has, what the CPU offers depends on its vectors. The
+/// emulator has every fusion (Fusions::Always); cuDNN only for halves and channels that come in eights.
+TEST_F(Conv2d, WhatEachDeviceOffers) {
     struct Case {
         Conv2dShape shape;
-        bool normalize_input, statistics;
+        bool few_channels, winograd;
     };
     const std::vector<Case> cases{
-        {{2, 21, 16, 144, 144, 3, 1, 1}, true, true}, {{3, 31, 13, 16, 16, 3, 1, 1}, true, true},
-        {{3, 37, 21, 1, 144, 5, 2, 2}, false, true},  {{3, 19, 11, 3, 40, 3, 1, 1}, false, true},
-        {{3, 7, 5, 24, 18, 3, 2, 1}, false, false},   {{1, 9, 9, 40, 40, 5, 1, 2}, false, false},
-        {{3, 31, 4, 144, 128, 1, 1, 0}, false, false}};
-    const auto backend = make_cpu_backend(1);
-    for (const auto& [shape, normalize_input, statistics] : cases) {
-        const ConvFusion offered = backend->conv2d_fusion(shape);
-        EXPECT_EQ(offered.normalize_input, normalize_input) << shape.x().text() << " * " << shape.w().text();
-        EXPECT_EQ(offered.statistics, statistics) << shape.x().text() << " * " << shape.w().text();
-        EXPECT_TRUE(offered.bias_relu) << shape.x().text() << " * " << shape.w().text();
+        {{2, 21, 16, 144, 144, 3, 1, 1}, false, true}, {{3, 31, 13, 16, 16, 3, 1, 1}, false, true},
+        {{2, 12, 8, 16, 24, 3, 1, 1}, false, true},    {{3, 37, 21, 1, 144, 5, 2, 2}, true, false},
+        {{3, 19, 11, 3, 40, 3, 1, 1}, true, false},    {{2, 9, 6, 4, 16, 3, 1, 1}, true, false},
+        {{3, 7, 5, 24, 18, 3, 2, 1}, false, false},    {{1, 9, 9, 40, 40, 5, 1, 2}, false, false},
+        {{3, 9, 7, 32, 16, 1, 1, 0}, false, false},    {{3, 31, 4, 144, 128, 1, 1, 0}, false, false}};
+    for (TestDevice* device : devices()) {
+        for (const auto& [shape, few_channels, winograd] : cases) {
+            SCOPED_TRACE(device->name() + " " + describe(shape));
+            device->device().autotune({shape});
+            const ConvFusion offered = device->device().planner().conv2d_fusion(shape);
+            const bool cpu = device->kind() == DeviceKind::Cpu, half = device->activation_types().front() == DType::F16;
+            const bool eights = shape.in_channels % 8 == 0 && shape.out_channels % 8 == 0;
+            const bool library = !few_channels && (device->kind() == DeviceKind::Emulator || (half && eights));
+            EXPECT_EQ(offered.normalize_input, cpu ? winograd : library);
+            EXPECT_EQ(offered.statistics, cpu ? winograd || few_channels : library);
+            EXPECT_TRUE(offered.bias_relu);
+            EXPECT_EQ(offered.bn_reduce, !cpu && library);
+            EXPECT_EQ(offered.closed_form_bn, !cpu && few_channels);
+        }
     }
 }
 
-TEST(Conv2dPreparedWeights, GiveTheSameBitsWithLessScratch) {
-    const auto backend = make_cpu_backend(2);
-    for (const Conv2dShape& shape : {Conv2dShape{2, 21, 16, 144, 144, 3, 1, 1}, Conv2dShape{1, 9, 13, 16, 100, 3, 1, 1},
-                                     Conv2dShape{1, 30, 30, 33, 17, 3, 1, 1}}) {
-        const std::string name = shape.x().text() + " * " + shape.w().text();
-        const PreparedWeights form = backend->conv2d_prepared_weights(shape);
-        ASSERT_GT(form.floats, 0) << name;
-        const size_t usual = backend->conv2d_scratch_bytes(shape, ConvPass::Forward);
-        EXPECT_EQ(form.scratch_bytes + static_cast<size_t>(form.floats) * sizeof(float), usual) << name;
-        std::vector<float> x = random_values(shape.x().elements(), 1), w = random_values(shape.w().elements(), 2),
-                           bias = random_values(shape.out_channels, 3), prepared(static_cast<size_t>(form.floats)),
-                           expected(static_cast<size_t>(shape.y().elements()), NAN), actual = expected;
-        std::vector<uint8_t> scratch(usual);
-        const auto memory = [&](size_t bytes) {
-            return Tensor{scratch.data(), DType::U8, {static_cast<int64_t>(bytes)}};
+/// The moments of y itself, which is compared with the reference, where the device `runs` it.
+void expect_statistics(const Conv2dForward<HostArray>& record, const std::function<bool(TestDevice&)>& runs) {
+    SCOPED_TRACE(describe(record.shape));
+    std::map<DType, std::pair<HostArray, HostArray>> y_of_type; // expected, naive
+    for_each_setting(true, [&](TestDevice& device, DType type) {
+        if (!runs(device)) return;
+        const Conv2dForward<HostArray> given = rounded(record, type), actual = run_on(device, type, given);
+        if (!y_of_type.contains(type))
+            y_of_type[type] = {run_reference(given).y, rounded(run_reference(given, DType::F32), type).y};
+        const auto& [expected, naive] = y_of_type[type];
+        const Allowance allowance = *convolution_allowance(record.shape)(device, type);
+        EXPECT_TRUE(op_test::within(actual.y, expected, naive, type, allowance.factor, allowance.roundings,
+                                    allowance.of_largest));
+        const Moments moments = moments_of(actual.y);
+        double largest_y = 0, largest_variance = 0;
+        for (const double value : actual.y.values) largest_y = std::max(largest_y, std::abs(value));
+        for (const double value : moments.variance) largest_variance = std::max(largest_variance, value);
+        // The CPU sums about a mean of a few values, 100 in a chain: eps/2*sqrt(100) of a standard deviation, and twice
+        // that for its square; the mean itself is rounded. A GPU gives the float sums of y and of y*y, perhaps of y
+        // before it is rounded to half: half an ulp of each term, and the variance is what remains of the two.
+        const bool cpu = device.kind() == DeviceKind::Cpu;
+        const double of_terms = type == DType::F16 ? 0x1p-11 : 0x1p-22;
+        const double off_mean = cpu ? 6e-7 * std::sqrt(largest_variance) + 0x1p-24 * largest_y : of_terms * largest_y;
+        const double off_variance = cpu ? 1.2e-6 * largest_variance : 2 * of_terms * largest_y * largest_y;
+        for (size_t k = 0; k < moments.mean.size(); ++k) {
+            EXPECT_NEAR(actual.mean.values[k], moments.mean[k], off_mean) << "channel " << k;
+            EXPECT_NEAR(actual.variance.values[k], moments.variance[k], off_variance) << "channel " << k;
+        }
+    });
+}
+
+TEST_F(Conv2d, StatisticsAreThoseOfTheOutput) {
+    for (const Conv2dShape& shape : all_shapes())
+        expect_statistics(with_statistics(forward_of(shape)), offering(&ConvFusion::statistics, shape));
+}
+
+TEST_F(Conv2d, TheInputIsNormalizedOnTheWay) {
+    for (const Conv2dShape& shape : all_shapes()) {
+        const auto normalizes = offering(&ConvFusion::normalize_input, shape);
+        expect_statistics(with_statistics(with_input_norm(forward_of(shape))), normalizes);
+        const AllowanceOn allowance = weight_grad_allowance(shape, true);
+        expect_like_reference(with_input_norm(weight_grad_of(shape)), describe(shape),
+                              [&](TestDevice& device, DType type) {
+                                  return normalizes(device) ? allowance(device, type) : std::nullopt;
+                              });
+    }
+}
+
+TEST_F(Conv2d, WhatIsNotOfferedIsRefused) {
+    for (const Conv2dShape& shape : {Conv2dShape{1, 4, 4, 16, 16, 3, 1, 1},
+                                     {1, 9, 7, 3, 9, 5, 2, 2},
+                                     {3, 7, 5, 24, 18, 3, 2, 1},
+                                     {1, 7, 3, 24, 9, 1, 1, 0}}) {
+        SCOPED_TRACE(describe(shape));
+        const auto lacking = [&](bool ConvFusion::*part) {
+            return [part, &shape](TestDevice& device) { return !offering(part, shape)(device); };
         };
-        ConvExtras extras;
-        extras.bias = view(bias, {shape.out_channels});
-        extras.relu = true;
-        backend->conv2d_forward(view(expected, shape.y()), view(x, shape.x()), view(w, shape.w()), memory(usual), shape,
-                                extras);
-        extras.prepared_weights = view(prepared, {form.floats});
-        backend->conv2d_prepare_weights(extras.prepared_weights, view(w, shape.w()), shape);
-        backend->conv2d_forward(view(actual, shape.y()), view(x, shape.x()), {}, memory(form.scratch_bytes), shape,
-                                extras);
-        EXPECT_EQ(actual, expected) << name;
+        expect_refused(with_statistics(forward_of(shape)), lacking(&ConvFusion::statistics));
+        expect_refused(with_statistics(with_input_norm(forward_of(shape))), lacking(&ConvFusion::normalize_input));
+        expect_refused(with_input_norm(weight_grad_of(shape)), lacking(&ConvFusion::normalize_input));
     }
 }
 
-TEST(Conv2dPreparedWeights, AreOfferedWhereMakingThemIsAGoodPartOfTheWork) {
-    const auto backend = make_cpu_backend(1);
-    EXPECT_GT(backend->conv2d_prepared_weights({16, 62, 8, 576, 576, 3, 1, 1}).floats, 0);
-    EXPECT_EQ(backend->conv2d_prepared_weights({16, 500, 64, 64, 64, 3, 1, 1}).floats, 0) << "many tiles";
-    EXPECT_EQ(backend->conv2d_prepared_weights({1, 62, 8, 64, 128, 1, 1, 0}).floats, 0) << "another algorithm";
-    std::vector<float> w(64 * 64), y(8 * 64), x(8 * 64), prepared(64 * 64);
+/// The CPU's algorithms take the fused work in any combination, cuDNN's engines do not.
+TEST_F(Conv2d, CombinedFusions) {
+    for (const Conv2dShape& shape : {Conv2dShape{2, 31, 13, 24, 24, 3, 1, 1}, {1, 13, 12, 1, 144, 5, 2, 2}}) {
+        const Conv2dForward<HostArray> far = with_statistics(with_bias(forward_of(shape), 900, 1100));
+        expect_statistics(far, on_cpu);
+        expect_refused(far, [](TestDevice& device) { return !on_cpu(device); });
+    }
+    const Conv2dShape shape{2, 31, 13, 24, 24, 3, 1, 1};
+    Conv2dForward<HostArray> all = with_bias(with_input_norm(forward_of(shape)));
+    all.relu = true;
+    expect_like_reference(all, describe(shape), [&](TestDevice& device, DType type) {
+        return on_cpu(device) ? convolution_allowance(shape)(device, type) : std::nullopt;
+    });
+    expect_refused(all, [](TestDevice& device) { return !on_cpu(device); });
+}
+
+// ---- prepared and folded weights ------------------------------------------------------------------------------------
+
+TEST_F(Conv2d, PreparedWeightsGiveTheSameBitsWithLessScratch) {
+    for (TestDevice* device : devices()) {
+        for (const Conv2dShape& shape :
+             {Conv2dShape{1, 21, 16, 144, 144, 3, 1, 1}, Conv2dShape{1, 9, 13, 16, 100, 3, 1, 1},
+              Conv2dShape{1, 30, 30, 33, 17, 3, 1, 1}}) {
+            SCOPED_TRACE(device->name() + " " + describe(shape));
+            const DType type = device->activation_types().front();
+            const Planner& planner = device->device().planner();
+            const PreparedWeights form = planner.conv2d_prepared_weights(shape);
+            ASSERT_EQ(form.floats > 0, on_cpu(*device));
+            const Conv2dForward<HostArray> forward = rounded(with_bias(forward_of(shape)), type);
+            const Conv2dPrepareWeights<HostArray> prepare{
+                .prepared = empty({std::max<int64_t>(form.floats, 1)}), .w = forward.w, .shape = shape};
+            if (form.floats == 0) {
+                EXPECT_THROW(run_on(*device, type, prepare), std::logic_error);
+                continue;
+            }
+            Conv2dForward<HostArray> prepared = forward;
+            prepared.w = HostArray();
+            prepared.prepared_w = run_on(*device, type, prepare).prepared;
+            EXPECT_EQ(run_on(*device, type, prepared).y.values, run_on(*device, type, forward).y.values);
+            const auto scratch_of = [&](const Conv2dForward<HostArray>& record) {
+                return planner.scratch_bytes(rebound<TensorSpec>(record, [](const HostArray& array) {
+                    return array ? TensorSpec(array.dtype, array.shape) : TensorSpec();
+                }));
+            };
+            EXPECT_EQ(scratch_of(prepared) + static_cast<size_t>(form.floats) * sizeof(float), scratch_of(forward));
+        }
+    }
+}
+
+TEST_F(Conv2d, PreparedWeightsAreOfferedWhereMakingThemIsAGoodPartOfTheWork) {
+    for (TestDevice* device : devices()) {
+        if (!on_cpu(*device)) continue;
+        const Planner& planner = device->device().planner();
+        EXPECT_GT(planner.conv2d_prepared_weights({16, 62, 8, 576, 576, 3, 1, 1}).floats, 0);
+        EXPECT_EQ(planner.conv2d_prepared_weights({16, 500, 64, 64, 64, 3, 1, 1}).floats, 0) << "many tiles";
+        EXPECT_EQ(planner.conv2d_prepared_weights({1, 62, 8, 64, 128, 1, 1, 0}).floats, 0) << "another algorithm";
+    }
     const Conv2dShape shape{1, 4, 2, 64, 64, 1, 1, 0};
-    EXPECT_THROW(backend->conv2d_prepare_weights(view(prepared, {64 * 64}), view(w, shape.w()), shape),
-                 std::logic_error);
+    expect_refused(Conv2dPrepareWeights<HostArray>{
+        .prepared = empty({64 * 64}), .w = uniform_activation(shape.w(), 1), .shape = shape});
 }
 
-TEST(Conv2dFold, ScalesEachOutputChannel) {
-    std::vector<float> w = random_values(3 * 5 * 5 * 7, 5), scale = {2, -0.5f, 0}, folded(w.size(), NAN);
-    make_cpu_backend(2)->fold_conv_weights(view(folded, {3, 5, 5, 7}), view(w, {3, 5, 5, 7}), view(scale, {3}));
-    std::vector<float> expected(w.size());
-    for (size_t i = 0; i < w.size(); ++i) expected[i] = w[i] * scale[i / (5 * 5 * 7)];
-    EXPECT_TRUE(all_close(std::span(folded), std::span(expected), {}));
+/// The reference's form is the weights themselves.
+TEST_F(Conv2d, ReferenceOfPreparedWeights) {
+    const Conv2dShape shape{1, 4, 5, 2, 3};
+    const Conv2dForward<HostArray> forward = forward_of(shape);
+    Conv2dForward<HostArray> prepared = forward;
+    prepared.prepared_w =
+        run_reference(Conv2dPrepareWeights<HostArray>{.prepared = empty(shape.w()), .w = forward.w, .shape = shape})
+            .prepared;
+    prepared.w = HostArray();
+    EXPECT_EQ(run_reference(prepared).y.values, run_reference(forward).y.values);
 }
 
-TEST(Conv2dChecks, WrongOperandsSayWhatWasExpected) {
-    const Conv2dShape shape{1, 4, 4, 16, 16, 3, 1, 1};
-    const auto backend = make_cpu_backend(1);
-    std::vector<float> x(4 * 4 * 16), w(16 * 9 * 16), y(4 * 4 * 16);
-    EXPECT_THROW(
-        backend->conv2d_forward(view(y, {1, 4, 4, 16}), view(x, {1, 4, 8, 8}), view(w, {16, 3, 3, 16}), {}, shape, {}),
-        std::logic_error);
-    EXPECT_THROW(backend->conv2d_scratch_bytes({1, 2, 2, 16, 16, 5, 1, 0}, ConvPass::Forward), std::logic_error);
+TEST_F(Conv2d, FoldedWeights) {
+    const Shape shape{3, 5, 5, 7};
+    const FoldConvWeights<HostArray> fold{
+        .folded_w = empty_activation(shape), .w = uniform_f32(shape, 1), .scale = with_values({3}, {2, -0.5, 0})};
+    expect_like_reference(fold);
+    expect_same_bits(fold);
+    FoldConvWeights<HostArray> of_activations = fold;
+    of_activations.w = uniform_activation(shape, 1);
+    expect_like_reference(of_activations);
+    FoldConvWeights<HostArray> known = fold;
+    known.w = integer_activation(shape, 2, -9, 9);
+    const HostArray folded = run_reference(known).folded_w;
+    for (int64_t i = 0; i < folded.size(); ++i) EXPECT_EQ(folded[i], known.w[i] * known.scale[i / (5 * 5 * 7)]);
+    FoldConvWeights<HostArray> wrong = fold;
+    wrong.scale = uniform_f32({4}, 1);
+    expect_refused(wrong);
+    wrong = fold;
+    wrong.folded_w = empty_activation({3, 5, 5, 8});
+    expect_refused(wrong);
+}
+
+// ---- refusals -------------------------------------------------------------------------------------------------------
+
+TEST_F(Conv2d, WrongOperandsAreRefused) {
+    for (const Conv2dShape& shape :
+         {Conv2dShape{1, 4, 4, 16, 16, 3, 1, 1}, {1, 4, 4, 2, 16, 3, 1, 1}, {1, 4, 4, 16, 16, 5, 1, 2}}) {
+        SCOPED_TRACE(describe(shape));
+        Conv2dForward<HostArray> forward = forward_of(shape);
+        forward.x = uniform_activation({1, 4, 8, shape.in_channels / 2}, 1);
+        expect_refused(forward);
+        forward = forward_of(shape);
+        forward.y = empty_activation({1, 4, 4, 15});
+        expect_refused(forward);
+        forward = forward_of(shape);
+        forward.w = HostArray();
+        expect_refused(forward);
+        forward = with_bias(forward_of(shape));
+        forward.bias = uniform_f32({15}, 1);
+        expect_refused(forward);
+        Conv2dDataGrad<HostArray> data_grad = data_grad_of(shape);
+        data_grad.dx = empty_activation({1, 4, 4, shape.in_channels + 1});
+        expect_refused(data_grad);
+        Conv2dWeightGrad<HostArray> weight_grad = weight_grad_of(shape);
+        weight_grad.dw = empty({15, 3, 3, 16});
+        expect_refused(weight_grad);
+        weight_grad = weight_grad_of(shape);
+        weight_grad.dy = uniform_activation({1, 4, 4, 15}, 1);
+        expect_refused(weight_grad);
+    }
+    Conv2dForward<HostArray> half_norm = with_input_norm(with_statistics(forward_of({1, 4, 4, 16, 16, 3, 1, 1})));
+    half_norm.input_shift = HostArray();
+    expect_refused(half_norm);
+    Conv2dForward<HostArray> half_statistics = with_statistics(forward_of({1, 4, 4, 16, 16, 3, 1, 1}));
+    half_statistics.variance = HostArray();
+    expect_refused(half_statistics);
+}
+
+TEST_F(Conv2d, WhatIsNoConvolutionIsRefused) {
+    for (const Conv2dShape& shape : {Conv2dShape{1, 2, 2, 16, 16, 5, 1, 0},
+                                     {1, 4, 4, 16, 16, 3, 0, 1},
+                                     {0, 4, 4, 16, 16, 3, 1, 1},
+                                     {1, 4, 4, 0, 16, 3, 1, 1}})
+        for (TestDevice* device : devices()) {
+            const Conv2dForward<TensorSpec> forward{.y = TensorSpec(), .x = TensorSpec(), .shape = shape};
+            EXPECT_THROW(device->device().autotune({shape});
+                         (void)device->device().planner().scratch_bytes(forward), std::logic_error)
+                << device->name();
+        }
+}
+
+/// Where there is a choice of how to convolve, it is made by autotune.
+TEST_F(Conv2d, AGpuKnowsOnlyShapesThatWereAutotuned) {
+    const Conv2dShape shape{1, 6, 5, 16, 32};
+    for (TestDevice* device : devices()) {
+        SCOPED_TRACE(device->name());
+        const auto plan = [&] {
+            const DType type = device->activation_types().front();
+            return device->device().planner().scratch_bytes(Conv2dForward<TensorSpec>{.y = TensorSpec(type, shape.y()),
+                                                                                      .x = TensorSpec(type, shape.x()),
+                                                                                      .w = TensorSpec(type, shape.w()),
+                                                                                      .shape = shape});
+        };
+        if (on_cpu(*device)) {
+            EXPECT_GT(plan(), 0u);
+            continue;
+        }
+        EXPECT_THROW(plan(), std::logic_error);
+        device->device().autotune({shape});
+        EXPECT_NO_THROW(plan());
+    }
 }
 
 } // namespace
-} // namespace scene
+} // namespace scene::test

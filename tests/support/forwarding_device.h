@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "kernels/device.h"
 
@@ -44,6 +45,7 @@ public:
     Plans& plans() { return planner_; }
     DeviceInfo info() const override { return owned_->info(); }
     const Planner& planner() const override { return planner_; }
+    void autotune(const std::vector<Conv2dShape>& shapes) override { owned_->autotune(shapes); }
     void* allocate(size_t bytes) override { return owned_->allocate(bytes); }
     void release(void* memory) override { owned_->release(memory); }
     void* import(const void* host, size_t bytes) override { return owned_->import(host, bytes); }

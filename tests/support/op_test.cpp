@@ -229,12 +229,12 @@ Largest error_of(const HostArray& actual, const HostArray& expected) {
 }
 
 testing::AssertionResult within(const HostArray& actual, const HostArray& expected, const HostArray& naive,
-                                DType stored, double factor, double roundings) {
+                                DType stored, double factor, double roundings, double of_largest) {
     if (actual.size() != expected.size())
         return testing::AssertionFailure() << actual.size() << " elements where " << expected.size() << " are expected";
     const Largest of_naive = error_of(naive, expected);
-    const double allowed =
-        is_real(stored) ? std::max(factor * of_naive.error, roundings * rounding_of(stored) * of_naive.value) : 0;
+    const double share_of_largest = std::max(roundings * rounding_of(stored), of_largest);
+    const double allowed = is_real(stored) ? std::max(factor * of_naive.error, share_of_largest * of_naive.value) : 0;
     double worst_error = 0;
     int64_t worst = 0, wrong = 0;
     for (int64_t i = 0; i < expected.size(); ++i) {

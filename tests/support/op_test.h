@@ -17,6 +17,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -65,10 +66,14 @@ std::vector<double> stored_as(DType dtype, std::vector<double> values);
 
 // ---- devices --------------------------------------------------------------------------------------------------------
 
+/// What ops run on: some promise more than others.
+enum class DeviceKind : uint8_t { Cpu, Emulator, Gpu };
+
 /// A device as the tests of ops see it.
 class TestDevice {
 public:
     virtual ~TestDevice() = default;
+    virtual DeviceKind kind() const = 0;
     virtual std::string name() const = 0;
     virtual Device& device() = 0;
     virtual std::vector<DType> activation_types() const = 0;
@@ -136,13 +141,14 @@ struct Largest {
 Largest error_of(const HostArray& actual, const HostArray& expected);
 /// Prints the worst element.
 testing::AssertionResult within(const HostArray& actual, const HostArray& expected, const HostArray& naive,
-                                DType stored, double factor, double roundings);
+                                DType stored, double factor, double roundings, double of_largest = 0);
 
 } // namespace op_test
 
 /// The record's operands after the op ran on the device.
 template <template <class> class Op>
 Op<HostArray> run_on(TestDevice& device, DType activation, const Op<HostArray>& record) {
+    if constexpr (requires { static_cast<const Conv2dShape&>(record.shape); }) device.device().autotune({record.shape});
     op_test::Memory memory(device, activation);
     Op<Tensor> op = rebound<Tensor>(record, [&](const HostArray& array) { return memory.tensor(array); });
     const Op<TensorSpec> spec = rebound<TensorSpec>(op, [](const Tensor& tensor) { return spec_of(tensor); });
@@ -193,7 +199,12 @@ struct Allowance {
     /// The same of outputs that are no activations, where that is more: sums. The error of n additions in float is
     /// about sqrt(n) roundings, and with few sums the naive version's largest one may happen to be much smaller.
     double sum_roundings = 0;
+    /// Of the largest value, whatever the type; for what the naive version does not have.
+    double of_largest = 0;
 };
+
+/// For an activation type on a device; nothing where the op is not to run.
+using AllowanceOn = std::function<std::optional<Allowance>(TestDevice&, DType)>;
 
 /// Calls work(device, activation type, label) for every device, type and order.
 template <class Work> void for_each_setting(bool has_activation, Work&& work) {
@@ -217,7 +228,7 @@ template <template <class> class Op> bool has_activation(const Op<HostArray>& re
 
 /// Every output, on every device and in every activation type, equals the reference's.
 template <template <class> class Op>
-void expect_like_reference(const Op<HostArray>& record, const std::string& label = "", Allowance allowance = {}) {
+void expect_like_reference(const Op<HostArray>& record, const std::string& label, const AllowanceOn& allowance_on) {
     SCOPED_TRACE(std::string(Op<HostArray>::name) + (label.empty() ? "" : " " + label));
     struct Expected {
         Op<HostArray> given, values, naive;
@@ -229,6 +240,8 @@ void expect_like_reference(const Op<HostArray>& record, const std::string& label
     };
     const bool by_type = has_activation(record);
     for_each_setting(by_type, [&](TestDevice& device, DType type) {
+        const std::optional<Allowance> allowance = allowance_on(device, type);
+        if (!allowance) return;
         const DType stored_type = by_type ? type : DType::F32;
         if (!of_type.contains(stored_type)) of_type.emplace(stored_type, expected_of(stored_type));
         const auto& [given, expected, naive] = of_type.at(stored_type);
@@ -241,11 +254,17 @@ void expect_like_reference(const Op<HostArray>& record, const std::string& label
             const size_t i = index++;
             if (!Field::writes || Field::scratch || !field) return;
             const DType stored = field.activation ? type : field.dtype;
-            const double roundings = std::max(allowance.roundings, field.activation ? 0 : allowance.sum_roundings);
-            EXPECT_TRUE(op_test::within(field, *want[i], *near[i], stored, allowance.factor, roundings))
+            const double roundings = std::max(allowance->roundings, field.activation ? 0 : allowance->sum_roundings);
+            EXPECT_TRUE(
+                op_test::within(field, *want[i], *near[i], stored, allowance->factor, roundings, allowance->of_largest))
                 << "operand " << i << " " << field.shape.text();
         });
     });
+}
+
+template <template <class> class Op>
+void expect_like_reference(const Op<HostArray>& record, const std::string& label = "", Allowance allowance = {}) {
+    expect_like_reference(record, label, [&](TestDevice&, DType) { return std::optional(allowance); });
 }
 
 /// Calls check(record after the op ran) for each device. Inputs are rounded to what the device stores.
@@ -257,8 +276,9 @@ template <template <class> class Op, class Check> void on_each_device(const Op<H
     }
 }
 
-/// The same bits when it runs again, and on the device's twins.
-template <template <class> class Op> void expect_same_bits(const Op<HostArray>& record) {
+/// The same bits when it runs again, and on the device's twins; on every device, or on every one that is chosen.
+template <template <class> class Op>
+void expect_same_bits(const Op<HostArray>& record, const std::function<bool(TestDevice&)>& chosen = {}) {
     const auto same = [](const Op<HostArray>& a, const Op<HostArray>& b) {
         std::vector<const HostArray*> of_a;
         for_each_operand(a, [&](const HostArray& array) { of_a.push_back(&array); });
@@ -273,6 +293,7 @@ template <template <class> class Op> void expect_same_bits(const Op<HostArray>& 
         return equal;
     };
     for (TestDevice* device : devices()) {
+        if (chosen && !chosen(*device)) continue;
         const std::vector<TestDevice*> twins = twins_of(*device);
         for (const DType type : device->activation_types()) {
             const Op<HostArray> given = rounded(record, type), first = run_on(*device, type, given);
@@ -283,10 +304,13 @@ template <template <class> class Op> void expect_same_bits(const Op<HostArray>& 
     }
 }
 
-/// std::logic_error on every device.
-template <template <class> class Op> void expect_refused(const Op<HostArray>& record) {
-    for (TestDevice* device : devices())
+/// std::logic_error on every device, or on every one that is chosen.
+template <template <class> class Op>
+void expect_refused(const Op<HostArray>& record, const std::function<bool(TestDevice&)>& chosen = {}) {
+    for (TestDevice* device : devices()) {
+        if (chosen && !chosen(*device)) continue;
         EXPECT_THROW(run_on(*device, device->activation_types().front(), record), std::logic_error) << device->name();
+    }
 }
 
 /// std::logic_error on every device that looks at the values of indices.

@@ -23,9 +23,10 @@ namespace {
 using nlohmann::json;
 
 /// Null, with the reason, where no plan can be made here.
-std::unique_ptr<Planner> planner_for(Precision precision, std::string& reason, Fusions fusions = Fusions::Quickest) {
+std::unique_ptr<Planner> planner_for(Precision precision, std::string& reason, Fusions fusions = Fusions::Quickest,
+                                     const std::vector<Conv2dShape>& shapes = {}) {
     try {
-        return make_cuda_planner({.precision = precision, .fusions = fusions}, "h100");
+        return make_cuda_planner({.precision = precision, .fusions = fusions}, "h100", shapes);
     } catch (const Error& error) {
         reason = error.what();
         return nullptr;
@@ -38,12 +39,17 @@ struct Planned {
     double bytes_per_clip = 0; ///< moved
 };
 
-Planned plan_step(const Planner& planner, const Network* network, int64_t batch, bool deltas = false) {
+Planned plan_step(Precision precision, Fusions fusions, const Network* network, int64_t batch, bool deltas = false) {
     StepConfig config;
     config.model.network = network;
     config.model.deltas = deltas;
     config.batch = batch;
     config.rows = 8700;
+    std::vector<Conv2dShape> shapes = convolution_shapes(config, Mode::Training, batch);
+    for (const Conv2dShape& shape : convolution_shapes(config, Mode::Inference, batch)) shapes.push_back(shape);
+    const std::unique_ptr<Planner> made =
+        make_cuda_planner({.precision = precision, .fusions = fusions}, "h100", shapes);
+    const Planner& planner = *made;
     Variables variables;
     const Program program = build_training_step(planner, variables, config, batch);
     Planned planned{program.transient_bytes, 0, 0, program.bytes_moved() / static_cast<double>(batch)};
@@ -78,14 +84,14 @@ TEST(DevicePlan, EveryConvolutionOfBothModelsHasAPlanOnAnH100) {
         EXPECT_EQ(planner->activation_type(), type);
         for (const int64_t batch : {1, 7, 16, 64, 256, 512}) {
             SCOPED_TRACE(std::string(name_of(type)) + ", batch " + std::to_string(batch));
-            const Planned of_fcnn = plan_step(*planner, &fcnn, batch);
+            const Planned of_fcnn = plan_step(precision, Fusions::Quickest, &fcnn, batch);
             EXPECT_EQ(of_fcnn.convolution_passes, 27); // nine convolutions, three passes
-            const Planned of_se_trans = plan_step(*planner, &se_trans, batch);
+            const Planned of_se_trans = plan_step(precision, Fusions::Quickest, &se_trans, batch);
             EXPECT_EQ(of_se_trans.convolution_passes, 12);
             EXPECT_EQ(of_fcnn.halves > 0, type == DType::F16);
             EXPECT_GT(of_fcnn.transient_bytes, static_cast<size_t>(batch) * 10'000'000);
         }
-        plan_step(*planner, &se_trans, 64, true);
+        plan_step(precision, Fusions::Quickest, &se_trans, 64, true);
     }
 }
 
@@ -93,18 +99,19 @@ TEST(DevicePlan, Tf32HasPlansToo) {
     std::string reason;
     const std::unique_ptr<Planner> planner = planner_for(Precision::Tf32, reason);
     if (!planner) GTEST_SKIP() << reason;
-    plan_step(*planner, &fcnn, 64);
-    plan_step(*planner, &se_trans, 64);
+    plan_step(Precision::Tf32, Fusions::Quickest, &fcnn, 64);
+    plan_step(Precision::Tf32, Fusions::Quickest, &se_trans, 64);
 }
 
 /// Without a device nothing is measured, and nothing fused unless it is asked for.
 TEST(DevicePlan, FusedConvolutionsInHalf) {
     std::string reason;
-    const std::unique_ptr<Planner> separate = planner_for(Precision::Fp16, reason);
-    if (!separate) GTEST_SKIP() << reason;
-    const std::unique_ptr<Planner> fused = planner_for(Precision::Fp16, reason, Fusions::Always);
-    const std::unique_ptr<Planner> single = planner_for(Precision::Fp32, reason, Fusions::Always);
     const Conv2dShape shape{64, 125, 16, 288, 288}, first{64, 500, 64, 1, 144, 5, 2, 2};
+    const std::vector<Conv2dShape> shapes{shape, first};
+    const std::unique_ptr<Planner> separate = planner_for(Precision::Fp16, reason, Fusions::Quickest, shapes);
+    if (!separate) GTEST_SKIP() << reason;
+    const std::unique_ptr<Planner> fused = planner_for(Precision::Fp16, reason, Fusions::Always, shapes);
+    const std::unique_ptr<Planner> single = planner_for(Precision::Fp32, reason, Fusions::Always, shapes);
     EXPECT_FALSE(separate->conv2d_fusion(shape).statistics);
     EXPECT_TRUE(fused->conv2d_fusion(shape).statistics);
     EXPECT_TRUE(fused->conv2d_fusion(shape).normalize_input);
@@ -114,8 +121,8 @@ TEST(DevicePlan, FusedConvolutionsInHalf) {
         EXPECT_GE(workspace(*fused, shape, pass), workspace(*separate, shape, pass));
     for (const int64_t batch : {1, 16, 256}) {
         for (const Network* network : {&fcnn, &se_trans}) {
-            const Planned less = plan_step(*fused, network, batch),
-                          more = plan_step(*separate, network, batch);
+            const Planned less = plan_step(Precision::Fp16, Fusions::Always, network, batch),
+                          more = plan_step(Precision::Fp16, Fusions::Quickest, network, batch);
             EXPECT_LT(less.bytes_per_clip, more.bytes_per_clip - 8e6);
         }
     }
@@ -124,9 +131,11 @@ TEST(DevicePlan, FusedConvolutionsInHalf) {
 /// With Always a missing engine is an error where the library is made for such a task, and only there.
 TEST(DevicePlan, AlwaysFailsWhereAnEngineIsMissing) {
     std::string reason;
-    const std::unique_ptr<Planner> fused = planner_for(Precision::Fp16, reason, Fusions::Always);
+    const Conv2dShape no_eights{64, 125, 16, 36, 72};
+    const std::unique_ptr<Planner> fused = planner_for(Precision::Fp16, reason, Fusions::Always, {no_eights});
     if (!fused) GTEST_SKIP() << reason;
-    EXPECT_FALSE(fused->conv2d_fusion({64, 125, 16, 36, 72}).statistics) << "36 channels are no eights";
+    EXPECT_FALSE(fused->conv2d_fusion(no_eights).statistics) << "36 channels are no eights";
+    EXPECT_THROW(fused->conv2d_fusion({64, 125, 16, 288, 288}), std::logic_error) << "it was not asked to plan for it";
     const TemporaryFolder folder;
     std::string turing = cuda::device_profile("h100");
     const std::string version = "\"deviceVer\": 900";
@@ -134,7 +143,7 @@ TEST(DevicePlan, AlwaysFailsWhereAnEngineIsMissing) {
     write_text(folder / "turing.json", turing);
     const Conv2dShape shape{64, 125, 16, 288, 288};
     const auto planner_with = [&](Fusions fusions) {
-        return make_cuda_planner({.precision = Precision::Fp16, .fusions = fusions}, folder / "turing.json");
+        return make_cuda_planner({.precision = Precision::Fp16, .fusions = fusions}, folder / "turing.json", {shape});
     };
     EXPECT_TRUE(fails_with([&] { planner_with(Fusions::Always)->conv2d_fusion(shape); },
                            {"always", "with sums", "propose nothing", "quickest"}));
@@ -144,19 +153,20 @@ TEST(DevicePlan, AlwaysFailsWhereAnEngineIsMissing) {
 /// Which engine each pass has, and that a smaller last batch has the full one's.
 TEST(DevicePlan, ReportsEnginesAndSharesThemWithASmallerLastBatch) {
     std::string reason;
-    const std::unique_ptr<Planner> planner = planner_for(Precision::Fp16, reason, Fusions::Always);
-    if (!planner) GTEST_SKIP() << reason;
     std::map<int64_t, std::vector<std::string>> engines;
+    std::vector<Conv2dShape> shapes;
+    size_t before = 0;
     for (const Conv2dShape& shape :
          {Conv2dShape{256, 125, 16, 288, 288}, {12, 125, 16, 288, 288}, {12, 125, 16, 288, 288, 3, 1, 1, 256}}) {
-        const size_t before = planner->conv2d_report().choices.size();
-        for (const ConvPass pass : {ConvPass::Forward, ConvPass::DataGrad, ConvPass::WeightGrad})
-            (void)workspace(*planner, shape, pass);
+        shapes.push_back(shape);
+        const std::unique_ptr<Planner> planner = planner_for(Precision::Fp16, reason, Fusions::Always, shapes);
+        if (!planner) GTEST_SKIP() << reason;
         const std::vector<ConvChoice> choices = planner->conv2d_report().choices;
         for (size_t i = before; i < choices.size(); ++i) {
             EXPECT_NE(choices[i].engine, "") << choices[i].pass << choices[i].failures;
             engines[shape.batch + shape.full_batch].push_back(choices[i].engine);
         }
+        before = choices.size();
     }
     EXPECT_EQ(engines[256].size(), 7u) << "three passes, and four fused forms of them";
     EXPECT_EQ(engines[12 + 256], engines[256]);

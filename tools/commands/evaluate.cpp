@@ -13,8 +13,7 @@
 #include "data/splits/audit.h"
 #include "data/store/feature_store.h"
 #include "model/checkpoint.h"
-#include "model/initialize.h"
-#include "model/step.h"
+#include "model/step_runner.h"
 #include "tools/cli/json_value.h"
 #include "tools/cli/options.h"
 #include "tools/cli/progress_display.h"
@@ -124,12 +123,9 @@ public:
         const CheckpointInfo info = read_checkpoint_info(SafetensorsFile(trained));
         StepConfig step;
         step.model = info.model;
-        step.batch = 1;
-        Variables variables;
-        const Program program = build_inference_step(device.planner(), variables, step, step.batch);
-        Executor executor(device, variables, {&program});
-        initialize_parameters(executor, seed);
-        save_checkpoint(path_, info, executor);
+        StepRunner runner(device, step, {.training = {}, .inference = 1});
+        runner.initialize(seed);
+        save_checkpoint(path_, info, runner.executor());
     }
     ~UntrainedCheckpoint() {
         std::error_code ignored;

@@ -72,16 +72,20 @@ struct Plan {
 
 Plan make_plan(const PlanOptions& options) {
     RunConfig config = load_config(options.config, options.common);
-    std::unique_ptr<Device> device;
-    std::unique_ptr<Planner> of_profile;
-    if (options.device_profile.empty())
-        device = open_device(config.runtime, options.common.quiet);
-    else
-        of_profile = make_cuda_planner(cuda_settings(config.runtime), options.device_profile);
-    const Planner& planner = device ? device->planner() : *of_profile;
     if (options.batch) config.training.batch = *options.batch;
     const StoreShape store = options.store.empty() ? paper_store() : StoreShape(FeatureStore::open(options.store));
     const StepConfig step = step_config(config, store);
+    const std::vector<Conv2dShape> shapes =
+        convolution_shapes(step, options.inference ? Mode::Inference : Mode::Training, step.batch);
+    std::unique_ptr<Device> device;
+    std::unique_ptr<Planner> of_profile;
+    if (options.device_profile.empty()) {
+        device = open_device(config.runtime, options.common.quiet);
+        device->autotune(shapes);
+    } else {
+        of_profile = make_cuda_planner(cuda_settings(config.runtime), options.device_profile, shapes);
+    }
+    const Planner& planner = device ? device->planner() : *of_profile;
     Plan plan;
     plan.batch = step.batch;
     if (!options.device_profile.empty())

@@ -1,14 +1,14 @@
 #pragma once
 
-// 3x3 convolutions of stride 1 and padding 1 by Winograd's F(4x4, 3x3) (kernels/cpu/winograd_transforms.h), in blocks
-// of tiles: transform the inputs of a block to V [36, tiles, C], multiply 36 times by the transformed weights
-// U [36, C, K] into M [36, tiles, K], transform back. The data gradient is the same with the weights rotated and
+// 3x3 convolutions of stride 1 and padding 1 by Winograd's F(4x4, 3x3) (kernels/conv2d/cpu_winograd_transforms.h), in
+// blocks of tiles: transform the inputs of a block to V [36, tiles, C], multiply 36 times by the transformed weights U
+// [36, C, K] into M [36, tiles, K], transform back. The data gradient is the same with the weights rotated and
 // transposed; the weight gradient is the exact adjoint, dU = V^T dM summed over tiles.
 
 #include <cstddef>
 
-#include "kernels/backend.h"
-#include "kernels/cpu/conv2d_moments.h"
+#include "kernels/conv2d/cpu_moments.h"
+#include "kernels/op_types.h"
 
 namespace scene::cpu {
 

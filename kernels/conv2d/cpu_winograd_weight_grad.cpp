@@ -1,7 +1,7 @@
+#include "kernels/conv2d/cpu_winograd.h"
+#include "kernels/conv2d/cpu_winograd_tiles.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/parallel.h"
-#include "kernels/cpu/winograd.h"
-#include "kernels/cpu/winograd_tiles.h"
 
 namespace scene::cpu {
 namespace {
@@ -47,8 +47,9 @@ void write_filter_gradients(int threads, float* dw, const float* du, const Block
             alignas(64) float g[lanes][9][lanes]; // [input][tap][output]
             for (int64_t i = first_input; i < last_input; ++i) {
                 const float* from = du + blocks.u_offset(panel) + i * width + column;
-                transform_square<window, 3>({g[i - first_input][0], 3 * lanes, lanes},
-                                            spread(from, blocks.u_stride(panel)), transform_filter_gradient);
+                transform_square<input_tile, 3>({g[i - first_input][0], 3 * lanes, lanes},
+                                                across_matrices(from, blocks.u_stride(panel)),
+                                                transform_filter_gradient);
             }
             const int64_t output = first_output + column, last_output = std::min<int64_t>(outputs, output + lanes);
             for (int64_t o = output; o < last_output; ++o) {

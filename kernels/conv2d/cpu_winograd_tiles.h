@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "kernels/backend.h"
-#include "kernels/cpu/winograd_transforms.h"
+#include "kernels/conv2d/cpu_winograd_transforms.h"
+#include "kernels/op_types.h"
 
 namespace scene::cpu::winograd {
 
@@ -41,7 +41,7 @@ struct InputNorm {
     const float *scale = nullptr, *shift = nullptr;
 };
 
-/// v [36, ., channels padded to whole vectors] = B^T d B of the 6x6 window around a tile, zeros outside the image.
+/// v [36, ., channels padded to whole vectors] = B^T d B of the 6x6 input_tile around a tile, zeros outside the image.
 /// `v` points at the tile's row of the first matrix, the next matrix lies matrix_stride floats on.
 inline void read_input_tile(float* v, int64_t matrix_stride, const float* x, int64_t channels, const TileGrid& grid,
                             int64_t index, InputNorm norm) {
@@ -49,19 +49,20 @@ inline void read_input_tile(float* v, int64_t matrix_stride, const float* x, int
     const float* corner = x + (place.pixel - grid.width - 1) * channels;
     const int64_t row_stride = grid.width * channels;
     const int first_row = place.h == 0,
-              last_row = static_cast<int>(std::min<int64_t>(window, grid.height - place.h + 1));
+              last_row = static_cast<int>(std::min<int64_t>(input_tile, grid.height - place.h + 1));
     const int first_column = place.w == 0;
-    const int last_column = static_cast<int>(std::min<int64_t>(window, grid.width - place.w + 1));
-    const bool inside = first_row == 0 && first_column == 0 && last_row == window && last_column == window;
-    alignas(64) float copy[window][window][lanes] = {}; // what lies outside stays zero
+    const int last_column = static_cast<int>(std::min<int64_t>(input_tile, grid.width - place.w + 1));
+    const bool inside = first_row == 0 && first_column == 0 && last_row == input_tile && last_column == input_tile;
+    alignas(64) float copy[input_tile][input_tile][lanes] = {}; // what lies outside stays zero
     for_channel_vectors(channels, [&](int64_t c, auto count) {
-        const Grid<float> to = spread(v + c, matrix_stride);
+        const Grid<float> to = across_matrices(v + c, matrix_stride);
         // The pixels that the next tile is the first to read; the hardware sees too many streams to follow.
-        for (int r = window - tile; r < window; ++r) {
-            for (int s = window; s < window + tile; ++s) __builtin_prefetch(corner + r * row_stride + s * channels + c);
+        for (int r = input_tile - tile; r < input_tile; ++r) {
+            for (int s = input_tile; s < input_tile + tile; ++s)
+                __builtin_prefetch(corner + r * row_stride + s * channels + c);
         }
         if (inside && !norm.scale && count == lanes)
-            return transform_square<window, window>(to, {corner + c, row_stride, channels}, transform_input);
+            return transform_square<input_tile, input_tile>(to, {corner + c, row_stride, channels}, transform_input);
         const Vec scale = norm.scale ? load_first(norm.scale + c, count) : Vec{};
         const Vec shift = norm.scale ? load_first(norm.shift + c, count) : Vec{};
         for (int r = first_row; r < last_row; ++r) {
@@ -71,7 +72,7 @@ inline void read_input_tile(float* v, int64_t matrix_stride, const float* x, int
                 store(copy[r][s], value);
             }
         }
-        transform_square<window, window>(to, {copy[0][0], window * lanes, lanes}, transform_input);
+        transform_square<input_tile, input_tile>(to, {copy[0][0], input_tile * lanes, lanes}, transform_input);
     });
 }
 
@@ -85,18 +86,18 @@ inline void read_gradient_tile(float* m, int64_t matrix_stride, const float* dy,
     const int columns = static_cast<int>(std::min<int64_t>(tile, grid.width - place.w));
     alignas(64) float copy[tile][tile][lanes] = {}; // what lies outside stays zero
     for_channel_vectors(channels, [&](int64_t k, auto count) {
-        const Grid<float> to = spread(m + k, matrix_stride);
+        const Grid<float> to = across_matrices(m + k, matrix_stride);
         for (int r = 0; r < tile; ++r) { // the next tile
             for (int s = tile; s < 2 * tile; ++s) __builtin_prefetch(corner + r * row_stride + s * all_channels + k);
         }
         if (rows == tile && columns == tile && count == lanes)
-            return transform_square<tile, window>(to, {corner + k, row_stride, all_channels},
-                                                  transform_output_gradient);
+            return transform_square<tile, input_tile>(to, {corner + k, row_stride, all_channels},
+                                                      transform_output_gradient);
         for (int r = 0; r < rows; ++r) {
             for (int s = 0; s < columns; ++s)
                 store(copy[r][s], load_first(corner + r * row_stride + s * all_channels + k, count));
         }
-        transform_square<tile, window>(to, {copy[0][0], tile * lanes, lanes}, transform_output_gradient);
+        transform_square<tile, input_tile>(to, {copy[0][0], tile * lanes, lanes}, transform_output_gradient);
     });
 }
 

@@ -1,4 +1,4 @@
-#include "kernels/cpu/conv2d_moments.h"
+#include "kernels/conv2d/cpu_moments.h"
 
 #include "kernels/cpu/parallel.h"
 

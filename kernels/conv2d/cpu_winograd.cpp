@@ -1,11 +1,11 @@
-#include "kernels/cpu/winograd.h"
+#include "kernels/conv2d/cpu_winograd.h"
 
 #include <omp.h>
 
-#include "kernels/cpu/conv2d_moments.h"
+#include "kernels/conv2d/cpu_moments.h"
+#include "kernels/conv2d/cpu_winograd_tiles.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/parallel.h"
-#include "kernels/cpu/winograd_tiles.h"
 
 namespace scene::cpu {
 namespace {
@@ -56,7 +56,7 @@ void transform_filters(int threads, float* u, const Filters& filters, const Filt
             for (int64_t column = 0; column < width; column += lanes) {
                 const Grid<const float> from{g[i - first_input][0] + column, 3 * max_panel_width, max_panel_width};
                 float* to = u + layout.offset(panel) + i * width + column;
-                transform_square<3, window>(spread(to, layout.stride(panel)), from, transform_filter);
+                transform_square<3, input_tile>(across_matrices(to, layout.stride(panel)), from, transform_filter);
             }
         }
     });
@@ -74,8 +74,8 @@ void write_output_tile(float* y, const float* m, int64_t matrix_stride, int64_t 
     const int columns = static_cast<int>(std::min<int64_t>(tile, grid.width - place.w));
     alignas(64) float outputs[tile * tile][lanes];
     for_channel_vectors(channels, [&](int64_t k, auto count) {
-        transform_square<window, tile>({outputs[0], tile * lanes, lanes}, spread(m + k, matrix_stride),
-                                       transform_output);
+        transform_square<input_tile, tile>({outputs[0], tile * lanes, lanes}, across_matrices(m + k, matrix_stride),
+                                           transform_output);
         const Vec bias = epilogue.bias ? load_first(epilogue.bias + first + k, count) : Vec{};
         int64_t written = 0;
         for (int r = 0; r < rows; ++r) {
@@ -100,20 +100,20 @@ struct Blocks {
         constexpr int64_t private_bytes = 640 << 10, least_private_tiles = 24, shared_bytes = 12 << 20;
         const int64_t tile_bytes = frequencies * row * static_cast<int64_t>(sizeof(float));
         is_private = private_bytes / tile_bytes >= least_private_tiles;
-        const int64_t fitting = is_private ? std::min(strip, private_bytes / tile_bytes / tile_rows * tile_rows)
-                                           : std::max(strip, shared_bytes / tile_bytes / strip * strip);
+        const int64_t fitting = is_private ? std::min(chunk, private_bytes / tile_bytes / tile_rows * tile_rows)
+                                           : std::max(chunk, shared_bytes / tile_bytes / chunk * chunk);
         tiles = std::min(fitting, round_up(grid.count, tile_rows));
         // A vector between the matrices keeps their rows from meeting in the same sets of the caches.
         v_stride = tiles * row + lanes;
-        m_stride = strip * max_panel_width + lanes;
+        m_stride = chunk * max_panel_width + lanes;
     }
 
-    static constexpr int64_t strip = 64; ///< tiles multiplied and transformed back together: M stays in L2
+    static constexpr int64_t chunk = 64; ///< tiles multiplied and transformed back together: M stays in L2
 
     int64_t v_floats() const { return frequencies * v_stride; }
     int64_t m_floats() const { return frequencies * m_stride; }
     /// Tiles whose statistics are summed together.
-    int64_t group() const { return is_private ? tiles : strip; }
+    int64_t group() const { return is_private ? tiles : chunk; }
     int64_t groups() const { return divide_up(grid.count, group()); }
     /// Of V and M.
     int64_t block_floats(int threads) const { return (is_private ? threads : 1) * v_floats() + threads * m_floats(); }
@@ -159,10 +159,10 @@ private:
             const int64_t tiles = std::min(blocks_.tiles, all - first);
             for_pieces(threads_, tiles, 8,
                        [&](int64_t begin, int64_t end) { read(v_, first, first + begin, first + end); });
-            const int64_t strips = divide_up(tiles, Blocks::strip);
-            for_pieces(threads_, panels * strips, 1, [&](int64_t piece, int64_t) {
-                const int64_t begin = piece % strips * Blocks::strip, end = std::min(tiles, begin + Blocks::strip);
-                multiply(v_, first, first + begin, first + end, piece / strips);
+            const int64_t chunks = divide_up(tiles, Blocks::chunk);
+            for_pieces(threads_, panels * chunks, 1, [&](int64_t piece, int64_t) {
+                const int64_t begin = piece % chunks * Blocks::chunk, end = std::min(tiles, begin + Blocks::chunk);
+                multiply(v_, first, first + begin, first + end, piece / chunks);
             });
         }
     }
@@ -174,7 +174,7 @@ private:
                             t, norm_);
     }
 
-    /// The channels of one panel of y, for the tiles [begin, end), at most a strip.
+    /// The channels of one panel of y, for the tiles [begin, end), at most a chunk.
     void multiply(const float* v, int64_t first, int64_t begin, int64_t end, int64_t panel) const {
         const FilterLayout& layout = blocks_.filters;
         const int64_t width = layout.panels.width_of(panel), column = layout.panels.first_column(panel);

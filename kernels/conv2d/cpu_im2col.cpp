@@ -1,4 +1,4 @@
-#include "kernels/cpu/conv2d_patches.h"
+#include "kernels/conv2d/cpu_im2col.h"
 
 #include <algorithm>
 
@@ -32,8 +32,8 @@ void pack_panels(float* packed, const Panels& panels, MatrixView b, int64_t colu
 }
 
 /// patches [count, patch] of the pixels first_q .. first_q + count - 1 of output row p of clip n; zeros outside x.
-void gather_patches(float* patches, const float* x, const Conv2dShape& shape, int64_t n, int64_t p, int64_t first_q,
-                    int64_t count) {
+void im2col(float* patches, const float* x, const Conv2dShape& shape, int64_t n, int64_t p, int64_t first_q,
+            int64_t count) {
     const int64_t row_values = shape.kernel * shape.in_channels, channels = shape.in_channels;
     for (int64_t i = 0; i < count; ++i) {
         const int64_t left = (first_q + i) * shape.stride - shape.padding;
@@ -54,8 +54,8 @@ void gather_patches(float* patches, const float* x, const Conv2dShape& shape, in
 }
 
 /// Adds patch gradients [count, stride] to the rows first_row .. last_row - 1 of dx.
-void scatter_patches(float* dx, const float* patches, int64_t patch_stride, const Conv2dShape& shape, int64_t n,
-                     int64_t p, int64_t first_q, int64_t count, int64_t first_row, int64_t last_row) {
+void col2im(float* dx, const float* patches, int64_t patch_stride, const Conv2dShape& shape, int64_t n, int64_t p,
+            int64_t first_q, int64_t count, int64_t first_row, int64_t last_row) {
     const int64_t row_values = shape.kernel * shape.in_channels, channels = shape.in_channels;
     for (int64_t i = 0; i < count; ++i, patches += patch_stride) {
         const int64_t left = (first_q + i) * shape.stride - shape.padding;
@@ -86,38 +86,38 @@ void finish_rows(float* rows, int64_t count, int64_t columns, const ConvEpilogue
     }
 }
 
-int64_t row_groups(const Conv2dShape& shape) { return divide_up(shape.batch * shape.out_height(), rows_per_group); }
+int64_t moment_groups(const Conv2dShape& shape) { return divide_up(shape.batch * shape.out_height(), rows_per_group); }
 
-int64_t sum_pieces(const Conv2dShape& shape) { return shape.batch * divide_up(shape.out_height(), rows_per_sum); }
+int64_t split_k_chunks(const Conv2dShape& shape) { return shape.batch * divide_up(shape.out_height(), rows_per_sum); }
 
 } // namespace
 
-bool patches_suit(const Conv2dShape& shape) {
+bool im2col_suits(const Conv2dShape& shape) {
     return shape.in_channels <= most_input_channels && patch_size(shape) <= max_patch;
 }
 
-size_t patches_scratch_bytes(int threads, const Conv2dShape& shape, ConvPass pass) {
+size_t im2col_scratch_bytes(int threads, const Conv2dShape& shape, ConvPass pass) {
     const int64_t patch = patch_size(shape), out = shape.out_channels, padded = round_up(out, lanes);
     switch (pass) {
     case ConvPass::Forward:
         return static_cast<size_t>(patch * padded) * sizeof(float) +
                static_cast<size_t>(threads * padded / lanes) * sizeof(VectorMoments) +
-               GroupMoments::bytes(row_groups(shape), out);
+               GroupMoments::bytes(moment_groups(shape), out);
     case ConvPass::DataGrad: return static_cast<size_t>(out * round_up(patch, lanes)) * sizeof(float);
-    case ConvPass::WeightGrad: return static_cast<size_t>(sum_pieces(shape) * patch * padded) * sizeof(float);
+    case ConvPass::WeightGrad: return static_cast<size_t>(split_k_chunks(shape) * patch * padded) * sizeof(float);
     }
     return 0;
 }
 
-void patches_forward(int threads, float* y, const float* x, const float* w, const ConvEpilogue& epilogue, void* scratch,
-                     const Conv2dShape& shape) {
+void im2col_forward(int threads, float* y, const float* x, const float* w, const ConvEpilogue& epilogue, void* scratch,
+                    const Conv2dShape& shape) {
     const int64_t patch = patch_size(shape), out = shape.out_channels, width = shape.out_width();
     const Panels panels(out);
     float* packed = static_cast<float*>(scratch);
     pack_panels(packed, panels, {w, 1, patch}, out, patch);
     auto* thread_moments = reinterpret_cast<VectorMoments*>(packed + patch * panels.padded_columns());
     GroupMoments groups;
-    if (epilogue.mean) groups = GroupMoments(thread_moments + threads * panels.vectors, row_groups(shape), out);
+    if (epilogue.mean) groups = GroupMoments(thread_moments + threads * panels.vectors, moment_groups(shape), out);
     for_pieces(threads, shape.batch * shape.out_height(), rows_per_group, [&](int64_t first_row, int64_t last_row) {
         VectorMoments* moments = groups ? thread_moments + omp_get_thread_num() * panels.vectors : nullptr;
         if (moments) std::fill_n(moments, panels.vectors, VectorMoments{});
@@ -128,8 +128,7 @@ void patches_forward(int threads, float* y, const float* x, const float* w, cons
             for (int64_t i = 0; i < count;) { // a block may run over several output rows
                 const int64_t row = (block + i) / width, q = (block + i) % width;
                 const int64_t run = std::min(count - i, width - q);
-                gather_patches(patches + i * patch, x, shape, row / shape.out_height(), row % shape.out_height(), q,
-                               run);
+                im2col(patches + i * patch, x, shape, row / shape.out_height(), row % shape.out_height(), q, run);
                 i += run;
             }
             float* to = y + block * out;
@@ -152,8 +151,8 @@ void patches_forward(int threads, float* y, const float* x, const float* w, cons
     if (groups) groups.merge(threads, epilogue.mean, epilogue.variance);
 }
 
-void patches_data_grad(int threads, float* dx, const float* dy, const float* w, void* scratch,
-                       const Conv2dShape& shape) {
+void im2col_data_grad(int threads, float* dx, const float* dy, const float* w, void* scratch,
+                      const Conv2dShape& shape) {
     const int64_t patch = patch_size(shape), out = shape.out_channels, width = shape.out_width();
     const Panels panels(patch);
     const int64_t patch_stride = panels.padded_columns();
@@ -179,21 +178,21 @@ void patches_data_grad(int threads, float* dx, const float* dy, const float* w, 
                     multiply_panel(gradients + first, patch_stride, {from, out, 1}, packed + first * out,
                                    panels.width_of(panel), count, panels.vectors_of(panel), out, false);
                 }
-                scatter_patches(dx, gradients, patch_stride, shape, n, p, q, count, first_row, last_row);
+                col2im(dx, gradients, patch_stride, shape, n, p, q, count, first_row, last_row);
             }
         }
     });
 }
 
-void patches_weight_grad(int threads, float* dw, const float* dy, const float* x, void* scratch,
-                         const Conv2dShape& shape) {
+void im2col_weight_grad(int threads, float* dw, const float* dy, const float* x, void* scratch,
+                        const Conv2dShape& shape) {
     const int64_t patch = patch_size(shape), out = shape.out_channels, width = shape.out_width();
     const Panels panels(out);
-    const int64_t pieces_per_clip = divide_up(shape.out_height(), rows_per_sum);
+    const int64_t chunks_per_clip = divide_up(shape.out_height(), rows_per_sum);
     const int64_t padded = panels.padded_columns();
     float* partial = static_cast<float*>(scratch); // [pieces, patch, padded]
-    for_pieces(threads, sum_pieces(shape), 1, [&](int64_t piece, int64_t) {
-        const int64_t n = piece / pieces_per_clip, first_p = piece % pieces_per_clip * rows_per_sum;
+    for_pieces(threads, split_k_chunks(shape), 1, [&](int64_t piece, int64_t) {
+        const int64_t n = piece / chunks_per_clip, first_p = piece % chunks_per_clip * rows_per_sum;
         const int64_t last_p = std::min(shape.out_height(), first_p + rows_per_sum);
         float* sums = partial + piece * patch * padded;
         std::fill_n(sums, patch * padded, 0.0f);
@@ -202,7 +201,7 @@ void patches_weight_grad(int threads, float* dw, const float* dy, const float* x
         for (int64_t p = first_p; p < last_p; ++p) {
             for (int64_t q = 0; q < width; q += block_pixels) {
                 const int64_t count = std::min(block_pixels, width - q);
-                gather_patches(patches, x, shape, n, p, q, count);
+                im2col(patches, x, shape, n, p, q, count);
                 const float* from = dy + ((n * shape.out_height() + p) * width + q) * out;
                 for (int64_t panel = 0; panel < panels.count; ++panel) {
                     const int64_t first = panels.first_column(panel);
@@ -216,7 +215,7 @@ void patches_weight_grad(int threads, float* dw, const float* dy, const float* x
         }
     });
     for_pieces(threads, patch, 1, [&](int64_t value, int64_t) {
-        for (int64_t piece = 1; piece < sum_pieces(shape); ++piece) {
+        for (int64_t piece = 1; piece < split_k_chunks(shape); ++piece) {
             const float* other = partial + (piece * patch + value) * padded;
             for (int64_t k = 0; k < out; ++k) partial[value * padded + k] += other[k];
         }

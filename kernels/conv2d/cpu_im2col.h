@@ -7,22 +7,21 @@
 
 #include <cstddef>
 
-#include "kernels/backend.h"
-#include "kernels/cpu/conv2d_moments.h"
+#include "kernels/conv2d/cpu_moments.h"
+#include "kernels/op_types.h"
 
 namespace scene::cpu {
 
 /// Patches of at most this many values, of at most this many channels.
 constexpr int64_t max_patch = 96, most_input_channels = 4;
 
-bool patches_suit(const Conv2dShape& shape);
-size_t patches_scratch_bytes(int threads, const Conv2dShape& shape, ConvPass pass);
+bool im2col_suits(const Conv2dShape& shape);
+size_t im2col_scratch_bytes(int threads, const Conv2dShape& shape, ConvPass pass);
 
-void patches_forward(int threads, float* y, const float* x, const float* w, const ConvEpilogue& epilogue, void* scratch,
-                     const Conv2dShape& shape);
-void patches_data_grad(int threads, float* dx, const float* dy, const float* w, void* scratch,
-                       const Conv2dShape& shape);
-void patches_weight_grad(int threads, float* dw, const float* dy, const float* x, void* scratch,
-                         const Conv2dShape& shape);
+void im2col_forward(int threads, float* y, const float* x, const float* w, const ConvEpilogue& epilogue, void* scratch,
+                    const Conv2dShape& shape);
+void im2col_data_grad(int threads, float* dx, const float* dy, const float* w, void* scratch, const Conv2dShape& shape);
+void im2col_weight_grad(int threads, float* dw, const float* dy, const float* x, void* scratch,
+                        const Conv2dShape& shape);
 
 } // namespace scene::cpu

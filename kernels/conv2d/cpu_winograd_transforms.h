@@ -12,15 +12,15 @@
 
 namespace scene::cpu::winograd {
 
-constexpr int tile = 4;                      ///< outputs per axis
-constexpr int window = 6;                    ///< inputs per axis
-constexpr int frequencies = window * window; ///< products per tile and channel pair
+constexpr int tile = 4;                              ///< outputs per axis
+constexpr int input_tile = 6;                        ///< inputs per axis
+constexpr int frequencies = input_tile * input_tile; ///< products per tile and channel pair
 constexpr float a = 0.75f, b = 1.5f;
 constexpr float a2 = a * a, b2 = b * b;
 constexpr float weight_0 = 1 / (a2 * b2), weight_a = 1 / (2 * a2 * (a2 - b2)), weight_b = 1 / (2 * b2 * (b2 - a2));
 
 /// B^T d
-inline void transform_input(Vec out[window], const Vec d[window]) {
+inline void transform_input(Vec out[input_tile], const Vec d[input_tile]) {
     const Vec even_a = d[4] - b2 * d[2], odd_a = d[3] - b2 * d[1];
     const Vec even_b = d[4] - a2 * d[2], odd_b = d[3] - a2 * d[1];
     out[0] = a2 * b2 * d[0] + (d[4] - (a2 + b2) * d[2]);
@@ -32,7 +32,7 @@ inline void transform_input(Vec out[window], const Vec d[window]) {
 }
 
 /// G g
-inline void transform_filter(Vec out[window], const Vec g[3]) {
+inline void transform_filter(Vec out[input_tile], const Vec g[3]) {
     const Vec even_a = weight_a * (g[0] + a2 * g[2]), odd_a = (weight_a * a) * g[1];
     const Vec even_b = weight_b * (g[0] + b2 * g[2]), odd_b = (weight_b * b) * g[1];
     out[0] = weight_0 * g[0];
@@ -44,7 +44,7 @@ inline void transform_filter(Vec out[window], const Vec g[3]) {
 }
 
 /// A^T m
-inline void transform_output(Vec out[tile], const Vec m[window]) {
+inline void transform_output(Vec out[tile], const Vec m[input_tile]) {
     const Vec sum_a = m[1] + m[2], difference_a = m[1] - m[2];
     const Vec sum_b = m[3] + m[4], difference_b = m[3] - m[4];
     out[0] = m[0] + sum_a + sum_b;
@@ -54,7 +54,7 @@ inline void transform_output(Vec out[tile], const Vec m[window]) {
 }
 
 /// A y, the adjoint of transform_output
-inline void transform_output_gradient(Vec out[window], const Vec y[tile]) {
+inline void transform_output_gradient(Vec out[input_tile], const Vec y[tile]) {
     const Vec even_a = y[0] + a2 * y[2], odd_a = y[1] + a2 * y[3];
     const Vec even_b = y[0] + b2 * y[2], odd_b = y[1] + b2 * y[3];
     out[0] = y[0];
@@ -66,7 +66,7 @@ inline void transform_output_gradient(Vec out[window], const Vec y[tile]) {
 }
 
 /// G^T u, the adjoint of transform_filter
-inline void transform_filter_gradient(Vec out[3], const Vec u[window]) {
+inline void transform_filter_gradient(Vec out[3], const Vec u[input_tile]) {
     const Vec sum_a = weight_a * (u[1] + u[2]), sum_b = weight_b * (u[3] + u[4]);
     out[0] = weight_0 * u[0] + (sum_a + sum_b);
     out[1] = (weight_a * a) * (u[1] - u[2]) + (weight_b * b) * (u[3] - u[4]);
@@ -104,6 +104,8 @@ transform_square(Grid<float> to, Grid<const float> from, Transform transform) {
 }
 
 /// The 36 matrices that a transformed tile is spread over: matrix r*6 + s is stride floats after the one before.
-template <typename Float> Grid<Float> spread(Float* data, int64_t stride) { return {data, window * stride, stride}; }
+template <typename Float> Grid<Float> across_matrices(Float* data, int64_t stride) {
+    return {data, input_tile * stride, stride};
+}
 
 } // namespace scene::cpu::winograd

@@ -1,17 +1,20 @@
-// Which fusions of batch norm and convolution the backend offers for a shape: those that are quicker on this device
-// than the separate ops that they save. Times are remembered (PlanCache), so that every process decides alike.
+// Which fusions of batch norm and convolution a device offers for a shape: those that are quicker on it than the
+// separate ops that they save. Times are remembered (PlanCache), so that every process decides alike.
 
 #include <algorithm>
 #include <functional>
 
 #include "kernels/batch_norm/batch_norm.h"
-#include "kernels/cuda/cuda_backend.h"
+#include "kernels/cuda/context.h"
+#include "kernels/cuda/cuda_device.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/mean_var_from_sums.h"
 #include "kernels/cuda/timing.h"
 #include "kernels/cuda/trial_buffer.h"
+#include "kernels/cuda/tuned_convolutions.h"
 #include "kernels/error.h"
 #include "kernels/op_fields.h"
+#include "kernels/operands.h"
 
 namespace scene::cuda {
 namespace {
@@ -120,20 +123,29 @@ private:
 
 } // namespace
 
-ConvFusion CudaBackend::conv2d_fusion(const Conv2dShape& shape) const {
-    for (const auto& [known, fusion] : chosen_fusions_)
-        if (known == shape) return fusion;
-    chosen_fusions_.emplace_back(shape, choose_fusion(shape));
-    return chosen_fusions_.back().second;
+void TunedConvolutions::tune(const Conv2dShape& shape, Context* device) {
+    check_convolution(shape);
+    if (knows(shape)) return;
+    if (shape.full_batch > 0) tune(shape.of_full_batch(), device);
+    const ConvFusion fusion = choose_fusion(shape, device);
+    if (!conv2d_thin_suits(shape))
+        for (const ConvolutionTask& task : tasks_of(shape, fusion)) library_->choose(task);
+    tuned_.emplace_back(shape, fusion);
+}
+
+double TunedConvolutions::seconds(const ConvolutionTask& task) {
+    library_->choose(task);
+    return library_->seconds(task).value();
 }
 
 /// Why not is in the library's choices, for the report.
-bool CudaBackend::can_fuse(const ConvolutionTask& task) const {
-    if (!convolutions_->offers(task)) return false;
+bool TunedConvolutions::can_fuse(const ConvolutionTask& task) {
+    if (!library_->offers(task)) return false;
+    library_->choose(task);
     try {
-        (void)convolutions_->scratch_bytes(task);
+        (void)library_->scratch_bytes(task);
         return true;
-    } catch (const BrokenDevice&) { throw; } catch (const Error& error) {
+    } catch (const Error& error) {
         if (fusions_ == Fusions::Always)
             fail("fusions \"always\": {}; \"quickest\" and \"never\" do without", error.what());
         return false;
@@ -141,7 +153,7 @@ bool CudaBackend::can_fuse(const ConvolutionTask& task) const {
 }
 
 /// The library reads a normalised input only where it also gives statistics, so the former comes with the latter.
-ConvFusion CudaBackend::choose_fusion(const Conv2dShape& shape) const {
+ConvFusion TunedConvolutions::choose_fusion(const Conv2dShape& shape, Context* device) {
     const ConvolutionTask plain{shape, ConvPass::Forward, {}}, plain_grad{shape, ConvPass::WeightGrad, {}};
     const ConvolutionTask sums{shape, ConvPass::Forward, {.normalize_input = false, .statistics = true}};
     const ConvolutionTask all{shape, ConvPass::Forward, {.normalize_input = true, .statistics = true}};
@@ -152,21 +164,20 @@ ConvFusion CudaBackend::choose_fusion(const Conv2dShape& shape) const {
     if (conv2d_thin_suits(shape) || fusions_ == Fusions::Never) return fusion;
     ConvFusion wanted{.normalize_input = true, .statistics = true, .bn_reduce = true};
     if (shape.full_batch > 0) {
-        Conv2dShape full = shape;
-        full.batch = shape.full_batch;
-        full.full_batch = 0;
-        wanted = conv2d_fusion(full);
-    } else if (fusions_ == Fusions::Quickest && !convolutions_->seconds(plain)) {
-        return fusion;
+        wanted = this->fusion(shape.of_full_batch());
+    } else if (fusions_ == Fusions::Quickest) {
+        library_->choose(plain);
+        if (!library_->seconds(plain)) return fusion;
     }
     fusion.statistics = wanted.statistics && can_fuse(sums);
     fusion.normalize_input = wanted.normalize_input && fusion.statistics && can_fuse(all) && can_fuse(all_grad);
     fusion.bn_reduce = wanted.bn_reduce && can_fuse(into_norm);
     if (fusions_ == Fusions::Always || shape.full_batch > 0) return fusion;
 
-    Context cuda = context_;
-    const SeparateOps ops(convolutions_->times(), activation_, cuda, planning_);
-    const auto seconds = [&](const ConvolutionTask& task) { return convolutions_->seconds(task).value(); };
+    SCENE_CHECK(device, "without a device nothing is measured");
+    Context cuda = *device;
+    const Planning planning{.convolutions = this};
+    const SeparateOps ops(library_->times(), activation_, cuda, planning);
     if (fusion.bn_reduce)
         fusion.bn_reduce = seconds(into_norm) + ops.apply_gradient(shape.x()) <
                            seconds(plain_data_grad) + ops.norm_backward(shape.x());

@@ -1,0 +1,159 @@
+// Convolutions of few input channels are our own (kernels/cuda/conv2d_thin.cu), all others the library's. Here: which
+// task of the library an op is, and what is done around it.
+
+#include "kernels/conv2d/conv2d.h"
+
+#include "kernels/convert/convert.h"
+#include "kernels/cuda/context.h"
+#include "kernels/cuda/epilogue.h"
+#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/mean_var_from_sums.h"
+#include "kernels/cuda/operands.h"
+#include "kernels/cuda/tuned_convolutions.h"
+
+namespace scene::cuda {
+namespace {
+
+/// Each `group` of elements has a factor of its own.
+template <typename To, typename From> __global__ void __launch_bounds__(block_threads)
+    scale_groups(To* to, const From* from, const float* factor, int64_t count, int64_t group) {
+    const int64_t i = thread_in_grid();
+    if (i >= count) return;
+    to[i] = from_float<To>(to_float(from[i]) * factor[i / group]);
+}
+
+template <class T> ConvolutionTask task_of(const Conv2dForward<T>& op) {
+    return {op.shape,
+            ConvPass::Forward,
+            {.normalize_input = static_cast<bool>(op.input_scale), .statistics = static_cast<bool>(op.mean)}};
+}
+
+template <class T> ConvolutionTask task_of(const Conv2dDataGrad<T>& op) { return {op.shape, ConvPass::DataGrad, {}}; }
+
+template <class T> ConvolutionTask task_of(const Conv2dWeightGrad<T>& op) {
+    return {op.shape, ConvPass::WeightGrad, {.normalize_input = static_cast<bool>(op.input_scale)}};
+}
+
+/// Of one kind; sums and sums of squares lie in front of the library's workspace.
+size_t bytes_of_sums(const ConvolutionTask& task) {
+    return task.fusion.statistics ? aligned(static_cast<size_t>(task.shape.out_channels) * sizeof(float)) : 0;
+}
+
+/// The library gives weight gradients in the activation type. Where that is not F32 they lie in front of its workspace.
+size_t bytes_of_narrow_gradient(const ConvolutionTask& task, DType activation) {
+    return activation == DType::F32 ? 0 : aligned(static_cast<size_t>(task.shape.w().elements()) * size_of(activation));
+}
+
+void add_input_norm(ConvolutionOperands& operands, const ConvolutionTask& task, const Tensor& scale,
+                    const Tensor& shift, DType activation) {
+    if (!task.fusion.normalize_input) return;
+    check_tensor(scale, activation, {task.shape.in_channels}, "input_scale");
+    check_tensor(shift, activation, {task.shape.in_channels}, "input_shift");
+    operands.scale = scale.data;
+    operands.shift = shift.data;
+}
+
+} // namespace
+
+size_t scratch_bytes(const Conv2dForward<TensorSpec>& op, const Planning& planning) {
+    if (conv2d_thin_suits(op.shape)) return 0;
+    const ConvolutionTask task = task_of(op);
+    return 2 * bytes_of_sums(task) + planning.convolutions->workspace_bytes(task);
+}
+
+void run(const Conv2dForward<Tensor>& op, Context& cuda) {
+    const Conv2dShape& shape = op.shape;
+    const ConvolutionTask task = task_of(op);
+    SCENE_CHECK(!op.prepared_w, "this device prepares no weights");
+    SCENE_CHECK(bool(op.mean) == bool(op.variance), "statistics are both mean and variance");
+    SCENE_CHECK(bool(op.input_scale) == bool(op.input_shift), "an input norm has both scale and shift");
+    SCENE_CHECK(!op.relu || op.bias, "relu without bias");
+    SCENE_CHECK(!op.bias || !task.fusion.any(), "bias beside another fusion");
+    if (conv2d_thin_suits(shape)) {
+        SCENE_CHECK(!task.fusion.any(), "a convolution of few channels has neither input norm nor statistics");
+        return conv2d_thin_forward(op.y, op.x, op.w, op.bias, op.relu, shape, cuda.stream);
+    }
+    const DType activation = cuda.convolutions->activation();
+    check_tensor(op.y, activation, shape.y(), "y");
+    check_tensor(op.x, activation, shape.x(), "x");
+    check_tensor(op.w, activation, shape.w(), "w");
+    const size_t sums = bytes_of_sums(task);
+    auto* scratch = scratch_of<std::byte>(op.scratch, 2 * sums + cuda.convolutions->workspace_bytes(task));
+    const int64_t channels = shape.out_channels, rows = shape.y().elements() / channels;
+    ConvolutionOperands operands{.x = op.x.data, .w = op.w.data, .y = op.y.data};
+    add_input_norm(operands, task, op.input_scale, op.input_shift, activation);
+    if (task.fusion.statistics) {
+        operands.sum = reinterpret_cast<float*>(scratch);
+        operands.square_sum = reinterpret_cast<float*>(scratch + sums);
+    }
+    cuda.convolutions->run(task, operands, scratch + 2 * sums, cuda.stream);
+    if (task.fusion.statistics)
+        mean_var_from_sums(op.mean, op.variance, {operands.sum, DType::F32, {channels}},
+                           {operands.square_sum, DType::F32, {channels}}, rows, cuda.stream);
+    if (!op.bias) return;
+    linear_epilogue({op.y.data, activation, {rows, channels}}, op.bias, op.relu ? Activation::Relu : Activation::None,
+                    {}, {}, cuda.stream);
+}
+
+size_t scratch_bytes(const Conv2dDataGrad<TensorSpec>& op, const Planning& planning) {
+    return conv2d_thin_suits(op.shape) ? 0 : planning.convolutions->workspace_bytes(task_of(op));
+}
+
+void run(const Conv2dDataGrad<Tensor>& op, Context& cuda) {
+    const Conv2dShape& shape = op.shape;
+    if (conv2d_thin_suits(shape)) return conv2d_thin_data_grad(op.dx, op.dy, op.w, shape, cuda.stream);
+    const DType activation = cuda.convolutions->activation();
+    check_tensor(op.dx, activation, shape.x(), "dx");
+    check_tensor(op.dy, activation, shape.y(), "dy");
+    check_tensor(op.w, activation, shape.w(), "w");
+    const ConvolutionTask task = task_of(op);
+    void* scratch = scratch_of<void>(op.scratch, cuda.convolutions->workspace_bytes(task));
+    cuda.convolutions->run(task, {.x = op.dx.data, .w = op.w.data, .y = op.dy.data}, scratch, cuda.stream);
+}
+
+size_t scratch_bytes(const Conv2dWeightGrad<TensorSpec>& op, const Planning& planning) {
+    if (conv2d_thin_suits(op.shape)) return conv2d_thin_weight_grad_scratch_bytes(op.shape);
+    const ConvolutionTask task = task_of(op);
+    return bytes_of_narrow_gradient(task, planning.convolutions->activation()) +
+           planning.convolutions->workspace_bytes(task);
+}
+
+void run(const Conv2dWeightGrad<Tensor>& op, Context& cuda) {
+    const Conv2dShape& shape = op.shape;
+    const ConvolutionTask task = task_of(op);
+    SCENE_CHECK(bool(op.input_scale) == bool(op.input_shift), "an input norm has both scale and shift");
+    if (conv2d_thin_suits(shape)) {
+        SCENE_CHECK(!task.fusion.any(), "a convolution of few channels has no input norm");
+        return conv2d_thin_weight_grad(op.dw, op.dy, op.x, op.scratch, shape, cuda.stream);
+    }
+    const DType activation = cuda.convolutions->activation();
+    check_tensor(op.dw, DType::F32, shape.w(), "dw");
+    check_tensor(op.dy, activation, shape.y(), "dy");
+    check_tensor(op.x, activation, shape.x(), "x");
+    const size_t narrow = bytes_of_narrow_gradient(task, activation);
+    auto* scratch = scratch_of<std::byte>(op.scratch, narrow + cuda.convolutions->workspace_bytes(task));
+    ConvolutionOperands operands{.x = op.x.data, .w = narrow > 0 ? scratch : op.dw.data, .y = op.dy.data};
+    add_input_norm(operands, task, op.input_scale, op.input_shift, activation);
+    cuda.convolutions->run(task, operands, scratch + narrow, cuda.stream);
+    if (narrow > 0) run(Convert<Tensor>{.y = op.dw, .x = Tensor{scratch, activation, shape.w()}}, cuda);
+}
+
+void run(const Conv2dPrepareWeights<Tensor>&, Context&) { SCENE_CHECK(false, "this device prepares no weights"); }
+
+void run(const FoldConvWeights<Tensor>& op, Context& cuda) {
+    check_rank(op.w, 4, "w");
+    check_tensor(op.folded_w, op.folded_w.dtype, op.w.shape, "folded_w");
+    const float* scale = floats(op.scale, {op.w.shape[0]}, "scale");
+    const int64_t count = op.w.elements(), filter = count / op.w.shape[0];
+    with_activation_type(op.folded_w, [&](auto to_type) {
+        with_activation_type(op.w, [&](auto from_type) {
+            using To = decltype(to_type);
+            using From = decltype(from_type);
+            launch(scale_groups<To, From>, blocks_over(count), dim3(block_threads), 0, cuda.stream,
+                   static_cast<To*>(op.folded_w.data), static_cast<const From*>(op.w.data), scale, count, filter);
+        });
+    });
+}
+
+} // namespace scene::cuda
