@@ -13,14 +13,14 @@ namespace {
 constexpr int64_t block_pixels = 32;
 constexpr int64_t max_patch_width = round_up(max_patch, lanes);
 
-/// Values of a patch: kernel rows x kernel columns x input channels, as in a row of the weights.
+/// Elements of a patch: kernel rows x kernel columns x input channels, as in a row of the weights.
 int64_t patch_size(const Conv2dShape& shape) { return shape.kernel * shape.kernel * shape.in_channels; }
 
-/// Output rows, over all clips, that are written and whose statistics are summed in one piece.
+/// Output rows, over all clips, that are written and whose statistics are summed in one chunk.
 constexpr int64_t rows_per_group = 4;
-/// Output rows whose gradient is summed in one piece.
+/// Output rows whose gradient is summed in one chunk.
 constexpr int64_t rows_per_sum = 16;
-/// Input rows of one piece of the data gradient; its edges cost kernel - 1 rows of work done twice.
+/// Input rows of one chunk of the data gradient; its edges cost kernel - 1 rows of work done twice.
 constexpr int64_t rows_per_band = 50;
 
 /// Panels of a matrix one behind another, each [depth, width].
@@ -159,8 +159,8 @@ void im2col_data_grad(int threads, float* dx, const float* dy, const float* w, v
     float* packed = static_cast<float*>(scratch);
     pack_panels(packed, panels, {w, patch, 1}, patch, out);
     const int64_t bands = divide_up(shape.height, rows_per_band);
-    for_pieces(threads, shape.batch * bands, 1, [&](int64_t piece, int64_t) {
-        const int64_t n = piece / bands, first_row = piece % bands * rows_per_band;
+    for_pieces(threads, shape.batch * bands, 1, [&](int64_t chunk, int64_t) {
+        const int64_t n = chunk / bands, first_row = chunk % bands * rows_per_band;
         const int64_t last_row = std::min(shape.height, first_row + rows_per_band);
         const int64_t row_values = shape.width * shape.in_channels;
         std::fill_n(dx + (n * shape.height + first_row) * row_values, (last_row - first_row) * row_values, 0.0f);
@@ -190,11 +190,11 @@ void im2col_weight_grad(int threads, float* dw, const float* dy, const float* x,
     const Panels panels(out);
     const int64_t chunks_per_clip = divide_up(shape.out_height(), rows_per_sum);
     const int64_t padded = panels.padded_columns();
-    float* partial = static_cast<float*>(scratch); // [pieces, patch, padded]
-    for_pieces(threads, split_k_chunks(shape), 1, [&](int64_t piece, int64_t) {
-        const int64_t n = piece / chunks_per_clip, first_p = piece % chunks_per_clip * rows_per_sum;
+    float* partial = static_cast<float*>(scratch); // [chunks, patch, padded]
+    for_pieces(threads, split_k_chunks(shape), 1, [&](int64_t chunk, int64_t) {
+        const int64_t n = chunk / chunks_per_clip, first_p = chunk % chunks_per_clip * rows_per_sum;
         const int64_t last_p = std::min(shape.out_height(), first_p + rows_per_sum);
-        float* sums = partial + piece * patch * padded;
+        float* sums = partial + chunk * patch * padded;
         std::fill_n(sums, patch * padded, 0.0f);
         alignas(64) float patches[block_pixels * max_patch];
         alignas(64) float gradients[block_pixels * max_panel_width];
@@ -215,8 +215,8 @@ void im2col_weight_grad(int threads, float* dw, const float* dy, const float* x,
         }
     });
     for_pieces(threads, patch, 1, [&](int64_t value, int64_t) {
-        for (int64_t piece = 1; piece < split_k_chunks(shape); ++piece) {
-            const float* other = partial + (piece * patch + value) * padded;
+        for (int64_t chunk = 1; chunk < split_k_chunks(shape); ++chunk) {
+            const float* other = partial + (chunk * patch + value) * padded;
             for (int64_t k = 0; k < out; ++k) partial[value * padded + k] += other[k];
         }
         for (int64_t k = 0; k < out; ++k) dw[k * patch + value] = partial[value * padded + k];

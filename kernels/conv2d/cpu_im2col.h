@@ -1,9 +1,9 @@
 #pragma once
 
-// Convolutions of few input channels (the first layers) as matrix products with the patches of the input,
-// [pixels, R*S*C], which are gathered block by block and never stored: the work is writing y, so whole vectors of
-// output channels are what matters, and a library's kernels, which want whole vectors of input channels, lose there
-// (1 channel, 5x5: data gradient 9 times, forward twice as fast as PyTorch's; at 9 channels oneDNN is twice as fast).
+// Convolutions of few input channels (the first layers) by im2col: matrix products with the patches of the input,
+// [pixels, R*S*C], which are gathered block by block and never materialised. The work is writing y, so whole vectors of
+// output channels are what matters. A library's kernels want whole vectors of input channels and lose there (1 channel,
+// 5x5: data gradient 9 times, forward twice as fast as PyTorch's; at 9 channels oneDNN is twice as fast).
 
 #include <cstddef>
 
@@ -12,7 +12,7 @@
 
 namespace scene::cpu {
 
-/// Patches of at most this many values, of at most this many channels.
+/// Patches of at most this many elements, of at most this many channels.
 constexpr int64_t max_patch = 96, most_input_channels = 4;
 
 bool im2col_suits(const Conv2dShape& shape);

@@ -39,8 +39,8 @@ struct FilterLayout {
 void transform_filters(int threads, float* u, const Filters& filters, const FilterLayout& layout) {
     const Panels& panels = layout.panels;
     const int64_t chunks = divide_up(filters.inputs, lanes);
-    for_pieces(threads, panels.count * chunks, 1, [&](int64_t piece, int64_t) {
-        const int64_t panel = piece / chunks, first_input = piece % chunks * lanes;
+    for_pieces(threads, panels.count * chunks, 1, [&](int64_t item, int64_t) {
+        const int64_t panel = item / chunks, first_input = item % chunks * lanes;
         const int64_t last_input = std::min<int64_t>(filters.inputs, first_input + lanes);
         const int64_t width = panels.width_of(panel), first_output = panels.first_column(panel);
         const int64_t count = std::min(width, filters.outputs - first_output);
@@ -160,9 +160,9 @@ private:
             for_pieces(threads_, tiles, 8,
                        [&](int64_t begin, int64_t end) { read(v_, first, first + begin, first + end); });
             const int64_t chunks = divide_up(tiles, Blocks::chunk);
-            for_pieces(threads_, panels * chunks, 1, [&](int64_t piece, int64_t) {
-                const int64_t begin = piece % chunks * Blocks::chunk, end = std::min(tiles, begin + Blocks::chunk);
-                multiply(v_, first, first + begin, first + end, piece / chunks);
+            for_pieces(threads_, panels * chunks, 1, [&](int64_t item, int64_t) {
+                const int64_t begin = item % chunks * Blocks::chunk, end = std::min(tiles, begin + Blocks::chunk);
+                multiply(v_, first, first + begin, first + end, item / chunks);
             });
         }
     }

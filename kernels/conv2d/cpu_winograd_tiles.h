@@ -41,7 +41,7 @@ struct InputNorm {
     const float *scale = nullptr, *shift = nullptr;
 };
 
-/// v [36, ., channels padded to whole vectors] = B^T d B of the 6x6 input_tile around a tile, zeros outside the image.
+/// v [36, ., channels padded to whole vectors] = B^T d B of the 6x6 inputs of a tile, zeros outside the image.
 /// `v` points at the tile's row of the first matrix, the next matrix lies matrix_stride floats on.
 inline void read_input_tile(float* v, int64_t matrix_stride, const float* x, int64_t channels, const TileGrid& grid,
                             int64_t index, InputNorm norm) {

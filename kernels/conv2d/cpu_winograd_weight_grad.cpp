@@ -39,8 +39,8 @@ struct Blocks {
 /// dw [K, 3, 3, C] = G^T dU G, for a panel of K and a vector's worth of C at a time.
 void write_filter_gradients(int threads, float* dw, const float* du, const Blocks& blocks, int64_t outputs) {
     const int64_t inputs = blocks.inputs, chunks = divide_up(inputs, lanes);
-    for_pieces(threads, blocks.panels.count * chunks, 1, [&](int64_t piece, int64_t) {
-        const int64_t panel = piece / chunks, first_input = piece % chunks * lanes;
+    for_pieces(threads, blocks.panels.count * chunks, 1, [&](int64_t item, int64_t) {
+        const int64_t panel = item / chunks, first_input = item % chunks * lanes;
         const int64_t last_input = std::min<int64_t>(inputs, first_input + lanes);
         const int64_t width = blocks.panels.width_of(panel), first_output = blocks.panels.first_column(panel);
         for (int64_t column = 0; column < width; column += lanes) {
@@ -91,8 +91,8 @@ void winograd_weight_grad(int threads, float* dw, const float* dy, const float* 
                 }
             }
         });
-        for_pieces(threads, frequencies * blocks.panels.count, 1, [&](int64_t piece, int64_t) {
-            const int64_t f = piece / blocks.panels.count, panel = piece % blocks.panels.count;
+        for_pieces(threads, frequencies * blocks.panels.count, 1, [&](int64_t item, int64_t) {
+            const int64_t f = item / blocks.panels.count, panel = item % blocks.panels.count;
             const int64_t width = blocks.panels.width_of(panel);
             multiply_panel(du + blocks.u_offset(panel) + f * blocks.u_stride(panel), width,
                            {v + f * blocks.v_stride, 1, blocks.row},

@@ -25,15 +25,15 @@ private:
     int before_;
 };
 
-/// Clips per piece: the most that divide the batch into 16 equal pieces or more.
-int64_t piece_clips(int64_t batch) {
+/// Clips per chunk: the most that divide the batch into 16 equal chunks or more.
+int64_t chunk_clips(int64_t batch) {
     for (int64_t clips = batch / 16; clips > 1; --clips)
         if (batch % clips == 0) return clips;
     return 1;
 }
 
-Conv2dShape piece_of(Conv2dShape shape) {
-    shape.batch = piece_clips(shape.batch);
+Conv2dShape chunk_of(Conv2dShape shape) {
+    shape.batch = chunk_clips(shape.batch);
     return shape;
 }
 
@@ -120,21 +120,21 @@ struct ConvolutionPlans::Library {
     dnnl::engine engine{dnnl::engine::kind::cpu, 0};
 };
 
-/// The primitive for one piece, with a reorder between our dense [K, R, S, C] weights and the library's layout where
-/// they differ. Scratch holds the reordered weights, then each thread's scratchpad, then (weight gradient) each piece's
+/// The primitive for one chunk, with a reorder between our dense [K, R, S, C] weights and the library's layout where
+/// they differ. Scratch holds the reordered weights, then each thread's scratchpad, then (weight gradient) each chunk's
 /// gradient in the library's layout.
 struct ConvolutionPlans::Plan {
     Key key;
-    int64_t pieces;
+    int64_t chunks;
     dnnl::primitive primitive;
     dnnl::reorder reorder;
     memory::desc x, y, bias, weights, dense_weights, scratchpad;
     bool reordered = false;
 
     Plan(const Key& new_key, const dnnl::engine& engine)
-        : key(new_key), pieces(key.shape.batch / piece_clips(key.shape.batch)) {
+        : key(new_key), chunks(key.shape.batch / chunk_clips(key.shape.batch)) {
         const OneThread one_thread;
-        const Descriptors operands(piece_of(key.shape));
+        const Descriptors operands(chunk_of(key.shape));
         dnnl::primitive_attr attributes;
         attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
         if (key.relu) {
@@ -179,7 +179,7 @@ struct ConvolutionPlans::Plan {
     size_t scratchpad_bytes() const { return aligned(scratchpad.get_size()); }
     size_t scratch_bytes(int threads) const {
         return (reordered ? weights_bytes() : 0) + static_cast<size_t>(threads) * scratchpad_bytes() +
-               (key.pass == ConvPass::WeightGrad ? static_cast<size_t>(pieces) * weights_bytes() : 0);
+               (key.pass == ConvPass::WeightGrad ? static_cast<size_t>(chunks) * weights_bytes() : 0);
     }
 
     /// The weights in the library's layout.
@@ -190,8 +190,8 @@ struct ConvolutionPlans::Plan {
         return static_cast<char*>(scratch) + (reordered ? weights_bytes() : 0) +
                static_cast<size_t>(thread) * scratchpad_bytes();
     }
-    float* piece_gradient_in(void* scratch, int threads, int64_t piece) const {
-        return reinterpret_cast<float*>(scratchpad_in(scratch, threads) + static_cast<size_t>(piece) * weights_bytes());
+    float* chunk_gradient_in(void* scratch, int threads, int64_t chunk) const {
+        return reinterpret_cast<float*>(scratchpad_in(scratch, threads) + static_cast<size_t>(chunk) * weights_bytes());
     }
 
     void reorder_weights(const dnnl::engine& engine, const float* from, float* to) const {
@@ -204,13 +204,13 @@ struct ConvolutionPlans::Plan {
         stream.wait();
     }
 
-    /// One piece, on the calling thread: x and y are the whole batch's.
-    void run(const dnnl::engine& engine, int64_t piece, const float* x_batch, const float* y_batch, float* w,
+    /// One chunk, on the calling thread: x and y are the whole batch's.
+    void run(const dnnl::engine& engine, int64_t chunk, const float* x_batch, const float* y_batch, float* w,
              const float* bias_data, void* pad) const {
         const OneThread one_thread;
-        const Shape x_piece = piece_of(key.shape).x(), y_piece = piece_of(key.shape).y();
-        const memory x_memory(x, engine, const_cast<float*>(x_batch) + piece * x_piece.elements());
-        const memory y_memory(y, engine, const_cast<float*>(y_batch) + piece * y_piece.elements());
+        const Shape x_chunk = chunk_of(key.shape).x(), y_chunk = chunk_of(key.shape).y();
+        const memory x_memory(x, engine, const_cast<float*>(x_batch) + chunk * x_chunk.elements());
+        const memory y_memory(y, engine, const_cast<float*>(y_batch) + chunk * y_chunk.elements());
         const memory w_memory(weights, engine, w), pad_memory(scratchpad, engine, pad);
         const bool data_grad = key.pass == ConvPass::DataGrad, weight_grad = key.pass == ConvPass::WeightGrad;
         std::unordered_map<int, memory> arguments{
@@ -246,8 +246,8 @@ void ConvolutionPlans::forward(float* y, const float* x, const float* w, const f
     const Plan& use = plan({shape, ConvPass::Forward, bias != nullptr, relu});
     float* weights = use.weights_in(scratch, w);
     if (use.reordered) use.reorder_weights(library_->engine, w, weights);
-    for_pieces(threads_, use.pieces, 1, [&](int64_t piece, int64_t) {
-        use.run(library_->engine, piece, x, y, weights, bias, use.scratchpad_in(scratch, omp_get_thread_num()));
+    for_pieces(threads_, use.chunks, 1, [&](int64_t chunk, int64_t) {
+        use.run(library_->engine, chunk, x, y, weights, bias, use.scratchpad_in(scratch, omp_get_thread_num()));
     });
 }
 
@@ -255,25 +255,25 @@ void ConvolutionPlans::data_grad(float* dx, const float* dy, const float* w, voi
     const Plan& use = plan({shape, ConvPass::DataGrad});
     float* weights = use.weights_in(scratch, w);
     if (use.reordered) use.reorder_weights(library_->engine, w, weights);
-    for_pieces(threads_, use.pieces, 1, [&](int64_t piece, int64_t) {
-        use.run(library_->engine, piece, dx, dy, weights, nullptr, use.scratchpad_in(scratch, omp_get_thread_num()));
+    for_pieces(threads_, use.chunks, 1, [&](int64_t chunk, int64_t) {
+        use.run(library_->engine, chunk, dx, dy, weights, nullptr, use.scratchpad_in(scratch, omp_get_thread_num()));
     });
 }
 
 void ConvolutionPlans::weight_grad(float* dw, const float* dy, const float* x, void* scratch,
                                    const Conv2dShape& shape) {
     const Plan& use = plan({shape, ConvPass::WeightGrad});
-    for_pieces(threads_, use.pieces, 1, [&](int64_t piece, int64_t) {
-        use.run(library_->engine, piece, x, dy, use.piece_gradient_in(scratch, threads_, piece), nullptr,
+    for_pieces(threads_, use.chunks, 1, [&](int64_t chunk, int64_t) {
+        use.run(library_->engine, chunk, x, dy, use.chunk_gradient_in(scratch, threads_, chunk), nullptr,
                 use.scratchpad_in(scratch, omp_get_thread_num()));
     });
     float* sum = use.weights_in(scratch, dw);
     const auto elements = static_cast<int64_t>(use.weights.get_size() / sizeof(float));
-    for_pieces(threads_, elements, grain_for(use.pieces), [&](int64_t first, int64_t last) {
+    for_pieces(threads_, elements, grain_for(use.chunks), [&](int64_t first, int64_t last) {
         for (int64_t i = first; i < last; ++i) {
             double total = 0;
-            for (int64_t piece = 0; piece < use.pieces; ++piece)
-                total += static_cast<double>(use.piece_gradient_in(scratch, threads_, piece)[i]);
+            for (int64_t chunk = 0; chunk < use.chunks; ++chunk)
+                total += static_cast<double>(use.chunk_gradient_in(scratch, threads_, chunk)[i]);
             sum[i] = static_cast<float>(total);
         }
     });

@@ -2,7 +2,7 @@
 
 // Convolutions by oneDNN: primitives built once per shape, pass and epilogue, and executed on the caller's buffers.
 //
-// A primitive convolves a piece of the batch on one thread, and the threads share the pieces. What a piece is depends
+// A primitive convolves a chunk of the batch on one thread, and the threads share the chunks. What a chunk is depends
 // on the batch alone, so the bits of a result do not depend on the number of threads; the library's own division of a
 // weight gradient does.
 

@@ -190,6 +190,30 @@ TEST(CudaBackend, ABrokenDeviceIsNoReasonToDoWithoutAFusion) {
     EXPECT_THROW(backend.autotune({{2, 6, 5, 16, 24}}), cuda::BrokenDevice);
 }
 
+TEST(CudaPlanner, NeedsNoDeviceAndKnowsOnlyWhatWasAutotuned) {
+    const Conv2dShape shape{4, 6, 5, 16, 24}, last{3, 6, 5, 16, 24, 3, 1, 1, 4};
+    auto tuned =
+        std::make_unique<cuda::TunedConvolutions>(DType::F16, convolutions_on_cpu(DType::F16), Fusions::Always);
+    try {
+        (void)tuned->fusion(shape);
+        FAIL() << "nobody tuned it";
+    } catch (const std::logic_error& error) {
+        EXPECT_NE(std::string(error.what()).find("was not given to autotune"), std::string::npos) << error.what();
+    }
+    cuda::CudaPlanner planner(std::move(tuned), 0);
+    planner.autotune({last});
+    EXPECT_TRUE(planner.conv2d_fusion(last).statistics);
+    EXPECT_EQ(planner.activation_type(), DType::F16);
+    const Conv2dDataGrad<TensorSpec> data_grad{.dx = TensorSpec(DType::F16, shape.x()),
+                                               .dy = TensorSpec(DType::F16, shape.y()),
+                                               .w = TensorSpec(DType::F16, shape.w()),
+                                               .shape = shape};
+    EXPECT_GT(planner.scratch_bytes(data_grad), 0u) << "the full batch was tuned with the last one";
+    const size_t choices = planner.conv2d_report().choices.size();
+    planner.autotune({shape, last});
+    EXPECT_EQ(planner.conv2d_report().choices.size(), choices);
+}
+
 /// Known are the forms that were looked at, among them the one that ran.
 TEST(CudaBackend, ReportsWhatRan) {
     cuda::CudaBackend backend = emulated_backend(DType::F16, Fusions::Always);

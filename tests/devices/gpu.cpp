@@ -12,11 +12,13 @@
 namespace scene::test {
 namespace {
 
-/// One device a precision: a device has one activation type for good.
+/// One device a precision: a device has one activation type for good. Every fusion that there is runs, not only those
+/// that are quicker.
 class Gpu final : public TestDevice {
 public:
     explicit Gpu(Precision precision)
-        : half_(precision == Precision::Fp16), device_(make_cuda_device({.precision = precision})) {}
+        : half_(precision == Precision::Fp16),
+          device_(make_cuda_device({.precision = precision, .fusions = Fusions::Always})) {}
 
     DeviceKind kind() const override { return DeviceKind::Gpu; }
     std::string name() const override { return half_ ? "the GPU, F16" : "the GPU, F32"; }

@@ -17,12 +17,15 @@ inline std::string describe(const Conv2dShape& shape) {
            std::to_string(shape.padding);
 }
 
+/// So few that no library convolves.
+inline bool has_few_channels(const Conv2dShape& shape) { return shape.in_channels <= 4; }
+
 /// Winograd's transforms round what a direct sum does not. Measured at the models' full shapes, largest error over
 /// largest value: at most 3.4e-6 on the CPU (kernels/conv2d/cpu_algorithm.h). cuDNN's engines interpolate at the usual
 /// points, whose error is four times that of the CPU's (kernels/conv2d/cpu_winograd_transforms.h: 8e-6 for 2e-6).
-/// Everything else sums products, as the naive version does.
+/// Everything else, as convolutions of few channels, sums products as the naive version does.
 inline AllowanceOn convolution_allowance(const Conv2dShape& shape) {
-    const bool winograd = shape.kernel == 3 && shape.stride == 1 && shape.padding == 1;
+    const bool winograd = shape.kernel == 3 && shape.stride == 1 && shape.padding == 1 && !has_few_channels(shape);
     return [winograd](TestDevice& device, DType) {
         Allowance allowance;
         if (winograd) allowance.of_largest = device.kind() == DeviceKind::Gpu ? 4 * 3.4e-6 : 3.4e-6;
@@ -53,6 +56,78 @@ inline Moments moments_of(const HostArray& y) {
         moments.variance[i % channels] += difference * difference / rows;
     }
     return moments;
+}
+
+/// First layers, which are of few channels: both models', odd extents, channels that fill no vectors, no padding, more
+/// padding than input.
+inline const std::vector<Conv2dShape> of_few_channels = {
+    {2, 13, 12, 1, 144, 5, 2, 2}, {1, 103, 3, 1, 24, 5, 2, 2}, {1, 9, 7, 3, 40, 3, 1, 1},
+    {1, 9, 7, 3, 9, 5, 2, 2},     {1, 55, 3, 1, 18, 3, 1, 1},  {3, 6, 5, 2, 10, 3, 1, 0},
+    {2, 7, 5, 1, 8, 3, 2, 3},     {2, 9, 6, 4, 8, 3, 1, 1},    {1, 1, 1, 1, 1, 1, 1, 0}};
+
+/// All others, so that each algorithm of each device comes and is cut in each of its ways; layers of the models, and
+/// corners.
+inline const std::vector<Conv2dShape> of_many_channels = {
+    {1, 21, 17, 144, 16, 3, 1, 1}, {1, 21, 17, 16, 144, 3, 1, 1}, {1, 9, 8, 16, 288, 3, 1, 1},
+    {3, 17, 9, 18, 40, 3, 1, 1},   {1, 5, 3, 40, 9, 3, 1, 1},     {2, 31, 13, 24, 24, 3, 1, 1},
+    {1, 1, 1, 24, 18, 3, 1, 1},    {3, 7, 5, 24, 18, 3, 2, 1},    {1, 9, 9, 40, 40, 5, 1, 2},
+    {2, 11, 4, 144, 128, 1, 1, 0}, {1, 7, 3, 24, 9, 1, 1, 0},     {5, 13, 16, 8, 8, 3, 1, 1},
+    {34, 5, 6, 8, 16, 3, 1, 1},    {2, 12, 8, 16, 24, 3, 1, 1},   {3, 9, 7, 32, 16, 1, 1, 0}};
+
+inline std::vector<Conv2dShape> all_shapes() {
+    std::vector<Conv2dShape> all = of_few_channels;
+    all.insert(all.end(), of_many_channels.begin(), of_many_channels.end());
+    return all;
+}
+
+inline Conv2dForward<HostArray> forward_of(const Conv2dShape& shape) {
+    return {.y = empty_activation(shape.y()),
+            .x = uniform_activation(shape.x(), 1),
+            .w = uniform_activation(shape.w(), 2),
+            .shape = shape};
+}
+
+inline Conv2dForward<HostArray> with_bias(Conv2dForward<HostArray> forward, double least = -1, double most = 1) {
+    forward.bias = uniform_f32({forward.shape.out_channels}, 3, least, most);
+    return forward;
+}
+
+inline Conv2dForward<HostArray> with_statistics(Conv2dForward<HostArray> forward) {
+    forward.mean = empty({forward.shape.out_channels});
+    forward.variance = empty({forward.shape.out_channels});
+    return forward;
+}
+
+template <class Op> Op with_input_norm(Op op) {
+    op.input_scale = uniform_activation({op.shape.in_channels}, 4);
+    op.input_shift = uniform_activation({op.shape.in_channels}, 5);
+    return op;
+}
+
+inline Conv2dDataGrad<HostArray> data_grad_of(const Conv2dShape& shape) {
+    return {.dx = empty_activation(shape.x()),
+            .dy = uniform_activation(shape.y(), 6),
+            .w = uniform_activation(shape.w(), 2),
+            .shape = shape};
+}
+
+inline Conv2dWeightGrad<HostArray> weight_grad_of(const Conv2dShape& shape) {
+    return {.dw = empty(shape.w()),
+            .dy = uniform_activation(shape.y(), 6),
+            .x = uniform_activation(shape.x(), 1),
+            .shape = shape};
+}
+
+inline bool on_cpu(TestDevice& device) { return device.kind() == DeviceKind::Cpu; }
+
+/// In half precision a library's weight gradient is rounded to half before it is widened: by 2^-11 of it at most. With
+/// an input norm relu(scale*x + shift) is, too.
+inline AllowanceOn weight_grad_allowance(const Conv2dShape& shape, bool input_norm = false) {
+    return [=](TestDevice& device, DType type) {
+        std::optional<Allowance> allowance = convolution_allowance(shape)(device, type);
+        if (type == DType::F16 && !has_few_channels(shape)) allowance->of_largest = input_norm ? 0x1p-10 : 0x1.1p-11;
+        return allowance;
+    };
 }
 
 /// A failure names the engines that ran, in the order in which they were chosen.
