@@ -20,9 +20,9 @@ template <class T> struct AttentionForward {
     Out<T> y;
     In<T> qkv;
     OptionalIn<T> control{}; ///< where there is dropout
-    Scratch<T> scratch{};
     int heads;
     Dropout dropout{};
+    Scratch<T> scratch{};
 
     double flops() const { return attention_flops(qkv.shape); }
 };
@@ -33,9 +33,9 @@ template <class T> struct AttentionBackward {
     Out<T> dqkv;
     In<T> dy, qkv;
     OptionalIn<T> control{}; ///< where there is dropout
-    Scratch<T> scratch{};
     int heads;
     Dropout dropout{};
+    Scratch<T> scratch{};
 
     double flops() const { return 2.5 * attention_flops(qkv.shape); }
 };
@@ -51,6 +51,7 @@ size_t scratch_bytes(const AttentionForward<TensorSpec>&, const Planning&);
 size_t scratch_bytes(const AttentionBackward<TensorSpec>&, const Planning&);
 } // namespace cpu
 namespace cuda {
+/// One head's vectors and T x T probabilities must fit into a block's 227 KB of shared memory.
 void run(const AttentionForward<Tensor>&, Context&);
 void run(const AttentionBackward<Tensor>&, Context&);
 } // namespace cuda

@@ -1,14 +1,12 @@
 #include "kernels/attention/attention.h"
 
-#include <algorithm>
 #include <cmath>
 
-#include <omp.h>
-
+#include "kernels/attention/extents.h"
 #include "kernels/cpu/context.h"
 #include "kernels/cpu/dropout.h"
 #include "kernels/cpu/parallel.h"
-#include "kernels/operands.h"
+#include "kernels/cpu/thread_scratch.h"
 
 namespace scene::cpu {
 namespace {
@@ -49,82 +47,74 @@ void probabilities(float* p, const Head& head, int64_t i) {
     for (int64_t j = 0; j < head.tokens; ++j) p[j] *= reciprocal;
 }
 
-struct Sizes {
-    int64_t clips, tokens, features, heads, size;
-
-    Sizes(const Tensor& qkv, int heads_) : heads(heads_) {
-        check_rank(qkv, 3, "qkv");
-        clips = qkv.shape[0], tokens = qkv.shape[1], features = qkv.shape[2] / 3;
-        SCENE_CHECK(heads > 0 && qkv.shape[2] % (3 * heads) == 0,
-                    "qkv " + qkv.shape.text() + " does not split into q, k, v of " + std::to_string(heads) + " heads");
-        size = features / heads;
-    }
-    Head head(const float* qkv, int64_t n, int64_t h) const {
-        return {qkv + n * tokens * 3 * features + h * size, tokens, size, 3 * features, features,
-                1.0f / std::sqrt(static_cast<float>(size))};
-    }
-};
-
-/// Of a thread: the probabilities of a query and, in the backward pass, their gradients.
-size_t row_bytes(const Planning& cpu, const Shape& qkv, int64_t rows) {
-    return static_cast<size_t>(cpu.threads * rows * qkv[1]) * sizeof(float);
+Head head_of(const float* qkv, const AttentionExtents& e, int64_t n, int64_t h) {
+    return {qkv + n * e.tokens * 3 * e.features + h * e.size(), e.tokens, e.size(), 3 * e.features, e.features,
+            1.0f / std::sqrt(static_cast<float>(e.size()))};
 }
+
+/// A row of probabilities.
+ThreadScratch forward_scratch(int64_t tokens) { return {tokens}; }
+
+/// A row of probabilities and one of their gradients.
+ThreadScratch backward_scratch(int64_t tokens) { return {2 * tokens}; }
 
 } // namespace
 
-size_t scratch_bytes(const AttentionForward<TensorSpec>& op, const Planning& cpu) {
-    return row_bytes(cpu, op.qkv.shape, 1);
+size_t scratch_bytes(const AttentionForward<TensorSpec>& op, const Planning& planning) {
+    return forward_scratch(op.qkv.shape[1]).bytes(planning.threads);
 }
 
 void run(const AttentionForward<Tensor>& op, Context& cpu) {
-    const Sizes sizes(op.qkv, op.heads);
-    const float* in = floats(op.qkv, op.qkv.shape, "qkv");
-    float* result = floats(op.y, {sizes.clips, sizes.tokens, sizes.features}, "y");
-    auto* rows = scratch_of<float>(op.scratch, static_cast<size_t>(cpu.threads * sizes.tokens) * sizeof(float));
+    const AttentionExtents e = checked_extents(op);
+    const int64_t tokens = e.tokens, features = e.features, heads = e.heads, size = e.size();
+    const float* qkv = op.qkv.as<float>();
+    float* y = op.y.as<float>();
     const DropoutRows drop(op.dropout, op.control);
-    for_pieces(cpu.threads, sizes.clips * sizes.heads, 1, [&](int64_t item, int64_t) {
-        float* p = rows + omp_get_thread_num() * sizes.tokens;
-        const int64_t n = item / sizes.heads, h = item % sizes.heads;
-        const Head head = sizes.head(in, n, h);
-        for (int64_t i = 0; i < sizes.tokens; ++i) {
+    const ThreadScratch scratch = forward_scratch(tokens);
+    auto* memory = scratch_of<float>(op.scratch, scratch.bytes(cpu.threads));
+    for_pieces(cpu.threads, e.clips * heads, 1, [&](int64_t item, int64_t) {
+        float* p = scratch.own(memory);
+        const int64_t n = item / heads, h = item % heads;
+        const Head head = head_of(qkv, e, n, h);
+        for (int64_t i = 0; i < tokens; ++i) {
             probabilities(p, head, i);
-            const float* factor = drop.row((item * sizes.tokens + i) * sizes.tokens, sizes.tokens);
-            float* to = result + (n * sizes.tokens + i) * sizes.features + h * sizes.size;
-            std::fill_n(to, sizes.size, 0.0f);
-            for (int64_t j = 0; j < sizes.tokens; ++j) add_scaled(to, head.value(j), p[j] * factor[j], sizes.size);
+            const float* factor = drop.row((item * tokens + i) * tokens, tokens);
+            float* to = y + (n * tokens + i) * features + h * size;
+            std::fill_n(to, size, 0.0f);
+            for (int64_t j = 0; j < tokens; ++j) add_scaled(to, head.value(j), p[j] * factor[j], size);
         }
     });
 }
 
-size_t scratch_bytes(const AttentionBackward<TensorSpec>& op, const Planning& cpu) {
-    return row_bytes(cpu, op.qkv.shape, 2);
+size_t scratch_bytes(const AttentionBackward<TensorSpec>& op, const Planning& planning) {
+    return backward_scratch(op.qkv.shape[1]).bytes(planning.threads);
 }
 
 void run(const AttentionBackward<Tensor>& op, Context& cpu) {
-    const Sizes sizes(op.qkv, op.heads);
-    const int64_t tokens = sizes.tokens, features = sizes.features, size = sizes.size;
-    const float* in = floats(op.qkv, op.qkv.shape, "qkv");
-    const float* gradient = floats(op.dy, {sizes.clips, tokens, features}, "dy");
-    float* result = floats(op.dqkv, op.qkv.shape, "dqkv");
-    auto* rows = scratch_of<float>(op.scratch, static_cast<size_t>(cpu.threads * 2 * tokens) * sizeof(float));
+    const AttentionExtents e = checked_extents(op);
+    const int64_t tokens = e.tokens, features = e.features, heads = e.heads, size = e.size();
+    const float *qkv = op.qkv.as<float>(), *dy = op.dy.as<float>();
+    float* dqkv = op.dqkv.as<float>();
     const DropoutRows drop(op.dropout, op.control);
-    for_pieces(cpu.threads, sizes.clips * sizes.heads, 1, [&](int64_t item, int64_t) {
-        float* p = rows + omp_get_thread_num() * 2 * tokens;
+    const ThreadScratch scratch = backward_scratch(tokens);
+    auto* memory = scratch_of<float>(op.scratch, scratch.bytes(cpu.threads));
+    for_pieces(cpu.threads, e.clips * heads, 1, [&](int64_t item, int64_t) {
+        float* p = scratch.own(memory);
         float* dp = p + tokens;
-        const int64_t n = item / sizes.heads, h = item % sizes.heads;
-        const Head head = sizes.head(in, n, h);
-        float* base = result + n * tokens * 3 * features + h * size;
+        const int64_t n = item / heads, h = item % heads;
+        const Head head = head_of(qkv, e, n, h);
+        float* base = dqkv + n * tokens * 3 * features + h * size;
         for (int64_t t = 0; t < tokens; ++t)
             for (int64_t part = 0; part < 3; ++part) std::fill_n(base + (3 * t + part) * features, size, 0.0f);
         for (int64_t i = 0; i < tokens; ++i) {
             probabilities(p, head, i);
             const float* factor = drop.row((item * tokens + i) * tokens, tokens);
-            const float* dy = gradient + (n * tokens + i) * features + h * size;
+            const float* gradient = dy + (n * tokens + i) * features + h * size;
             float inner = 0;
             for (int64_t j = 0; j < tokens; ++j) {
                 float* dvalue = base + (3 * j + 2) * features;
-                add_scaled(dvalue, dy, p[j] * factor[j], size);
-                dp[j] = dot(dy, head.value(j), size) * factor[j];
+                add_scaled(dvalue, gradient, p[j] * factor[j], size);
+                dp[j] = dot(gradient, head.value(j), size) * factor[j];
                 inner += p[j] * dp[j];
             }
             float* dquery = base + 3 * i * features;

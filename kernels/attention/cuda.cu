@@ -1,5 +1,6 @@
 #include "kernels/attention/attention.h"
 
+#include "kernels/attention/extents.h"
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/operands.h"
@@ -136,54 +137,49 @@ template <typename T> __global__ void __launch_bounds__(block_threads)
 /// The most shared memory of a block on compute capability 9.0.
 constexpr size_t most_shared_bytes = 227 * 1024;
 
-struct Problem {
-    Head head;
-    dim3 grid;
-    int64_t clips, tokens, features;
+Head head_of(const AttentionExtents& e) {
+    const auto size = static_cast<int>(e.size());
+    return {static_cast<int>(e.tokens), size, static_cast<int>(e.features), 1.0f / std::sqrt(static_cast<float>(size))};
+}
 
-    Problem(const Tensor& qkv, int heads) {
-        check_rank(qkv, 3, "qkv");
-        clips = qkv.shape[0], tokens = qkv.shape[1], features = qkv.shape[2] / 3;
-        SCENE_CHECK(heads > 0 && qkv.shape[2] % (3 * heads) == 0,
-                    "qkv " + qkv.shape.text() + " does not split into q, k, v of " + std::to_string(heads) + " heads");
-        SCENE_CHECK(clips > 0 && clips <= 65535, "attention over " + std::to_string(clips) + " clips");
-        const auto size = static_cast<int>(features / heads);
-        head = {static_cast<int>(tokens), size, static_cast<int>(features), 1.0f / std::sqrt(static_cast<float>(size))};
-        grid = dim3(static_cast<unsigned>(heads), static_cast<unsigned>(clips));
-    }
-    size_t shared_bytes(int vectors, int scores) const {
-        const size_t bytes = (static_cast<size_t>(vectors * head.vectors()) +
-                              static_cast<size_t>(scores) * static_cast<size_t>(head.scores())) *
-                             sizeof(float);
-        SCENE_CHECK(bytes <= most_shared_bytes,
-                    "attention over " + std::to_string(tokens) + " tokens needs more shared memory than a block has");
-        return bytes;
-    }
-};
+/// A block a head.
+dim3 grid_of(const AttentionExtents& e) {
+    SCENE_CHECK(e.clips > 0 && e.clips <= 65535, "attention over " + std::to_string(e.clips) + " clips");
+    return dim3(static_cast<unsigned>(e.heads), static_cast<unsigned>(e.clips));
+}
+
+/// For `vectors` x [T, D/heads] and `scores` x [T, T].
+size_t shared_bytes(const Head& head, int vectors, int scores) {
+    const size_t bytes = (static_cast<size_t>(vectors) * static_cast<size_t>(head.vectors()) +
+                          static_cast<size_t>(scores) * static_cast<size_t>(head.scores())) *
+                         sizeof(float);
+    SCENE_CHECK(bytes <= most_shared_bytes,
+                "attention over " + std::to_string(head.tokens) + " tokens needs more shared memory than a block has");
+    return bytes;
+}
 
 } // namespace
 
 void run(const AttentionForward<Tensor>& op, Context& cuda) {
-    const Problem problem(op.qkv, op.heads);
-    check_tensor(op.y, op.qkv.dtype, {problem.clips, problem.tokens, problem.features}, "y");
+    const AttentionExtents e = checked_extents(op);
+    const Head head = head_of(e);
     const DropoutMask mask = mask_of(op.dropout, op.control);
     with_activation_type(op.qkv, [&](auto type) {
         using T = decltype(type);
-        launch(attend<T>, problem.grid, dim3(block_threads), problem.shared_bytes(3, 1), cuda.stream,
-               static_cast<T*>(op.y.data), static_cast<const T*>(op.qkv.data), problem.head, mask);
+        launch(attend<T>, grid_of(e), dim3(block_threads), shared_bytes(head, 3, 1), cuda.stream,
+               static_cast<T*>(op.y.data), static_cast<const T*>(op.qkv.data), head, mask);
     });
 }
 
 void run(const AttentionBackward<Tensor>& op, Context& cuda) {
-    const Problem problem(op.qkv, op.heads);
-    check_tensor(op.dqkv, op.qkv.dtype, op.qkv.shape, "dqkv");
-    check_tensor(op.dy, op.qkv.dtype, {problem.clips, problem.tokens, problem.features}, "dy");
+    const AttentionExtents e = checked_extents(op);
+    const Head head = head_of(e);
     const DropoutMask mask = mask_of(op.dropout, op.control);
     with_activation_type(op.qkv, [&](auto type) {
         using T = decltype(type);
-        launch(attend_backward<T>, problem.grid, dim3(block_threads), problem.shared_bytes(4, 2), cuda.stream,
+        launch(attend_backward<T>, grid_of(e), dim3(block_threads), shared_bytes(head, 4, 2), cuda.stream,
                static_cast<T*>(op.dqkv.data), static_cast<const T*>(op.dy.data), static_cast<const T*>(op.qkv.data),
-               problem.head, mask);
+               head, mask);
     });
 }
 

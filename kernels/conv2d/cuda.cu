@@ -5,7 +5,7 @@
 
 #include "kernels/convert/convert.h"
 #include "kernels/cuda/context.h"
-#include "kernels/cuda/epilogue.h"
+#include "kernels/cuda/linear_epilogue.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/mean_var_from_sums.h"

@@ -2,9 +2,8 @@
 
 #include <algorithm>
 
-#include <omp.h>
-
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/thread_scratch.h"
 
 namespace scene::cpu {
 namespace {
@@ -90,18 +89,19 @@ void pack_panel(float* packed, int width, MatrixView b, int64_t first, int64_t c
     }
 }
 
-/// Of the packed panel of a thread.
-static int64_t panel_floats(const ProductShape& shape) {
-    return shape.depth * std::min<int64_t>(max_panel_width, Panels(shape.columns).padded_columns());
-}
+namespace {
 
-size_t multiply_scratch_bytes(int threads, const ProductShape& shape) {
-    return static_cast<size_t>(threads * panel_floats(shape)) * sizeof(float);
-}
+/// A thread's packed panel of b.
+ThreadScratch packed_panel(const ProductShape& shape) { return {shape.depth * Panels(shape.columns).widest()}; }
+
+} // namespace
+
+size_t multiply_scratch_bytes(int threads, const ProductShape& shape) { return packed_panel(shape).bytes(threads); }
 
 void multiply(int threads, float* c, MatrixView a, MatrixView b, const ProductShape& shape, bool accumulate,
               const Tensor& scratch) {
-    auto* panels_of_threads = scratch_of<float>(scratch, multiply_scratch_bytes(threads, shape));
+    const ThreadScratch panel_memory = packed_panel(shape);
+    auto* memory = scratch_of<float>(scratch, panel_memory.bytes(threads));
     const auto [rows, columns, depth] = shape;
     constexpr int64_t block_rows = 64;
     const Panels panels(columns);
@@ -113,7 +113,7 @@ void multiply(int threads, float* c, MatrixView a, MatrixView b, const ProductSh
                    const int64_t first = panels.first_column(panel);
                    const int width = panels.width_of(panel);
                    const int64_t taken = std::min<int64_t>(width, columns - first);
-                   float* packed = panels_of_threads + omp_get_thread_num() * panel_floats(shape);
+                   float* packed = panel_memory.own(memory);
                    pack_panel(packed, width, b, first, taken, depth);
                    const MatrixView a_rows{a.data + first_row * a.row_stride, a.row_stride, a.column_stride};
                    float* to = c + first_row * columns + first;

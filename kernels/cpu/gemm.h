@@ -31,6 +31,7 @@ struct Panels {
     int64_t first_column(int64_t panel) const { return first_vector(panel) * lanes; }
     int vectors_of(int64_t panel) const { return static_cast<int>(first_vector(panel + 1) - first_vector(panel)); }
     int width_of(int64_t panel) const { return vectors_of(panel) * lanes; }
+    int widest() const { return static_cast<int>(divide_up(vectors, count)) * lanes; }
     /// Columns with the last vector filled up.
     int64_t padded_columns() const { return vectors * lanes; }
 
@@ -49,9 +50,10 @@ struct ProductShape {
     int64_t rows = 0, columns = 0, depth = 0;
 };
 
-/// c [rows, columns] = (or +=) a [rows, depth] * b [depth, columns]; c is dense. `scratch`: multiply_scratch_bytes.
+size_t multiply_scratch_bytes(int threads, const ProductShape& shape);
+
+/// c [rows, columns] = (or +=) a [rows, depth] * b [depth, columns]; c is dense.
 void multiply(int threads, float* c, MatrixView a, MatrixView b, const ProductShape& shape, bool accumulate,
               const Tensor& scratch);
-size_t multiply_scratch_bytes(int threads, const ProductShape& shape);
 
 } // namespace scene::cpu

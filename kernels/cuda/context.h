@@ -15,6 +15,7 @@ class TunedConvolutions;
 
 /// For `scratch_bytes`.
 struct Planning {
+    size_t gemm_workspace_bytes = 0; ///< of any matrix product
     const TunedConvolutions* convolutions = nullptr;
     FourierTransforms* transforms = nullptr; ///< where log_mel goes through a library's
 };

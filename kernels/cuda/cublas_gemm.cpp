@@ -100,8 +100,8 @@ private:
     cublasLtMatmulDesc_t description_ = nullptr;
 };
 
-/// Everything that is worked out once for a shape.
-struct GemmPlan {
+/// Everything that is worked out once for a product.
+struct ProductPlan {
     Description description;
     Layout first, second, result;
     cublasLtMatmulAlgo_t algorithm;
@@ -124,26 +124,27 @@ public:
 
     /// Row-major c = a b is column-major c^T = b^T a^T, and row-major memory read as column-major is transposed
     /// already.
-    void multiply(const GemmShape& shape, void* c, const void* a, const void* b, void* workspace,
+    void multiply(const Product& product, void* c, const void* a, const void* b, void* workspace,
                   cudaStream_t stream) override {
-        auto known = plans_.find(shape);
-        if (known == plans_.end()) known = plans_.emplace(shape, plan(shape)).first;
-        const GemmPlan& plan = known->second;
-        const float alpha = 1, beta = shape.accumulate ? 1.0f : 0.0f;
+        auto known = plans_.find(product);
+        if (known == plans_.end()) known = plans_.emplace(product, plan(product)).first;
+        const ProductPlan& plan = known->second;
+        const float alpha = 1, beta = product.accumulate ? 1.0f : 0.0f;
         check(cublas().multiply(handle_, plan.description.get(), &alpha, b, plan.first.get(), a, plan.second.get(),
                                 &beta, c, plan.result.get(), c, plan.result.get(), &plan.algorithm, workspace,
-                                gemm_workspace_bytes, stream),
+                                cublas_workspace_bytes, stream),
               "running a product");
     }
 
 private:
-    GemmPlan plan(const GemmShape& p) const {
-        GemmPlan out{Description(p.type == DType::F16 ? CUBLAS_COMPUTE_32F : compute_,
-                                 p.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N, p.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N),
-                     p.transpose_b ? Layout(p.type, p.k, p.n) : Layout(p.type, p.n, p.k),
-                     p.transpose_a ? Layout(p.type, p.m, p.k) : Layout(p.type, p.k, p.m),
-                     Layout(p.type, p.n, p.m),
-                     {}};
+    ProductPlan plan(const Product& p) const {
+        ProductPlan out{Description(p.type == DType::F16 ? CUBLAS_COMPUTE_32F : compute_,
+                                    p.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N,
+                                    p.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N),
+                        p.transpose_b ? Layout(p.type, p.k, p.columns) : Layout(p.type, p.columns, p.k),
+                        p.transpose_a ? Layout(p.type, p.rows, p.k) : Layout(p.type, p.k, p.rows),
+                        Layout(p.type, p.columns, p.rows),
+                        {}};
         cublasLtMatmulPreference_t preference = nullptr;
         check(cublas().create_preference(&preference), "asking for an algorithm");
         const std::unique_ptr<std::remove_pointer_t<cublasLtMatmulPreference_t>,
@@ -152,7 +153,7 @@ private:
         const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t name, const auto& value) {
             check(cublas().set_preference(preference, name, &value, sizeof value), "asking for an algorithm");
         };
-        prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, gemm_workspace_bytes);
+        prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, cublas_workspace_bytes);
         for (const auto matrix :
              {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
               CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
@@ -162,14 +163,14 @@ private:
         check(cublas().get_heuristic(handle_, out.description.get(), out.first.get(), out.second.get(),
                                      out.result.get(), out.result.get(), preference, 1, &result, &found),
               "asking for an algorithm");
-        if (found == 0) fail("cuBLASLt has no algorithm for a product of m {}, n {}, k {}", p.m, p.n, p.k);
+        if (found == 0) fail("cuBLASLt has no algorithm for a product of {} x {} and k {}", p.rows, p.columns, p.k);
         out.algorithm = result.algo;
         return out;
     }
 
     cublasComputeType_t compute_;
     cublasLtHandle_t handle_ = nullptr;
-    std::map<GemmShape, GemmPlan> plans_;
+    std::map<Product, ProductPlan> plans_;
 };
 
 } // namespace

@@ -77,8 +77,8 @@ CudaBackend::CudaBackend(DType activation, std::unique_ptr<Convolutions> convolu
                          std::unique_ptr<FourierTransforms> transforms, Fusions fusions)
     : Backend(run_table<Functions>, scratch_table<Functions>), gemm_(std::move(gemm)),
       transforms_(std::move(transforms)),
-      planner_(std::make_unique<TunedConvolutions>(activation, std::move(convolutions), fusions), &context_,
-               transforms_.get()),
+      planner_(std::make_unique<TunedConvolutions>(activation, std::move(convolutions), fusions),
+               gemm_->workspace_bytes(), &context_, transforms_.get()),
       log_mel_tables_([this](const void* host, size_t bytes) { return import(host, bytes); }),
       context_{.stream = stream_,
                .convolutions = &planner_.convolutions(),

@@ -76,7 +76,8 @@ std::unique_ptr<Planner> make_cuda_planner(const CudaSettings& settings, const s
     const cuda::ConvolutionSettings convolutions = convolution_settings(settings);
     auto library = std::make_unique<cuda::CudnnConvolutions>(convolutions, cuda::device_profile(profile));
     auto planner = std::make_unique<cuda::CudaPlanner>(
-        std::make_unique<cuda::TunedConvolutions>(convolutions.type, std::move(library), settings.fusions));
+        std::make_unique<cuda::TunedConvolutions>(convolutions.type, std::move(library), settings.fusions),
+        cuda::cublas_workspace_bytes);
     planner->autotune(shapes);
     return planner;
 }

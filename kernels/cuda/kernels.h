@@ -18,7 +18,6 @@
 #include <cuda_runtime.h>
 
 #include "kernels/augmentation.h"
-#include "kernels/cuda/epilogue.h"
 #include "kernels/log_mel_spec.h"
 #include "kernels/op_types.h"
 

@@ -39,9 +39,8 @@ CudaPeaks measure_cuda_peaks(const CudaSettings& settings) {
     CudaPeaks peaks;
     {
         const Shape matrix{edge, edge};
-        const cuda::TrialBuffer a(matrix, type), b(matrix, type), c(matrix, type),
-            workspace(cuda::gemm_workspace_bytes);
-        const cuda::GemmShape product{.m = edge, .n = edge, .k = edge, .transpose_b = true, .type = type};
+        const cuda::TrialBuffer a(matrix, type), b(matrix, type), c(matrix, type), workspace(gemm->workspace_bytes());
+        const cuda::Product product{.rows = edge, .columns = edge, .k = edge, .transpose_b = true, .type = type};
         const double seconds =
             median_seconds([&] { gemm->multiply(product, c.get(), a.get(), b.get(), workspace.get(), nullptr); });
         peaks.product_flops = 2.0 * edge * edge * edge / seconds;

@@ -29,10 +29,12 @@ struct Functions {
 
 } // namespace
 
-CudaPlanner::CudaPlanner(std::unique_ptr<TunedConvolutions> convolutions, Context* device,
+CudaPlanner::CudaPlanner(std::unique_ptr<TunedConvolutions> convolutions, size_t gemm_workspace_bytes, Context* device,
                          FourierTransforms* transforms)
     : Planner(scratch_table<Functions>),
-      convolutions_(std::move(convolutions)), planning_{.convolutions = convolutions_.get(), .transforms = transforms},
+      convolutions_(std::move(convolutions)), planning_{.gemm_workspace_bytes = gemm_workspace_bytes,
+                                                        .convolutions = convolutions_.get(),
+                                                        .transforms = transforms},
       device_(device) {}
 
 void CudaPlanner::autotune(const std::vector<Conv2dShape>& shapes) {

@@ -14,8 +14,8 @@ namespace scene::cuda {
 class CudaPlanner final : public Planner {
 public:
     /// `device`: null where there is none. It is kept, and first used by `autotune`.
-    explicit CudaPlanner(std::unique_ptr<TunedConvolutions> convolutions, Context* device = nullptr,
-                         FourierTransforms* transforms = nullptr);
+    CudaPlanner(std::unique_ptr<TunedConvolutions> convolutions, size_t gemm_workspace_bytes, Context* device = nullptr,
+                FourierTransforms* transforms = nullptr);
 
     /// Device::autotune; without a device, by what the library takes for best.
     void autotune(const std::vector<Conv2dShape>& shapes);

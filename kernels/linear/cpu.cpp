@@ -1,4 +1,4 @@
-// Linear layers: products by kernels/cpu/gemm.h, then activation and dropout in one pass over the (small) output.
+// Products by kernels/cpu/gemm.h, then activation and dropout in one pass over the (small) output.
 
 #include "kernels/linear/linear.h"
 
@@ -8,7 +8,7 @@
 #include "kernels/cpu/dropout.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/parallel.h"
-#include "kernels/operands.h"
+#include "kernels/linear/extents.h"
 
 namespace scene::cpu {
 namespace {
@@ -32,35 +32,24 @@ float slope(float value, Activation activation) {
     return 1;
 }
 
-struct LinearShape {
-    int64_t rows, in, out;
-};
-
-LinearShape shape_of(const Tensor& w, const Tensor& x, const char* name, int axis) {
-    check_rank(w, 2, "w");
-    check_rank(x, 2, name);
-    SCENE_CHECK(x.shape[1] == w.shape[axis], std::string(name) + " is " + x.shape.text() + ", w is " + w.shape.text());
-    return {x.shape[0], w.shape[1], w.shape[0]};
-}
-
 } // namespace
 
-size_t scratch_bytes(const LinearForward<TensorSpec>& op, const Planning& cpu) {
-    return multiply_scratch_bytes(cpu.threads, {op.x.shape[0], op.w.shape[0], op.w.shape[1]});
+size_t scratch_bytes(const LinearForward<TensorSpec>& op, const Planning& planning) {
+    return multiply_scratch_bytes(planning.threads, {op.x.shape[0], op.w.shape[0], op.w.shape[1]});
 }
 
 void run(const LinearForward<Tensor>& op, Context& cpu) {
-    const auto [rows, in, out] = shape_of(op.w, op.x, "x", 1);
-    float* to = floats(op.y, {rows, out}, "y");
-    const float* add = optional_floats(op.bias, {out}, "bias");
-    multiply(cpu.threads, to, {op.x.as<float>(), in, 1}, {op.w.as<float>(), 1, in}, {rows, out, in}, false, op.scratch);
+    const auto [rows, in, out] = checked_extents(op);
+    float* y = op.y.as<float>();
+    const float* bias = op.bias.as<float>();
+    multiply(cpu.threads, y, {op.x.as<float>(), in, 1}, {op.w.as<float>(), 1, in}, {rows, out, in}, false, op.scratch);
     const DropoutRows mask(op.dropout, op.control);
     for_pieces(cpu.threads, rows, grain_for(out), [&, out = out](int64_t first, int64_t last) {
         for (int64_t row = first; row < last; ++row) {
-            float* values = to + row * out;
+            float* values = y + row * out;
             const float* factor = mask.row(row * out, out);
             for (int64_t j = 0; j < out; ++j)
-                values[j] = activate(add ? values[j] + add[j] : values[j], op.activation) * factor[j];
+                values[j] = activate(bias ? values[j] + bias[j] : values[j], op.activation) * factor[j];
         }
     });
 }
@@ -68,8 +57,8 @@ void run(const LinearForward<Tensor>& op, Context& cpu) {
 void run(const LinearActivationBackward<Tensor>& op, Context& cpu) {
     check_rank(op.y, 2, "y");
     const int64_t rows = op.y.shape[0], out = op.y.shape[1];
-    float* to = floats(op.dpre, op.y.shape, "dpre");
-    const float *gradient = floats(op.dy, op.y.shape, "dy"), *output = floats(op.y, op.y.shape, "y");
+    float* dpre = floats(op.dpre, op.y.shape, "dpre");
+    const float *dy = floats(op.dy, op.y.shape, "dy"), *y = floats(op.y, op.y.shape, "y");
     const DropoutRows mask(op.dropout, op.control);
     const float kept = 1 - op.dropout.p; // undoes the forward pass's factor
     for_pieces(cpu.threads, rows, grain_for(out), [&](int64_t first, int64_t last) {
@@ -77,38 +66,37 @@ void run(const LinearActivationBackward<Tensor>& op, Context& cpu) {
             const float* factor = mask.row(row * out, out);
             for (int64_t j = 0; j < out; ++j) {
                 const int64_t i = row * out + j;
-                to[i] = gradient[i] * factor[j] * slope(output[i] * kept, op.activation);
+                dpre[i] = dy[i] * factor[j] * slope(y[i] * kept, op.activation);
             }
         }
     });
 }
 
-size_t scratch_bytes(const LinearDataGrad<TensorSpec>& op, const Planning& cpu) {
-    return multiply_scratch_bytes(cpu.threads, {op.dpre.shape[0], op.w.shape[1], op.w.shape[0]});
+size_t scratch_bytes(const LinearDataGrad<TensorSpec>& op, const Planning& planning) {
+    return multiply_scratch_bytes(planning.threads, {op.dpre.shape[0], op.w.shape[1], op.w.shape[0]});
 }
 
 void run(const LinearDataGrad<Tensor>& op, Context& cpu) {
-    const auto [rows, in, out] = shape_of(op.w, op.dpre, "dpre", 0);
-    float* to = floats(op.dx, {rows, in}, "dx");
-    SCENE_CHECK(!op.addend || op.addend.data == op.dx.data, "the addend is dx itself");
-    multiply(cpu.threads, to, {op.dpre.as<float>(), out, 1}, {op.w.as<float>(), in, 1}, {rows, in, out},
+    const auto [rows, in, out] = checked_extents(op);
+    multiply(cpu.threads, op.dx.as<float>(), {op.dpre.as<float>(), out, 1}, {op.w.as<float>(), in, 1}, {rows, in, out},
              static_cast<bool>(op.addend), op.scratch);
 }
 
-size_t scratch_bytes(const LinearWeightGrad<TensorSpec>& op, const Planning& cpu) {
-    return multiply_scratch_bytes(cpu.threads, {op.dw.shape[0], op.dw.shape[1], op.x.shape[0]});
+size_t scratch_bytes(const LinearWeightGrad<TensorSpec>& op, const Planning& planning) {
+    return multiply_scratch_bytes(planning.threads, {op.dw.shape[0], op.dw.shape[1], op.x.shape[0]});
 }
 
 void run(const LinearWeightGrad<Tensor>& op, Context& cpu) {
-    const auto [rows, in, out] = shape_of(op.dw, op.x, "x", 1);
-    const float* gradient = floats(op.dpre, {rows, out}, "dpre");
-    multiply(cpu.threads, op.dw.as<float>(), {gradient, 1, out}, {op.x.as<float>(), in, 1}, {out, in, rows}, false,
+    const auto [rows, in, out] = checked_extents(op);
+    const float* dpre = op.dpre.as<float>();
+    multiply(cpu.threads, op.dw.as<float>(), {dpre, 1, out}, {op.x.as<float>(), in, 1}, {out, in, rows}, false,
              op.scratch);
-    float* sum = optional_floats(op.dbias, {out}, "dbias");
-    for (int64_t j = 0; sum && j < out; ++j) {
+    if (!op.dbias) return;
+    float* dbias = op.dbias.as<float>();
+    for (int64_t j = 0; j < out; ++j) {
         double total = 0;
-        for (int64_t row = 0; row < rows; ++row) total += static_cast<double>(gradient[row * out + j]);
-        sum[j] = static_cast<float>(total);
+        for (int64_t row = 0; row < rows; ++row) total += static_cast<double>(dpre[row * out + j]);
+        dbias[j] = static_cast<float>(total);
     }
 }
 

@@ -1,23 +1,15 @@
-// The matrix products are the library's (kernels/cuda/gemm.h); bias, activation and dropout follow in one pass over y.
+// Products by the library, the rest by kernels.
 
 #include "kernels/linear/linear.h"
 
 #include "kernels/cuda/column_sums.h"
 #include "kernels/cuda/context.h"
-#include "kernels/cuda/epilogue.h"
 #include "kernels/cuda/gemm.h"
+#include "kernels/cuda/linear_epilogue.h"
+#include "kernels/linear/extents.h"
 
 namespace scene::cuda {
 namespace {
-
-__device__ float activate(float value, Activation activation) {
-    switch (activation) {
-    case Activation::None: return value;
-    case Activation::Relu: return rectified(value);
-    case Activation::Sigmoid: return 1 / (1 + expf(-value));
-    }
-    return value;
-}
 
 /// The derivative of the activation, from its value.
 __device__ float slope(float value, Activation activation) {
@@ -27,20 +19,6 @@ __device__ float slope(float value, Activation activation) {
     case Activation::Sigmoid: return value * (1 - value);
     }
     return 1;
-}
-
-template <typename T, int V> __global__ void __launch_bounds__(block_threads)
-    add_and_activate(T* y, const float* bias, int64_t count, int columns, Activation activation, DropoutMask mask) {
-    const int64_t i = thread_in_grid() * V;
-    if (i >= count) return;
-    mask.read_control();
-    float value[V], add[V] = {}, factor[V];
-    load(value, y + i);
-    if (bias) load(add, bias + i % columns);
-    mask.factors(factor, i);
-#pragma unroll
-    for (int v = 0; v < V; ++v) value[v] = activate(value[v] + add[v], activation) * factor[v];
-    store(y + i, value);
 }
 
 template <typename T, int V> __global__ void __launch_bounds__(block_threads)
@@ -58,8 +36,9 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
     store(dpre + i, gradient);
 }
 
-template <typename T, int V> struct ColumnTerms {
-    const T* x;
+/// Terms of the column sums of x.
+template <int V> struct ColumnTerms {
+    const float* x;
     int channels, channel;
 
     __device__ void start(int, int first_channel) { channel = first_channel; }
@@ -76,60 +55,21 @@ struct FinishColumns {
     __device__ void operator()(int, int c, const double (&sum)[1]) const { out[c] = static_cast<float>(sum[0]); }
 };
 
-/// [M, O], [M, I] and [O, I] of a linear layer.
-struct Extents {
-    int64_t rows, in, out;
-
-    Extents(const Tensor& w, const Tensor& rows_of) : rows(0), in(0), out(0) {
-        SCENE_CHECK(w && w.shape.rank() == 2 && rows_of && rows_of.shape.rank() == 2, "a linear layer has matrices");
-        rows = rows_of.shape[0];
-        in = w.shape[1];
-        out = w.shape[0];
-    }
-    Shape x() const { return {rows, in}; }
-    Shape y() const { return {rows, out}; }
-    Shape w() const { return {out, in}; }
-};
-
-size_t bias_sum_bytes(const Shape& dpre) { return column_sum_bytes(1, dpre[0], dpre[1], 1); }
-
-/// dbias [O] = column sums of dpre [M, O].
-void sum_columns(Tensor dbias, Tensor dpre, void* partial, cudaStream_t stream) {
-    const int64_t rows = dpre.shape[0], channels = dpre.shape[1];
-    const FinishColumns finish{floats(dbias, {channels}, "dbias")};
-    const auto* from = static_cast<const float*>(dpre.data);
-    with_pack_width<float>(channels, {from}, [&](auto width) {
-        constexpr int V = decltype(width)::value;
-        const ColumnTerms<float, V> terms{from, static_cast<int>(channels), 0};
-        launch_column_sums<V, 1>(finish, terms, static_cast<float*>(partial), 1, rows, channels, stream);
-    });
+void multiply(const Product& product, const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& scratch,
+              Context& cuda) {
+    auto* workspace = scratch_of<std::byte>(scratch, cuda.gemm->workspace_bytes());
+    cuda.gemm->multiply(product, c.data, a.data, b.data, workspace, cuda.stream);
 }
 
 } // namespace
 
-void linear_epilogue(Tensor y, Tensor bias, Activation activation, Dropout dropout, Tensor control,
-                     cudaStream_t stream) {
-    check_rank(y, 2, "y");
-    const int64_t columns = y.shape[1];
-    const float* add = optional_floats(bias, {columns}, "bias");
-    const DropoutMask mask = mask_of(dropout, control);
-    with_activation_type(y, [&](auto type) {
-        using T = decltype(type);
-        with_pack_width<T>(columns, {y.data, add}, [&](auto width) {
-            constexpr int V = decltype(width)::value;
-            launch(add_and_activate<T, V>, blocks_over(divide_up(y.elements(), V)), dim3(block_threads), 0, stream,
-                   static_cast<T*>(y.data), add, y.elements(), static_cast<int>(columns), activation, mask);
-        });
-    });
+size_t scratch_bytes(const LinearForward<TensorSpec>&, const Planning& planning) {
+    return planning.gemm_workspace_bytes;
 }
 
-size_t scratch_bytes(const LinearForward<TensorSpec>&, const Planning&) { return gemm_workspace_bytes; }
-
 void run(const LinearForward<Tensor>& op, Context& cuda) {
-    const Extents size(op.w, op.x);
-    const GemmShape shape{.m = size.rows, .n = size.out, .k = size.in, .transpose_b = true};
-    cuda.gemm->multiply(shape, floats(op.y, size.y(), "y"), floats(op.x, size.x(), "x"), floats(op.w, size.w(), "w"),
-                        scratch_of<void>(op.scratch, gemm_workspace_bytes), cuda.stream);
+    const LinearExtents e = checked_extents(op);
+    multiply({.rows = e.rows, .columns = e.out, .k = e.in, .transpose_b = true}, op.y, op.x, op.w, op.scratch, cuda);
     if (op.bias || op.activation != Activation::None || op.dropout.p > 0)
         linear_epilogue(op.y, op.bias, op.activation, op.dropout, op.control, cuda.stream);
 }
@@ -151,28 +91,34 @@ void run(const LinearActivationBackward<Tensor>& op, Context& cuda) {
     });
 }
 
-size_t scratch_bytes(const LinearDataGrad<TensorSpec>&, const Planning&) { return gemm_workspace_bytes; }
-
-void run(const LinearDataGrad<Tensor>& op, Context& cuda) {
-    const Extents size(op.w, op.dpre);
-    SCENE_CHECK(!op.addend || op.addend.data == op.dx.data, "the addend is dx itself");
-    const GemmShape shape{.m = size.rows, .n = size.in, .k = size.out, .accumulate = static_cast<bool>(op.addend)};
-    cuda.gemm->multiply(shape, floats(op.dx, size.x(), "dx"), floats(op.dpre, size.y(), "dpre"),
-                        floats(op.w, size.w(), "w"), scratch_of<void>(op.scratch, gemm_workspace_bytes), cuda.stream);
+size_t scratch_bytes(const LinearDataGrad<TensorSpec>&, const Planning& planning) {
+    return planning.gemm_workspace_bytes;
 }
 
-/// The column sums come after the product, in the same memory.
-size_t scratch_bytes(const LinearWeightGrad<TensorSpec>& op, const Planning&) {
-    return std::max(gemm_workspace_bytes, bias_sum_bytes(op.dpre.shape));
+void run(const LinearDataGrad<Tensor>& op, Context& cuda) {
+    const LinearExtents e = checked_extents(op);
+    multiply({.rows = e.rows, .columns = e.in, .k = e.out, .accumulate = static_cast<bool>(op.addend)}, op.dx, op.dpre,
+             op.w, op.scratch, cuda);
+}
+
+/// The bias's partial sums take the place of the product's workspace, which is used before.
+size_t scratch_bytes(const LinearWeightGrad<TensorSpec>& op, const Planning& planning) {
+    const size_t sums = op.dbias ? column_sum_bytes(1, op.dpre.shape[0], op.dpre.shape[1], 1) : 0;
+    return std::max(planning.gemm_workspace_bytes, sums);
 }
 
 void run(const LinearWeightGrad<Tensor>& op, Context& cuda) {
-    const Extents size(op.dw, op.dpre);
-    const GemmShape shape{.m = size.out, .n = size.in, .k = size.rows, .transpose_a = true};
-    void* memory = scratch_of<void>(op.scratch, std::max(gemm_workspace_bytes, bias_sum_bytes(size.y())));
-    cuda.gemm->multiply(shape, floats(op.dw, size.w(), "dw"), floats(op.dpre, size.y(), "dpre"),
-                        floats(op.x, size.x(), "x"), memory, cuda.stream);
-    if (op.dbias) sum_columns(op.dbias, op.dpre, memory, cuda.stream);
+    const LinearExtents e = checked_extents(op);
+    multiply({.rows = e.out, .columns = e.in, .k = e.rows, .transpose_a = true}, op.dw, op.dpre, op.x, op.scratch,
+             cuda);
+    if (!op.dbias) return;
+    const FinishColumns finish{op.dbias.as<float>()};
+    auto* partial = scratch_of<float>(op.scratch, column_sum_bytes(1, e.rows, e.out, 1));
+    with_pack_width<float>(e.out, {op.dpre.data}, [&](auto width) {
+        constexpr int V = decltype(width)::value;
+        const ColumnTerms<V> terms{op.dpre.as<float>(), static_cast<int>(e.out), 0};
+        launch_column_sums<V, 1>(finish, terms, partial, 1, e.rows, e.out, cuda.stream);
+    });
 }
 
 } // namespace scene::cuda

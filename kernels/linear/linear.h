@@ -1,6 +1,7 @@
 #pragma once
 
-// A linear layer with activation and dropout, y [M, O] of x [M, I]; w [O, I].
+// A linear layer with activation and dropout, y [M, O] of x [M, I]; w [O, I]. On a GPU everything but
+// LinearActivationBackward is F32.
 
 #include "kernels/op.h"
 #include "kernels/op_types.h"
@@ -21,7 +22,8 @@ template <class T> struct LinearForward {
     double flops() const { return 2.0 * static_cast<double>(x.shape[0] * w.shape[0] * w.shape[1]); }
 };
 
-/// dpre [M, O] = the gradient before activation and dropout, from dy and the op's output y. In place over dy.
+/// dpre [M, O] = the gradient before activation and dropout, from dy and the op's output y. In place over dy. Relu has
+/// slope 0 at 0.
 template <class T> struct LinearActivationBackward {
     static constexpr std::string_view name = "linear_activation_backward";
     Out<T> dpre;

@@ -8,69 +8,70 @@ namespace scene::reference {
 namespace {
 
 template <typename Real> Real activate(Real value, Activation activation) {
-    if (activation == Activation::Relu) return value > 0 ? value : 0;
-    if (activation == Activation::Sigmoid) return 1 / (1 + std::exp(-value));
+    switch (activation) {
+    case Activation::None: return value;
+    case Activation::Relu: return value > 0 ? value : 0;
+    case Activation::Sigmoid: return 1 / (1 + std::exp(-value));
+    }
     return value;
 }
 
 /// The derivative of the activation, from its value.
 template <typename Real> Real slope(Real value, Activation activation) {
-    if (activation == Activation::Relu) return value > 0 ? 1 : 0;
-    if (activation == Activation::Sigmoid) return value * (1 - value);
+    switch (activation) {
+    case Activation::None: return 1;
+    case Activation::Relu: return value > 0 ? 1 : 0;
+    case Activation::Sigmoid: return value * (1 - value);
+    }
     return 1;
 }
 
 template <typename Real> void forward(const LinearForward<Tensor>& op) {
-    const int64_t rows = op.x.shape[0], in = op.x.shape[1], out = op.w.shape[0];
+    const int64_t rows = op.x.shape[0], in = op.w.shape[1], out = op.w.shape[0];
     const Real *x = values<Real>(op.x), *w = values<Real>(op.w), *bias = values<Real>(op.bias);
     Real* y = values<Real>(op.y);
-    for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t m = 0; m < rows; ++m)
         for (int64_t o = 0; o < out; ++o) {
             Real sum = 0;
-            for (int64_t i = 0; i < in; ++i) sum += x[row * in + i] * w[o * in + i];
+            for (int64_t i = 0; i < in; ++i) sum += x[m * in + i] * w[o * in + i];
             if (bias) sum += bias[o];
-            const int64_t at = row * out + o;
-            y[at] = activate(sum, op.activation) * dropout_factor<Real>(op.dropout, op.control, at);
+            y[m * out + o] = activate(sum, op.activation) * dropout_factor<Real>(op.dropout, op.control, m * out + o);
         }
-    }
 }
 
 template <typename Real> void activation_backward(const LinearActivationBackward<Tensor>& op) {
     const Real *dy = values<Real>(op.dy), *y = values<Real>(op.y);
     Real* dpre = values<Real>(op.dpre);
-    for (int64_t i = 0; i < op.y.elements(); ++i) {
-        const Real activated = y[i] * (1 - static_cast<Real>(op.dropout.p)); // before dropout, where it was kept
-        dpre[i] = dy[i] * dropout_factor<Real>(op.dropout, op.control, i) * slope(activated, op.activation);
-    }
+    const Real kept = 1 - static_cast<Real>(op.dropout.p); // undoes the forward pass's factor
+    for (int64_t i = 0; i < op.y.elements(); ++i)
+        dpre[i] = dy[i] * dropout_factor<Real>(op.dropout, op.control, i) * slope(y[i] * kept, op.activation);
 }
 
 template <typename Real> void data_grad(const LinearDataGrad<Tensor>& op) {
-    const int64_t rows = op.dpre.shape[0], out = op.w.shape[0], in = op.w.shape[1];
+    const int64_t rows = op.dpre.shape[0], in = op.w.shape[1], out = op.w.shape[0];
     const Real *dpre = values<Real>(op.dpre), *w = values<Real>(op.w), *addend = values<Real>(op.addend);
     Real* dx = values<Real>(op.dx);
-    for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t m = 0; m < rows; ++m)
         for (int64_t i = 0; i < in; ++i) {
             Real sum = 0;
-            for (int64_t o = 0; o < out; ++o) sum += dpre[row * out + o] * w[o * in + i];
-            dx[row * in + i] = addend ? addend[row * in + i] + sum : sum;
+            for (int64_t o = 0; o < out; ++o) sum += dpre[m * out + o] * w[o * in + i];
+            dx[m * in + i] = addend ? addend[m * in + i] + sum : sum;
         }
-    }
 }
 
 template <typename Real> void weight_grad(const LinearWeightGrad<Tensor>& op) {
-    const int64_t rows = op.x.shape[0], in = op.x.shape[1], out = op.dpre.shape[1];
+    const int64_t rows = op.x.shape[0], in = op.dw.shape[1], out = op.dw.shape[0];
     const Real *dpre = values<Real>(op.dpre), *x = values<Real>(op.x);
     Real *dw = values<Real>(op.dw), *dbias = values<Real>(op.dbias);
     for (int64_t o = 0; o < out; ++o) {
         for (int64_t i = 0; i < in; ++i) {
             Real sum = 0;
-            for (int64_t row = 0; row < rows; ++row) sum += dpre[row * out + o] * x[row * in + i];
+            for (int64_t m = 0; m < rows; ++m) sum += dpre[m * out + o] * x[m * in + i];
             dw[o * in + i] = sum;
         }
-        if (!dbias) continue;
         Real sum = 0;
-        for (int64_t row = 0; row < rows; ++row) sum += dpre[row * out + o];
-        dbias[o] = sum;
+        for (int64_t m = 0; m < rows; ++m) sum += dpre[m * out + o];
+        if (dbias) dbias[o] = sum;
     }
 }
 

@@ -206,25 +206,27 @@ class CpuGemm final : public cuda::Gemm {
 public:
     ~CpuGemm() override { note_close(); }
     std::string version() const override { return "CPU"; }
-    void multiply(const cuda::GemmShape& shape, void* to, const void* first, const void* second, void* scratch,
+    /// Small, because it is overwritten by every product.
+    size_t workspace_bytes() const override { return 256; }
+    void multiply(const cuda::Product& product, void* to, const void* first, const void* second, void* workspace,
                   cudaStream_t) override {
         SCENE_CUDA(emulator::enqueue([=] {
-            const auto [rows, columns, terms, transpose_a, transpose_b, accumulate, type] = shape;
+            const auto [rows, columns, k, transpose_a, transpose_b, accumulate, type] = product;
             SCENE_CHECK(type == DType::F32, "the encoder is F32");
             auto* c = static_cast<float*>(to);
             const auto *a = static_cast<const float*>(first), *b = static_cast<const float*>(second);
             if (in_device_memory(c, DType::F32, {rows, columns}) != cudaSuccess ||
-                in_device_memory(a, DType::F32, {rows, terms}) != cudaSuccess ||
-                in_device_memory(b, DType::F32, {terms, columns}) != cudaSuccess ||
-                in_device_memory(scratch, DType::U8, {cuda::gemm_workspace_bytes}) != cudaSuccess)
+                in_device_memory(a, DType::F32, {rows, k}) != cudaSuccess ||
+                in_device_memory(b, DType::F32, {k, columns}) != cudaSuccess ||
+                in_device_memory(workspace, DType::U8, {256}) != cudaSuccess)
                 return cudaErrorInvalidValue;
-            std::memset(scratch, 0xFF, 256);
+            std::memset(workspace, 0xFF, 256);
             for (int64_t i = 0; i < rows; ++i) {
                 for (int64_t j = 0; j < columns; ++j) {
                     double sum = accumulate ? c[i * columns + j] : 0;
-                    for (int64_t k = 0; k < terms; ++k)
-                        sum += static_cast<double>(a[transpose_a ? k * rows + i : i * terms + k]) *
-                               static_cast<double>(b[transpose_b ? j * terms + k : k * columns + j]);
+                    for (int64_t p = 0; p < k; ++p)
+                        sum += static_cast<double>(a[transpose_a ? p * rows + i : i * k + p]) *
+                               static_cast<double>(b[transpose_b ? j * k + p : p * columns + j]);
                     c[i * columns + j] = static_cast<float>(sum);
                 }
             }

@@ -34,6 +34,7 @@ public:
         return memory;
     }
     void release(void* memory) override { EXPECT_EQ(cudaFree(memory), cudaSuccess); }
+    bool has_tf32_products() const override { return half_; }
     int orders() const override { return 3; }
 
 private:

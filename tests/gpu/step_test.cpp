@@ -183,42 +183,5 @@ TEST(GpuOps, LogMel) {
     }
 }
 
-/// Linear layers and convolutions, which have libraries behind them, alone.
-TEST(GpuOps, MatrixProducts) {
-    const std::unique_ptr<Device> backend = gpu(Precision::Fp32);
-    const int64_t rows = 13, in = 24, out = 10;
-    const Guarded x = uniform({rows, in}, 1), w = uniform({out, in}, 2), bias = uniform({out}, 3),
-                  dy = uniform({rows, out}, 4);
-    const auto run = [&](Device& on) {
-        std::vector<std::pair<void*, size_t>> held;
-        const auto device = [&](const Guarded& host) {
-            const Tensor view = host;
-            held.emplace_back(on.allocate(view.bytes()), view.bytes());
-            on.upload(held.back().first, view.data, view.bytes());
-            return Tensor{held.back().first, view.dtype, view.shape};
-        };
-        const auto host = [&](Tensor tensor) {
-            Guarded back(tensor.shape);
-            on.download(static_cast<Tensor>(back).data, tensor.data, tensor.bytes());
-            return back;
-        };
-        const Tensor dx_in = device(x), dw_in = device(w), db_in = device(bias), ddy = device(dy);
-        const Tensor y = device(Guarded({rows, out})), dx = device(Guarded({rows, in})),
-                     dw = device(Guarded({out, in}));
-        const Tensor dbias = device(Guarded({out})), control = device(control_with({}));
-        on.linear_forward(y, dx_in, dw_in, db_in, Activation::Relu, {}, control);
-        on.linear_data_grad(dx, ddy, dw_in, false);
-        on.linear_data_grad(dx, ddy, dw_in, true);
-        on.linear_weight_grad(dw, dbias, ddy, dx_in);
-        std::vector<Guarded> results;
-        for (const Tensor& tensor : {y, dx, dw, dbias}) results.push_back(host(tensor));
-        for (const auto& [memory, bytes] : held) on.release(memory);
-        return results;
-    };
-    const std::vector<Guarded> actual = run(*backend), expected = run(cpu());
-    for (size_t i = 0; i < expected.size(); ++i)
-        EXPECT_TRUE(all_close(actual[i].floats(), expected[i].floats(), roundings(40), "result " + std::to_string(i)));
-}
-
 } // namespace
 } // namespace scene::test

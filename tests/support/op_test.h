@@ -82,6 +82,8 @@ public:
     /// Memory that holds nothing yet, with sentinels around it, which `release` looks at.
     virtual void* allocate(size_t bytes) = 0;
     virtual void release(void* memory) = 0;
+    /// Whether it rounds the operands of F32 matrix products to TF32.
+    virtual bool has_tf32_products() const { return false; }
     /// In how many orders of threads and blocks a case is run; `shuffle` chooses the next.
     virtual int orders() const { return 1; }
     virtual void shuffle(uint64_t /*seed*/) {}
@@ -201,6 +203,7 @@ struct Allowance {
     double sum_roundings = 0;
     /// Of the largest value, whatever the type; for what the naive version does not have.
     double of_largest = 0;
+    bool product = false; ///< a matrix product in F32: TF32, where the device has it, has the precision of F16
 };
 
 /// For an activation type on a device; nothing where the op is not to run.

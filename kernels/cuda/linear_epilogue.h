@@ -1,0 +1,14 @@
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include "kernels/op_types.h"
+
+namespace scene::cuda {
+
+/// y [M, O] = dropout(activation(y + bias)), in place, of F32 or F16; bias f32 [O] may be absent. What follows the
+/// product of a linear layer or a convolution.
+void linear_epilogue(const Tensor& y, const Tensor& bias, Activation activation, const Dropout& dropout,
+                     const Tensor& control, cudaStream_t stream);
+
+} // namespace scene::cuda
