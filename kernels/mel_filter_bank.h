@@ -1,6 +1,6 @@
 #pragma once
 
-// The Slaney mel filter bank, shared by every backend, computed in double.
+// The Slaney mel filter bank, shared by every device, computed in double.
 
 #include <cstdint>
 #include <vector>
