@@ -101,23 +101,6 @@ public:
                                        Tensor mean, Tensor inv_std, Tensor gamma, Tensor beta, Tensor scratch,
                                        const Conv2dShape& shape) = 0;
 
-    // A convolution y of windows, the taps T = R*S*C of x that an output position sees (zeros in the padding), with
-    // batch norm and relu behind it, a = relu(scale*y + shift), where y itself is never written. For few input
-    // channels: y is linear in its window, so the windows' mean m [T] and covariance C [T, T] tell y's statistics
-    // before y is there, mean = w.m and variance = w.C w; a is then a convolution with weights scale*w and bias shift.
-    /// mean, variance (biased) f32 [K] of y; moments f32 [1 + T, T]: m, then C. x [N, H, W, C], w [K, R, S, C] f32.
-    virtual void conv2d_norm_statistics(Tensor mean, Tensor variance, Tensor moments, Tensor x, Tensor w,
-                                        Tensor scratch, const Conv2dShape& shape) = 0;
-    virtual size_t conv2d_norm_statistics_scratch_bytes(const Conv2dShape& shape) const = 0;
-    /// dgamma, dbeta f32 [K], dw f32 [K, R, S, C] and dx [N, H, W, C] (absent: not wanted) from da, the gradient of a
-    /// [N, P, Q, K]. With dz = da where a > 0 and S the sum of dz*(window - m): dbeta = sum of dz, dgamma =
-    /// inv_std*w.S, dw = scale*(S - dgamma*inv_std*C w), and dx is the convolution's gradient from dy as in
-    /// batch_norm_backward.
-    virtual void conv2d_norm_backward(Tensor dx, Tensor dw, Tensor dgamma, Tensor dbeta, Tensor da, Tensor a, Tensor x,
-                                      Tensor w, Tensor moments, Tensor mean, Tensor inv_std, Tensor scale,
-                                      Tensor scratch, const Conv2dShape& shape) = 0;
-    virtual size_t conv2d_norm_backward_scratch_bytes(const Conv2dShape& shape) const = 0;
-
     // ---- batch norm: rows [M] x channels [C]; x is any tensor whose last axis is C ---------------------------
     /// mean, variance (biased) f32 [C] over all rows, in two passes or an equally stable way.
     virtual void batch_norm_statistics(Tensor mean, Tensor variance, Tensor x) = 0;

@@ -59,19 +59,6 @@ inline void run(const Conv2dDataGradBnReduce<Tensor>& o, Backend& b) {
 inline size_t scratch_bytes(const Conv2dDataGradBnReduce<TensorSpec>& o, const Backend& b) {
     return b.conv2d_scratch_bytes(o.shape, ConvPass::DataGrad);
 }
-inline void run(const Conv2dBnStatistics<Tensor>& o, Backend& b) {
-    b.conv2d_norm_statistics(o.mean, o.variance, o.moments, o.x, o.w, o.scratch, o.shape);
-}
-inline size_t scratch_bytes(const Conv2dBnStatistics<TensorSpec>& o, const Backend& b) {
-    return b.conv2d_norm_statistics_scratch_bytes(o.shape);
-}
-inline void run(const Conv2dBnReluBackward<Tensor>& o, Backend& b) {
-    b.conv2d_norm_backward(o.dx, o.dw, o.dgamma, o.dbeta, o.da, o.a, o.x, o.w, o.moments, o.mean, o.inv_std, o.scale,
-                           o.scratch, o.shape);
-}
-inline size_t scratch_bytes(const Conv2dBnReluBackward<TensorSpec>& o, const Backend& b) {
-    return b.conv2d_norm_backward_scratch_bytes(o.shape);
-}
 inline void run(const BatchNormStatistics<Tensor>& o, Backend& b) { b.batch_norm_statistics(o.mean, o.variance, o.x); }
 inline void run(const BatchNormFinalize<Tensor>& o, Backend& b) {
     b.batch_norm_finalize(o.scale, o.shift, o.inv_std, o.running_mean, o.running_variance, o.mean, o.variance, o.gamma,

@@ -68,13 +68,6 @@ public:
     void conv2d_data_grad_norm(Tensor dz, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor w, Tensor norm_x, Tensor mean,
                                Tensor inv_std, Tensor gamma, Tensor beta, Tensor scratch,
                                const Conv2dShape& shape) override;
-    void conv2d_norm_statistics(Tensor mean, Tensor variance, Tensor moments, Tensor x, Tensor w, Tensor scratch,
-                                const Conv2dShape& shape) override;
-    size_t conv2d_norm_statistics_scratch_bytes(const Conv2dShape& shape) const override;
-    void conv2d_norm_backward(Tensor dx, Tensor dw, Tensor dgamma, Tensor dbeta, Tensor da, Tensor a, Tensor x,
-                              Tensor w, Tensor moments, Tensor mean, Tensor inv_std, Tensor scale, Tensor scratch,
-                              const Conv2dShape& shape) override;
-    size_t conv2d_norm_backward_scratch_bytes(const Conv2dShape& shape) const override;
 
     void batch_norm_statistics(Tensor mean, Tensor variance, Tensor x) override;
     void batch_norm_finalize(Tensor scale, Tensor shift, Tensor inv_std, Tensor running_mean, Tensor running_variance,

@@ -1,8 +1,9 @@
-// The convolutional part of a network: convolutions, batch norms, squeeze-excitation. Convolutions of few input
-// channels are our own, all others the library's.
+// The convolutional part of a network: convolutions, batch norms, squeeze-excitation. Small-channel convolutions are
+// our own, all others the library's.
 
 #include <algorithm>
 
+#include "kernels/conv2d/stem.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/launch.h"
@@ -56,8 +57,8 @@ void add_input_norm(ConvolutionOperands& operands, const ConvolutionTask& task, 
 } // namespace
 
 size_t CudaBackend::conv2d_scratch_bytes(const Conv2dShape& shape, ConvPass pass) const {
-    if (conv2d_thin_suits(shape))
-        return pass == ConvPass::WeightGrad ? conv2d_thin_weight_grad_scratch_bytes(shape) : 0;
+    if (conv2d_stem_suits(shape))
+        return pass == ConvPass::WeightGrad ? conv2d_stem_weight_grad_scratch_bytes(shape) : 0;
     size_t bytes = 0;
     for (const ConvolutionTask& task : tasks_of(shape, pass, conv2d_fusion(shape)))
         bytes = std::max(bytes, OwnScratch(task, activation_).bytes() + convolutions_->scratch_bytes(task));
@@ -92,9 +93,9 @@ void CudaBackend::conv2d_forward(Tensor y, Tensor x, Tensor w, Tensor scratch, c
         {.normalize_input = static_cast<bool>(extras.input_scale), .statistics = static_cast<bool>(extras.mean)}};
     SCENE_CHECK(!extras.relu || extras.bias, "relu without bias");
     SCENE_CHECK(!extras.bias || !task.fusion.any(), "bias beside another fusion");
-    if (conv2d_thin_suits(shape)) {
-        SCENE_CHECK(!task.fusion.any(), "a convolution of few channels has neither input norm nor statistics");
-        return conv2d_thin_forward(y, x, w, extras.bias, extras.relu, shape, stream_);
+    if (conv2d_stem_suits(shape)) {
+        SCENE_CHECK(!task.fusion.any(), "a small-channel convolution has neither input norm nor statistics");
+        return conv2d_stem_forward(y, x, w, extras.bias, extras.relu, shape, stream_);
     }
     check_offered(task);
     check_tensor(y, activation_, shape.y(), "y");
@@ -119,7 +120,7 @@ void CudaBackend::conv2d_forward(Tensor y, Tensor x, Tensor w, Tensor scratch, c
 }
 
 void CudaBackend::conv2d_data_grad(Tensor dx, Tensor dy, Tensor w, Tensor scratch, const Conv2dShape& shape) {
-    if (conv2d_thin_suits(shape)) return conv2d_thin_data_grad(dx, dy, w, shape, stream_);
+    if (conv2d_stem_suits(shape)) return conv2d_stem_data_grad(dx, dy, w, shape, stream_);
     check_tensor(dx, activation_, shape.x(), "dx");
     check_tensor(dy, activation_, shape.y(), "dy");
     check_tensor(w, activation_, shape.w(), "w");
@@ -159,9 +160,9 @@ void CudaBackend::conv2d_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scra
                                      Tensor input_scale, Tensor input_shift) {
     const ConvolutionTask task{
         shape, ConvPass::WeightGrad, {.normalize_input = static_cast<bool>(input_scale), .statistics = false}};
-    if (conv2d_thin_suits(shape)) {
-        SCENE_CHECK(!task.fusion.any(), "a convolution of few channels has no input norm");
-        return conv2d_thin_weight_grad(dw, dy, x, scratch, shape, stream_);
+    if (conv2d_stem_suits(shape)) {
+        SCENE_CHECK(!task.fusion.any(), "a small-channel convolution has no input norm");
+        return conv2d_stem_weight_grad(dw, dy, x, scratch, shape, stream_);
     }
     check_offered(task);
     check_tensor(dw, DType::F32, shape.w(), "dw");
@@ -174,26 +175,6 @@ void CudaBackend::conv2d_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scra
     add_input_norm(operands, task, x, input_scale, input_shift);
     convolve(task, operands, memory + own.bytes());
     if (own.narrow_gradient > 0) cuda::convert(dw, {gradient, activation_, shape.w()}, stream_);
-}
-
-void CudaBackend::conv2d_norm_statistics(Tensor mean, Tensor variance, Tensor moments, Tensor x, Tensor w,
-                                         Tensor scratch, const Conv2dShape& shape) {
-    cuda::conv2d_norm_statistics(mean, variance, moments, x, w, scratch, shape, stream_);
-}
-
-size_t CudaBackend::conv2d_norm_statistics_scratch_bytes(const Conv2dShape& shape) const {
-    return cuda::conv2d_norm_statistics_scratch_bytes(shape);
-}
-
-void CudaBackend::conv2d_norm_backward(Tensor dx, Tensor dw, Tensor dgamma, Tensor dbeta, Tensor da, Tensor a, Tensor x,
-                                       Tensor w, Tensor moments, Tensor mean, Tensor inv_std, Tensor scale,
-                                       Tensor scratch, const Conv2dShape& shape) {
-    cuda::conv2d_norm_backward(dx, dw, dgamma, dbeta, da, a, x, w, moments, mean, inv_std, scale, scratch, shape,
-                               stream_);
-}
-
-size_t CudaBackend::conv2d_norm_backward_scratch_bytes(const Conv2dShape& shape) const {
-    return cuda::conv2d_norm_backward_scratch_bytes(shape);
 }
 
 void CudaBackend::batch_norm_statistics(Tensor mean, Tensor variance, Tensor x) {

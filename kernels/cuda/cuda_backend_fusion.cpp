@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "kernels/conv2d/stem.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/timing.h"
@@ -132,8 +133,8 @@ ConvFusion CudaBackend::choose_fusion(const Conv2dShape& shape) const {
     const ConvolutionTask all_grad{shape, ConvPass::WeightGrad, {.normalize_input = true, .statistics = false}};
     const ConvolutionTask plain_data_grad{shape, ConvPass::DataGrad, {}};
     const ConvolutionTask into_norm{shape, ConvPass::DataGrad, {.bn_reduce = true}};
-    ConvFusion fusion{.bias_relu = true, .closed_form_bn = conv2d_norm_suits(shape)};
-    if (conv2d_thin_suits(shape) || fusions_ == Fusions::Never) return fusion;
+    ConvFusion fusion{.bias_relu = true, .closed_form_bn = conv2d_bn_relu_suits(shape)};
+    if (conv2d_stem_suits(shape) || fusions_ == Fusions::Never) return fusion;
     ConvFusion wanted{.normalize_input = true, .statistics = true, .bn_reduce = true};
     if (shape.full_batch > 0) {
         Conv2dShape full = shape;

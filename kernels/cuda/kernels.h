@@ -49,27 +49,7 @@ void augment_features(Tensor y, Tensor x, Tensor draws, Tensor mean, Tensor devi
 void mix_targets(Tensor mixed_target, Tensor mixed_weight, Tensor target, Tensor weight, Tensor draws,
                  cudaStream_t stream);
 
-// ---- convolution of few input channels ----------------------------------------------------------------------------
-/// Whether these kernels can: at most 4 input channels, 256 output channels, stride 2, and a line of the output that
-/// fits into shared memory beside the weights.
-bool conv2d_thin_suits(const Conv2dShape& shape);
-/// y = conv(x, w), with bias (f32 [K], may be absent) and then the relu; w is of x's type.
-void conv2d_thin_forward(Tensor y, Tensor x, Tensor w, Tensor bias, bool relu, const Conv2dShape& shape,
-                         cudaStream_t stream);
-void conv2d_thin_data_grad(Tensor dx, Tensor dy, Tensor w, const Conv2dShape& shape, cudaStream_t stream);
-size_t conv2d_thin_weight_grad_scratch_bytes(const Conv2dShape& shape);
-/// dw [K, R, S, C] f32.
-void conv2d_thin_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scratch, const Conv2dShape& shape,
-                             cudaStream_t stream);
-/// Whether the two below can: a thin convolution with less padding than its kernel has rows.
-bool conv2d_norm_suits(const Conv2dShape& shape);
-size_t conv2d_norm_statistics_scratch_bytes(const Conv2dShape& shape);
-void conv2d_norm_statistics(Tensor mean, Tensor variance, Tensor moments, Tensor x, Tensor w, Tensor scratch,
-                            const Conv2dShape& shape, cudaStream_t stream);
-size_t conv2d_norm_backward_scratch_bytes(const Conv2dShape& shape);
-void conv2d_norm_backward(Tensor dx, Tensor dw, Tensor dgamma, Tensor dbeta, Tensor da, Tensor a, Tensor x, Tensor w,
-                          Tensor moments, Tensor mean, Tensor inv_std, Tensor scale, Tensor scratch,
-                          const Conv2dShape& shape, cudaStream_t stream);
+// ---- convolution ---------------------------------------------------------------------------------------------------
 /// folded_w, F32 or F16, = w * scale[k]; w F32 or F16.
 void fold_conv_weights(Tensor folded_w, Tensor w, Tensor scale, cudaStream_t stream);
 /// to = from between F32 and F16, of one shape.
