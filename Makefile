@@ -56,7 +56,7 @@ references  := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard kernels/*/reference.cpp)
 objects_of  = $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out tools/main.cpp,$(wildcard $(1)/*.cpp)) \
               $(if $(filter kernels,$(1)),$(op_sources),$(wildcard $(1)/*/*.cpp))) \
               $(if $(filter kernels,$(1)),$(CPU_KERNELS))
-# Only tools, the top, links the CUDA backend: everything else knows kernels/backend.h.
+# Only tools, the top, links the CUDA backend: everything else knows kernels/device.h.
 archives_of = $(patsubst %,$(BUILD)/lib%.a,$(filter-out kernels,$(1) $(below_$(1)))) \
               $(if $(filter tools,$(1)),$(CUDA_ARCHIVE)) $(BUILD)/libkernels.a
 format_files = $(shell git ls-files '*.cpp' '*.h' '*.cu')

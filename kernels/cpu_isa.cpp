@@ -8,7 +8,7 @@
 #endif
 #include <dnnl.h>
 
-#include "kernels/backend.h"
+#include "kernels/device.h"
 #include "kernels/error.h"
 
 // SCENE_ISAS(X) is X(v2) X(v3) ..., from the Makefile. kernels/cpu/variant.cpp defines these objects.
@@ -121,7 +121,6 @@ const CpuKernels& chosen_cpu_kernels() {
     return chosen;
 }
 
-std::unique_ptr<Backend> make_cpu_backend(int threads) { return chosen_cpu_kernels().make_backend(threads); }
-std::unique_ptr<Device> make_cpu_device(int threads) { return make_cpu_backend(threads); }
+std::unique_ptr<Device> make_cpu_device(int threads) { return chosen_cpu_kernels().make_device(threads); }
 
 } // namespace scene

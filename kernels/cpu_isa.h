@@ -12,13 +12,13 @@
 
 namespace scene {
 
-class Backend;
+class Device;
 
 /// One compilation of kernels/cpu.
 struct CpuKernels {
     std::string_view isa; ///< "v3"; "native" is whatever the compiling machine had
     int lanes;            ///< floats in a vector
-    std::unique_ptr<Backend> (*make_backend)(int threads);
+    std::unique_ptr<Device> (*make_device)(int threads);
     /// Independent multiply-adds on registers, `flop_per_round` FLOP a round: what the arithmetic units do at best.
     float (*multiply_add)(int64_t rounds);
     int64_t flop_per_round;

@@ -1,6 +1,6 @@
 #pragma once
 
-// Shapes and settings that the ops of kernels/backend.h take: what a kernel needs to know of it.
+// Shapes and settings that the ops of kernels/device.h take: what a kernel needs to know of it.
 
 #include <cstdint>
 

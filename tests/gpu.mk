@@ -2,7 +2,7 @@
 # `make test` builds them where CUDA can be built; `make gpu-check` runs them (CALL=contact, measure, experiment or sanitize:
 # only that part of tools/gpu_check.sh; REPORT: where its report goes).
 
-gpu_tests_of_kernels := $(filter-out %/emulator_test.cpp %/access_checker_test.cpp %/backend_test.cpp,\
+gpu_tests_of_kernels := $(filter-out %/emulator_test.cpp %/access_checker_test.cpp %/device_test.cpp,\
                         $(wildcard tests/cuda_on_cpu/*_test.cpp))
 gpu_test_sources := $(gpu_tests_of_kernels) $(wildcard tests/gpu/*.cpp)
 gpu_test_objects := $(gpu_test_sources:%.cpp=$(BUILD)/gpu/%.o)

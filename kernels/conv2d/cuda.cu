@@ -3,11 +3,11 @@
 
 #include "kernels/conv2d/conv2d.h"
 
+#include "kernels/conv2d/stem.h"
 #include "kernels/convert/convert.h"
 #include "kernels/cuda/context.h"
-#include "kernels/cuda/linear_epilogue.h"
-#include "kernels/cuda/kernels.h"
 #include "kernels/cuda/launch.h"
+#include "kernels/cuda/linear_epilogue.h"
 #include "kernels/cuda/mean_var_from_sums.h"
 #include "kernels/cuda/operands.h"
 #include "kernels/cuda/tuned_convolutions.h"
@@ -57,7 +57,7 @@ void add_input_norm(ConvolutionOperands& operands, const ConvolutionTask& task, 
 } // namespace
 
 size_t scratch_bytes(const Conv2dForward<TensorSpec>& op, const Planning& planning) {
-    if (conv2d_thin_suits(op.shape)) return 0;
+    if (conv2d_stem_suits(op.shape)) return 0;
     const ConvolutionTask task = task_of(op);
     return 2 * bytes_of_sums(task) + planning.convolutions->workspace_bytes(task);
 }
@@ -70,9 +70,9 @@ void run(const Conv2dForward<Tensor>& op, Context& cuda) {
     SCENE_CHECK(bool(op.input_scale) == bool(op.input_shift), "an input norm has both scale and shift");
     SCENE_CHECK(!op.relu || op.bias, "relu without bias");
     SCENE_CHECK(!op.bias || !task.fusion.any(), "bias beside another fusion");
-    if (conv2d_thin_suits(shape)) {
+    if (conv2d_stem_suits(shape)) {
         SCENE_CHECK(!task.fusion.any(), "a convolution of few channels has neither input norm nor statistics");
-        return conv2d_thin_forward(op.y, op.x, op.w, op.bias, op.relu, shape, cuda.stream);
+        return conv2d_stem_forward(op.y, op.x, op.w, op.bias, op.relu, shape, cuda.stream);
     }
     const DType activation = cuda.convolutions->activation();
     check_tensor(op.y, activation, shape.y(), "y");
@@ -97,12 +97,12 @@ void run(const Conv2dForward<Tensor>& op, Context& cuda) {
 }
 
 size_t scratch_bytes(const Conv2dDataGrad<TensorSpec>& op, const Planning& planning) {
-    return conv2d_thin_suits(op.shape) ? 0 : planning.convolutions->workspace_bytes(task_of(op));
+    return conv2d_stem_suits(op.shape) ? 0 : planning.convolutions->workspace_bytes(task_of(op));
 }
 
 void run(const Conv2dDataGrad<Tensor>& op, Context& cuda) {
     const Conv2dShape& shape = op.shape;
-    if (conv2d_thin_suits(shape)) return conv2d_thin_data_grad(op.dx, op.dy, op.w, shape, cuda.stream);
+    if (conv2d_stem_suits(shape)) return conv2d_stem_data_grad(op.dx, op.dy, op.w, shape, cuda.stream);
     const DType activation = cuda.convolutions->activation();
     check_tensor(op.dx, activation, shape.x(), "dx");
     check_tensor(op.dy, activation, shape.y(), "dy");
@@ -113,7 +113,7 @@ void run(const Conv2dDataGrad<Tensor>& op, Context& cuda) {
 }
 
 size_t scratch_bytes(const Conv2dWeightGrad<TensorSpec>& op, const Planning& planning) {
-    if (conv2d_thin_suits(op.shape)) return conv2d_thin_weight_grad_scratch_bytes(op.shape);
+    if (conv2d_stem_suits(op.shape)) return conv2d_stem_weight_grad_scratch_bytes(op.shape);
     const ConvolutionTask task = task_of(op);
     return bytes_of_narrow_gradient(task, planning.convolutions->activation()) +
            planning.convolutions->workspace_bytes(task);
@@ -123,9 +123,9 @@ void run(const Conv2dWeightGrad<Tensor>& op, Context& cuda) {
     const Conv2dShape& shape = op.shape;
     const ConvolutionTask task = task_of(op);
     SCENE_CHECK(bool(op.input_scale) == bool(op.input_shift), "an input norm has both scale and shift");
-    if (conv2d_thin_suits(shape)) {
+    if (conv2d_stem_suits(shape)) {
         SCENE_CHECK(!task.fusion.any(), "a convolution of few channels has no input norm");
-        return conv2d_thin_weight_grad(op.dw, op.dy, op.x, op.scratch, shape, cuda.stream);
+        return conv2d_stem_weight_grad(op.dw, op.dy, op.x, op.scratch, shape, cuda.stream);
     }
     const DType activation = cuda.convolutions->activation();
     check_tensor(op.dw, DType::F32, shape.w(), "dw");

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "kernels/backend.h"
+#include "kernels/device.h"
 
 namespace scene::cpu {
 

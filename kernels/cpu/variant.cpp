@@ -2,7 +2,7 @@
 // objects are joined (Makefile), so that code for a wide processor is never taken for a narrow one's.
 
 #include "kernels/cpu/variant.h"
-#include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/cpu_device.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/cpu_isa.h"
 
@@ -30,7 +30,7 @@ float multiply_add(int64_t rounds) {
     return total;
 }
 
-std::unique_ptr<Backend> make_backend(int threads) { return std::make_unique<CpuBackend>(threads); }
+std::unique_ptr<Device> make_device(int threads) { return std::make_unique<CpuDevice>(threads); }
 
 } // namespace
 } // namespace scene::cpu
@@ -40,5 +40,5 @@ std::unique_ptr<Backend> make_backend(int threads) { return std::make_unique<Cpu
 
 extern "C" const scene::CpuKernels JOINED(scene_cpu_kernels_, SCENE_ISA);
 const scene::CpuKernels JOINED(scene_cpu_kernels_, SCENE_ISA) = {scene::cpu::isa, scene::cpu::lanes,
-                                                                 scene::cpu::make_backend, scene::cpu::multiply_add,
+                                                                 scene::cpu::make_device, scene::cpu::multiply_add,
                                                                  2 * scene::cpu::lanes* scene::cpu::sums};

@@ -5,9 +5,10 @@
 #include <functional>
 
 #include "kernels/batch_norm/batch_norm.h"
+#include "kernels/conv2d/stem.h"
+#include "kernels/conv2d_bn_relu/conv2d_bn_relu.h"
 #include "kernels/cuda/context.h"
-#include "kernels/cuda/cuda_device.h"
-#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/gpu.h"
 #include "kernels/cuda/mean_var_from_sums.h"
 #include "kernels/cuda/timing.h"
 #include "kernels/cuda/trial_buffer.h"
@@ -128,7 +129,7 @@ void TunedConvolutions::tune(const Conv2dShape& shape, Context* device) {
     if (knows(shape)) return;
     if (shape.full_batch > 0) tune(shape.of_full_batch(), device);
     const ConvFusion fusion = choose_fusion(shape, device);
-    if (!conv2d_thin_suits(shape))
+    if (!conv2d_stem_suits(shape))
         for (const ConvolutionTask& task : tasks_of(shape, fusion)) library_->choose(task);
     tuned_.emplace_back(shape, fusion);
 }
@@ -160,8 +161,8 @@ ConvFusion TunedConvolutions::choose_fusion(const Conv2dShape& shape, Context* d
     const ConvolutionTask all_grad{shape, ConvPass::WeightGrad, {.normalize_input = true, .statistics = false}};
     const ConvolutionTask plain_data_grad{shape, ConvPass::DataGrad, {}};
     const ConvolutionTask into_norm{shape, ConvPass::DataGrad, {.bn_reduce = true}};
-    ConvFusion fusion{.bias_relu = true, .closed_form_bn = conv2d_norm_suits(shape)};
-    if (conv2d_thin_suits(shape) || fusions_ == Fusions::Never) return fusion;
+    ConvFusion fusion{.bias_relu = true, .closed_form_bn = conv2d_bn_relu_suits(shape)};
+    if (conv2d_stem_suits(shape) || fusions_ == Fusions::Never) return fusion;
     ConvFusion wanted{.normalize_input = true, .statistics = true, .bn_reduce = true};
     if (shape.full_batch > 0) {
         wanted = this->fusion(shape.of_full_batch());

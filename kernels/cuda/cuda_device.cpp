@@ -1,85 +1,162 @@
+// Memory, the stream, graphs, names.
+
 #include "kernels/cuda/cuda_device.h"
 
-#include <cuda_runtime.h>
+#include <algorithm>
+#include <cmath>
 
-#include "kernels/cuda/cublas_gemm.h"
-#include "kernels/cuda/cuda_backend.h"
-#include "kernels/cuda/cudnn_convolutions.h"
-#include "kernels/cuda/cufft_transforms.h"
-#include "kernels/cuda/device_profiles.h"
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/ranges.h"
+#include "kernels/cuda/timing.h"
 #include "kernels/error.h"
 
-namespace scene {
+namespace scene::cuda {
 namespace {
 
-/// The kernels' compute capability, 10*major + minor; set by the Makefile.
-constexpr int built_for = SCENE_CUDA_ARCH;
+/// A step as a graph that the device replays.
+class CudaGraph {
+public:
+    CudaGraph(cudaStream_t stream, const std::function<void()>& ops) {
+        SCENE_CUDA(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+        try {
+            ops();
+        } catch (...) {
+            (void)cudaStreamEndCapture(stream, &graph_);
+            if (graph_) (void)cudaGraphDestroy(graph_);
+            throw;
+        }
+        SCENE_CUDA(cudaStreamEndCapture(stream, &graph_));
+        const cudaError_t error = cudaGraphInstantiate(&executable_, graph_, 0);
+        (void)cudaGraphDestroy(graph_);
+        SCENE_CUDA(error);
+    }
+    ~CudaGraph() { (void)cudaGraphExecDestroy(executable_); }
+    CudaGraph(const CudaGraph&) = delete;
+    CudaGraph& operator=(const CudaGraph&) = delete;
 
-std::string version_text(int version) { return fmt::format("{}.{}", version / 1000, version % 1000 / 10); }
+    void replay(cudaStream_t stream) const { SCENE_CUDA(cudaGraphLaunch(executable_, stream)); }
 
-std::string driver_obstacle(cudaError_t error) {
-    int driver = 0;
-    if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) return "no NVIDIA driver was found";
-    if (error == cudaErrorNoDevice) return "no NVIDIA GPU was found";
-    if (error == cudaErrorInsufficientDriver || driver < CUDART_VERSION / 1000 * 1000)
-        return fmt::format("the NVIDIA driver is too old: it is for CUDA {}, and this scene needs one for CUDA {}",
-                           version_text(driver), version_text(CUDART_VERSION));
-    return fmt::format("CUDA says: {}", cudaGetErrorString(error));
+private:
+    cudaGraph_t graph_ = nullptr;
+    cudaGraphExec_t executable_ = nullptr;
+};
+
+[[noreturn]] void fail_out_of_memory(size_t bytes) {
+    size_t available = 0, total = 0;
+    (void)cudaGetLastError(); // the failed allocation's, which must not surface again at the next launch
+    if (cudaMemGetInfo(&available, &total) != cudaSuccess) available = total = 0;
+    fail("the GPU has {:.2f} GB of {:.2f} GB free and this needs {:.2f} GB ({} bytes) in one piece; {}",
+         static_cast<double>(available) / 1e9, static_cast<double>(total) / 1e9, static_cast<double>(bytes) / 1e9,
+         bytes,
+         available < bytes ? fmt::format("a batch of about {:.0f} % of this one fits",
+                                         std::floor(95.0 * static_cast<double>(available) / static_cast<double>(bytes)))
+                           : "another program holds it in pieces");
 }
 
-std::string device_obstacle() {
-    int devices = 0;
-    const cudaError_t error = cudaGetDeviceCount(&devices);
-    if (error != cudaSuccess) return driver_obstacle(error);
-    if (devices == 0) return "no NVIDIA GPU was found";
-    cudaDeviceProp properties{};
-    if (const cudaError_t failure = cudaGetDeviceProperties(&properties, 0); failure != cudaSuccess)
-        return fmt::format("CUDA says: {}", cudaGetErrorString(failure));
-    if (properties.major != built_for / 10 || properties.minor < built_for % 10)
-        return fmt::format("{} has compute capability {}.{}, and this scene was built for {}.{} (make CUDA_ARCH={}{})",
-                           properties.name, properties.major, properties.minor, built_for / 10, built_for % 10,
-                           properties.major, properties.minor);
-    return "";
-}
-
-cuda::ConvolutionSettings convolution_settings(const CudaSettings& settings) {
-    return {.type = settings.precision == Precision::Fp16 ? DType::F16 : DType::F32,
-            .tensor_cores = settings.precision != Precision::Fp32,
-            .deterministic = settings.deterministic,
-            .run_time_compiled = settings.autotune == Autotune::Full};
-}
+struct Functions {
+    template <template <class> class Op> static void call(Device& device, const Op<Tensor>& op) {
+        Context& cuda = static_cast<CudaDevice&>(device).context();
+        static_assert(
+            requires { run(op, cuda); }, "CUDA has no run() for this op");
+        run(op, cuda);
+    }
+};
 
 } // namespace
 
-bool built_with_cuda() { return true; }
+CudaDevice::CudaDevice(DType activation, std::unique_ptr<Convolutions> convolutions, std::unique_ptr<Gemm> gemm,
+                       std::unique_ptr<FourierTransforms> transforms, Fusions fusions)
+    : Device(run_table<Functions>), gemm_(std::move(gemm)), transforms_(std::move(transforms)),
+      planner_(std::make_unique<TunedConvolutions>(activation, std::move(convolutions), fusions),
+               gemm_->workspace_bytes(), &context_, transforms_.get()),
+      log_mel_tables_([this](const void* host, size_t bytes) { return import(host, bytes); }),
+      context_{.stream = stream_,
+               .convolutions = &planner_.convolutions(),
+               .gemm = gemm_.get(),
+               .log_mel_tables = &log_mel_tables_,
+               .transforms = transforms_.get()} {}
 
-std::string cuda_obstacle() {
-    if (std::string obstacle = device_obstacle(); !obstacle.empty()) return obstacle;
+CudaDevice::~CudaDevice() {
+    (void)cudaStreamSynchronize(stream_);
+    for (const auto& [memory, bytes] : allocations_) (void)cudaFree(memory);
+}
+
+DeviceInfo CudaDevice::info() const {
+    int device = 0;
+    cudaDeviceProp properties{};
+    SCENE_CUDA(cudaGetDevice(&device));
+    SCENE_CUDA(cudaGetDeviceProperties(&properties, device));
+    int driver = 0, runtime = 0;
+    SCENE_CUDA(cudaDriverGetVersion(&driver));
+    SCENE_CUDA(cudaRuntimeGetVersion(&runtime));
+    uint64_t allocated = 0;
+    for (const auto& [memory, bytes] : allocations_) allocated += bytes;
+    const auto version = [](int v) { return fmt::format("{}.{}", v / 1000, v % 1000 / 10); };
+    return {fmt::format("{}, compute capability {}.{}", properties.name, properties.major, properties.minor),
+            fmt::format("driver for CUDA {}, CUDA {}, {}, {}{}", version(driver), version(runtime),
+                        planner_.libraries(), gemm_->version(), transforms_ ? ", " + transforms_->version() : ""),
+            properties.totalGlobalMem, allocated};
+}
+
+void* CudaDevice::device_memory(size_t bytes) {
+    SCENE_CHECK(!recording_, "memory is allocated while ops are recorded, which must have run before");
+    void* memory = nullptr;
+    const cudaError_t error = cudaMalloc(&memory, std::max<size_t>(bytes, 1));
+    if (error == cudaErrorMemoryAllocation) fail_out_of_memory(bytes);
+    SCENE_CUDA(error);
+    allocations_[memory] = bytes;
+    return memory;
+}
+
+void* CudaDevice::allocate(size_t bytes) {
+    void* memory = device_memory(bytes);
+    SCENE_CUDA(cudaMemsetAsync(memory, 0, bytes, stream_));
+    return memory;
+}
+
+void CudaDevice::release(void* memory) {
+    (void)cudaStreamSynchronize(stream_);
+    (void)cudaFree(memory);
+    allocations_.erase(memory);
+}
+
+void* CudaDevice::import(const void* host, size_t bytes) {
+    void* memory = device_memory(bytes);
+    upload(memory, host, bytes);
+    return memory;
+}
+
+void CudaDevice::release_import(void* memory) { release(memory); }
+
+void CudaDevice::upload(void* device, const void* host, size_t bytes) {
+    if (bytes == 0) return;
+    SCENE_CUDA(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_));
+    SCENE_CUDA(cudaStreamSynchronize(stream_)); // the caller may change its memory now
+}
+
+void CudaDevice::download(void* host, const void* device, size_t bytes) {
+    if (bytes > 0) SCENE_CUDA(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_));
+    synchronize();
+}
+
+void CudaDevice::synchronize() { SCENE_CUDA(cudaStreamSynchronize(stream_)); }
+
+std::function<void()> CudaDevice::record(std::function<void()> ops) {
+    recording_ = true;
     try {
-        cuda::cudnn();
-        cuda::load_cublas();
-    } catch (const Error& error) { return error.what(); }
-    return "";
+        auto made = std::make_shared<const CudaGraph>(stream_, ops);
+        recording_ = false;
+        return [this, made] { made->replay(stream_); };
+    } catch (...) {
+        recording_ = false;
+        throw;
+    }
 }
 
-std::unique_ptr<Device> make_cuda_device(const CudaSettings& settings) {
-    if (const std::string obstacle = cuda_obstacle(); !obstacle.empty()) fail("{}", obstacle);
-    const cuda::ConvolutionSettings convolutions = convolution_settings(settings);
-    return std::make_unique<cuda::CudaBackend>(
-        convolutions.type, std::make_unique<cuda::CudnnConvolutions>(convolutions, std::filesystem::path()),
-        cuda::make_cublas_gemm(convolutions.tensor_cores),
-        settings.log_mel_by_cufft ? cuda::make_cufft_transforms() : nullptr, settings.fusions);
-}
+double CudaDevice::seconds_of(const std::function<void()>& ops) { return cuda::seconds_of(stream_, ops); }
 
-std::unique_ptr<Planner> make_cuda_planner(const CudaSettings& settings, const std::string& profile,
-                                           const std::vector<Conv2dShape>& shapes) {
-    const cuda::ConvolutionSettings convolutions = convolution_settings(settings);
-    auto library = std::make_unique<cuda::CudnnConvolutions>(convolutions, cuda::device_profile(profile));
-    auto planner = std::make_unique<cuda::CudaPlanner>(
-        std::make_unique<cuda::TunedConvolutions>(convolutions.type, std::move(library), settings.fusions),
-        cuda::cublas_workspace_bytes);
-    planner->autotune(shapes);
-    return planner;
-}
+void CudaDevice::begin_range(const std::string& name) { cuda::begin_range(name); }
 
-} // namespace scene
+void CudaDevice::end_range() { cuda::end_range(); }
+
+} // namespace scene::cuda

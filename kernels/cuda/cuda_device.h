@@ -1,47 +1,64 @@
 #pragma once
 
-// What the rest of the program knows of GPUs. No CUDA header is needed here; a build without CUDA has the same
-// functions (without_cuda.cpp).
-
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include <cuda_runtime.h>
+
+#include "kernels/cuda/context.h"
+#include "kernels/cuda/gpu.h"
+#include "kernels/cuda/libraries.h"
+#include "kernels/cuda/planner.h"
+#include "kernels/cuda/stream.h"
 #include "kernels/device.h"
-#include "kernels/runtime.h"
+#include "kernels/log_mel/cuda_tables.h"
 
-namespace scene {
+namespace scene::cuda {
 
-struct CudaSettings {
-    Precision precision = Precision::Fp32;
-    bool deterministic = true;     ///< the same bits run after run; convolutions may be slower
-    bool log_mel_by_cufft = false; ///< instead of our own kernel, to compare it; needs cuFFT
-    Fusions fusions = Fusions::Quickest;
-    Autotune autotune = Autotune::Precompiled;
+/// An NVIDIA GPU: our kernels, and a library each for convolutions and matrix products.
+/// With `transforms`, log_mel goes through them instead of its own kernel.
+/// Ops are queued on one stream in the order of the calls. Convolutions, and the batch norms and pools between them,
+/// work in the activation type; the encoder, the head and everything else in F32.
+class CudaDevice final : public Device {
+public:
+    CudaDevice(DType activation, std::unique_ptr<Convolutions> convolutions, std::unique_ptr<Gemm> gemm,
+               std::unique_ptr<FourierTransforms> transforms = nullptr, Fusions fusions = Fusions::Quickest);
+    ~CudaDevice() override;
+    CudaDevice(const CudaDevice&) = delete;
+    CudaDevice& operator=(const CudaDevice&) = delete;
+
+    DeviceInfo info() const override;
+    const Planner& planner() const override { return planner_; }
+    void autotune(const std::vector<Conv2dShape>& shapes) override { planner_.autotune(shapes); }
+    void* allocate(size_t bytes) override;
+    void release(void* memory) override;
+    void* import(const void* host, size_t bytes) override;
+    void release_import(void* memory) override;
+    void upload(void* device, const void* host, size_t bytes) override;
+    void download(void* host, const void* device, size_t bytes) override;
+    void synchronize() override;
+    std::function<void()> record(std::function<void()> ops) override;
+    double seconds_of(const std::function<void()>& ops) override;
+
+    void begin_range(const std::string& name) override;
+    void end_range() override;
+
+    Context& context() { return context_; }
+
+private:
+    void* device_memory(size_t bytes);
+
+    Stream stream_; // the libraries' handles refer to it
+    std::unique_ptr<Gemm> gemm_;
+    std::unique_ptr<FourierTransforms> transforms_;
+    CudaPlanner planner_;
+    LogMelTables log_mel_tables_;
+    Context context_;
+    std::map<void*, size_t> allocations_; ///< all of it, tables too
+    bool recording_ = false;
 };
 
-/// Whether this build can run on a GPU at all.
-bool built_with_cuda();
-
-/// Why no GPU can be used here, as the middle of a sentence in one line ("no NVIDIA GPU was found"); empty where one
-/// can. Looks for driver, device and libraries.
-std::string cuda_obstacle();
-
-/// The first GPU. Throws Error where there is an obstacle.
-std::unique_ptr<Device> make_cuda_device(const CudaSettings& settings);
-
-/// Per second; copies count bytes read and bytes written.
-struct CudaPeaks {
-    double product_flops = 0; ///< of a large matrix product in this precision
-    double copy_bytes = 0;    ///< of a large copy inside the device's memory
-};
-
-/// Takes a few seconds. Throws Error where there is an obstacle.
-CudaPeaks measure_cuda_peaks(const CudaSettings& settings);
-
-/// Plans for a GPU which need not be there, of programs with convolutions of these shapes. `profile` is "h100" or a
-/// file with the device's properties as JSON, in cuDNN's form. Needs cuDNN, but no driver.
-std::unique_ptr<Planner> make_cuda_planner(const CudaSettings& settings, const std::string& profile,
-                                           const std::vector<Conv2dShape>& shapes = {});
-
-} // namespace scene
+} // namespace scene::cuda

@@ -5,7 +5,7 @@
 #include <functional>
 
 #include "kernels/cuda/cublas_gemm.h"
-#include "kernels/cuda/cuda_device.h"
+#include "kernels/cuda/gpu.h"
 #include "kernels/cuda/timing.h"
 #include "kernels/cuda/trial_buffer.h"
 

@@ -2,25 +2,13 @@
 
 #include <utility>
 
-#include "kernels/cuda/kernels.h"
-
 namespace scene::cuda {
 namespace {
-
-// Of ops that are not in folders of their own yet.
-size_t legacy_scratch_bytes(const Conv2dBnStatistics<TensorSpec>& op) {
-    return conv2d_norm_statistics_scratch_bytes(op.shape);
-}
-size_t legacy_scratch_bytes(const Conv2dBnReluBackward<TensorSpec>& op) {
-    return conv2d_norm_backward_scratch_bytes(op.shape);
-}
 
 struct Functions {
     template <template <class> class Op> static size_t bytes(const Planner& planner, const Op<TensorSpec>& op) {
         if constexpr (requires(const Planning& planning) { scratch_bytes(op, planning); }) {
             return scratch_bytes(op, static_cast<const CudaPlanner&>(planner).planning());
-        } else if constexpr (requires { legacy_scratch_bytes(op); }) {
-            return legacy_scratch_bytes(op);
         } else {
             return 0;
         }

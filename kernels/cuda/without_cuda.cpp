@@ -1,6 +1,6 @@
 // A build without CUDA.
 
-#include "kernels/cuda/cuda_device.h"
+#include "kernels/cuda/gpu.h"
 #include "kernels/error.h"
 
 namespace scene {

@@ -1,6 +1,6 @@
 #pragma once
 
-// For tests that run an op of kernels/cuda on the emulator and compare it with CpuBackend.
+// For tests that run an op of kernels/cuda on the emulator and compare it with CpuDevice.
 
 #include <algorithm>
 #include <cstdlib>
@@ -14,7 +14,7 @@
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
-#include "kernels/cuda/kernels.h"
+#include "kernels/device.h"
 #include "kernels/cuda/launch.h"
 #include "tests/support/tensors.h"
 

@@ -2,7 +2,7 @@
 
 #include <cstdlib>
 
-#include "kernels/backend.h"
+#include "kernels/device.h"
 #include "kernels/cpu_isa.h"
 #include "tests/support/op_test.h"
 
@@ -14,7 +14,7 @@ constexpr unsigned char sentinel = 0xA5;
 
 class Cpu final : public TestDevice {
 public:
-    explicit Cpu(int threads) : threads_(threads), device_(make_cpu_backend(threads)) {}
+    explicit Cpu(int threads) : threads_(threads), device_(make_cpu_device(threads)) {}
 
     DeviceKind kind() const override { return DeviceKind::Cpu; }
     std::string name() const override {

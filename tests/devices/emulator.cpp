@@ -2,7 +2,7 @@
 
 #include <cuda_runtime.h>
 
-#include "kernels/cuda/cuda_backend.h"
+#include "kernels/cuda/cuda_device.h"
 #include "kernels/cuda/launch.h"
 #include "tests/cuda_on_cpu/library_stand_ins.h"
 #include "tests/support/op_test.h"
@@ -34,7 +34,7 @@ public:
 
 private:
     DType activation_;
-    cuda::CudaBackend device_;
+    cuda::CudaDevice device_;
 };
 
 } // namespace

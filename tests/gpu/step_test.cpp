@@ -1,6 +1,6 @@
 // Whole steps on the GPU against the CPU, in every precision.
 
-#include "kernels/cuda/cuda_device.h"
+#include "kernels/cuda/gpu.h"
 #include "kernels/device_buffer.h"
 #include "tests/support/small_step.h"
 #include "tests/support/tensors.h"

@@ -9,7 +9,7 @@
 
 #include <gtest/gtest.h>
 
-#include "kernels/backend.h"
+#include "kernels/device.h"
 
 namespace scene::test {
 namespace {
@@ -54,7 +54,7 @@ TEST(CpuIsa, EachIsCompiledForItsOwnVectors) {
         if (kernels->isa == "v3") { EXPECT_EQ(kernels->lanes, 8); }
         if (kernels->isa == "v4") { EXPECT_EQ(kernels->lanes, 16); }
         if (!lacking_for(kernels->isa).empty()) continue;
-        const std::string name = kernels->make_backend(1)->info().name;
+        const std::string name = kernels->make_device(1)->info().name;
         EXPECT_NE(name.find(std::string(kernels->isa) + ", 1 thread"), std::string::npos) << name;
         EXPECT_GT(kernels->flop_per_round, 0);
     }

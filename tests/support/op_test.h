@@ -326,18 +326,9 @@ template <template <class> class Op> void expect_values_refused(const Op<HostArr
 
 // ---- gradients ------------------------------------------------------------------------------------------------------
 
-/// The gradient of sum(dy*output) with respect to an input of the forward op, by central differences of its reference
-/// in double. With values near 1 and step 1e-5 the error is about 1e-9; there must be no kink within a step.
-template <class Forward, class Input, class Output> std::vector<double>
-numeric_gradient(Forward forward, Input input, Output output, const HostArray& dy, double step = 1e-5) {
-    const auto loss = [&] {
-        const Forward done = run_reference(forward);
-        const HostArray& y = done.*output;
-        double sum = 0;
-        for (int64_t i = 0; i < y.size(); ++i) sum += y[i] * dy[i];
-        return sum;
-    };
-    HostArray& at = forward.*input;
+/// The gradient of loss() with respect to `at`, which it reads. With values near 1 and step 1e-5 the error is about
+/// 1e-9; there must be no kink within a step.
+template <class Loss> std::vector<double> central_differences(HostArray& at, Loss&& loss, double step = 1e-5) {
     std::vector<double> gradient(at.values.size());
     for (int64_t i = 0; i < at.size(); ++i) {
         const double value = at[i];
@@ -349,6 +340,20 @@ numeric_gradient(Forward forward, Input input, Output output, const HostArray& d
         gradient[static_cast<size_t>(i)] = (above - below) / (2 * step);
     }
     return gradient;
+}
+
+/// The gradient of sum(dy*output) with respect to an input of the forward op, by central differences of its reference
+/// in double.
+template <class Forward, class Input, class Output> std::vector<double>
+numeric_gradient(Forward forward, Input input, Output output, const HostArray& dy, double step = 1e-5) {
+    const auto loss = [&] {
+        const Forward done = run_reference(forward);
+        const HostArray& y = done.*output;
+        double sum = 0;
+        for (int64_t i = 0; i < y.size(); ++i) sum += y[i] * dy[i];
+        return sum;
+    };
+    return central_differences(forward.*input, loss, step);
 }
 
 /// |actual - expected| <= tolerance * max(1, largest |expected|), and no NaN.

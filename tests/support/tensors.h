@@ -11,7 +11,7 @@
 
 #include <gtest/gtest.h>
 
-#include "kernels/backend.h"
+#include "kernels/device.h"
 #include "kernels/philox.h"
 #include "tests/support/compare.h"
 
@@ -107,22 +107,22 @@ inline testing::AssertionResult close(const Guarded& actual, const std::vector<d
     return all_close(actual.floats(), std::span<const double>(expected), tolerance, label);
 }
 
-inline Backend& cpu() {
-    static const std::unique_ptr<Backend> backend = make_cpu_backend(2);
+inline Device& cpu() {
+    static const std::unique_ptr<Device> backend = make_cpu_device(2);
     return *backend;
 }
 
 /// `run` returns the outputs of an op on a backend; they must be the same bytes twice and on 1, 2 and 3 threads.
-inline void expect_same_bits(const std::function<std::vector<Guarded>(Backend&)>& run) {
+inline void expect_same_bits(const std::function<std::vector<Guarded>(Device&)>& run) {
     const std::vector<Guarded> expected = run(cpu());
     for (const int threads : {2, 1, 3}) {
-        const std::vector<Guarded> again = run(*make_cpu_backend(threads));
+        const std::vector<Guarded> again = run(*make_cpu_device(threads));
         ASSERT_EQ(again.size(), expected.size());
         for (size_t i = 0; i < expected.size(); ++i)
             EXPECT_TRUE(again[i].same_bytes(expected[i]))
                 << "output " << i << " differs with " << threads << " threads";
     }
-    make_cpu_backend(2); // oneDNN's thread count again
+    make_cpu_device(2); // oneDNN's thread count again
 }
 
 } // namespace scene::test

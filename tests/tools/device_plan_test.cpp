@@ -8,7 +8,7 @@
 
 #include <unistd.h>
 
-#include "kernels/cuda/cuda_device.h"
+#include "kernels/cuda/gpu.h"
 #include "kernels/cuda/device_profiles.h"
 #include "kernels/cuda/late_library.h"
 #include "kernels/cuda/plan_cache.h"

@@ -6,7 +6,7 @@
 
 #include <fmt/core.h>
 
-#include "kernels/cuda/cuda_device.h"
+#include "kernels/cuda/gpu.h"
 #include "kernels/json.h"
 #include "tests/tools/command.h"
 

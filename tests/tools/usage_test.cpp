@@ -1,6 +1,6 @@
 // What every command shares: help, usage errors, devices, exit statuses.
 
-#include "kernels/cuda/cuda_device.h"
+#include "kernels/cuda/gpu.h"
 #include "kernels/json.h"
 #include "tests/tools/small_run.h"
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cuda/cuda_device.h"
+#include "kernels/cuda/gpu.h"
 #include "kernels/device.h"
 #include "tools/cli/command_line.h"
 #include "train/config/config.h"

@@ -1,7 +1,7 @@
-// CudaBackend as a whole on the emulator, against CpuBackend: training and inference steps of small networks, recorded
+// CudaDevice as a whole on the emulator, against CpuDevice: training and inference steps of small networks, recorded
 // and replayed, in F32 and in F16 with loss scaling. Convolutions and matrix products are stand-ins for the libraries'.
 
-#include "kernels/cuda/cuda_backend.h"
+#include "kernels/cuda/cuda_device.h"
 #include "kernels/cuda/quickest.h"
 #include "kernels/device_buffer.h"
 #include "kernels/error.h"
@@ -14,7 +14,7 @@
 namespace scene::test {
 namespace {
 
-cuda::CudaBackend emulated_backend(DType activation, Fusions fusions = Fusions::Never) {
+cuda::CudaDevice emulated_backend(DType activation, Fusions fusions = Fusions::Never) {
     return {activation, convolutions_on_cpu(activation), gemm_on_cpu(), nullptr, fusions};
 }
 
@@ -33,7 +33,7 @@ std::vector<NetworkCase> network_cases() {
 void compare_training_steps_in_float(Fusions fusions) {
     for (const auto& [name, config] : network_cases()) {
         SCOPED_TRACE(name);
-        cuda::CudaBackend backend = emulated_backend(DType::F32, fusions);
+        cuda::CudaDevice backend = emulated_backend(DType::F32, fusions);
         SmallStep expected(cpu(), config, Mode::Training), actual(backend, config, Mode::Training);
         const auto before = actual.all(Segment::Parameters);
         for (SmallStep* step : {&expected, &actual}) step->set_control({.seed = 9, .learning_rate = 1e-7f});
@@ -51,13 +51,13 @@ void compare_training_steps_in_float(Fusions fusions) {
     }
 }
 
-TEST(CudaBackend, TrainingStepsInFloat) { compare_training_steps_in_float(Fusions::Never); }
-TEST(CudaBackend, FusedTrainingStepsInFloat) { compare_training_steps_in_float(Fusions::Always); }
+TEST(CudaDevice, TrainingStepsInFloat) { compare_training_steps_in_float(Fusions::Never); }
+TEST(CudaDevice, FusedTrainingStepsInFloat) { compare_training_steps_in_float(Fusions::Always); }
 
 void compare_training_steps_in_half(Fusions fusions) {
     for (const auto& [name, config] : network_cases()) {
         SCOPED_TRACE(name);
-        cuda::CudaBackend backend = emulated_backend(DType::F16, fusions);
+        cuda::CudaDevice backend = emulated_backend(DType::F16, fusions);
         SmallStep expected(cpu(), config, Mode::Training), actual(backend, config, Mode::Training);
         SmallStep rounded(cpu(), config, Mode::Training);
         rounded.round_parameters();
@@ -83,8 +83,8 @@ void compare_training_steps_in_half(Fusions fusions) {
     }
 }
 
-TEST(CudaBackend, TrainingStepsInHalf) { compare_training_steps_in_half(Fusions::Never); }
-TEST(CudaBackend, FusedTrainingStepsInHalf) { compare_training_steps_in_half(Fusions::Always); }
+TEST(CudaDevice, TrainingStepsInHalf) { compare_training_steps_in_half(Fusions::Never); }
+TEST(CudaDevice, FusedTrainingStepsInHalf) { compare_training_steps_in_half(Fusions::Always); }
 
 /// Ops of a training step by kind.
 std::map<std::string, int> ops_of(Device& backend, const Network* network) {
@@ -98,8 +98,8 @@ std::map<std::string, int> ops_of(Device& backend, const Network* network) {
 
 /// FCNN: eight of nine convolutions are the library's, and one of those reads the raw output of another, which
 /// otherwise is normalised for it twice. SE-Trans: three of four, all read through squeeze-excitation.
-TEST(CudaBackend, FusionsReplaceOps) {
-    cuda::CudaBackend separate = emulated_backend(DType::F16), fused = emulated_backend(DType::F16, Fusions::Always);
+TEST(CudaDevice, FusionsReplaceOps) {
+    cuda::CudaDevice separate = emulated_backend(DType::F16), fused = emulated_backend(DType::F16, Fusions::Always);
     auto before = ops_of(separate, &fcnn), after = ops_of(fused, &fcnn);
     EXPECT_EQ(before["batch_norm_statistics"], 1 + 8); // and the input's
     EXPECT_EQ(after["batch_norm_statistics"], 1);
@@ -114,7 +114,7 @@ TEST(CudaBackend, FusionsReplaceOps) {
 }
 
 /// The emulator's own kernels take no time, so the times of the library decide.
-TEST(CudaBackend, TheQuickestFusionIsChosenOncePerShape) {
+TEST(CudaDevice, TheQuickestFusionIsChosenOncePerShape) {
     struct Case {
         double sums, raw_forward, raw_grad; ///< seconds; without fusion each pass takes 10
         bool normalize_input, statistics;
@@ -130,8 +130,8 @@ TEST(CudaBackend, TheQuickestFusionIsChosenOncePerShape) {
             return task.fusion.normalize_input ? c.raw_forward : task.fusion.statistics ? c.sums : 10.0;
         };
         for (const Fusions fusions : {Fusions::Quickest, Fusions::Never, Fusions::Always}) {
-            cuda::CudaBackend backend(DType::F16, convolutions_on_cpu(DType::F16, seconds), gemm_on_cpu(), nullptr,
-                                      fusions);
+            cuda::CudaDevice backend(DType::F16, convolutions_on_cpu(DType::F16, seconds), gemm_on_cpu(), nullptr,
+                                     fusions);
             backend.autotune({shape});
             const int before = asked;
             const ConvFusion fusion = backend.planner().conv2d_fusion(shape);
@@ -143,26 +143,26 @@ TEST(CudaBackend, TheQuickestFusionIsChosenOncePerShape) {
             EXPECT_EQ(asked, before) << "asking measures nothing, nor does tuning again";
         }
     }
-    cuda::CudaBackend untimed = emulated_backend(DType::F16, Fusions::Quickest);
+    cuda::CudaDevice untimed = emulated_backend(DType::F16, Fusions::Quickest);
     untimed.autotune({shape});
     EXPECT_FALSE(untimed.planner().conv2d_fusion(shape).statistics) << "without times";
 }
 
 /// An engine that should be there and does not run: with Always an error, else another way is taken. The reason is
 /// kept.
-TEST(CudaBackend, AFusionThatDoesNotRunIsAnErrorOrReported) {
+TEST(CudaDevice, AFusionThatDoesNotRunIsAnErrorOrReported) {
     const Conv2dShape shape{2, 6, 5, 16, 24};
     const auto failure = [](const cuda::ConvolutionTask& task) {
         return std::string(task.fusion.statistics ? "engine 2 fell over" : "");
     };
     const auto backend_with = [&](Fusions fusions) {
         const auto seconds = [](const cuda::ConvolutionTask& task) { return task.fusion.any() ? 1.0 : 2.0; };
-        return cuda::CudaBackend(DType::F16, convolutions_on_cpu(DType::F16, seconds, failure), gemm_on_cpu(), nullptr,
-                                 fusions);
+        return cuda::CudaDevice(DType::F16, convolutions_on_cpu(DType::F16, seconds, failure), gemm_on_cpu(), nullptr,
+                                fusions);
     };
     EXPECT_TRUE(fails_with([&] { backend_with(Fusions::Always).autotune({shape}); },
                            {"engine 2 fell over", "always", "quickest", "never"}));
-    cuda::CudaBackend quickest = backend_with(Fusions::Quickest), never = backend_with(Fusions::Never);
+    cuda::CudaDevice quickest = backend_with(Fusions::Quickest), never = backend_with(Fusions::Never);
     quickest.autotune({shape});
     const ConvFusion fusion = quickest.planner().conv2d_fusion(shape);
     EXPECT_FALSE(fusion.statistics);
@@ -178,15 +178,15 @@ TEST(CudaBackend, AFusionThatDoesNotRunIsAnErrorOrReported) {
     EXPECT_FALSE(never.planner().conv2d_fusion(shape).bn_reduce);
 }
 
-TEST(CudaBackend, ABrokenDeviceIsNoReasonToDoWithoutAFusion) {
+TEST(CudaDevice, ABrokenDeviceIsNoReasonToDoWithoutAFusion) {
     const auto broken = [](const cuda::ConvolutionTask& task) -> std::string {
         if (task.fusion.any()) throw cuda::BrokenDevice("an illegal access");
         return "";
     };
-    cuda::CudaBackend backend(DType::F16,
-                              convolutions_on_cpu(
-                                  DType::F16, [](const auto&) { return 1.0; }, broken),
-                              gemm_on_cpu());
+    cuda::CudaDevice backend(DType::F16,
+                             convolutions_on_cpu(
+                                 DType::F16, [](const auto&) { return 1.0; }, broken),
+                             gemm_on_cpu());
     EXPECT_THROW(backend.autotune({{2, 6, 5, 16, 24}}), cuda::BrokenDevice);
 }
 
@@ -215,8 +215,8 @@ TEST(CudaPlanner, NeedsNoDeviceAndKnowsOnlyWhatWasAutotuned) {
 }
 
 /// Known are the forms that were looked at, among them the one that ran.
-TEST(CudaBackend, ReportsWhatRan) {
-    cuda::CudaBackend backend = emulated_backend(DType::F16, Fusions::Always);
+TEST(CudaDevice, ReportsWhatRan) {
+    cuda::CudaDevice backend = emulated_backend(DType::F16, Fusions::Always);
     const Conv2dShape shape{1, 4, 4, 16, 16};
     const OnDevice x(uniform(shape.x(), 1), DType::F16), w(uniform(shape.w(), 2), DType::F16);
     const OnDevice y(shape.y(), DType::F16), mean({16}), variance({16});
@@ -238,7 +238,7 @@ TEST(CudaBackend, ReportsWhatRan) {
 }
 
 /// A smaller last batch comes once in an epoch: no time is spent on measuring for it, and its form is the full one's.
-TEST(CudaBackend, ASmallerLastBatchIsNotMeasured) {
+TEST(CudaDevice, ASmallerLastBatchIsNotMeasured) {
     int asked = 0;
     std::vector<int64_t> batches;
     const auto seconds = [&](const cuda::ConvolutionTask& task) {
@@ -246,7 +246,7 @@ TEST(CudaBackend, ASmallerLastBatchIsNotMeasured) {
         batches.push_back(task.shape.batch);
         return task.fusion.statistics ? 1.0 : 2.0;
     };
-    cuda::CudaBackend backend(DType::F16, convolutions_on_cpu(DType::F16, seconds), gemm_on_cpu());
+    cuda::CudaDevice backend(DType::F16, convolutions_on_cpu(DType::F16, seconds), gemm_on_cpu());
     StepConfig config = small_step(&fcnn, false, false);
     const auto statistics_of = [&](int64_t batch, int64_t full_batch) {
         config.batch = batch;
@@ -268,17 +268,14 @@ TEST(CudaBackend, ASmallerLastBatchIsNotMeasured) {
     EXPECT_GT(asked, before) << "a batch of its own";
 }
 
-TEST(CudaBackend, TheStreamOutlivesTheLibraries) {
+TEST(CudaDevice, TheStreamOutlivesTheLibraries) {
     least_streams_at_close = emulator::streams + 1;
-    {
-        const cuda::CudaBackend backend(DType::F32, convolutions_on_cpu(DType::F32), gemm_on_cpu(),
-                                        transforms_on_cpu());
-    }
+    { const cuda::CudaDevice backend(DType::F32, convolutions_on_cpu(DType::F32), gemm_on_cpu(), transforms_on_cpu()); }
     EXPECT_EQ(least_streams_at_close, emulator::streams + 1);
 }
 
-TEST(CudaBackend, OnlyOfferedFusionsRun) {
-    cuda::CudaBackend backend = emulated_backend(DType::F32);
+TEST(CudaDevice, OnlyOfferedFusionsRun) {
+    cuda::CudaDevice backend = emulated_backend(DType::F32);
     const Conv2dShape shape{1, 4, 4, 16, 16};
     const OnDevice x(uniform(shape.x(), 1)), w(uniform(shape.w(), 2)), y(shape.y()), moments({2, 16});
     backend.autotune({shape});
@@ -294,9 +291,9 @@ TEST(CudaBackend, OnlyOfferedFusionsRun) {
 }
 
 /// At a scale that overflows, steps are skipped and the scale halves until one succeeds.
-TEST(CudaBackend, AnOverflowSkipsTheStep) {
+TEST(CudaDevice, AnOverflowSkipsTheStep) {
     const StepConfig config = small_step(&fcnn, false, false);
-    cuda::CudaBackend backend = emulated_backend(DType::F16);
+    cuda::CudaDevice backend = emulated_backend(DType::F16);
     SmallStep step(backend, config, Mode::Training);
     const float huge = std::ldexp(1.0f, 40);
     step.set_control({.seed = 9, .learning_rate = 1e-3f, .loss_scale = huge, .good_steps = 7});
@@ -317,13 +314,13 @@ TEST(CudaBackend, AnOverflowSkipsTheStep) {
     EXPECT_EQ(step.control().good_steps, 1u);
 }
 
-TEST(CudaBackend, Inference) {
+TEST(CudaDevice, Inference) {
     for (const auto& [name, config] : network_cases()) {
         SmallStep expected(cpu(), config, Mode::Inference);
         for (int step = 0; step < 2; ++step) expected.run();
         for (const DType activation : {DType::F32, DType::F16}) {
             SCOPED_TRACE(std::string(name) + ", " + std::string(name_of(activation)));
-            cuda::CudaBackend backend = emulated_backend(activation);
+            cuda::CudaDevice backend = emulated_backend(activation);
             SmallStep actual(backend, config, Mode::Inference);
             for (int step = 0; step < 2; ++step) actual.run();
             const Tolerance tolerance{.absolute = activation == DType::F32 ? 1e-5 : 1e-2};
@@ -333,7 +330,7 @@ TEST(CudaBackend, Inference) {
     }
 }
 
-TEST(CudaBackend, LogMel) {
+TEST(CudaDevice, LogMel) {
     LogMelSpec spec;
     spec.n_fft = spec.window = 256;
     spec.hop = 128;
@@ -344,8 +341,8 @@ TEST(CudaBackend, LogMel) {
     DeviceBuffer on_cpu;
     run_alone(cpu(), LogMel<Tensor>{.out = Tensor(expected), .wave = Tensor(wave), .spec = spec}, on_cpu);
     for (const bool by_library : {false, true}) {
-        cuda::CudaBackend backend(DType::F32, convolutions_on_cpu(DType::F32), gemm_on_cpu(),
-                                  by_library ? transforms_on_cpu() : nullptr);
+        cuda::CudaDevice backend(DType::F32, convolutions_on_cpu(DType::F32), gemm_on_cpu(),
+                                 by_library ? transforms_on_cpu() : nullptr);
         const OnDevice d_wave(wave), out({2, spec.frames, spec.bands});
         DeviceBuffer scratch(backend, size_t{1} << 20);
         const auto run = [&] {
@@ -359,8 +356,8 @@ TEST(CudaBackend, LogMel) {
     }
 }
 
-TEST(CudaBackend, TooLittleMemorySaysHowMuchIsNeeded) {
-    cuda::CudaBackend backend = emulated_backend(DType::F32);
+TEST(CudaDevice, TooLittleMemorySaysHowMuchIsNeeded) {
+    cuda::CudaDevice backend = emulated_backend(DType::F32);
     try {
         backend.allocate(size_t{3} << 30);
         FAIL() << "3 GiB were allocated";
@@ -371,8 +368,8 @@ TEST(CudaBackend, TooLittleMemorySaysHowMuchIsNeeded) {
 }
 
 /// What a graph cannot hold fails when it is recorded, not when it is replayed.
-TEST(CudaBackend, ARecordHoldsNoTransfersFromTheHost) {
-    cuda::CudaBackend backend = emulated_backend(DType::F32);
+TEST(CudaDevice, ARecordHoldsNoTransfersFromTheHost) {
+    cuda::CudaDevice backend = emulated_backend(DType::F32);
     void* memory = backend.allocate(64);
     const std::vector<char> host(64);
     EXPECT_THROW(backend.record([&] { backend.upload(memory, host.data(), 64); }), Error);

@@ -1,0 +1,31 @@
+#pragma once
+
+// What the CUDA kernels of both ops share.
+
+#include "kernels/conv2d_bn_relu/conv2d_bn_relu.h"
+#include "kernels/cuda/column_sums.h"
+#include "kernels/cuda/context.h"
+#include "kernels/cuda/im2col.h"
+
+namespace scene::cuda {
+
+constexpr int warps = block_threads / warp_lanes;
+
+/// Blocks that have a warp for each item.
+inline unsigned warp_blocks(int64_t items) { return static_cast<unsigned>(divide_up(items, warps)); }
+
+/// Sizes of a shape that these kernels take.
+inline StemSizes closed_form_sizes(const Conv2dShape& shape) {
+    SCENE_CHECK(conv2d_bn_relu_suits(shape), "x " + shape.x().text() + " with w " + shape.w().text() +
+                                                 " is no convolution whose batch norm has a closed form");
+    return StemSizes(shape);
+}
+
+/// sums = factor times those of all blocks.
+struct FinishSums {
+    double* sums;
+    double factor;
+    __device__ void operator()(int, int i, const double (&sum)[1]) const { sums[i] = factor * sum[0]; }
+};
+
+} // namespace scene::cuda

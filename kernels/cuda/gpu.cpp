@@ -1,0 +1,85 @@
+#include "kernels/cuda/gpu.h"
+
+#include <cuda_runtime.h>
+
+#include "kernels/cuda/cublas_gemm.h"
+#include "kernels/cuda/cuda_device.h"
+#include "kernels/cuda/cudnn_convolutions.h"
+#include "kernels/cuda/cufft_transforms.h"
+#include "kernels/cuda/device_profiles.h"
+#include "kernels/error.h"
+
+namespace scene {
+namespace {
+
+/// The kernels' compute capability, 10*major + minor; set by the Makefile.
+constexpr int built_for = SCENE_CUDA_ARCH;
+
+std::string version_text(int version) { return fmt::format("{}.{}", version / 1000, version % 1000 / 10); }
+
+std::string driver_obstacle(cudaError_t error) {
+    int driver = 0;
+    if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) return "no NVIDIA driver was found";
+    if (error == cudaErrorNoDevice) return "no NVIDIA GPU was found";
+    if (error == cudaErrorInsufficientDriver || driver < CUDART_VERSION / 1000 * 1000)
+        return fmt::format("the NVIDIA driver is too old: it is for CUDA {}, and this scene needs one for CUDA {}",
+                           version_text(driver), version_text(CUDART_VERSION));
+    return fmt::format("CUDA says: {}", cudaGetErrorString(error));
+}
+
+std::string device_obstacle() {
+    int devices = 0;
+    const cudaError_t error = cudaGetDeviceCount(&devices);
+    if (error != cudaSuccess) return driver_obstacle(error);
+    if (devices == 0) return "no NVIDIA GPU was found";
+    cudaDeviceProp properties{};
+    if (const cudaError_t failure = cudaGetDeviceProperties(&properties, 0); failure != cudaSuccess)
+        return fmt::format("CUDA says: {}", cudaGetErrorString(failure));
+    if (properties.major != built_for / 10 || properties.minor < built_for % 10)
+        return fmt::format("{} has compute capability {}.{}, and this scene was built for {}.{} (make CUDA_ARCH={}{})",
+                           properties.name, properties.major, properties.minor, built_for / 10, built_for % 10,
+                           properties.major, properties.minor);
+    return "";
+}
+
+cuda::ConvolutionSettings convolution_settings(const CudaSettings& settings) {
+    return {.type = settings.precision == Precision::Fp16 ? DType::F16 : DType::F32,
+            .tensor_cores = settings.precision != Precision::Fp32,
+            .deterministic = settings.deterministic,
+            .run_time_compiled = settings.autotune == Autotune::Full};
+}
+
+} // namespace
+
+bool built_with_cuda() { return true; }
+
+std::string cuda_obstacle() {
+    if (std::string obstacle = device_obstacle(); !obstacle.empty()) return obstacle;
+    try {
+        cuda::cudnn();
+        cuda::load_cublas();
+    } catch (const Error& error) { return error.what(); }
+    return "";
+}
+
+std::unique_ptr<Device> make_cuda_device(const CudaSettings& settings) {
+    if (const std::string obstacle = cuda_obstacle(); !obstacle.empty()) fail("{}", obstacle);
+    const cuda::ConvolutionSettings convolutions = convolution_settings(settings);
+    return std::make_unique<cuda::CudaDevice>(
+        convolutions.type, std::make_unique<cuda::CudnnConvolutions>(convolutions, std::filesystem::path()),
+        cuda::make_cublas_gemm(convolutions.tensor_cores),
+        settings.log_mel_by_cufft ? cuda::make_cufft_transforms() : nullptr, settings.fusions);
+}
+
+std::unique_ptr<Planner> make_cuda_planner(const CudaSettings& settings, const std::string& profile,
+                                           const std::vector<Conv2dShape>& shapes) {
+    const cuda::ConvolutionSettings convolutions = convolution_settings(settings);
+    auto library = std::make_unique<cuda::CudnnConvolutions>(convolutions, cuda::device_profile(profile));
+    auto planner = std::make_unique<cuda::CudaPlanner>(
+        std::make_unique<cuda::TunedConvolutions>(convolutions.type, std::move(library), settings.fusions),
+        cuda::cublas_workspace_bytes);
+    planner->autotune(shapes);
+    return planner;
+}
+
+} // namespace scene
