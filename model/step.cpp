@@ -131,6 +131,20 @@ void add_adam(ProgramBuilder& b, const AdamSettings& settings) {
                                  .settings = settings});
 }
 
+/// After Adam, which finds out whether the step is skipped.
+void add_decoupled_decay(ProgramBuilder& b, const Variables& variables, float rate) {
+    if (rate == 0) return;
+    for (const Variable* weight : variables.all(Segment::Parameters)) {
+        if (weight->shape.rank() < 2) continue;
+        b.add("weight_decay." + weight->name,
+              WeightDecay<TensorId>{
+                  .parameters = b.variable(Segment::Parameters, weight->name, weight->shape),
+                  .parameters_half = b.half_precision() ? b.activation_parameter(weight->name) : TensorId{},
+                  .control = b.control(),
+                  .rate = rate});
+    }
+}
+
 /// Setup of a program that works in F16: the parameters' copy.
 void add_half_parameters(ProgramBuilder& b) {
     if (!b.half_precision()) return;
@@ -177,6 +191,7 @@ Program build_training_step(const Planner& planner, Variables& variables, const 
     b.build_backward();
     b.phase(Phase::Update);
     add_adam(b, config.adam);
+    add_decoupled_decay(b, variables, config.decoupled_decay);
     add_advance(b, config.batch, 1);
     add_loss_scale(b);
     add_half_parameters(b);

@@ -11,6 +11,7 @@ struct StepConfig {
     int64_t rows = 1;   ///< R: clips in the feature store
     float label_smoothing = 0;
     AdamSettings adam;
+    float decoupled_decay = 0; ///< AdamW's weight decay: of parameters with two axes or more, not of biases and norms
     bool embeddings = false;   ///< the inference step also writes the table "embedding"
     Augmentation augmentation; ///< of training batches; inference never augments
 };

@@ -448,5 +448,23 @@ TEST(SettingsOfAStep, DecideParametersAndTablesAndNothingElse) {
     }
 }
 
+/// After Adam's update, which is the same with and without it in the first step.
+TEST(DecoupledDecay, ShrinksWeightsAndNoBiasesOrNorms) {
+    const auto device = make_cpu_device(1);
+    StepConfig config = small_step(&se_trans, false, true);
+    SmallModel plain(*device, config);
+    config.decoupled_decay = 100;
+    SmallModel decayed(*device, config);
+    plain.train();
+    decayed.train();
+    for (const Variable* parameter : plain.variables.all(Segment::Parameters)) {
+        std::vector<float> expected = plain.get(Segment::Parameters, parameter->name);
+        if (parameter->shape.rank() >= 2)
+            for (float& value : expected) value *= 1 - 1e-3f * config.decoupled_decay; // the learning rate's share
+        const std::vector<float> actual = decayed.get(Segment::Parameters, parameter->name);
+        EXPECT_TRUE(all_close(std::span(actual), std::span<const float>(expected), {.relative = 1e-6}, parameter->name));
+    }
+}
+
 } // namespace
 } // namespace scene::test

@@ -112,11 +112,12 @@ TEST(Config, ReadsBackWhatItWrites) {
                        Validation::Cities,
                        1,
                        99,
-                       ChooseBy::Paper};
+                       ChooseBy::Paper,
+                       0.0625};
     config.pseudo = {0.5, 12, PseudoSettings::Labels::Soft, PseudoSettings::Weights::Confidence};
     config.augmentation = {"panns", 0.1, 0.25, 2.0 / 3, 0.5, 0, 1.0, 4, 0.3, 0.75, 59.5};
     config.split = {"fold:4", 17, 1.0, 0.25, "Hefei, Xi'an", "train list.csv", "test.csv"};
-    config.runtime = {"cpu", "fp16", false, "never", "full", 3};
+    config.runtime = {DeviceChoice::Cpu, Precision::Fp16, false, Fusions::Never, Autotune::Full, 3};
     const ConfigFile file(to_toml(config));
     EXPECT_EQ(load_config(file.path()), config);
     EXPECT_EQ(to_toml(load_config(file.path())), to_toml(config));

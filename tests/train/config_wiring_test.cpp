@@ -64,7 +64,7 @@ public:
     }
     void add_to(Observations& seen) const {
         std::vector<std::string> batches, orders, rates, first;
-        std::set<std::string> decay, augmentation, smoothing, keys, inputs;
+        std::set<std::string> decay, decoupled, augmentation, smoothing, keys, inputs;
         std::set<float> conv, encoder;
         for (const auto& pass : training_) {
             std::vector<int32_t> order;
@@ -72,6 +72,7 @@ public:
                 if (&pass == &training_.front()) batches.push_back(fmt::format("{}", step->clips.size()));
                 order.insert(order.end(), step->clips.begin(), step->clips.end());
                 decay.insert(fmt::format("{}", step->adam.weight_decay));
+                decoupled.insert(fmt::format("{}", step->decoupled_decay));
                 augmentation.insert(step->augmentation ? text_of(*step->augmentation) : "none");
                 smoothing.insert(fmt::format("{}", step->smoothing));
                 keys.insert(fmt::format("{}", step->control.seed));
@@ -92,6 +93,7 @@ public:
         seen["orders"] = fmt::format("{}", fmt::join(orders, "\n"));
         seen["learning rates"] = fmt::format("{}", fmt::join(rates, " "));
         seen["weight decay"] = fmt::format("{}", fmt::join(decay, " "));
+        seen["decoupled decay"] = fmt::format("{}", fmt::join(decoupled, " "));
         seen["augmentation"] = fmt::format("{}", fmt::join(augmentation, " "));
         seen["smoothing"] = fmt::format("{}", fmt::join(smoothing, " "));
         seen["inputs"] = fmt::format("{}", fmt::join(inputs, " "));
@@ -228,6 +230,7 @@ std::vector<Case> cases(const TemporaryFolder& folder) {
         {"training.decay_every", "1", {}, {{"learning rates", "0.0001 9e-05 8.1e-05 0.0001 9e-05 8.1e-05"}}},
         {"training.early_stop", "1", {}, with({{"epochs", "1.1 1.2 2.1 2.2"}, {"kept epochs", "2 2"}}, epochs)},
         {"training.weight_decay", "0.01", brief, {{"weight decay", "0.01"}}},
+        {"training.decoupled_decay", "0.25", brief, {{"decoupled decay", "0.25"}}},
         {"training.label_smoothing", "0.25", brief, {{"smoothing", "0.25"}, {"losses", any}}},
         {"training.hard_samples", "true", brief, with({{"teacher's steps", any}}, hardness)},
         {"training.hard_confidence", "\"entropy\"", hard, with({}, hardness)},

@@ -43,6 +43,7 @@ struct StepSeen {
     StepControl control;                 ///< before it moved on
     float smoothing = 0;
     AdamSettings adam;
+    float decoupled_decay = 0;
     std::optional<Augmentation> augmentation;
     std::set<float> conv_dropout, encoder_dropout;
     bool deltas = false;
@@ -118,6 +119,7 @@ public:
             first[i] = second[i] = 1;
         }
     }
+    void intercept(const WeightDecay<Tensor>& op) { seen_.decoupled_decay = op.rate; }
     void intercept(const Advance<Tensor>& op) {
         inner().run(op);
         seen_.training = op.steps > 0;

@@ -192,6 +192,7 @@ const std::vector<Setting>& settings() {
         integer("training.decay_every", 1, 1000000, FIELD(training.decay_every)),
         integer("training.early_stop", 0, 1000000, FIELD(training.early_stop)),
         number("training.weight_decay", {0, infinite, true, false}, FIELD(training.weight_decay)),
+        number("training.decoupled_decay", {0, infinite, true, false}, FIELD(training.decoupled_decay)),
         number("training.label_smoothing", from_0_below_1, FIELD(training.label_smoothing)),
         flag("training.hard_samples", FIELD(training.hard_samples)),
         choice<Confidence>("training.hard_confidence",

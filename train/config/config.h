@@ -67,6 +67,7 @@ struct TrainingSettings {
     int64_t stages = 2; ///< 1: labelled clips only; 2: then pseudo labels; up to most_stages: new ones for each
     uint64_t seed = 1234;
     ChooseBy choose_by = ChooseBy::Labelled;
+    double decoupled_decay = 0; ///< AdamW's, of weights alone, not of biases and norms; >= 0
 
     bool operator==(const TrainingSettings&) const = default;
 };

@@ -48,6 +48,7 @@ StepConfig step_config(const RunConfig& config, const StoreShape& store) {
     step.rows = store.clips;
     step.label_smoothing = static_cast<float>(config.training.label_smoothing);
     step.adam.weight_decay = static_cast<float>(config.training.weight_decay);
+    step.decoupled_decay = static_cast<float>(config.training.decoupled_decay);
     step.augmentation = augmentation_for(config.augmentation, store.spec);
     return step;
 }
