@@ -10,7 +10,7 @@
 # tests fail. A line of the list:
 #   file | source compiled | gtest filter of tests that must fail | what is planted | sed -E edit
 # The source compiled is the file itself unless that is a header. A fault whose tests hang is found; one that changes
-# nothing or does not compile is an error. Prints a Markdown table per room; ends with status 1 if a fault was not found.
+# nothing or does not compile is an error. Prints a Markdown table per room, which is also in $OUT/ROOM.md; ends with status 1 if a fault was not found.
 set -uf
 patience=300 # seconds; the slowest filter takes a tenth
 
@@ -71,11 +71,13 @@ for room; do
         plant "$room" "$i" "${faults[i]}" &
     done
     wait
-    echo
-    echo "| $room | fault | found as |"
-    echo "|---|---|---|"
+    {
+        echo
+        echo "| $room | fault | found as |"
+        echo "|---|---|---|"
+        for i in "${!faults[@]}"; do cat "$OUT/$room/$i/row"; done
+    } | tee "$OUT/$room.md"
     for i in "${!faults[@]}"; do
-        cat "$OUT/$room/$i/row"
         grep -q "| NOT [A-Z]*[:A-Za-z ]* |$" "$OUT/$room/$i/row" && missed=$((missed + 1))
     done
     planted=$((planted + ${#faults[@]}))

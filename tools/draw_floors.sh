@@ -37,17 +37,17 @@ function draw_room(name, x, y, w,    i, at, names, count, folder, label, part) {
     count = 0
     for (folder in files) if (index(folder, name "/") == 1) names[++count] = folder
     for (i = 1; i < count; ++i) for (at = i + 1; at <= count; ++at) if (names[at] < names[i]) { part = names[i]; names[i] = names[at]; names[at] = part }
-    columns = int((w - 16) / 150)
+    columns = int((w - 16) / 184)
     for (i = 1; i <= count; ++i) {
         label = substr(names[i], length(name) + 2)
         at = i - 1
-        box(x + 12 + (at % columns) * 150, y + 34 + int(at / columns) * 26, 144, 21, "folder")
-        text(x + 18 + (at % columns) * 150, y + 49 + int(at / columns) * 26, "small", label " (" files[names[i]] ")")
+        box(x + 12 + (at % columns) * 184, y + 34 + int(at / columns) * 26, 178, 21, "folder")
+        text(x + 18 + (at % columns) * 184, y + 49 + int(at / columns) * 26, "small", label " (" files[names[i]] ")")
     }
 }
 function rows_of(name, w,    folder, count) {
     for (folder in files) if (index(folder, name "/") == 1) ++count
-    return int((count + int((w - 16) / 150) - 1) / int((w - 16) / 150))
+    return int((count + int((w - 16) / 184) - 1) / int((w - 16) / 184))
 }
 function arrow(x, y0, y1, from, to) {
     if (!((from, to) in edge)) return

@@ -86,6 +86,24 @@ void compare_training_steps_in_half(Fusions fusions) {
 TEST(CudaDevice, TrainingStepsInHalf) { compare_training_steps_in_half(Fusions::Never); }
 TEST(CudaDevice, FusedTrainingStepsInHalf) { compare_training_steps_in_half(Fusions::Always); }
 
+/// The arena, scratch and workspaces included, and the feature store: nothing is allocated behind the plan's back.
+TEST(CudaDevice, HoldsWhatThePlanSays) {
+    for (const auto& [name, config] : network_cases()) {
+        for (const DType type : {DType::F32, DType::F16}) {
+            SCOPED_TRACE(name);
+            cuda::CudaDevice device = emulated_backend(type, Fusions::Always);
+            SmallStep step(device, config, Mode::Training);
+            size_t planned = step.runner().variables().total_bytes() + step.program().transient_bytes;
+            for (const TensorInfo& tensor : step.program().tensors)
+                if (tensor.storage == Storage::External) planned += tensor.bytes();
+            EXPECT_EQ(device.info().allocated_bytes, planned);
+            step.run();
+            step.run();
+            EXPECT_EQ(device.info().allocated_bytes, planned) << "after two steps";
+        }
+    }
+}
+
 /// Ops of a training step by kind.
 std::map<std::string, int> ops_of(Device& backend, const Network* network) {
     const StepConfig config = small_step(network, false, false);

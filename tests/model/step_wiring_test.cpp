@@ -462,7 +462,23 @@ TEST(DecoupledDecay, ShrinksWeightsAndNoBiasesOrNorms) {
         if (parameter->shape.rank() >= 2)
             for (float& value : expected) value *= 1 - 1e-3f * config.decoupled_decay; // the learning rate's share
         const std::vector<float> actual = decayed.get(Segment::Parameters, parameter->name);
-        EXPECT_TRUE(all_close(std::span(actual), std::span<const float>(expected), {.relative = 1e-6}, parameter->name));
+        EXPECT_TRUE(
+            all_close(std::span(actual), std::span<const float>(expected), {.relative = 1e-6}, parameter->name));
+    }
+}
+
+/// What the program plans is what the device holds, before and after it has run.
+TEST(Memory, ADeviceHoldsWhatThePlanSays) {
+    for (const Network* network : networks()) {
+        for (const Mode mode : {Mode::Training, Mode::Inference}) {
+            const auto device = make_cpu_device(2);
+            SmallStep step(*device, small_step(network, false, true), mode);
+            const size_t planned = step.runner().variables().total_bytes() + step.program().transient_bytes;
+            EXPECT_EQ(device->info().allocated_bytes, planned) << network->name;
+            step.run();
+            step.run();
+            EXPECT_EQ(device->info().allocated_bytes, planned) << network->name << " after two steps";
+        }
     }
 }
 

@@ -1,0 +1,17 @@
+#!/bin/bash
+# Usage: tools/compile_commands.sh MAKE > compile_commands.json   (make compdb)
+#
+# What make would run for every source, without running it: one entry a file, the first where it is compiled several times.
+set -eu
+"$1" --no-print-directory --dry-run --always-make PCH=0 V=1 programs 2> /dev/null |
+grep -v ' -c build/' |
+grep -E '^(ccache )?[^ ]*(g\+\+|clang\+\+|c\+\+) .* -c [^ ]+\.(cpp|cu) ' |
+awk -v folder="$PWD" '
+{
+    for (i = 1; i < NF; ++i) if ($i == "-c") source = $(i + 1)
+    if (source in seen) next
+    seen[source] = 1
+    gsub(/\\/, "\\\\"); gsub(/"/, "\\\"")
+    printf "%s\n  {\"directory\": \"%s\", \"file\": \"%s\", \"command\": \"%s\"}", (count++ ? "," : "["), folder, source, $0
+}
+END { print count ? "\n]" : "[]" }'
