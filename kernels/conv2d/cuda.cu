@@ -1,4 +1,4 @@
-// Convolutions of few input channels are our own (kernels/cuda/conv2d_thin.cu), all others the library's. Here: which
+// Convolutions of few input channels are our own (kernels/conv2d/stem.cu), all others the library's. Here: which
 // task of the library an op is, and what is done around it.
 
 #include "kernels/conv2d/conv2d.h"

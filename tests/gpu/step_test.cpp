@@ -41,7 +41,7 @@ StepControl control_for(Precision precision) {
 /// What ran, for the message of a failure.
 std::string engines_of(const Device& backend) {
     std::string text;
-    for (const ConvChoice& choice : backend.conv2d_report().choices)
+    for (const ConvChoice& choice : backend.planner().conv2d_report().choices)
         if (choice.ran || !choice.failures.empty())
             text += "\n  " + choice.pass + ": " + (choice.ran ? choice.engine : "did not run") + " " + choice.failures;
     return text;
@@ -50,7 +50,7 @@ std::string engines_of(const Device& backend) {
 /// Each kind of fusion ran, or else a test of them tests nothing.
 void expect_fused(const Device& backend, const Network* network) {
     const auto ran = [&](const char* fusion) {
-        const ConvReport report = backend.conv2d_report();
+        const ConvReport report = backend.planner().conv2d_report();
         return std::any_of(report.choices.begin(), report.choices.end(), [&](const ConvChoice& choice) {
             return choice.ran && choice.pass.find(fusion) != std::string::npos;
         });

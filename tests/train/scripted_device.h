@@ -38,7 +38,7 @@ using Script = std::function<Answer(const ScriptedModel& model, int32_t clip)>;
 struct StepSeen {
     bool training = false;
     ScriptedModel model;
-    std::vector<int32_t> clips;          ///< without the empty places
+    std::vector<int32_t> clips;          ///< without padding slots
     std::vector<float> targets, weights; ///< [clips, K], [clips]: what the loss was given
     StepControl control;                 ///< before it moved on
     float smoothing = 0;

@@ -53,7 +53,7 @@ public:
         const int64_t last_stage = config_.training.stages;
         const bool weighs_ahead = stage_state(history_, last_stage, config_.training).epochs == 0;
         if (config_.training.hard_samples && weighs_ahead) ask_teacher(); // before our own model takes its memory
-        make_learner();
+        make_session();
         if (!history_.empty())
             load_checkpoint(SafetensorsFile(run_.last()), training_->executor(), CheckpointContent::Training);
         TensorboardWriter events(run_.folder);
@@ -74,7 +74,7 @@ private:
         for (const std::string& line : describe(report, file.path().string())) progress_.message(line);
     }
 
-    void make_learner() {
+    void make_session() {
         training_.emplace(device_, store_, step_config(config_, store_), clips_.batches(config_.training),
                           store_.columns().city);
     }
@@ -130,7 +130,7 @@ private:
         if (stage >= 2) {
             clips_ = with_targets(all_clips_, targets, model_.classes);
             if (!training_->trains(clips_.batches(config_.training))) { // another remainder: a program for it
-                make_learner();
+                make_session();
                 load_checkpoint(SafetensorsFile(run_.best_model(stage - 1)), training_->executor());
             }
         }
