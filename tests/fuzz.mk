@@ -29,7 +29,8 @@ $(sanitized)/libfuzzed.a: $(fuzzed:%.cpp=$(sanitized)/%.o) $(sanitized)/users_of
 	$(call say,ar,$@)
 	@rm -f $@
 	$(Q)ar qcs $@ $^
-$(FUZZERS): $(BUILD)/tests/%: $(sanitized)/tests/fuzz/%.o $(sanitized)/libfuzzed.a
+# The networks, whose table a checkpoint's reader looks into, are as they are elsewhere: nothing is parsed there.
+$(FUZZERS): $(BUILD)/tests/%: $(sanitized)/tests/fuzz/%.o $(sanitized)/libfuzzed.a $(BUILD)/libmodel.a $(BUILD)/libkernels.a
 	@mkdir -p $(@D)
 	$(call say,link,$@)
 	$(Q)$(CXX) $(sanitizers) -fopenmp $^ -lsndfile -lfmt -o $@

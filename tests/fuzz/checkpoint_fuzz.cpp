@@ -1,6 +1,7 @@
 // Damaged metadata of checkpoints.
 
 #include "model/checkpoint_info.h"
+#include "model/networks/network.h"
 
 #include <cmath>
 
@@ -48,7 +49,7 @@ bool accepts(const std::string& input) {
 
 int main(int argc, char** argv) {
     scene::CheckpointInfo small;
-    small.model = {scene::&se_trans, 0.05, 3, 32, 16, true, true, 2, 0.25f, 0.1f};
+    small.model = {&scene::se_trans, 0.05, 3, 32, 16, true, true, 2, 0.25f, 0.1f};
     small.features.frames = 32;
     small.features.bands = 16;
     small.features.samples = 32 * 882;
