@@ -201,10 +201,10 @@ lost+='LaunchFailure|LaunchTimeout|ECCUncorrectable)'
 # later test, each suite that it has not passed has a process of its own, in at most 45 seconds altogether.
 kernels() {
     local end=$end name
-    suite kernels 50 '-Gpu*' && return
+    suite kernels 50 '*-Gpu*' && return
     grep -q '^\[=*\] .* ran\.' "$logs/kernels.out" && ! grep -qE "$lost" "$logs/kernels.out" && return
     [ $end -lt $((SECONDS + 45)) ] || end=$((SECONDS + 45))
-    part kernels_list 10 "$tests" --gtest_list_tests --gtest_filter='-Gpu*' || return
+    part kernels_list 10 "$tests" --gtest_list_tests --gtest_filter='*-Gpu*' || return
     while read -r name; do
         if ! grep -qF " from $name (" "$logs/kernels.out" || outcomes kernels | grep -q "^FAILED $name\."; then
             suite "kernels_$name" 15 "$name.*"
@@ -308,7 +308,7 @@ sanitize() {
         leave=""
         [ $tool != initcheck ] || leave=1
         needs compute-sanitizer sanitizer_$tool &&
-            run_tests sanitizer_$tool 60 '-Gpu*' env SCENE_LEAVE_MEMORY=$leave compute-sanitizer --tool $tool --error-exitcode 1
+            run_tests sanitizer_$tool 60 '*-Gpu*' env SCENE_LEAVE_MEMORY=$leave compute-sanitizer --tool $tool --error-exitcode 1
     done
 }
 
