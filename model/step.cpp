@@ -137,11 +137,11 @@ void add_decoupled_decay(ProgramBuilder& b, const Variables& variables, float ra
     for (const Variable* weight : variables.all(Segment::Parameters)) {
         if (weight->shape.rank() < 2) continue;
         b.add("weight_decay." + weight->name,
-              WeightDecay<TensorId>{
-                  .parameters = b.variable(Segment::Parameters, weight->name, weight->shape),
-                  .parameters_half = b.half_precision() ? b.activation_parameter(weight->name) : TensorId{},
-                  .control = b.control(),
-                  .rate = rate});
+              WeightDecay<TensorId>{.parameters = b.variable(Segment::Parameters, weight->name, weight->shape),
+                                    .parameters_half =
+                                        b.half_precision() ? b.activation_parameter(weight->name) : TensorId{},
+                                    .control = b.control(),
+                                    .rate = rate});
     }
 }
 

@@ -38,7 +38,8 @@ std::string fingerprint_of(const Dataset& dataset, const PrepareOptions& options
         if (::stat(clip.file.c_str(), &status) != 0) status = {};
         const int64_t facts[] = {status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
         files.add_bytes(clip.file.c_str(), clip.file.native().size() + 1);
-        if (clip.file.empty()) files.add_bytes(clip.name.c_str(), clip.name.size() + 1); // the journal's reason names it
+        if (clip.file.empty())
+            files.add_bytes(clip.name.c_str(), clip.name.size() + 1); // the journal's reason names it
         files.add_bytes(facts, sizeof facts);
     }
     return fmt::format("scene.cu prepare 1, {} clips by {}, head {}, files {:016x}, fit {}, {}", dataset.clips.size(),

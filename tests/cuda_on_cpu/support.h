@@ -14,8 +14,8 @@
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
-#include "kernels/device.h"
 #include "kernels/cuda/launch.h"
+#include "kernels/device.h"
 #include "tests/support/tensors.h"
 
 namespace scene::test {

@@ -2,8 +2,8 @@
 
 #include <cstdlib>
 
-#include "kernels/device.h"
 #include "kernels/cpu_isa.h"
+#include "kernels/device.h"
 #include "tests/support/op_test.h"
 
 namespace scene::test {

@@ -8,8 +8,8 @@
 
 #include <unistd.h>
 
-#include "kernels/cuda/gpu.h"
 #include "kernels/cuda/device_profiles.h"
+#include "kernels/cuda/gpu.h"
 #include "kernels/cuda/late_library.h"
 #include "kernels/cuda/plan_cache.h"
 #include "kernels/json.h"

@@ -11,11 +11,11 @@
 #include <unistd.h>
 
 #include "kernels/atomic_file.h"
+#include "kernels/fnv1a.h"
 #include "kernels/json.h"
 #include "model/checkpoint.h"
 #include "train/config/schedule.h"
 #include "train/run/history.h"
-#include "kernels/fnv1a.h"
 
 namespace scene {
 namespace {
