@@ -1,8 +1,9 @@
 #pragma once
 
-// The CPU backend (kernels/cpu) is compiled once for each level of x86-64 of the Makefile's ISAS: v2 (SSE4.2), v3 (AVX2
-// and FMA), v4 (AVX-512), as the psABI names them. One of them is chosen when the program first needs it, so that one
-// program runs everywhere and is fast everywhere. Everything else is compiled for the lowest level.
+// The CPU kernels (kernels/cpu and the ops' cpu.cpp) is compiled once for each level of x86-64 of the Makefile's ISAS:
+// v2 (SSE4.2), v3 (AVX2 and FMA), v4 (AVX-512), as the psABI names them. One of them is chosen when the program first
+// needs it, so that one program runs everywhere and is fast everywhere. Everything else is compiled for the lowest
+// level.
 
 #include <cstdint>
 #include <memory>

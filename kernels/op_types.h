@@ -8,7 +8,7 @@
 
 namespace scene {
 
-/// What changes from step to step, in the backend's memory, so that a recorded step can be replayed
+/// What changes from step to step, in the device's memory, so that a recorded step can be replayed
 /// without host work. The host writes it at the start of an epoch; `advance` moves it on.
 struct StepControl {
     uint64_t seed = 0;       ///< key of every random draw
@@ -42,7 +42,7 @@ struct Conv2dShape {
     Shape y() const { return {batch, out_height(), out_width(), out_channels}; }
     Shape w() const { return {out_channels, kernel, kernel, in_channels}; }
     /// Floating-point operations of one pass by the direct method, 2 per multiply-add (forward, data-grad and
-    /// weight-grad are the same), whatever algorithm the backend runs.
+    /// weight-grad are the same), whatever algorithm the device runs.
     double flops() const {
         return 2.0 *
                static_cast<double>(batch * out_height() * out_width() * out_channels * kernel * kernel * in_channels);
@@ -57,7 +57,7 @@ struct Conv2dShape {
     bool operator==(const Conv2dShape&) const = default;
 };
 
-/// What a backend's convolution can do besides convolving, for one shape; a layer emits separate ops otherwise.
+/// What a device's convolution can do besides convolving, for one shape; a layer emits separate ops otherwise.
 struct ConvFusion {
     bool normalize_input = false; ///< reads relu(scale*x + shift) in place of x, forward and weight-grad
     bool statistics = false;      ///< writes the per-channel mean and variance of y while it writes y

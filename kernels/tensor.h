@@ -90,7 +90,7 @@ constexpr size_t aligned_bytes(size_t bytes) {
     return (bytes + tensor_alignment - 1) / tensor_alignment * tensor_alignment;
 }
 
-/// A view of a dense row-major array in the memory of one backend; owns nothing. A default-constructed
+/// A view of a dense row-major array in the memory of one device; owns nothing. A default-constructed
 /// tensor is absent: optional operands of an op are passed so.
 struct Tensor {
     void* data = nullptr;

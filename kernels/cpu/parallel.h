@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "kernels/operands.h"
 
@@ -67,12 +66,5 @@ struct GroupedSum {
         return partial;
     }
 };
-
-/// Memory for partial sums of ops that are given no scratch; the calling thread keeps it from call to call.
-inline double* partial_memory(size_t count) {
-    static thread_local std::vector<double> memory;
-    if (memory.size() < 2 * count) memory.resize(2 * count);
-    return memory.data();
-}
 
 } // namespace scene::cpu

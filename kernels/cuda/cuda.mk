@@ -1,4 +1,4 @@
-# The CUDA backend, where nvcc and the headers of cuDNN and cuBLASLt are found: make CUDA=0 leaves it out. The kernels are
+# The CUDA device, where nvcc and the headers of cuDNN and cuBLASLt are found: make CUDA=0 leaves it out. The kernels are
 # built for the H100 (compute capability 9.0) unless CUDA_ARCH says otherwise. The libraries are opened when they are needed,
 # so that the program starts without them; only CUDA's own runtime is linked in.
 

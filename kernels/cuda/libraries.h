@@ -1,6 +1,6 @@
 #pragma once
 
-// What the CUDA backend leaves to libraries. cudnn_convolutions.h, cublas_gemm.h and cufft_transforms.h implement
+// What the CUDA device leaves to libraries. cudnn_convolutions.h, cublas_gemm.h and cufft_transforms.h implement
 // it; tests put their own in their place.
 
 #include <array>
