@@ -213,7 +213,8 @@ sanitized_rooms := kernels model data
 test-sanitized: dependencies
 	@$(MAKE) --no-print-directory -j$(at_once) SANITIZE=address,undefined ISAS=v2 CUDA=0 WERROR=0 BUILD=$(BUILD)/sanitize CXXFLAGS=-g1 \
 	    OPTIMIZE_kernels=-O1 $(sanitized_rooms:%=$(BUILD)/sanitize/tests/%_tests)
-	@JOBS=$(at_once) tests/run_tests.sh $(sanitized_rooms:%=$(BUILD)/sanitize/tests/%_tests)
+	@LSAN_OPTIONS=suppressions=tests/leaks_of_libraries.txt:print_suppressions=0 JOBS=$(at_once) \
+	    tests/run_tests.sh $(sanitized_rooms:%=$(BUILD)/sanitize/tests/%_tests)
 
 # Without a GPU the demo does not wait for kernels that it could not run.
 demo: dependencies
