@@ -104,7 +104,7 @@ how_now := $(filter-out ccache -Werror,$(CXX) $(CXXFLAGS) $(FLAGS) sm_$(CUDA_ARC
 $(eval $(call written_when_changed,$(compiled_with),how_now))
 
 .DEFAULT_GOAL := all
-.PHONY: all help dependencies test test-sanitized demo format check-format floors check-floors compdb install clean
+.PHONY: all help dependencies test test-sanitized demo format check-format floors check-floors planted-faults compdb install clean
 all: $(BUILD)/scene
 
 help:
@@ -237,6 +237,9 @@ floors:
 check-floors:
 	@tools/draw_floors.sh | cmp -s - docs/floors.svg || { tools/draw_floors.sh > /dev/null; \
 	    echo "docs/floors.svg is not what the sources are; run make floors"; exit 1; }
+
+planted-faults:
+	$(Q)tests/mutations/table.sh > docs/planted_faults.md
 
 # One entry a source, as make compiles it, for editors and clang-tidy.
 compdb:
