@@ -56,7 +56,7 @@ references  := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard kernels/*/reference.cpp)
 objects_of  = $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out tools/main.cpp,$(wildcard $(1)/*.cpp)) \
               $(if $(filter kernels,$(1)),$(op_sources),$(wildcard $(1)/*/*.cpp))) \
               $(if $(filter kernels,$(1)),$(CPU_KERNELS))
-# Only tools, the top, links the CUDA backend: everything else knows kernels/device.h.
+# Only tools, the top, links CUDA: everything else knows kernels/device.h.
 archives_of = $(patsubst %,$(BUILD)/lib%.a,$(filter-out kernels,$(1) $(below_$(1)))) \
               $(if $(filter tools,$(1)),$(CUDA_ARCHIVE)) $(BUILD)/libkernels.a
 format_files = $(shell git ls-files '*.cpp' '*.h' '*.cu')
@@ -141,7 +141,7 @@ $(foreach r,$(ROOMS),$(eval $(call room,$(r))))
 
 # tests/<room>/*.cpp make one program per room: build/tests/<room>_tests.
 define room_tests
-$(BUILD)/tests/$(1)_tests: $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out $(tests_left_out),$(wildcard tests/$(1)/*.cpp)) tests/main.cpp) \
+$(BUILD)/tests/$(1)_tests: $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out $(tests_left_out),$(wildcard tests/$(1)/*.cpp tests/$(1)/*/*.cpp)) tests/main.cpp) \
         $(if $(filter kernels,$(1)),$(BUILD)/tests/devices/cpu.o $(BUILD)/tests/support/op_test.o $(references)) $(call archives_of,$(1))
 	@mkdir -p $$(@D)
 	$$(call say,link,$$@)
@@ -169,8 +169,8 @@ $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard data/audio/*.cpp data/synth/*.cpp)): OP
 # CLI11 and nlohmann-json take long to compile, and what they do is no step of anything.
 $(BUILD)/tools/cli/command_line.o: OPTIMIZE_tools := -O0
 $(BUILD)/train/config/config.o: OPTIMIZE_train := -O0
-$(BUILD)/kernels/json.o: OPTIMIZE_kernels := -O0
-$(BUILD)/kernels/safetensors.o: OPTIMIZE_kernels := -O1
+$(BUILD)/kernels/files/json.o: OPTIMIZE_kernels := -O0
+$(BUILD)/kernels/files/safetensors.o: OPTIMIZE_kernels := -O1
 $(BUILD)/model/checkpoint.o: OPTIMIZE_model := -O1
 $(BUILD)/tools/bench/calibration.o: OPTIMIZE_tools := -O2
 # A test looks into it directly.

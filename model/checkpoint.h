@@ -11,7 +11,7 @@
 
 #include <filesystem>
 
-#include "kernels/safetensors.h"
+#include "kernels/files/safetensors.h"
 #include "model/checkpoint_info.h"
 #include "model/executor.h"
 

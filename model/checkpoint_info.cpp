@@ -3,7 +3,7 @@
 #include <charconv>
 #include <cmath>
 
-#include "kernels/json.h"
+#include "kernels/files/json.h"
 #include "model/networks/network.h"
 
 namespace scene {

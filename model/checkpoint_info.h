@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "kernels/log_mel_spec.h"
-#include "kernels/safetensors.h"
+#include "kernels/files/safetensors.h"
+#include "kernels/log_mel/log_mel_spec.h"
 #include "model/model_config.h"
 
 namespace scene {

@@ -11,7 +11,7 @@ namespace scene {
 
 /// Where a variable lives. Parameters, Gradients, FirstMoment and SecondMoment are flat f32 buffers of the same
 /// layout, so that one Adam op updates the whole model; HalfParameters is the same in F16, a copy of the parameters for
-/// backends whose activations are F16.
+/// devices whose activations are F16.
 enum class Segment : uint8_t { Parameters, Gradients, FirstMoment, SecondMoment, HalfParameters, Statistics, State };
 constexpr size_t segment_count = 7;
 

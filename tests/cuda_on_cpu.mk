@@ -2,11 +2,11 @@
 # in one the kernels report every memory access to the emulator's checker of races (through the calls that
 # -fsanitize=thread inserts, without its library), the other is under AddressSanitizer. The tests are the same objects.
 
-emulated_kernels := $(sort $(wildcard kernels/*/*.cu tests/cuda_on_cpu/*.cu))
+emulated_kernels := $(sort $(wildcard kernels/*/*.cu kernels/cuda/*/*.cu tests/cuda_on_cpu/*.cu))
 emulated_tests   := $(wildcard tests/cuda_on_cpu/*_test.cpp) tests/main.cpp
 emulator         := $(filter-out $(emulated_tests),$(wildcard tests/cuda_on_cpu/*.cpp)) \
                     $(wildcard kernels/cuda/cuda_device.cpp) \
-                    $(patsubst %,kernels/cuda/%.cpp,autotune plan_cache planner trial_buffer tuned_convolutions)
+                    $(patsubst %,kernels/cuda/%.cpp,planner $(addprefix autotune/,autotune_buffer fusion_choice plan_cache tuned_convolutions))
 # The tests of the ops are those of every device: compiled once, without the emulator, and linked with it.
 tests_of_ops     := $(shell grep -l '"tests/support/op_test.h"' tests/kernels/*_test.cpp)
 objects_of_op_tests := $(patsubst %.cpp,$(BUILD)/%.o,$(tests_of_ops) tests/support/op_test.cpp) $(references)

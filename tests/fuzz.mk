@@ -3,11 +3,11 @@
 FUZZERS := $(patsubst tests/fuzz/%.cpp,$(BUILD)/tests/%,$(wildcard tests/fuzz/*_fuzz.cpp))
 
 # Sources that use nlohmann's JSON, which takes longer to parse than they do, are one unit.
-fuzzed_json := kernels/safetensors.cpp data/splits/splits.cpp data/store/prepare_journal.cpp data/store/feature_store.cpp \
+fuzzed_json := kernels/files/safetensors.cpp data/splits/splits.cpp data/store/prepare_journal.cpp data/store/feature_store.cpp \
                model/checkpoint_info.cpp train/run/history.cpp
 fuzzed      := $(filter-out $(fuzzed_json),$(wildcard data/formats/*.cpp)) data/audio/audio_files.cpp data/audio/audio_finder.cpp \
                data/audio/audio_container.cpp data/audio/mpeg_audio.cpp data/splits/grouped_splits.cpp data/splits/official_split.cpp \
-               kernels/atomic_file.cpp kernels/crc32c.cpp kernels/json.cpp kernels/cuda/plan_cache.cpp tests/fuzz/fuzz.cpp
+               kernels/files/atomic_file.cpp kernels/files/crc32c.cpp kernels/files/json.cpp kernels/cuda/autotune/plan_cache.cpp tests/fuzz/fuzz.cpp
 sanitized   := $(BUILD)/sanitized
 sanitizers  := -O0 -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer
 sanitize     = $(Q)$(CXX) $(FLAGS) $(CXXFLAGS) $(sanitizers) -c $< -o $@
@@ -17,7 +17,7 @@ $(sanitized)/%.o: %.cpp $(compiled_with)
 	$(call say,c++,$< (sanitized))
 	$(sanitize)
 # The library itself: with all sanitizers it would take longer to compile than everything else here.
-$(sanitized)/kernels/json.o: sanitizers := -O0 -fsanitize=address
+$(sanitized)/kernels/files/json.o: sanitizers := -O0 -fsanitize=address
 $(sanitized)/users_of_json.cpp: tests/fuzz.mk
 	@mkdir -p $(@D)
 	@printf '#include "%s"\n' $(fuzzed_json) > $@

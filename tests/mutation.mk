@@ -8,7 +8,7 @@ program_mutated  = $(or $(program_mutated_$(1)),$(BUILD)/tests/$(1)_tests)
 # $(1): room. What the script needs to build the room's test program with one source exchanged.
 define mutated_host_room
 PROGRAM_$(1)="$(call program_mutated,$(1))" FLAGS_$(1)="$(FLAGS) $(OPTIMIZE_$(1))" LIBS_$(1)="$(FLAGS) $(LIBS) -lgtest" \
-OBJECTS_$(1)="$(patsubst %.cpp,$(BUILD)/%.o,$(filter-out $(tests_left_out),$(wildcard tests/$(1)/*.cpp)) tests/main.cpp) $(call archives_of,$(1))"
+OBJECTS_$(1)="$(patsubst %.cpp,$(BUILD)/%.o,$(filter-out $(tests_left_out),$(wildcard tests/$(1)/*.cpp tests/$(1)/*/*.cpp)) tests/main.cpp) $(call archives_of,$(1))"
 endef
 define mutated_kernels
 PROGRAM_kernels="$(program_mutated_kernels)" FLAGS_kernels="$(emulated_flags) -fsanitize=thread" \

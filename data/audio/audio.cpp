@@ -7,8 +7,8 @@
 
 #include "data/audio/audio_decoder.h"
 #include "data/audio/audio_resampler.h"
-#include "kernels/atomic_file.h"
 #include "kernels/error.h"
+#include "kernels/files/atomic_file.h"
 
 namespace scene {
 namespace {

@@ -11,7 +11,7 @@
 
 #include "data/audio/audio.h"
 #include "kernels/error.h"
-#include "kernels/fnv1a.h"
+#include "kernels/files/fnv1a.h"
 
 namespace scene {
 namespace {

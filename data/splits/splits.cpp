@@ -13,9 +13,9 @@
 #include "data/splits/grouped_splits.h"
 #include "data/splits/official_split.h"
 #include "data/synth/random_sequence.h"
-#include "kernels/atomic_file.h"
 #include "kernels/error.h"
-#include "kernels/json.h"
+#include "kernels/files/atomic_file.h"
+#include "kernels/files/json.h"
 
 namespace scene {
 namespace {

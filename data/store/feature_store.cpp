@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <bit>
 
-#include "kernels/crc32c.h"
 #include "kernels/error.h"
-#include "kernels/json.h"
+#include "kernels/files/crc32c.h"
+#include "kernels/files/json.h"
 
 namespace scene {
 namespace {

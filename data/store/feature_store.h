@@ -19,8 +19,8 @@
 
 #include "data/formats/dataset.h"
 #include "data/splits/splits.h"
-#include "kernels/log_mel_spec.h"
-#include "kernels/safetensors.h"
+#include "kernels/files/safetensors.h"
+#include "kernels/log_mel/log_mel_spec.h"
 
 namespace scene {
 

@@ -16,11 +16,11 @@
 #include "data/formats/csv.h"
 #include "data/store/feature_store.h"
 #include "data/store/prepare_journal.h"
-#include "kernels/atomic_file.h"
-#include "kernels/crc32c.h"
 #include "kernels/device_buffer.h"
 #include "kernels/error.h"
-#include "kernels/fnv1a.h"
+#include "kernels/files/atomic_file.h"
+#include "kernels/files/crc32c.h"
+#include "kernels/files/fnv1a.h"
 
 namespace scene {
 namespace {

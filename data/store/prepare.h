@@ -10,7 +10,7 @@
 #include "data/audio/audio.h"
 #include "data/formats/dataset.h"
 #include "kernels/device.h"
-#include "kernels/log_mel_spec.h"
+#include "kernels/log_mel/log_mel_spec.h"
 
 namespace scene {
 

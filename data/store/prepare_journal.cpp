@@ -9,10 +9,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "kernels/atomic_file.h"
-#include "kernels/crc32c.h"
 #include "kernels/error.h"
-#include "kernels/json.h"
+#include "kernels/files/atomic_file.h"
+#include "kernels/files/crc32c.h"
+#include "kernels/files/json.h"
 
 namespace scene {
 namespace {

@@ -14,8 +14,8 @@
 #include "data/audio/audio.h"
 #include "data/synth/random_sequence.h"
 #include "data/synth/synth_signal.h"
-#include "kernels/atomic_file.h"
 #include "kernels/error.h"
+#include "kernels/files/atomic_file.h"
 
 namespace scene {
 namespace {

@@ -1,7 +1,7 @@
 #include "kernels/accumulate_metrics/accumulate_metrics.h"
+#include "kernels/cuda/common/operands.h"
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/launch.h"
-#include "kernels/cuda/operands.h"
 
 namespace scene::cuda {
 namespace {

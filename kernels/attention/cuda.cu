@@ -1,9 +1,9 @@
 #include "kernels/attention/attention.h"
 
 #include "kernels/attention/extents.h"
+#include "kernels/cuda/common/operands.h"
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/launch.h"
-#include "kernels/cuda/operands.h"
 
 namespace scene::cuda {
 namespace {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "kernels/augment_features/augment_features.h"
-#include "kernels/clip_draws.h"
+#include "kernels/draw_augmentation/clip_draws.h"
 
 namespace scene {
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/clip_draws.h"
+#include "kernels/draw_augmentation/clip_draws.h"
 #include "kernels/reference.h"
 
 namespace scene::reference {

@@ -1,8 +1,8 @@
 #include "kernels/batch_norm/batch_norm.h"
 
+#include "kernels/cuda/common/operands.h"
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/launch.h"
-#include "kernels/cuda/operands.h"
 
 namespace scene::cuda {
 namespace {

@@ -1,6 +1,6 @@
 #include "kernels/batch_norm/batch_norm.h"
 
-#include "kernels/cuda/column_sums.h"
+#include "kernels/cuda/common/column_sums.h"
 #include "kernels/cuda/context.h"
 
 namespace scene::cuda {

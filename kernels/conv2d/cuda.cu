@@ -5,12 +5,12 @@
 
 #include "kernels/conv2d/stem.h"
 #include "kernels/convert/convert.h"
+#include "kernels/cuda/autotune/tuned_convolutions.h"
+#include "kernels/cuda/common/linear_epilogue.h"
+#include "kernels/cuda/common/mean_var_from_sums.h"
+#include "kernels/cuda/common/operands.h"
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/launch.h"
-#include "kernels/cuda/linear_epilogue.h"
-#include "kernels/cuda/mean_var_from_sums.h"
-#include "kernels/cuda/operands.h"
-#include "kernels/cuda/tuned_convolutions.h"
 
 namespace scene::cuda {
 namespace {

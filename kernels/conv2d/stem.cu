@@ -2,8 +2,8 @@
 
 #include "kernels/conv2d/stem.h"
 
-#include "kernels/cuda/col2im.h"
-#include "kernels/cuda/column_sums.h"
+#include "kernels/cuda/common/col2im.h"
+#include "kernels/cuda/common/column_sums.h"
 
 namespace scene::cuda {
 namespace {

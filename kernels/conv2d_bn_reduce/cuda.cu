@@ -1,7 +1,7 @@
 #include "kernels/conv2d_bn_reduce/conv2d_bn_reduce.h"
 
+#include "kernels/cuda/autotune/tuned_convolutions.h"
 #include "kernels/cuda/context.h"
-#include "kernels/cuda/tuned_convolutions.h"
 #include "kernels/operands.h"
 
 namespace scene::cuda {

@@ -1,6 +1,6 @@
 #include "kernels/conv2d/stem.h"
 #include "kernels/conv2d_bn_relu/cuda_shared.h"
-#include "kernels/cuda/col2im.h"
+#include "kernels/cuda/common/col2im.h"
 
 namespace scene::cuda {
 namespace {

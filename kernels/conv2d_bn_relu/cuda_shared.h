@@ -3,9 +3,9 @@
 // What the CUDA kernels of both ops share.
 
 #include "kernels/conv2d_bn_relu/conv2d_bn_relu.h"
-#include "kernels/cuda/column_sums.h"
+#include "kernels/cuda/common/column_sums.h"
+#include "kernels/cuda/common/im2col.h"
 #include "kernels/cuda/context.h"
-#include "kernels/cuda/im2col.h"
 
 namespace scene::cuda {
 

@@ -1,7 +1,7 @@
 #include "kernels/convert/convert.h"
+#include "kernels/cuda/common/operands.h"
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/launch.h"
-#include "kernels/cuda/operands.h"
 
 namespace scene::cuda {
 namespace {

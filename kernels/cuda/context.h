@@ -8,7 +8,6 @@
 
 namespace scene::cuda {
 
-class FourierTransforms;
 class Gemm;
 class LogMelTables;
 class TunedConvolutions;
@@ -17,7 +16,6 @@ class TunedConvolutions;
 struct Planning {
     size_t gemm_workspace_bytes = 0; ///< of any matrix product
     const TunedConvolutions* convolutions = nullptr;
-    FourierTransforms* transforms = nullptr; ///< where log_mel goes through a library's
 };
 
 /// For `run`.
@@ -26,7 +24,6 @@ struct Context {
     TunedConvolutions* convolutions = nullptr;
     Gemm* gemm = nullptr;
     LogMelTables* log_mel_tables = nullptr;
-    FourierTransforms* transforms = nullptr; ///< as in Planning
 };
 
 } // namespace scene::cuda

@@ -10,13 +10,13 @@ CUDA      ?= $(if $(and $(NVCC),$(wildcard $(CUDA_HOME)/include/cudnn_graph.h),$
 comma     := ,
 NVCCFLAGS := -std=c++20 -O2 -lineinfo -gencode arch=compute_$(CUDA_ARCH),code=sm_$(CUDA_ARCH) -I. \
              $(if $(filter 1,$(WERROR)),-Werror all-warnings -Xcompiler -Wall$(comma)-Wextra$(comma)-Werror,-Xcompiler -Wall$(comma)-Wextra)
-CUDA_OBJECTS := $(if $(NVCC),$(patsubst %.cu,$(BUILD)/%.cu.o,$(wildcard kernels/*/*.cu)))
+CUDA_OBJECTS := $(if $(NVCC),$(patsubst %.cu,$(BUILD)/%.cu.o,$(wildcard kernels/*/*.cu kernels/cuda/*/*.cu)))
 CUDA_ARCHIVE := $(BUILD)/libcuda.a
 
 tests_of_cudnn := tests/tools/fused_plan_test.cpp tests/tools/run_time_engines_test.cpp
 
 ifeq ($(CUDA),1)
-cuda_sources := $(filter-out kernels/cuda/without_cuda.cpp,$(wildcard kernels/cuda/*.cpp))
+cuda_sources := $(filter-out kernels/cuda/without_cuda.cpp,$(wildcard kernels/cuda/*.cpp kernels/cuda/*/*.cpp))
 cuda_members := $(CUDA_OBJECTS) $(cuda_sources:%.cpp=$(BUILD)/%.o)
 CUDA_LIBS    := -L$(CUDA_HOME)/lib64 -lcudart_static -ldl -lrt -lpthread
 $(BUILD)/kernels/cuda/%.o: FLAGS += -isystem $(CUDA_HOME)/include -DSCENE_CUDA_ARCH=$(CUDA_ARCH)
@@ -29,7 +29,7 @@ $(BUILD)/tests/stand_ins/libcuda.so.1: tests/tools/stand_ins/libcuda.cpp
 	$(Q)$(CXX) -shared -fPIC $< -o $@
 else
 tests_left_out := $(tests_of_cudnn)
-cuda_members := $(patsubst %,$(BUILD)/kernels/cuda/%.o,without_cuda plan_cache device_profiles late_library)
+cuda_members := $(patsubst %,$(BUILD)/kernels/cuda/%.o,without_cuda autotune/plan_cache cudnn/device_profiles dlopened_library)
 CUDA_LIBS    :=
 endif
 

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/cuda/autotune/timing.h"
 #include "kernels/cuda/launch.h"
-#include "kernels/cuda/ranges.h"
-#include "kernels/cuda/timing.h"
+#include "kernels/cuda/nvtx.h"
 #include "kernels/error.h"
 
 namespace scene::cuda {
@@ -65,16 +65,15 @@ struct Functions {
 } // namespace
 
 CudaDevice::CudaDevice(DType activation, std::unique_ptr<Convolutions> convolutions, std::unique_ptr<Gemm> gemm,
-                       std::unique_ptr<FourierTransforms> transforms, Fusions fusions)
-    : Device(run_table<Functions>), gemm_(std::move(gemm)), transforms_(std::move(transforms)),
+                       Fusions fusions)
+    : Device(run_table<Functions>), gemm_(std::move(gemm)),
       planner_(std::make_unique<TunedConvolutions>(activation, std::move(convolutions), fusions),
-               gemm_->workspace_bytes(), &context_, transforms_.get()),
+               gemm_->workspace_bytes(), &context_),
       log_mel_tables_([this](const void* host, size_t bytes) { return import(host, bytes); }),
       context_{.stream = stream_,
                .convolutions = &planner_.convolutions(),
                .gemm = gemm_.get(),
-               .log_mel_tables = &log_mel_tables_,
-               .transforms = transforms_.get()} {}
+               .log_mel_tables = &log_mel_tables_} {}
 
 CudaDevice::~CudaDevice() {
     (void)cudaStreamSynchronize(stream_);
@@ -93,8 +92,8 @@ DeviceInfo CudaDevice::info() const {
     for (const auto& [memory, bytes] : allocations_) allocated += bytes;
     const auto version = [](int v) { return fmt::format("{}.{}", v / 1000, v % 1000 / 10); };
     return {fmt::format("{}, compute capability {}.{}", properties.name, properties.major, properties.minor),
-            fmt::format("driver for CUDA {}, CUDA {}, {}, {}{}", version(driver), version(runtime),
-                        planner_.libraries(), gemm_->version(), transforms_ ? ", " + transforms_->version() : ""),
+            fmt::format("driver for CUDA {}, CUDA {}, {}, {}", version(driver), version(runtime), planner_.libraries(),
+                        gemm_->version()),
             properties.totalGlobalMem, allocated};
 }
 

@@ -9,8 +9,8 @@
 #include <cuda_runtime.h>
 
 #include "kernels/cuda/context.h"
+#include "kernels/cuda/convolutions.h"
 #include "kernels/cuda/gpu.h"
-#include "kernels/cuda/libraries.h"
 #include "kernels/cuda/planner.h"
 #include "kernels/cuda/stream.h"
 #include "kernels/device.h"
@@ -19,13 +19,12 @@
 namespace scene::cuda {
 
 /// An NVIDIA GPU: our kernels, and a library each for convolutions and matrix products.
-/// With `transforms`, log_mel goes through them instead of its own kernel.
 /// Ops are queued on one stream in the order of the calls. Convolutions, and the batch norms and pools between them,
 /// work in the activation type; the encoder, the head and everything else in F32.
 class CudaDevice final : public Device {
 public:
     CudaDevice(DType activation, std::unique_ptr<Convolutions> convolutions, std::unique_ptr<Gemm> gemm,
-               std::unique_ptr<FourierTransforms> transforms = nullptr, Fusions fusions = Fusions::Quickest);
+               Fusions fusions = Fusions::Quickest);
     ~CudaDevice() override;
     CudaDevice(const CudaDevice&) = delete;
     CudaDevice& operator=(const CudaDevice&) = delete;
@@ -53,7 +52,6 @@ private:
 
     Stream stream_; // the libraries' handles refer to it
     std::unique_ptr<Gemm> gemm_;
-    std::unique_ptr<FourierTransforms> transforms_;
     CudaPlanner planner_;
     LogMelTables log_mel_tables_;
     Context context_;

@@ -2,11 +2,10 @@
 
 #include <cuda_runtime.h>
 
-#include "kernels/cuda/cublas_gemm.h"
+#include "kernels/cuda/cublas/gemm.h"
 #include "kernels/cuda/cuda_device.h"
-#include "kernels/cuda/cudnn_convolutions.h"
-#include "kernels/cuda/cufft_transforms.h"
-#include "kernels/cuda/device_profiles.h"
+#include "kernels/cuda/cudnn/convolutions.h"
+#include "kernels/cuda/cudnn/device_profiles.h"
 #include "kernels/error.h"
 
 namespace scene {
@@ -17,7 +16,7 @@ constexpr int built_for = SCENE_CUDA_ARCH;
 
 std::string version_text(int version) { return fmt::format("{}.{}", version / 1000, version % 1000 / 10); }
 
-std::string driver_obstacle(cudaError_t error) {
+std::string driver_unavailable_reason(cudaError_t error) {
     int driver = 0;
     if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) return "no NVIDIA driver was found";
     if (error == cudaErrorNoDevice) return "no NVIDIA GPU was found";
@@ -27,10 +26,10 @@ std::string driver_obstacle(cudaError_t error) {
     return fmt::format("CUDA says: {}", cudaGetErrorString(error));
 }
 
-std::string device_obstacle() {
+std::string device_unavailable_reason() {
     int devices = 0;
     const cudaError_t error = cudaGetDeviceCount(&devices);
-    if (error != cudaSuccess) return driver_obstacle(error);
+    if (error != cudaSuccess) return driver_unavailable_reason(error);
     if (devices == 0) return "no NVIDIA GPU was found";
     cudaDeviceProp properties{};
     if (const cudaError_t failure = cudaGetDeviceProperties(&properties, 0); failure != cudaSuccess)
@@ -53,8 +52,8 @@ cuda::ConvolutionSettings convolution_settings(const CudaSettings& settings) {
 
 bool built_with_cuda() { return true; }
 
-std::string cuda_obstacle() {
-    if (std::string obstacle = device_obstacle(); !obstacle.empty()) return obstacle;
+std::string cuda_unavailable_reason() {
+    if (std::string reason = device_unavailable_reason(); !reason.empty()) return reason;
     try {
         cuda::cudnn();
         cuda::load_cublas();
@@ -63,12 +62,11 @@ std::string cuda_obstacle() {
 }
 
 std::unique_ptr<Device> make_cuda_device(const CudaSettings& settings) {
-    if (const std::string obstacle = cuda_obstacle(); !obstacle.empty()) fail("{}", obstacle);
+    if (const std::string reason = cuda_unavailable_reason(); !reason.empty()) fail("{}", reason);
     const cuda::ConvolutionSettings convolutions = convolution_settings(settings);
     return std::make_unique<cuda::CudaDevice>(
         convolutions.type, std::make_unique<cuda::CudnnConvolutions>(convolutions, std::filesystem::path()),
-        cuda::make_cublas_gemm(convolutions.tensor_cores),
-        settings.log_mel_by_cufft ? cuda::make_cufft_transforms() : nullptr, settings.fusions);
+        cuda::make_cublas_gemm(convolutions.tensor_cores), settings.fusions);
 }
 
 std::unique_ptr<Planner> make_cuda_planner(const CudaSettings& settings, const std::string& profile,

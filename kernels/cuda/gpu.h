@@ -14,8 +14,7 @@ namespace scene {
 
 struct CudaSettings {
     Precision precision = Precision::Fp32;
-    bool deterministic = true;     ///< the same bits run after run; convolutions may be slower
-    bool log_mel_by_cufft = false; ///< instead of our own kernel, to compare it; needs cuFFT
+    bool deterministic = true; ///< the same bits run after run; convolutions may be slower
     Fusions fusions = Fusions::Quickest;
     Autotune autotune = Autotune::Precompiled;
 };
@@ -25,19 +24,19 @@ bool built_with_cuda();
 
 /// Why no GPU can be used here, as the middle of a sentence in one line ("no NVIDIA GPU was found"); empty where one
 /// can. Looks for driver, device and libraries.
-std::string cuda_obstacle();
+std::string cuda_unavailable_reason();
 
-/// The first GPU. Throws Error where there is an obstacle.
+/// The first GPU. Throws Error with the reason where it is unavailable.
 std::unique_ptr<Device> make_cuda_device(const CudaSettings& settings);
 
 /// Per second; copies count bytes read and bytes written.
-struct CudaPeaks {
+struct CudaRoofline {
     double product_flops = 0; ///< of a large matrix product in this precision
     double copy_bytes = 0;    ///< of a large copy inside the device's memory
 };
 
-/// Takes a few seconds. Throws Error where there is an obstacle.
-CudaPeaks measure_cuda_peaks(const CudaSettings& settings);
+/// Takes a few seconds. Throws Error with the reason where it is unavailable.
+CudaRoofline measure_cuda_roofline(const CudaSettings& settings);
 
 /// Plans for a GPU which need not be there, of programs with convolutions of these shapes. `profile` is "h100" or a
 /// file with the device's properties as JSON, in cuDNN's form. Needs cuDNN, but no driver.

@@ -17,12 +17,10 @@ struct Functions {
 
 } // namespace
 
-CudaPlanner::CudaPlanner(std::unique_ptr<TunedConvolutions> convolutions, size_t gemm_workspace_bytes, Context* device,
-                         FourierTransforms* transforms)
+CudaPlanner::CudaPlanner(std::unique_ptr<TunedConvolutions> convolutions, size_t gemm_workspace_bytes, Context* device)
     : Planner(scratch_table<Functions>),
       convolutions_(std::move(convolutions)), planning_{.gemm_workspace_bytes = gemm_workspace_bytes,
-                                                        .convolutions = convolutions_.get(),
-                                                        .transforms = transforms},
+                                                        .convolutions = convolutions_.get()},
       device_(device) {}
 
 void CudaPlanner::autotune(const std::vector<Conv2dShape>& shapes) {

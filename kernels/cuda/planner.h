@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cuda/autotune/tuned_convolutions.h"
 #include "kernels/cuda/context.h"
-#include "kernels/cuda/tuned_convolutions.h"
 #include "kernels/planner.h"
 
 namespace scene::cuda {
@@ -14,8 +14,8 @@ namespace scene::cuda {
 class CudaPlanner final : public Planner {
 public:
     /// `device`: null where there is none. It is kept, and first used by `autotune`.
-    CudaPlanner(std::unique_ptr<TunedConvolutions> convolutions, size_t gemm_workspace_bytes, Context* device = nullptr,
-                FourierTransforms* transforms = nullptr);
+    CudaPlanner(std::unique_ptr<TunedConvolutions> convolutions, size_t gemm_workspace_bytes,
+                Context* device = nullptr);
 
     /// Device::autotune; without a device, by what the library takes for best.
     void autotune(const std::vector<Conv2dShape>& shapes);

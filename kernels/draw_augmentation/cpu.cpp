@@ -1,7 +1,7 @@
 #include "kernels/draw_augmentation/draw_augmentation.h"
 
-#include "kernels/clip_draws.h"
 #include "kernels/cpu/context.h"
+#include "kernels/draw_augmentation/clip_draws.h"
 
 namespace scene::cpu {
 

@@ -1,7 +1,7 @@
-#include "kernels/clip_draws.h"
+#include "kernels/cuda/common/operands.h"
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/launch.h"
-#include "kernels/cuda/operands.h"
+#include "kernels/draw_augmentation/clip_draws.h"
 #include "kernels/draw_augmentation/draw_augmentation.h"
 
 namespace scene::cuda {

@@ -1,12 +1,12 @@
 #pragma once
 
-#include "kernels/augmentation.h"
+#include "kernels/draw_augmentation/augmentation.h"
 #include "kernels/op.h"
 
 namespace scene {
 
 /// draws U8 [N, sizeof(ClipDraw)] = draw_clip of every clip of a batch of clips [T, F], by control.seed and
-/// control.step (kernels/augmentation.h).
+/// control.step (kernels/draw_augmentation/augmentation.h).
 template <class T> struct DrawAugmentation {
     static constexpr std::string_view name = "draw_augmentation";
     Out<T> draws;

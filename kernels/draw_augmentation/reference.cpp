@@ -1,6 +1,6 @@
 #include "kernels/draw_augmentation/draw_augmentation.h"
 
-#include "kernels/clip_draws.h"
+#include "kernels/draw_augmentation/clip_draws.h"
 
 namespace scene::reference {
 

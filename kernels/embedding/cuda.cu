@@ -1,8 +1,8 @@
 #include "kernels/embedding/embedding.h"
 
+#include "kernels/cuda/common/operands.h"
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/launch.h"
-#include "kernels/cuda/operands.h"
 
 namespace scene::cuda {
 namespace {

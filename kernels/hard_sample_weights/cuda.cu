@@ -1,6 +1,6 @@
+#include "kernels/cuda/common/operands.h"
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/launch.h"
-#include "kernels/cuda/operands.h"
 #include "kernels/hard_sample_weights/hard_sample_weights.h"
 
 namespace scene::cuda {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/confidence.h"
+#include "kernels/hard_sample_weights/confidence.h"
 #include "kernels/op.h"
 
 namespace scene {

@@ -1,4 +1,4 @@
-#include "kernels/cuda/column_sums.h"
+#include "kernels/cuda/common/column_sums.h"
 #include "kernels/cuda/context.h"
 #include "kernels/layer_norm/layer_norm.h"
 

@@ -2,10 +2,10 @@
 
 #include "kernels/linear/linear.h"
 
-#include "kernels/cuda/column_sums.h"
+#include "kernels/cuda/common/column_sums.h"
+#include "kernels/cuda/common/linear_epilogue.h"
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/gemm.h"
-#include "kernels/cuda/linear_epilogue.h"
 #include "kernels/linear/extents.h"
 
 namespace scene::cuda {

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "kernels/cpu/fft.h"
-#include "kernels/log_mel_spec.h"
-#include "kernels/mel_filter_bank.h"
+#include "kernels/log_mel/log_mel_spec.h"
+#include "kernels/log_mel/mel_filter_bank.h"
 
 namespace scene::cpu {
 

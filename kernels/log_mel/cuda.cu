@@ -12,9 +12,8 @@
 
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/launch.h"
-#include "kernels/log_mel/cuda_by_library.h"
 #include "kernels/log_mel/cuda_parts.h"
-#include "kernels/mel_filter_bank.h"
+#include "kernels/log_mel/mel_filter_bank.h"
 
 namespace scene::cuda {
 namespace {
@@ -149,19 +148,12 @@ LogMelTable LogMelTables::get(const LogMelSpec& spec) {
     return table;
 }
 
-size_t scratch_bytes(const LogMel<TensorSpec>& op, const Planning& cuda) {
+size_t scratch_bytes(const LogMel<TensorSpec>& op, const Planning&) {
     check_log_mel_spec(op.spec);
-    const int64_t clips = op.wave.shape[0];
-    if (cuda.transforms)
-        return log_mel_by_library_scratch_bytes(clips, most_transformed_at_once, op.spec, *cuda.transforms);
-    return log_mel_peaks_bytes(clips, op.spec);
+    return log_mel_peaks_bytes(op.wave.shape[0], op.spec);
 }
 
 void run(const LogMel<Tensor>& op, Context& cuda) {
-    if (cuda.transforms) {
-        log_mel_by_library(op, most_transformed_at_once, *cuda.transforms, cuda);
-        return;
-    }
     const LogMelSpec& spec = op.spec;
     const LogMelOperands operands(op);
     check_log_mel_grid(operands.clips);

@@ -3,7 +3,7 @@
 // What both ways from wave to log-mel share: the kernel that transforms in shared memory (cuda.cu) and the kernels
 // around a library's transform (cuda_by_library.cu).
 
-#include "kernels/cuda/operands.h"
+#include "kernels/cuda/common/operands.h"
 #include "kernels/log_mel/cuda_tables.h"
 #include "kernels/log_mel/log_mel_operands.h"
 

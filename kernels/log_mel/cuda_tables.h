@@ -6,7 +6,7 @@
 
 #include <cuda_runtime.h>
 
-#include "kernels/log_mel_spec.h"
+#include "kernels/log_mel/log_mel_spec.h"
 
 namespace scene::cuda {
 

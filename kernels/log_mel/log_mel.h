@@ -1,12 +1,12 @@
 #pragma once
 
-#include "kernels/log_mel_spec.h"
+#include "kernels/log_mel/log_mel_spec.h"
 #include "kernels/op.h"
 
 namespace scene {
 
 /// out [N, frames, bands] f32 in dB from wave [N, samples] f32: librosa's magnitude mel spectrogram and
-/// power_to_db(ref=1, top_db). Equations in kernels/log_mel_spec.h. NaN where a magnitude is not finite.
+/// power_to_db(ref=1, top_db). Equations in kernels/log_mel/log_mel_spec.h. NaN where a magnitude is not finite.
 template <class T> struct LogMel {
     static constexpr std::string_view name = "log_mel";
     Out<T> out;

@@ -7,7 +7,7 @@
 #include <numbers>
 #include <vector>
 
-#include "kernels/mel_filter_bank.h"
+#include "kernels/log_mel/mel_filter_bank.h"
 #include "kernels/reference.h"
 
 namespace scene::reference {

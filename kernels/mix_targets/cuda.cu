@@ -1,6 +1,6 @@
+#include "kernels/cuda/common/operands.h"
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/launch.h"
-#include "kernels/cuda/operands.h"
 #include "kernels/mix_targets/target_operands.h"
 
 namespace scene::cuda {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/augmentation.h"
+#include "kernels/draw_augmentation/augmentation.h"
 #include "kernels/op.h"
 
 namespace scene {

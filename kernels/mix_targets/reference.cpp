@@ -1,6 +1,6 @@
 #include "kernels/mix_targets/mix_targets.h"
 
-#include "kernels/clip_draws.h"
+#include "kernels/draw_augmentation/clip_draws.h"
 #include "kernels/reference.h"
 
 namespace scene::reference {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/clip_draws.h"
+#include "kernels/draw_augmentation/clip_draws.h"
 #include "kernels/mix_targets/mix_targets.h"
 
 namespace scene {

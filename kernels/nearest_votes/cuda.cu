@@ -1,8 +1,8 @@
 #include <cmath>
 
+#include "kernels/cuda/common/operands.h"
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/launch.h"
-#include "kernels/cuda/operands.h"
 #include "kernels/nearest_votes/nearest_votes.h"
 
 namespace scene::cuda {

@@ -1,6 +1,6 @@
+#include "kernels/cuda/common/row_grid.h"
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/launch.h"
-#include "kernels/cuda/row_grid.h"
 #include "kernels/scatter_rows/scatter_rows.h"
 
 namespace scene::cuda {

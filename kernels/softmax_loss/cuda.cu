@@ -1,7 +1,7 @@
+#include "kernels/cuda/common/operands.h"
+#include "kernels/cuda/common/softmax.h"
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/launch.h"
-#include "kernels/cuda/operands.h"
-#include "kernels/cuda/softmax.h"
 #include "kernels/softmax_loss/softmax_loss.h"
 
 namespace scene::cuda {

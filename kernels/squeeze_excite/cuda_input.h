@@ -2,8 +2,8 @@
 
 // What the kernels of squeeze-excitation share: the input, its pooling windows, and how threads share its rows.
 
-#include "kernels/cuda/column_sums.h"
-#include "kernels/cuda/operands.h"
+#include "kernels/cuda/common/column_sums.h"
+#include "kernels/cuda/common/operands.h"
 
 namespace scene::cuda::squeeze_excite {
 

@@ -1,8 +1,8 @@
 #include "kernels/token_max/token_max.h"
 
+#include "kernels/cuda/common/token_types.h"
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/launch.h"
-#include "kernels/cuda/token_types.h"
 
 namespace scene::cuda {
 namespace {

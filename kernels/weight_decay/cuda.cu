@@ -1,6 +1,6 @@
+#include "kernels/cuda/common/operands.h"
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/launch.h"
-#include "kernels/cuda/operands.h"
 #include "kernels/weight_decay/weight_decay.h"
 
 namespace scene::cuda {

@@ -1,8 +1,8 @@
 // CudaDevice as a whole on the emulator, against CpuDevice: training and inference steps of small networks, recorded
 // and replayed, in F32 and in F16 with loss scaling. Convolutions and matrix products are stand-ins for the libraries'.
 
+#include "kernels/cuda/autotune/quickest.h"
 #include "kernels/cuda/cuda_device.h"
-#include "kernels/cuda/quickest.h"
 #include "kernels/device_buffer.h"
 #include "kernels/error.h"
 #include "tests/cuda_on_cpu/library_stand_ins.h"
@@ -14,7 +14,7 @@
 namespace scene::test {
 namespace {
 
-cuda::CudaDevice emulated_backend(DType activation, Fusions fusions = Fusions::Never) {
+cuda::CudaDevice emulated_device(DType activation, Fusions fusions = Fusions::Never) {
     return {activation, convolutions_on_cpu(activation), gemm_on_cpu(), nullptr, fusions};
 }
 
@@ -28,13 +28,13 @@ std::vector<NetworkCase> network_cases() {
             {"SE-Trans, deltas", small_step(&se_trans, true, false)}};
 }
 
-/// The first step runs op by op, the later ones replay its record. The learning rate is so small that the backends stay
+/// The first step runs op by op, the later ones replay its record. The learning rate is so small that the devices stay
 /// at the same parameters: Adam's first updates follow the signs of gradients, however small those are.
 void compare_training_steps_in_float(Fusions fusions) {
     for (const auto& [name, config] : network_cases()) {
         SCOPED_TRACE(name);
-        cuda::CudaDevice backend = emulated_backend(DType::F32, fusions);
-        SmallStep expected(cpu(), config, Mode::Training), actual(backend, config, Mode::Training);
+        cuda::CudaDevice device = emulated_device(DType::F32, fusions);
+        SmallStep expected(cpu(), config, Mode::Training), actual(device, config, Mode::Training);
         const auto before = actual.all(Segment::Parameters);
         for (SmallStep* step : {&expected, &actual}) step->set_control({.seed = 9, .learning_rate = 1e-7f});
         for (int step = 0; step < 2; ++step) {
@@ -57,8 +57,8 @@ TEST(CudaDevice, FusedTrainingStepsInFloat) { compare_training_steps_in_float(Fu
 void compare_training_steps_in_half(Fusions fusions) {
     for (const auto& [name, config] : network_cases()) {
         SCOPED_TRACE(name);
-        cuda::CudaDevice backend = emulated_backend(DType::F16, fusions);
-        SmallStep expected(cpu(), config, Mode::Training), actual(backend, config, Mode::Training);
+        cuda::CudaDevice device = emulated_device(DType::F16, fusions);
+        SmallStep expected(cpu(), config, Mode::Training), actual(device, config, Mode::Training);
         SmallStep rounded(cpu(), config, Mode::Training);
         rounded.round_parameters();
         rounded.run();
@@ -91,7 +91,7 @@ TEST(CudaDevice, HoldsWhatThePlanSays) {
     for (const auto& [name, config] : network_cases()) {
         for (const DType type : {DType::F32, DType::F16}) {
             SCOPED_TRACE(name);
-            cuda::CudaDevice device = emulated_backend(type, Fusions::Always);
+            cuda::CudaDevice device = emulated_device(type, Fusions::Always);
             SmallStep step(device, config, Mode::Training);
             size_t planned = step.runner().variables().total_bytes() + step.program().transient_bytes;
             for (const TensorInfo& tensor : step.program().tensors)
@@ -105,19 +105,19 @@ TEST(CudaDevice, HoldsWhatThePlanSays) {
 }
 
 /// Ops of a training step by kind.
-std::map<std::string, int> ops_of(Device& backend, const Network* network) {
+std::map<std::string, int> ops_of(Device& device, const Network* network) {
     const StepConfig config = small_step(network, false, false);
-    backend.autotune(convolution_shapes(config, Mode::Training, config.batch));
+    device.autotune(convolution_shapes(config, Mode::Training, config.batch));
     Variables variables;
     std::map<std::string, int> count;
-    for (const Op& op : build_training_step(backend.planner(), variables, config, config.batch).ops) ++count[op.kind];
+    for (const Op& op : build_training_step(device.planner(), variables, config, config.batch).ops) ++count[op.kind];
     return count;
 }
 
 /// FCNN: eight of nine convolutions are the library's, and one of those reads the raw output of another, which
 /// otherwise is normalised for it twice. SE-Trans: three of four, all read through squeeze-excitation.
 TEST(CudaDevice, FusionsReplaceOps) {
-    cuda::CudaDevice separate = emulated_backend(DType::F16), fused = emulated_backend(DType::F16, Fusions::Always);
+    cuda::CudaDevice separate = emulated_device(DType::F16), fused = emulated_device(DType::F16, Fusions::Always);
     auto before = ops_of(separate, &fcnn), after = ops_of(fused, &fcnn);
     EXPECT_EQ(before["batch_norm_statistics"], 1 + 8); // and the input's
     EXPECT_EQ(after["batch_norm_statistics"], 1);
@@ -148,20 +148,20 @@ TEST(CudaDevice, TheQuickestFusionIsChosenOncePerShape) {
             return task.fusion.normalize_input ? c.raw_forward : task.fusion.statistics ? c.sums : 10.0;
         };
         for (const Fusions fusions : {Fusions::Quickest, Fusions::Never, Fusions::Always}) {
-            cuda::CudaDevice backend(DType::F16, convolutions_on_cpu(DType::F16, seconds), gemm_on_cpu(), nullptr,
-                                     fusions);
-            backend.autotune({shape});
+            cuda::CudaDevice device(DType::F16, convolutions_on_cpu(DType::F16, seconds), gemm_on_cpu(), nullptr,
+                                    fusions);
+            device.autotune({shape});
             const int before = asked;
-            const ConvFusion fusion = backend.planner().conv2d_fusion(shape);
+            const ConvFusion fusion = device.planner().conv2d_fusion(shape);
             const bool always = fusions == Fusions::Always, never = fusions == Fusions::Never;
             EXPECT_EQ(fusion.normalize_input, always || (!never && c.normalize_input));
             EXPECT_EQ(fusion.statistics, always || (!never && c.statistics));
             EXPECT_TRUE(fusion.bias_relu);
-            backend.autotune({shape});
+            device.autotune({shape});
             EXPECT_EQ(asked, before) << "asking measures nothing, nor does tuning again";
         }
     }
-    cuda::CudaDevice untimed = emulated_backend(DType::F16, Fusions::Quickest);
+    cuda::CudaDevice untimed = emulated_device(DType::F16, Fusions::Quickest);
     untimed.autotune({shape});
     EXPECT_FALSE(untimed.planner().conv2d_fusion(shape).statistics) << "without times";
 }
@@ -173,14 +173,14 @@ TEST(CudaDevice, AFusionThatDoesNotRunIsAnErrorOrReported) {
     const auto failure = [](const cuda::ConvolutionTask& task) {
         return std::string(task.fusion.statistics ? "engine 2 fell over" : "");
     };
-    const auto backend_with = [&](Fusions fusions) {
+    const auto device_with = [&](Fusions fusions) {
         const auto seconds = [](const cuda::ConvolutionTask& task) { return task.fusion.any() ? 1.0 : 2.0; };
         return cuda::CudaDevice(DType::F16, convolutions_on_cpu(DType::F16, seconds, failure), gemm_on_cpu(), nullptr,
                                 fusions);
     };
-    EXPECT_TRUE(fails_with([&] { backend_with(Fusions::Always).autotune({shape}); },
+    EXPECT_TRUE(fails_with([&] { device_with(Fusions::Always).autotune({shape}); },
                            {"engine 2 fell over", "always", "quickest", "never"}));
-    cuda::CudaDevice quickest = backend_with(Fusions::Quickest), never = backend_with(Fusions::Never);
+    cuda::CudaDevice quickest = device_with(Fusions::Quickest), never = device_with(Fusions::Never);
     quickest.autotune({shape});
     const ConvFusion fusion = quickest.planner().conv2d_fusion(shape);
     EXPECT_FALSE(fusion.statistics);
@@ -201,11 +201,11 @@ TEST(CudaDevice, ABrokenDeviceIsNoReasonToDoWithoutAFusion) {
         if (task.fusion.any()) throw cuda::BrokenDevice("an illegal access");
         return "";
     };
-    cuda::CudaDevice backend(DType::F16,
-                             convolutions_on_cpu(
-                                 DType::F16, [](const auto&) { return 1.0; }, broken),
-                             gemm_on_cpu());
-    EXPECT_THROW(backend.autotune({{2, 6, 5, 16, 24}}), cuda::BrokenDevice);
+    cuda::CudaDevice device(DType::F16,
+                            convolutions_on_cpu(
+                                DType::F16, [](const auto&) { return 1.0; }, broken),
+                            gemm_on_cpu());
+    EXPECT_THROW(device.autotune({{2, 6, 5, 16, 24}}), cuda::BrokenDevice);
 }
 
 TEST(CudaPlanner, NeedsNoDeviceAndKnowsOnlyWhatWasAutotuned) {
@@ -234,13 +234,13 @@ TEST(CudaPlanner, NeedsNoDeviceAndKnowsOnlyWhatWasAutotuned) {
 
 /// Known are the forms that were looked at, among them the one that ran.
 TEST(CudaDevice, ReportsWhatRan) {
-    cuda::CudaDevice backend = emulated_backend(DType::F16, Fusions::Always);
+    cuda::CudaDevice device = emulated_device(DType::F16, Fusions::Always);
     const Conv2dShape shape{1, 4, 4, 16, 16};
     const OnDevice x(uniform(shape.x(), 1), DType::F16), w(uniform(shape.w(), 2), DType::F16);
     const OnDevice y(shape.y(), DType::F16), mean({16}), variance({16});
-    backend.autotune({shape});
+    device.autotune({shape});
     const auto ran = [&] {
-        const std::vector<ConvChoice> choices = backend.planner().conv2d_report().choices;
+        const std::vector<ConvChoice> choices = device.planner().conv2d_report().choices;
         EXPECT_GT(choices.size(), 2u);
         return std::count_if(choices.begin(), choices.end(), [](const ConvChoice& choice) { return choice.ran; });
     };
@@ -249,9 +249,9 @@ TEST(CudaDevice, ReportsWhatRan) {
     Conv2dForward<Tensor> with_sums = plain;
     with_sums.mean = Tensor(mean);
     with_sums.variance = Tensor(variance);
-    for (int run = 0; run < 2; ++run) run_with_scratch(backend, with_sums);
+    for (int run = 0; run < 2; ++run) run_with_scratch(device, with_sums);
     EXPECT_EQ(ran(), 1);
-    run_with_scratch(backend, plain);
+    run_with_scratch(device, plain);
     EXPECT_EQ(ran(), 2);
 }
 
@@ -264,14 +264,14 @@ TEST(CudaDevice, ASmallerLastBatchIsNotMeasured) {
         batches.push_back(task.shape.batch);
         return task.fusion.statistics ? 1.0 : 2.0;
     };
-    cuda::CudaDevice backend(DType::F16, convolutions_on_cpu(DType::F16, seconds), gemm_on_cpu());
+    cuda::CudaDevice device(DType::F16, convolutions_on_cpu(DType::F16, seconds), gemm_on_cpu());
     StepConfig config = small_step(&fcnn, false, false);
     const auto statistics_of = [&](int64_t batch, int64_t full_batch) {
         config.batch = batch;
-        backend.autotune(convolution_shapes(config, Mode::Training, full_batch));
+        device.autotune(convolution_shapes(config, Mode::Training, full_batch));
         Variables variables;
         int count = 0;
-        for (const Op& op : build_training_step(backend.planner(), variables, config, full_batch).ops)
+        for (const Op& op : build_training_step(device.planner(), variables, config, full_batch).ops)
             count += op.kind == "batch_norm_statistics";
         return count;
     };
@@ -288,31 +288,31 @@ TEST(CudaDevice, ASmallerLastBatchIsNotMeasured) {
 
 TEST(CudaDevice, TheStreamOutlivesTheLibraries) {
     least_streams_at_close = emulator::streams + 1;
-    { const cuda::CudaDevice backend(DType::F32, convolutions_on_cpu(DType::F32), gemm_on_cpu(), transforms_on_cpu()); }
+    { const cuda::CudaDevice device(DType::F32, convolutions_on_cpu(DType::F32), gemm_on_cpu(), transforms_on_cpu()); }
     EXPECT_EQ(least_streams_at_close, emulator::streams + 1);
 }
 
 TEST(CudaDevice, OnlyOfferedFusionsRun) {
-    cuda::CudaDevice backend = emulated_backend(DType::F32);
+    cuda::CudaDevice device = emulated_device(DType::F32);
     const Conv2dShape shape{1, 4, 4, 16, 16};
     const OnDevice x(uniform(shape.x(), 1)), w(uniform(shape.w(), 2)), y(shape.y()), moments({2, 16});
-    backend.autotune({shape});
+    device.autotune({shape});
     Conv2dForward<Tensor> forward{.y = Tensor(y), .x = Tensor(x), .w = Tensor(w), .shape = shape};
-    run_with_scratch(backend, forward);
+    run_with_scratch(device, forward);
     const auto channel = [](Tensor of, int64_t i) {
         return Tensor{static_cast<float*>(of.data) + 16 * i, DType::F32, {16}};
     };
     forward.mean = channel(moments, 0);
     forward.variance = channel(moments, 1);
-    EXPECT_THROW(run_with_scratch(backend, forward), std::logic_error);
-    EXPECT_THROW(backend.run(forward), std::logic_error);
+    EXPECT_THROW(run_with_scratch(device, forward), std::logic_error);
+    EXPECT_THROW(device.run(forward), std::logic_error);
 }
 
 /// At a scale that overflows, steps are skipped and the scale halves until one succeeds.
 TEST(CudaDevice, AnOverflowSkipsTheStep) {
     const StepConfig config = small_step(&fcnn, false, false);
-    cuda::CudaDevice backend = emulated_backend(DType::F16);
-    SmallStep step(backend, config, Mode::Training);
+    cuda::CudaDevice device = emulated_device(DType::F16);
+    SmallStep step(device, config, Mode::Training);
     const float huge = std::ldexp(1.0f, 40);
     step.set_control({.seed = 9, .learning_rate = 1e-3f, .loss_scale = huge, .good_steps = 7});
     const auto before = step.all(Segment::Parameters);
@@ -338,8 +338,8 @@ TEST(CudaDevice, Inference) {
         for (int step = 0; step < 2; ++step) expected.run();
         for (const DType activation : {DType::F32, DType::F16}) {
             SCOPED_TRACE(std::string(name) + ", " + std::string(name_of(activation)));
-            cuda::CudaDevice backend = emulated_backend(activation);
-            SmallStep actual(backend, config, Mode::Inference);
+            cuda::CudaDevice device = emulated_device(activation);
+            SmallStep actual(device, config, Mode::Inference);
             for (int step = 0; step < 2; ++step) actual.run();
             const Tolerance tolerance{.absolute = activation == DType::F32 ? 1e-5 : 1e-2};
             const std::vector<float> got = actual.probabilities(), wanted = expected.probabilities();
@@ -359,25 +359,25 @@ TEST(CudaDevice, LogMel) {
     DeviceBuffer on_cpu;
     run_alone(cpu(), LogMel<Tensor>{.out = Tensor(expected), .wave = Tensor(wave), .spec = spec}, on_cpu);
     for (const bool by_library : {false, true}) {
-        cuda::CudaDevice backend(DType::F32, convolutions_on_cpu(DType::F32), gemm_on_cpu(),
-                                 by_library ? transforms_on_cpu() : nullptr);
+        cuda::CudaDevice device(DType::F32, convolutions_on_cpu(DType::F32), gemm_on_cpu(),
+                                by_library ? transforms_on_cpu() : nullptr);
         const OnDevice d_wave(wave), out({2, spec.frames, spec.bands});
-        DeviceBuffer scratch(backend, size_t{1} << 20);
+        DeviceBuffer scratch(device, size_t{1} << 20);
         const auto run = [&] {
-            run_alone(backend, LogMel<Tensor>{.out = Tensor(out), .wave = Tensor(d_wave), .spec = spec}, scratch);
+            run_alone(device, LogMel<Tensor>{.out = Tensor(out), .wave = Tensor(d_wave), .spec = spec}, scratch);
         };
-        EXPECT_THROW(backend.record(run), std::logic_error) << "its table is not there yet";
+        EXPECT_THROW(device.record(run), std::logic_error) << "its table is not there yet";
         for (int call = 0; call < 2; ++call) run();
-        backend.record(run)();
-        backend.synchronize();
+        device.record(run)();
+        device.synchronize();
         EXPECT_TRUE(close(out, expected, {.absolute = 1e-3}, by_library ? "by library" : "in one kernel"));
     }
 }
 
 TEST(CudaDevice, TooLittleMemorySaysHowMuchIsNeeded) {
-    cuda::CudaDevice backend = emulated_backend(DType::F32);
+    cuda::CudaDevice device = emulated_device(DType::F32);
     try {
-        backend.allocate(size_t{3} << 30);
+        device.allocate(size_t{3} << 30);
         FAIL() << "3 GiB were allocated";
     } catch (const Error& error) {
         EXPECT_NE(std::string(error.what()).find("3221225472 bytes"), std::string::npos) << error.what();
@@ -387,18 +387,18 @@ TEST(CudaDevice, TooLittleMemorySaysHowMuchIsNeeded) {
 
 /// What a graph cannot hold fails when it is recorded, not when it is replayed.
 TEST(CudaDevice, ARecordHoldsNoTransfersFromTheHost) {
-    cuda::CudaDevice backend = emulated_backend(DType::F32);
-    void* memory = backend.allocate(64);
+    cuda::CudaDevice device = emulated_device(DType::F32);
+    void* memory = device.allocate(64);
     const std::vector<char> host(64);
-    EXPECT_THROW(backend.record([&] { backend.upload(memory, host.data(), 64); }), Error);
+    EXPECT_THROW(device.record([&] { device.upload(memory, host.data(), 64); }), Error);
     const Tensor tensor{memory, DType::F32, {16}};
-    const std::function<void()> replay = backend.record([&] { backend.run(FillZero<Tensor>{.x = tensor}); });
+    const std::function<void()> replay = device.record([&] { device.run(FillZero<Tensor>{.x = tensor}); });
     std::vector<float> values(16, 1.0f);
-    backend.upload(memory, values.data(), 64);
+    device.upload(memory, values.data(), 64);
     replay();
-    backend.download(values.data(), memory, 64);
+    device.download(values.data(), memory, 64);
     EXPECT_EQ(values, std::vector<float>(16, 0.0f));
-    backend.release(memory);
+    device.release(memory);
 }
 
 } // namespace

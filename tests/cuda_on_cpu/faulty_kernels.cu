@@ -1,6 +1,6 @@
 #include "tests/cuda_on_cpu/faulty_kernels.h"
 
-#include "kernels/cuda/device.h"
+#include "kernels/cuda/common/device_code.h"
 #include "kernels/cuda/launch.h"
 
 namespace scene::test {

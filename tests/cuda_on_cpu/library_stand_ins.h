@@ -3,7 +3,9 @@
 #include <functional>
 #include <memory>
 
-#include "kernels/cuda/libraries.h"
+#include "kernels/cuda/convolutions.h"
+#include "kernels/cuda/cufft/transforms.h"
+#include "kernels/cuda/gemm.h"
 
 namespace scene::test {
 

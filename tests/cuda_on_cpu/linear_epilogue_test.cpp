@@ -1,4 +1,4 @@
-#include "kernels/cuda/linear_epilogue.h"
+#include "kernels/cuda/common/linear_epilogue.h"
 #include "kernels/linear/linear.h"
 #include "tests/cuda_on_cpu/support.h"
 

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/cuda/mean_var_from_sums.h"
+#include "kernels/cuda/common/mean_var_from_sums.h"
 #include "tests/cuda_on_cpu/support.h"
 
 namespace scene::test {

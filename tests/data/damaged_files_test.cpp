@@ -6,7 +6,7 @@
 
 #include "data/audio/audio_container.h"
 #include "data/store/prepare_journal.h"
-#include "kernels/crc32c.h"
+#include "kernels/files/crc32c.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 

@@ -7,7 +7,7 @@
 
 #include "data/audio/audio.h"
 #include "kernels/device.h"
-#include "kernels/safetensors.h"
+#include "kernels/files/safetensors.h"
 #include "tests/support/compare.h"
 #include "tests/support/log_mel.h"
 #include "tests/support/noise.h"

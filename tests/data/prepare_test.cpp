@@ -61,8 +61,8 @@ protected:
     }
     Dataset dataset() const { return read_dataset(folder_ / "meta.csv"); }
     PrepareReport run(const std::string& out, PrepareOptions options) {
-        const std::unique_ptr<Device> backend = make_cpu_device(1);
-        return prepare(dataset(), folder_ / out, *backend, options);
+        const std::unique_ptr<Device> device = make_cpu_device(1);
+        return prepare(dataset(), folder_ / out, *device, options);
     }
     PrepareReport run(const std::string& out) { return run(out, options_); }
     size_t entries() const {
@@ -110,11 +110,11 @@ TEST_F(PrepareTest, WritesTheLogMelOfEveryClip) {
     EXPECT_EQ(store.columns().fit, "loop");
     EXPECT_EQ(store.columns().label[1], 1);
     EXPECT_EQ(reinterpret_cast<uintptr_t>(store.logmel().data()) % 4096, 0u);
-    const std::unique_ptr<Device> backend = make_cpu_device(1);
+    const std::unique_ptr<Device> device = make_cpu_device(1);
     for (const int i : {0, 1, 31, 32, 74}) {
         std::vector<float> wave = fit_length(read_mono(clip(i), 8000), 720, FitRule::Loop);
         std::vector<float> expected(30 * 5, NAN);
-        test::log_mel_on(*backend, expected.data(), wave.data(), 1, options_.spec);
+        test::log_mel_on(*device, expected.data(), wave.data(), 1, options_.spec);
         EXPECT_TRUE(test::all_close(store.logmel(i), std::span<const float>(expected), {.absolute = 1e-5}));
     }
 }
@@ -231,12 +231,12 @@ TEST_F(PrepareTest, ShortClipsAreFilledByTheRule) {
                        loop = FeatureStore::open(folder_ / "loop.store");
     EXPECT_EQ(zero.columns().fit, "zero");
     EXPECT_EQ(loop.columns().fit, "loop");
-    const std::unique_ptr<Device> backend = make_cpu_device(1);
+    const std::unique_ptr<Device> device = make_cpu_device(1);
     for (const int i : {0, 1, 2, 40}) { // 700, 710, 720 and 750 samples, where 720 are wanted
         std::vector<float> wave = read_mono(clip(i), 8000), expected(37 * 5, NAN);
         const size_t length = wave.size();
         wave.resize(720, 0.0f);
-        test::log_mel_on(*backend, expected.data(), wave.data(), 1, options_.spec);
+        test::log_mel_on(*device, expected.data(), wave.data(), 1, options_.spec);
         EXPECT_TRUE(test::all_close(zero.logmel(i), std::span<const float>(expected), {.absolute = 1e-5}));
         const bool same = std::equal(zero.logmel(i).begin(), zero.logmel(i).end(), loop.logmel(i).begin());
         EXPECT_EQ(same, length >= 720) << i;
@@ -291,14 +291,14 @@ TEST_F(PrepareTest, ChunksAndBlocksAreNotSeenInTheStore) {
     options_.spec.frames = 700;
     options_.spec.samples = 700 * options_.spec.hop;
     options_.threads = 1;
-    const std::unique_ptr<Device> backend = make_cpu_device(1);
+    const std::unique_ptr<Device> device = make_cpu_device(1);
     const size_t row = 700 * 64;
     std::vector<std::vector<float>> expected;
     for (const int i : {0, 1, 2}) {
         const std::vector<float> wave = fit_length(read_mono(clip(i), 8000), options_.spec.samples, FitRule::Loop);
         expected.emplace_back(row);
         std::vector<float> copy = wave;
-        test::log_mel_on(*backend, expected.back().data(), copy.data(), 1, options_.spec);
+        test::log_mel_on(*device, expected.back().data(), copy.data(), 1, options_.spec);
     }
     for (const int64_t clips : {1, 32, 33}) {
         Dataset many{"table", {"a"}, {}, {}, "many.csv"};
@@ -312,7 +312,7 @@ TEST_F(PrepareTest, ChunksAndBlocksAreNotSeenInTheStore) {
         std::vector<int64_t> done;
         options_.skip_bad = true;
         options_.progress = [&](const PrepareProgress& progress) { done.push_back(progress.done); };
-        const PrepareReport report = prepare(many, folder_ / "many.store", *backend, options_);
+        const PrepareReport report = prepare(many, folder_ / "many.store", *device, options_);
         EXPECT_EQ(done, clips > 32 ? (std::vector<int64_t>{32, clips}) : std::vector<int64_t>{clips});
         std::vector<std::string> bad;
         for (const ClipProblem& problem : report.bad) bad.push_back(problem.file);
@@ -382,9 +382,9 @@ TEST_F(BadClips, AreLeftOutOnRequest) {
     EXPECT_EQ(store.columns().names[2], "c3.wav");
     EXPECT_EQ(store.columns().names[38], "c39.wav");
     EXPECT_EQ(store.columns().names[39], "c42.wav");
-    const std::unique_ptr<Device> backend = make_cpu_device(1);
+    const std::unique_ptr<Device> device = make_cpu_device(1);
     std::vector<float> wave = fit_length(read_mono(clip(42), 8000), 720, FitRule::Loop), expected(30 * 5, NAN);
-    test::log_mel_on(*backend, expected.data(), wave.data(), 1, options_.spec);
+    test::log_mel_on(*device, expected.data(), wave.data(), 1, options_.spec);
     EXPECT_TRUE(test::all_close(store.logmel(39), std::span<const float>(expected), {.absolute = 1e-5}));
 
     run("whole.store");
@@ -428,8 +428,8 @@ TEST_F(BadClips, AStoreOfNothingIsRefused) {
 TEST_F(PrepareTest, AClipWithoutAFileIsBad) {
     std::filesystem::remove(clip(7));
     const Dataset dataset = read_dataset(folder_ / "meta.csv", {.require_audio = false});
-    const std::unique_ptr<Device> backend = make_cpu_device(1);
-    EXPECT_TRUE(fails_with([&] { prepare(dataset, folder_ / "a.store", *backend, options_); },
+    const std::unique_ptr<Device> device = make_cpu_device(1);
+    EXPECT_TRUE(fails_with([&] { prepare(dataset, folder_ / "a.store", *device, options_); },
                            {"1 of 75 clips", "row 9", "c7.wav", "no audio file"}));
 }
 
@@ -443,8 +443,8 @@ TEST_F(PrepareTest, AMissingFileIsSkippedAndARunGoesOnAsLongAsItIsTheOne) {
             options.stop = &stop;
             options.progress = [&](const PrepareProgress&) { stop = true; };
         }
-        const std::unique_ptr<Device> backend = make_cpu_device(1);
-        return prepare(read_dataset(folder_ / "meta.csv", {.keep_missing = true}), folder_ / "a.store", *backend,
+        const std::unique_ptr<Device> device = make_cpu_device(1);
+        return prepare(read_dataset(folder_ / "meta.csv", {.keep_missing = true}), folder_ / "a.store", *device,
                        options);
     };
     prepared(true);

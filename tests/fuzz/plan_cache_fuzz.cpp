@@ -1,6 +1,6 @@
 // Damaged files of convolution plans.
 
-#include "kernels/cuda/plan_cache.h"
+#include "kernels/cuda/autotune/plan_cache.h"
 
 #include <cmath>
 

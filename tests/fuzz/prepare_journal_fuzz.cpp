@@ -4,7 +4,7 @@
 
 #include <cstdio>
 
-#include "kernels/crc32c.h"
+#include "kernels/files/crc32c.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace {

@@ -1,8 +1,8 @@
 // Damaged safetensors files.
 
-#include "kernels/safetensors.h"
+#include "kernels/files/safetensors.h"
 
-#include "kernels/crc32c.h"
+#include "kernels/files/crc32c.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace {

@@ -1,5 +1,6 @@
 // Whole steps on the GPU against the CPU, in every precision.
 
+#include "kernels/cuda/cufft/log_mel_baseline.h"
 #include "kernels/cuda/gpu.h"
 #include "kernels/device_buffer.h"
 #include "tests/support/small_step.h"
@@ -39,40 +40,40 @@ StepControl control_for(Precision precision) {
 }
 
 /// What ran, for the message of a failure.
-std::string engines_of(const Device& backend) {
+std::string engines_of(const Device& device) {
     std::string text;
-    for (const ConvChoice& choice : backend.planner().conv2d_report().choices)
+    for (const ConvChoice& choice : device.planner().conv2d_report().choices)
         if (choice.ran || !choice.failures.empty())
             text += "\n  " + choice.pass + ": " + (choice.ran ? choice.engine : "did not run") + " " + choice.failures;
     return text;
 }
 
 /// Each kind of fusion ran, or else a test of them tests nothing.
-void expect_fused(const Device& backend, const Network* network) {
+void expect_fused(const Device& device, const Network* network) {
     const auto ran = [&](const char* fusion) {
-        const ConvReport report = backend.planner().conv2d_report();
+        const ConvReport report = device.planner().conv2d_report();
         return std::any_of(report.choices.begin(), report.choices.end(), [&](const ConvChoice& choice) {
             return choice.ran && choice.pass.find(fusion) != std::string::npos;
         });
     };
-    EXPECT_TRUE(ran("with sums")) << engines_of(backend);
+    EXPECT_TRUE(ran("with sums")) << engines_of(device);
     if (network != &fcnn) return; // squeeze-excitation reads the others' outputs
-    EXPECT_TRUE(ran("forward of relu(scale*x + shift)")) << engines_of(backend);
-    EXPECT_TRUE(ran("weight-grad of relu(scale*x + shift)")) << engines_of(backend);
-    EXPECT_TRUE(ran("data-grad into a batch norm")) << engines_of(backend);
+    EXPECT_TRUE(ran("forward of relu(scale*x + shift)")) << engines_of(device);
+    EXPECT_TRUE(ran("weight-grad of relu(scale*x + shift)")) << engines_of(device);
+    EXPECT_TRUE(ran("data-grad into a batch norm")) << engines_of(device);
 }
 
 TEST(GpuStep, GradientsInFloat) {
     constexpr int steps = 9;
     for (const Network* network : {&fcnn, &se_trans}) {
         const StepConfig config = config_of(network);
-        const std::unique_ptr<Device> backend = gpu(Precision::Fp32);
+        const std::unique_ptr<Device> device = gpu(Precision::Fp32);
         SmallStep expected(cpu(), config, Mode::Training), perturbed(cpu(), config, Mode::Training),
-            actual(*backend, config, Mode::Training);
+            actual(*device, config, Mode::Training);
         perturbed.perturb_parameters(flipping_share);
         EXPECT_TRUE(same_gradients_in_float(gradients_at_rest(actual, steps), gradients_at_rest(expected, steps),
                                             gradients_at_rest(perturbed, steps)))
-            << engines_of(*backend);
+            << engines_of(*device);
     }
 }
 
@@ -88,8 +89,8 @@ TEST(GpuStep, LossAndGradientsOfTheFirstStep) {
             gradient_distance(rounded.all(Segment::Gradients), expected.all(Segment::Gradients), 1e-2).whole;
         for (const Case& c : cases) {
             SCOPED_TRACE(c.name);
-            const std::unique_ptr<Device> backend = gpu(c.precision, c.fusions);
-            SmallStep actual(*backend, config_of(network), Mode::Training);
+            const std::unique_ptr<Device> device = gpu(c.precision, c.fusions);
+            SmallStep actual(*device, config_of(network), Mode::Training);
             const StepControl control = control_for(c.precision);
             actual.set_control(control);
             actual.run();
@@ -99,9 +100,9 @@ TEST(GpuStep, LossAndGradientsOfTheFirstStep) {
                                   static_cast<double>(control.loss_scale));
             // One step in float tells little: GradientsInFloat looks at several.
             if (c.precision != Precision::Fp32) {
-                EXPECT_LE(distance.whole, std::min(rounding_growth * naive, most_rounding)) << engines_of(*backend);
+                EXPECT_LE(distance.whole, std::min(rounding_growth * naive, most_rounding)) << engines_of(*device);
             }
-            if (c.fusions == Fusions::Always) expect_fused(*backend, network);
+            if (c.fusions == Fusions::Always) expect_fused(*device, network);
         }
     }
 }
@@ -110,8 +111,8 @@ TEST(GpuStep, LossAndGradientsOfTheFirstStep) {
 /// training goes.
 TEST(GpuStep, FiftyStepsLearnAsOnTheCpu) {
     const StepConfig config = config_of(&fcnn);
-    const auto mean_loss = [&](Device& backend, Precision precision, int from, int to) {
-        SmallStep step(backend, config, Mode::Training);
+    const auto mean_loss = [&](Device& device, Precision precision, int from, int to) {
+        SmallStep step(device, config, Mode::Training);
         step.set_control(control_for(precision));
         double before = 0;
         for (int i = 0; i < to; ++i) {
@@ -124,9 +125,9 @@ TEST(GpuStep, FiftyStepsLearnAsOnTheCpu) {
     const double first = mean_loss(cpu(), Precision::Fp32, 0, 5), last = mean_loss(cpu(), Precision::Fp32, 40, 50);
     EXPECT_LT(last, 0.8 * first) << "the CPU learns";
     for (const Case& c : cases) {
-        const std::unique_ptr<Device> backend = gpu(c.precision, c.fusions);
-        EXPECT_NEAR(mean_loss(*backend, c.precision, 0, 5), first, 0.1 * first) << c.name;
-        EXPECT_NEAR(mean_loss(*backend, c.precision, 40, 50), last, 0.25 * first) << c.name;
+        const std::unique_ptr<Device> device = gpu(c.precision, c.fusions);
+        EXPECT_NEAR(mean_loss(*device, c.precision, 0, 5), first, 0.1 * first) << c.name;
+        EXPECT_NEAR(mean_loss(*device, c.precision, 40, 50), last, 0.25 * first) << c.name;
     }
 }
 
@@ -134,12 +135,12 @@ TEST(GpuStep, TheSameBitsTwice) {
     for (const Case& c : cases) {
         std::string engines;
         const auto parameters = [&] {
-            const std::unique_ptr<Device> backend = gpu(c.precision, c.fusions);
-            SmallStep step(*backend, config_of(&fcnn), Mode::Training);
+            const std::unique_ptr<Device> device = gpu(c.precision, c.fusions);
+            SmallStep step(*device, config_of(&fcnn), Mode::Training);
             step.set_control(control_for(c.precision));
             for (int i = 0; i < 2; ++i) step.run();
-            if (c.fusions == Fusions::Always) expect_fused(*backend, &fcnn);
-            engines += engines_of(*backend) + "\n";
+            if (c.fusions == Fusions::Always) expect_fused(*device, &fcnn);
+            engines += engines_of(*device) + "\n";
             return step.all(Segment::Parameters);
         };
         EXPECT_TRUE(parameters() == parameters()) << c.name << " by" << engines;
@@ -150,8 +151,8 @@ TEST(GpuStep, Inference) {
     SmallStep expected(cpu(), config_of(&fcnn), Mode::Inference);
     for (int i = 0; i < 2; ++i) expected.run();
     for (const Case& c : cases) {
-        const std::unique_ptr<Device> backend = gpu(c.precision, c.fusions);
-        SmallStep actual(*backend, config_of(&fcnn), Mode::Inference);
+        const std::unique_ptr<Device> device = gpu(c.precision, c.fusions);
+        SmallStep actual(*device, config_of(&fcnn), Mode::Inference);
         for (int i = 0; i < 2; ++i) actual.run();
         const std::vector<float> got = actual.probabilities(), wanted = expected.probabilities();
         const Tolerance tolerance{.absolute = c.precision == Precision::Fp32 ? 1e-4 : 1e-2};
@@ -166,21 +167,24 @@ TEST(GpuOps, LogMel) {
     const Guarded wave = uniform({2, spec.samples}, 1), expected(shape);
     DeviceBuffer on_cpu;
     run_alone(cpu(), LogMel<Tensor>{.out = Tensor(expected), .wave = Tensor(wave), .spec = spec}, on_cpu);
-    for (const bool by_cufft : {false, true}) {
-        const std::unique_ptr<Device> device = make_cuda_device({.log_mel_by_cufft = by_cufft});
-        const size_t bytes = static_cast<Tensor>(expected).bytes();
-        const DeviceBuffer on_device(*device, static_cast<Tensor>(wave).data, static_cast<Tensor>(wave).bytes());
-        const DeviceBuffer out(*device, bytes);
-        DeviceBuffer scratch;
-        run_alone(*device,
-                  LogMel<Tensor>{.out = out.tensor(DType::F32, shape),
-                                 .wave = on_device.tensor(DType::F32, wave.shape()),
-                                 .spec = spec},
-                  scratch);
+    const std::unique_ptr<Device> device = make_cuda_device({});
+    const size_t bytes = static_cast<Tensor>(expected).bytes();
+    const DeviceBuffer on_device(*device, static_cast<Tensor>(wave).data, static_cast<Tensor>(wave).bytes());
+    const DeviceBuffer out(*device, bytes);
+    const LogMel<Tensor> op{
+        .out = out.tensor(DType::F32, shape), .wave = on_device.tensor(DType::F32, wave.shape()), .spec = spec};
+    const auto expect_as_on_cpu = [&](const char* by) {
         const Guarded actual(shape);
         device->download(static_cast<Tensor>(actual).data, out.data(), bytes);
-        EXPECT_TRUE(all_close(actual.floats(), expected.floats(), {.absolute = 1e-4}, by_cufft ? "cuFFT" : "kernel"));
-    }
+        EXPECT_TRUE(all_close(actual.floats(), expected.floats(), {.absolute = 1e-4}, by));
+    };
+    DeviceBuffer scratch;
+    run_alone(*device, op, scratch);
+    expect_as_on_cpu("kernel");
+    const Guarded unwritten(shape);
+    device->upload(out.data(), static_cast<Tensor>(unwritten).data, bytes);
+    make_cufft_log_mel(*device, spec, shape[0])->run(op);
+    expect_as_on_cpu("cuFFT");
 }
 
 } // namespace

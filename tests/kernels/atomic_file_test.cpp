@@ -1,4 +1,4 @@
-#include "kernels/atomic_file.h"
+#include "kernels/files/atomic_file.h"
 
 #include <csignal>
 #include <functional>

@@ -1,6 +1,6 @@
 // What augmentation draws, against what must be drawn. The op that draws a batch is in draw_augmentation_test.cpp.
 
-#include "kernels/augmentation.h"
+#include "kernels/draw_augmentation/augmentation.h"
 
 #include <cmath>
 #include <functional>

@@ -1,4 +1,4 @@
-#include "kernels/crc32c.h"
+#include "kernels/files/crc32c.h"
 
 #include <string>
 

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "kernels/safetensors.h"
+#include "kernels/files/safetensors.h"
 #include "tests/support/compare.h"
 #include "tests/support/op_test.h"
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "kernels/safetensors.h"
+#include "kernels/files/safetensors.h"
 #include "tests/support/compare.h"
 #include "tests/support/noise.h"
 #include "tests/support/op_test.h"

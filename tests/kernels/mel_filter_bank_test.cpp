@@ -1,10 +1,10 @@
-#include "kernels/mel_filter_bank.h"
+#include "kernels/log_mel/mel_filter_bank.h"
 
 #include <cmath>
 
 #include <gtest/gtest.h>
 
-#include "kernels/safetensors.h"
+#include "kernels/files/safetensors.h"
 #include "tests/support/compare.h"
 
 namespace scene {

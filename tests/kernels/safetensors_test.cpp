@@ -1,4 +1,4 @@
-#include "kernels/safetensors.h"
+#include "kernels/files/safetensors.h"
 
 #include <cmath>
 #include <limits>

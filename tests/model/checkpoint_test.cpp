@@ -35,8 +35,8 @@ struct Model {
         step.model = info.model;
         step.batch = 2;
         step.rows = 5;
-        training = build_training_step(backend->planner(), variables, step, 2);
-        executor = std::make_unique<Executor>(*backend, variables, std::vector<const Program*>{&training});
+        training = build_training_step(device->planner(), variables, step, 2);
+        executor = std::make_unique<Executor>(*device, variables, std::vector<const Program*>{&training});
     }
     std::vector<float> values(Segment segment, const std::string& name) const {
         std::vector<float> out(static_cast<size_t>(variables.find(segment, name)->shape.elements()));
@@ -70,7 +70,7 @@ struct Model {
         executor->upload(Segment::State, "control", &control, sizeof control);
     }
 
-    std::unique_ptr<Device> backend = make_cpu_device(1);
+    std::unique_ptr<Device> device = make_cpu_device(1);
     StepConfig step;
     Variables variables;
     Program training;

@@ -168,9 +168,9 @@ TEST_F(ExecutorTest, ExternalMemoryIsImportedOnceForAllPrograms) {
         EXPECT_EQ(spy_.imports_released, 0);
     }
     EXPECT_EQ(spy_.imports_released, 1);
-    std::vector<float> of_backend = {10, 20, 30};
+    std::vector<float> of_device = {10, 20, 30};
     Executor executor(spy_, variables_, {&one});
-    executor.bind_external("features", Tensor{of_backend.data(), DType::F32, {3}});
+    executor.bind_external("features", Tensor{of_device.data(), DType::F32, {3}});
     executor.run(one);
     EXPECT_EQ(kept(executor), (std::vector<float>{20, 40, 60, 0}));
     EXPECT_EQ(spy_.imported.size(), 1u);

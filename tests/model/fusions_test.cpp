@@ -1,4 +1,4 @@
-// Whatever a backend offers to do in one op, the step is the same; and every op touches what it says and nothing else.
+// Whatever a device offers to do in one op, the step is the same; and every op touches what it says and nothing else.
 
 #include <cstring>
 
@@ -98,7 +98,7 @@ TEST_P(Fusions, GiveTheSameStep) {
     EXPECT_TRUE(all_close(std::span<const float>(actual), std::span<const float>(wanted), {.absolute = 1e-3}));
 }
 
-/// A CPU backend that makes nothing of weights before they are used.
+/// A CPU device that makes nothing of weights before they are used.
 class NoPreparation : public ForwardingPlanner {
 public:
     using ForwardingPlanner::ForwardingPlanner;
@@ -132,10 +132,10 @@ TEST(PreparedWeights, GiveTheSameInferenceAndFollowTheTraining) {
 /// Runs a program op by op in memory of the test's own.
 class Bench {
 public:
-    Bench(Device& backend, const SmallModel& model, const Program& program)
-        : backend_(backend), program_(program), variables_(model.variables), externals_(program.tensors.size()),
+    Bench(Device& device, const SmallModel& model, const Program& program)
+        : device_(device), program_(program), variables_(model.variables), externals_(program.tensors.size()),
           size_(model.variables.total_bytes() + program.transient_bytes) {
-        memory_ = static_cast<std::byte*>(backend.allocate(size_));
+        memory_ = static_cast<std::byte*>(device.allocate(size_));
         for (const Segment segment : {Segment::Parameters, Segment::Statistics, Segment::State})
             for (const Variable* variable : model.variables.all(segment)) {
                 const std::vector<std::byte> bytes = model.get<std::byte>(segment, variable->name);
@@ -145,7 +145,7 @@ public:
             if (program.tensors[i].storage == Storage::External)
                 externals_[i] = const_cast<float*>(model.features.data());
     }
-    ~Bench() { backend_.release(memory_); }
+    ~Bench() { device_.release(memory_); }
     Bench(const Bench&) = delete;
     Bench& operator=(const Bench&) = delete;
 
@@ -155,10 +155,10 @@ public:
         // First with nothing there but what the op says it reads.
         std::memset(memory_, 0xFF, size_);
         for (const TensorId id : op.reads) copy(bindings[id], before, memory_);
-        op.call(backend_, bindings);
+        op.call(device_, bindings);
         const std::vector<std::byte> poisoned(memory_, memory_ + size_);
         std::copy(before.begin(), before.end(), memory_);
-        op.call(backend_, bindings);
+        op.call(device_, bindings);
 
         std::vector<bool> may_change(size_, false);
         std::vector<TensorId> written = op.writes;
@@ -191,7 +191,7 @@ private:
         std::memcpy(to + offset(tensor), from.data() + offset(tensor), tensor.bytes());
     }
 
-    Device& backend_;
+    Device& device_;
     const Program& program_;
     const Variables& variables_;
     std::vector<void*> externals_;
@@ -235,12 +235,12 @@ const Op* find(const Program& program, const std::string& name) {
 }
 
 TEST(HalfPrecision, WeightsAndActivationsOfConvolutionsAreHalvesAndNothingElseIs) {
-    InHalf backend;
+    InHalf device;
     for (const Network* network : {&fcnn, &se_trans}) {
         const StepConfig config = small_step(network, false, true);
         Variables variables;
-        const Program training = build_training_step(backend.planner(), variables, config, 3);
-        const Program inference = build_inference_step(backend.planner(), variables, config, 3);
+        const Program training = build_training_step(device.planner(), variables, config, 3);
+        const Program inference = build_inference_step(device.planner(), variables, config, 3);
         for (const Program* program : {&training, &inference}) {
             const bool trains = program == &training;
             const Op* copies = find(*program, "half_parameters");
@@ -282,9 +282,9 @@ TEST(HalfPrecision, WeightsAndActivationsOfConvolutionsAreHalvesAndNothingElseIs
 }
 
 TEST(HalfPrecision, IsNotThereWhereActivationsAreSingle) {
-    const auto backend = make_cpu_device(1);
+    const auto device = make_cpu_device(1);
     Variables variables;
-    const Program training = build_training_step(backend->planner(), variables, small_step(&fcnn, false, false), 3);
+    const Program training = build_training_step(device->planner(), variables, small_step(&fcnn, false, false), 3);
     EXPECT_EQ(find(training, "half_parameters"), nullptr);
     EXPECT_EQ(find(training, "loss_scale"), nullptr);
     EXPECT_EQ(count(training, "convert"), 0);

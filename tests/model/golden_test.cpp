@@ -8,8 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include "kernels/files/safetensors.h"
 #include "kernels/philox.h"
-#include "kernels/safetensors.h"
 #include "model/executor.h"
 #include "model/networks/network.h"
 #include "tests/support/compare.h"
@@ -168,8 +168,8 @@ void keep(ProgramBuilder& builder, TensorId transient, const std::string& name) 
 }
 
 /// Forward and backward without an update, keeping what a golden has.
-Program build_training(const Device& backend, Variables& variables, const ModelConfig& config, int64_t batch) {
-    ProgramBuilder builder("golden training", backend.planner(), variables, Mode::Training, batch);
+Program build_training(const Device& device, Variables& variables, const ModelConfig& config, int64_t batch) {
+    ProgramBuilder builder("golden training", device.planner(), variables, Mode::Training, batch);
     const TensorId logits = build_network(builder, config, declare_inputs(builder, config)).logits;
     keep(builder, logits, "logits");
     const TensorId dlogits = builder.transient("dlogits", builder.shape(logits));
@@ -190,8 +190,8 @@ Program build_training(const Device& backend, Variables& variables, const ModelC
     return builder.finish();
 }
 
-Program build_inference(const Device& backend, Variables& variables, const ModelConfig& config, int64_t batch) {
-    ProgramBuilder builder("golden inference", backend.planner(), variables, Mode::Inference, batch);
+Program build_inference(const Device& device, Variables& variables, const ModelConfig& config, int64_t batch) {
+    ProgramBuilder builder("golden inference", device.planner(), variables, Mode::Inference, batch);
     keep(builder, build_network(builder, config, declare_inputs(builder, config)).logits, "eval_logits");
     return builder.finish();
 }
@@ -211,11 +211,11 @@ class NetworkGolden : public testing::TestWithParam<const char*> {};
 
 TEST_P(NetworkGolden, StepAndEvaluationAreThoseOfPyTorch) {
     const Golden golden(GetParam());
-    const auto backend = make_cpu_device(2);
+    const auto device = make_cpu_device(2);
     Variables variables;
-    const Program training = build_training(*backend, variables, golden.config(), golden.batch());
-    const Program inference = build_inference(*backend, variables, golden.config(), golden.batch());
-    Executor executor(*backend, variables, {&training, &inference});
+    const Program training = build_training(*device, variables, golden.config(), golden.batch());
+    const Program inference = build_inference(*device, variables, golden.config(), golden.batch());
+    Executor executor(*device, variables, {&training, &inference});
 
     const std::vector<std::string> parameters = golden.parameters(), statistics = golden.statistics();
     ASSERT_EQ(variables.all(Segment::Parameters).size(), parameters.size());

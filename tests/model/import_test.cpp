@@ -36,8 +36,8 @@ struct Model {
     explicit Model(const CheckpointInfo& description = golden_info()) : info(description) {
         step.model = info.model;
         step.batch = step.rows = 3;
-        inference = build_inference_step(backend->planner(), variables, step, 3);
-        executor.emplace(*backend, variables, std::vector<const Program*>{&inference});
+        inference = build_inference_step(device->planner(), variables, step, 3);
+        executor.emplace(*device, variables, std::vector<const Program*>{&inference});
         initialize_parameters(*executor, 11);
     }
     std::vector<float> values(const std::string& name) const {
@@ -51,7 +51,7 @@ struct Model {
     }
 
     CheckpointInfo info;
-    std::unique_ptr<Device> backend = make_cpu_device(1);
+    std::unique_ptr<Device> device = make_cpu_device(1);
     StepConfig step;
     Variables variables;
     Program inference;

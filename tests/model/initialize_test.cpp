@@ -20,8 +20,8 @@ public:
         config_.model.width = 0.25;
         config_.model.multimodal = true;
         config_.batch = 1;
-        training_ = build_training_step(backend_->planner(), variables_, config_, 1);
-        executor_.emplace(*backend_, variables_, std::vector<const Program*>{&training_});
+        training_ = build_training_step(device_->planner(), variables_, config_, 1);
+        executor_.emplace(*device_, variables_, std::vector<const Program*>{&training_});
         initialize_parameters(*executor_, seed);
     }
     const Variables& variables() const { return variables_; }
@@ -35,7 +35,7 @@ public:
     }
 
 private:
-    std::unique_ptr<Device> backend_ = make_cpu_device(1);
+    std::unique_ptr<Device> device_ = make_cpu_device(1);
     StepConfig config_;
     Variables variables_;
     Program training_;

@@ -127,13 +127,13 @@ std::map<int32_t, Use> uses_of(const Program& program) {
 }
 
 TEST(MemoryPlan, StepsOfNetworksNeverOverlap) {
-    const auto backend = make_cpu_device(1);
+    const auto device = make_cpu_device(1);
     for (const Network* network : networks()) {
         Variables variables;
         StepConfig config = test::small_step(network, true, true);
         config.augmentation = {.time_masks = 1, .time_mask = 3, .mixup_probability = 1, .mixup_alpha = 1};
-        for (const Program& program : {build_training_step(backend->planner(), variables, config, 3),
-                                       build_inference_step(backend->planner(), variables, config, 3)}) {
+        for (const Program& program : {build_training_step(device->planner(), variables, config, 3),
+                                       build_inference_step(device->planner(), variables, config, 3)}) {
             const std::map<int32_t, Use> uses = uses_of(program);
             std::vector<size_t> live(program.ops.size());
             for (const auto& [a, one] : uses) {

@@ -67,7 +67,7 @@ StepConfig small_config(const Network* architecture = &fcnn, bool multimodal = f
 
 class Modes : public testing::TestWithParam<const Network*> {
 protected:
-    std::unique_ptr<Device> backend_ = make_cpu_device(1);
+    std::unique_ptr<Device> device_ = make_cpu_device(1);
     StepConfig config_ = small_config(GetParam(), true);
 };
 INSTANTIATE_TEST_SUITE_P(Networks, Modes, testing::Values(&fcnn, &se_trans),
@@ -124,7 +124,7 @@ double loss_beside(SmallModel& model, std::vector<int32_t> others, bool training
 
 TEST_P(Modes, TheOtherClipsOfABatchMatterInTrainingOnly) {
     config_.model.conv_dropout = config_.model.encoder_dropout = 0;
-    SmallModel model(*backend_, config_);
+    SmallModel model(*device_, config_);
     const double alone = loss_beside(model, {1, 2}, false);
     EXPECT_NEAR(loss_beside(model, {5, 6}, false), alone, 1e-5);
     EXPECT_NEAR(loss_beside(model, {-1, -1}, false), alone, 1e-5);
@@ -132,7 +132,7 @@ TEST_P(Modes, TheOtherClipsOfABatchMatterInTrainingOnly) {
 }
 
 TEST_P(Modes, RunningStatisticsFollowTheBatchInTrainingAndDecideInference) {
-    SmallModel model(*backend_, config_);
+    SmallModel model(*device_, config_);
     const auto fresh = model.bytes(Segment::Statistics);
     model.infer();
     EXPECT_EQ(model.bytes(Segment::Statistics), fresh);
@@ -163,7 +163,7 @@ TEST_P(Modes, RunningStatisticsFollowTheBatchInTrainingAndDecideInference) {
 }
 
 TEST_P(Modes, InferenceNormalisesByTheRunningStatistics) {
-    SmallModel model(*backend_, config_);
+    SmallModel model(*device_, config_);
     model.infer();
     const std::vector<float> before = model.get(Segment::State, "probabilities");
     for (const std::string norm : {"input_norm", "block1.norm1", "block2.norm2"}) {
@@ -181,7 +181,7 @@ TEST_P(Modes, InferenceNormalisesByTheRunningStatistics) {
 }
 
 TEST_P(Modes, TrainingCountsStepsAndInferenceDoesNot) {
-    SmallModel model(*backend_, config_);
+    SmallModel model(*device_, config_);
     model.set_order({0, 1, 2, 3, 4, 5});
     const StepControl start{.seed = 9, .step = 17, .cursor = 0, .learning_rate = 1e-3f, .loss_scale = 1};
     model.set_control(start);
@@ -196,7 +196,7 @@ TEST_P(Modes, TrainingCountsStepsAndInferenceDoesNot) {
 }
 
 TEST_P(Modes, InferenceWritesPredictionsAndMetricsAndNothingElse) {
-    SmallModel model(*backend_, config_);
+    SmallModel model(*device_, config_);
     model.train();
     model.set_control({.seed = 9, .step = 1});
     std::map<Segment, std::map<std::string, std::vector<std::byte>>> before;
@@ -212,7 +212,7 @@ TEST_P(Modes, InferenceWritesPredictionsAndMetricsAndNothingElse) {
 }
 
 TEST_P(Modes, TrainingLeavesThePredictionsAlone) {
-    SmallModel model(*backend_, config_);
+    SmallModel model(*device_, config_);
     model.infer();
     const auto probabilities = model.get(Segment::State, "probabilities");
     const auto embedding = model.get(Segment::State, "embedding");
@@ -223,7 +223,7 @@ TEST_P(Modes, TrainingLeavesThePredictionsAlone) {
 }
 
 TEST_P(Modes, PredictionsStandInTheRowsOfTheirClips) {
-    SmallModel model(*backend_, config_);
+    SmallModel model(*device_, config_);
     const auto rows = static_cast<size_t>(config_.rows), classes = static_cast<size_t>(config_.model.classes);
     const std::vector<float> unset(rows * classes, -5.0f);
     model.set(Segment::State, "probabilities", unset);
@@ -267,7 +267,7 @@ TEST_P(Modes, PredictionsStandInTheRowsOfTheirClips) {
 }
 
 TEST_P(Modes, InferenceFoldsOnceAndComputesNoGradient) {
-    SmallModel model(*backend_, config_);
+    SmallModel model(*device_, config_);
     int from_parameters = 0;
     for (const Op& op : model.inference.ops) {
         const bool setup = op.kind.find("fold") != std::string::npos || op.kind == "conv2d_prepare_weights";
@@ -287,13 +287,13 @@ TEST_P(Modes, InferenceFoldsOnceAndComputesNoGradient) {
 TEST_P(Modes, EmbeddingsAreWrittenWhereAskedFor) {
     config_.embeddings = false;
     Variables variables;
-    const Program program = build_inference_step(backend_->planner(), variables, config_, config_.batch);
+    const Program program = build_inference_step(device_->planner(), variables, config_, config_.batch);
     EXPECT_EQ(variables.find(Segment::State, "embedding"), nullptr);
     EXPECT_NE(variables.find(Segment::State, "probabilities"), nullptr);
 }
 
 TEST_P(Modes, CityAndTimeAreThoseOfTheClips) {
-    SmallModel model(*backend_, config_);
+    SmallModel model(*device_, config_);
     model.set_order({4, 1, 2});
     model.infer();
     const std::vector<float> before = model.get(Segment::State, "probabilities");
@@ -320,7 +320,7 @@ TEST_P(Modes, CityAndTimeAreThoseOfTheClips) {
 }
 
 TEST_P(Modes, BatchNormsAreFoldedBySetupAlone) {
-    SmallModel model(*backend_, config_);
+    SmallModel model(*device_, config_);
     const auto folded = [&] { return model.get(Segment::State, "input_norm.folded_scale"); };
     model.infer();
     const std::vector<float> of_first_values = folded();

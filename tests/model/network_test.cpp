@@ -21,9 +21,9 @@ StepConfig step_of(const Network* network, int64_t batch, double width = 1, bool
 }
 
 int64_t parameters_of(const Network* network, bool multimodal) {
-    const auto backend = make_cpu_device(1);
+    const auto device = make_cpu_device(1);
     Variables variables;
-    build_training_step(backend->planner(), variables, step_of(network, 1, 1, multimodal), 1);
+    build_training_step(device->planner(), variables, step_of(network, 1, 1, multimodal), 1);
     return variables.parameter_count();
 }
 
@@ -37,22 +37,22 @@ TEST(Network, FusionHeadAddsTheSameToEveryNetwork) {
 }
 
 TEST(Network, FcnnForwardCostsWhatTheNotesSay) {
-    const auto backend = make_cpu_device(1);
+    const auto device = make_cpu_device(1);
     Variables variables;
-    const Program program = build_inference_step(backend->planner(), variables, step_of(&fcnn, 4), 4);
+    const Program program = build_inference_step(device->planner(), variables, step_of(&fcnn, 4), 4);
     // 17.96 GFLOP with the 1x1 convolution at 62 x 8; the third pooling makes it a quarter of its 0.073.
     EXPECT_NEAR(program.flops(Phase::Forward) / 4 / 1e9, 17.96, 0.09);
 }
 
 TEST(Network, ArenaIsWithinOnePercentOfTheLargestLiveSet) {
-    const auto backend = make_cpu_device(1);
+    const auto device = make_cpu_device(1);
     for (const Network* network : networks()) {
         for (int64_t batch : {1, 16, 64}) {
             for (double width : {1.0, 0.25}) {
                 Variables variables;
                 const StepConfig config = step_of(network, batch, width, true);
-                for (const Program& program : {build_training_step(backend->planner(), variables, config, batch),
-                                               build_inference_step(backend->planner(), variables, config, batch)}) {
+                for (const Program& program : {build_training_step(device->planner(), variables, config, batch),
+                                               build_inference_step(device->planner(), variables, config, batch)}) {
                     EXPECT_LE(static_cast<double>(program.transient_bytes),
                               1.01 * static_cast<double>(program.lower_bound))
                         << program.name << " width " << width;
@@ -63,13 +63,13 @@ TEST(Network, ArenaIsWithinOnePercentOfTheLargestLiveSet) {
 }
 
 TEST(Network, InitialValuesDependOnSeedAndNameOnly) {
-    const auto backend = make_cpu_device(1);
+    const auto device = make_cpu_device(1);
     const auto classifier = [&](bool deltas, uint64_t seed) {
         Variables variables;
         StepConfig config = step_of(&se_trans, 1, 0.25);
         config.model.deltas = deltas;
-        const Program program = build_training_step(backend->planner(), variables, config, 1);
-        Executor executor(*backend, variables, {&program});
+        const Program program = build_training_step(device->planner(), variables, config, 1);
+        Executor executor(*device, variables, {&program});
         initialize_parameters(executor, seed);
         const Tensor weight = executor.tensor(Segment::Parameters, "head.classifier.weight");
         return std::vector<float>(weight.as<float>(), weight.as<float>() + weight.elements());

@@ -66,14 +66,14 @@ protected:
         return confusion;
     }
 
-    std::unique_ptr<Device> backend_ = make_cpu_device(1);
+    std::unique_ptr<Device> device_ = make_cpu_device(1);
 };
 INSTANTIATE_TEST_SUITE_P(Smoothing, KnownLogits, testing::Values(0.0f, 0.1f, 0.5f));
 
 TEST_P(KnownLogits, GiveLossAndConfusionInBothModes) {
     StepConfig config = small_config();
     config.label_smoothing = GetParam();
-    SmallModel model(*backend_, config);
+    SmallModel model(*device_, config);
     prepare(model);
     for (const bool training : {true, false}) {
         model.clear_metrics();
@@ -94,7 +94,7 @@ TEST_P(KnownLogits, GiveLossAndConfusionInBothModes) {
 TEST_P(KnownLogits, GiveTheGradientOfTheClassifiersBias) {
     StepConfig config = small_config();
     config.label_smoothing = GetParam();
-    SmallModel model(*backend_, config);
+    SmallModel model(*device_, config);
     prepare(model);
     for (const float scale : {1.0f, 64.0f}) {
         prepare(model);
@@ -114,7 +114,7 @@ TEST_P(KnownLogits, GiveTheGradientOfTheClassifiersBias) {
 
 /// Adam as Kingma and Ba write it, with PyTorch's weight decay, on every parameter of the network for three steps.
 TEST(AdamOfAStep, UpdatesEveryParameterByItsSettings) {
-    const auto backend = make_cpu_device(1);
+    const auto device = make_cpu_device(1);
     const AdamSettings cases[] = {{},
                                   {.beta1 = 0.5f, .beta2 = 0.9f},
                                   {.epsilon = 0.25f},
@@ -123,7 +123,7 @@ TEST(AdamOfAStep, UpdatesEveryParameterByItsSettings) {
     for (const AdamSettings& settings : cases) {
         StepConfig config = small_config();
         config.adam = settings;
-        SmallModel model(*backend, config);
+        SmallModel model(*device, config);
         const double b1 = settings.beta1, b2 = settings.beta2, rate = 0.01f, scale = 4;
         std::map<std::string, std::vector<double>> first, second;
         for (int t = 1; t <= 3; ++t) {
@@ -162,10 +162,10 @@ TEST(AdamOfAStep, UpdatesEveryParameterByItsSettings) {
 }
 
 TEST(AdamOfAStep, GradientsAreOfThisStepAlone) {
-    const auto backend = make_cpu_device(1);
+    const auto device = make_cpu_device(1);
     StepConfig config = small_config();
     config.model.encoder_dropout = 0;
-    SmallModel model(*backend, config);
+    SmallModel model(*device, config);
     std::map<std::string, std::vector<std::byte>> once;
     for (int run = 0; run < 2; ++run) {
         model.set_control({.seed = 9}); // a learning rate of 0: the parameters stay
@@ -233,9 +233,9 @@ std::vector<std::string> kinds_of(const Program& program) {
 }
 
 TEST(AugmentedStep, InferenceNeverAugments) {
-    const auto backend = make_cpu_device(1);
+    const auto device = make_cpu_device(1);
     StepConfig config = small_config();
-    SmallModel plain(*backend, config);
+    SmallModel plain(*device, config);
     config.augmentation = everything;
     AugmentationSpy spy;
     SmallModel augmented(spy, config);
@@ -399,7 +399,7 @@ std::map<std::string, Table> expected_tables(const StepConfig& config, int64_t m
 }
 
 TEST(SettingsOfAStep, DecideParametersAndTablesAndNothingElse) {
-    const auto backend = make_cpu_device(1);
+    const auto device = make_cpu_device(1);
     std::vector<std::function<void(StepConfig&)>> changes{
         [](StepConfig&) {},
         [](StepConfig& c) { c.model.width = 0.17; },
@@ -423,8 +423,8 @@ TEST(SettingsOfAStep, DecideParametersAndTablesAndNothingElse) {
             for (const bool inference : {false, true}) {
                 SCOPED_TRACE("change " + std::to_string(i) + ", inference " + std::to_string(inference));
                 Variables variables;
-                const Program program = inference ? build_inference_step(backend->planner(), variables, config, 6)
-                                                  : build_training_step(backend->planner(), variables, config, 6);
+                const Program program = inference ? build_inference_step(device->planner(), variables, config, 6)
+                                                  : build_training_step(device->planner(), variables, config, 6);
                 std::map<std::string, Shape> parameters;
                 for (const Variable* variable : variables.all(Segment::Parameters))
                     parameters[variable->name] = variable->shape;

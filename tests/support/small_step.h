@@ -1,6 +1,6 @@
 #pragma once
 
-// A small network's step on some backend, with inputs that depend on nothing but their place, for comparing backends.
+// A small network's step on some device, with inputs that depend on nothing but their place, for comparing devices.
 
 #include <algorithm>
 #include <cmath>

@@ -108,11 +108,11 @@ inline testing::AssertionResult close(const Guarded& actual, const std::vector<d
 }
 
 inline Device& cpu() {
-    static const std::unique_ptr<Device> backend = make_cpu_device(2);
-    return *backend;
+    static const std::unique_ptr<Device> device = make_cpu_device(2);
+    return *device;
 }
 
-/// `run` returns the outputs of an op on a backend; they must be the same bytes twice and on 1, 2 and 3 threads.
+/// `run` returns the outputs of an op on a device; they must be the same bytes twice and on 1, 2 and 3 threads.
 inline void expect_same_bits(const std::function<std::vector<Guarded>(Device&)>& run) {
     const std::vector<Guarded> expected = run(cpu());
     for (const int threads : {2, 1, 3}) {

@@ -2,7 +2,7 @@
 
 #include "tests/tools/small_run.h"
 
-#include "kernels/json.h"
+#include "kernels/files/json.h"
 
 namespace scene::test {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "kernels/json.h"
+#include "kernels/files/json.h"
 #include "tests/support/shared_data.h"
 #include "tests/tools/small_run.h"
 

@@ -2,7 +2,7 @@
 
 #include <sys/resource.h>
 
-#include "kernels/json.h"
+#include "kernels/files/json.h"
 #include "tests/tools/command.h"
 #include "tools/bench/measurement.h"
 #include "tools/commands/convolution_report.h"
@@ -26,7 +26,7 @@ TEST(BenchInProcess, StartsNoOtherProcess) {
     EXPECT_EQ(measured.seconds.size(), 2u);
     EXPECT_EQ(measured.clips, 1);
     EXPECT_FALSE(measured.calibration);
-    (void)cuda_obstacle_in_child();
+    (void)cuda_unavailable_reason_in_child();
     EXPECT_GT(faults_of_children(), before) << "a child would have been noticed";
 }
 

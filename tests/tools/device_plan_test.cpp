@@ -8,11 +8,11 @@
 
 #include <unistd.h>
 
-#include "kernels/cuda/device_profiles.h"
+#include "kernels/cuda/autotune/plan_cache.h"
+#include "kernels/cuda/cudnn/device_profiles.h"
+#include "kernels/cuda/dlopened_library.h"
 #include "kernels/cuda/gpu.h"
-#include "kernels/cuda/late_library.h"
-#include "kernels/cuda/plan_cache.h"
-#include "kernels/json.h"
+#include "kernels/files/json.h"
 #include "model/step.h"
 #include "tests/support/expect_error.h"
 #include "tests/tools/small_run.h"
@@ -236,7 +236,7 @@ TEST(DevicePlan, TheCommandShowsEngines) {
     EXPECT_GT(having(fused, "with sums"), 0);
 }
 
-// ---- what the CUDA backend keeps and opens --------------------------------------------------------------------------
+// ---- what the CUDA device keeps and opens --------------------------------------------------------------------------
 
 TEST(PlanCache, RemembersAcrossProcesses) {
     const TemporaryFolder folder;
@@ -328,10 +328,10 @@ TEST(PlanCache, WithoutAHomeThereIsAFolderOfTheUsersOwn) {
     EXPECT_EQ(cuda::PlanCache::folder(), "/somewhere/.cache/scene");
 }
 
-TEST(LateLibrary, AMissingOneIsOneLine) {
-    EXPECT_TRUE(
-        fails_with([] { cuda::LateLibrary("libnotthere.so.9", "cuNothing 9"); }, {"cuNothing 9", "libnotthere.so.9"}));
-    const cuda::LateLibrary there("libm.so.6", "the mathematics library");
+TEST(DlopenedLibrary, AMissingOneIsOneLine) {
+    EXPECT_TRUE(fails_with([] { cuda::DlopenedLibrary("libnotthere.so.9", "cuNothing 9"); },
+                           {"cuNothing 9", "libnotthere.so.9"}));
+    const cuda::DlopenedLibrary there("libm.so.6", "the mathematics library");
     EXPECT_NE(there.function<double(double)>("cos"), nullptr);
     EXPECT_TRUE(fails_with([&] { (void)there.function<double(double)>("cosine_of_nothing"); },
                            {"too old", "cosine_of_nothing"}));

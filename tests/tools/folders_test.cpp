@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/json.h"
+#include "kernels/files/json.h"
 #include "tests/tools/small_run.h"
 
 namespace scene::test {

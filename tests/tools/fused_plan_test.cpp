@@ -7,8 +7,8 @@
 
 #include <gtest/gtest.h>
 
-#include "kernels/cuda/cudnn_plans.h"
-#include "kernels/cuda/device_profiles.h"
+#include "kernels/cuda/cudnn/device_profiles.h"
+#include "kernels/cuda/cudnn/plans.h"
 #include "kernels/error.h"
 #include "tests/support/expect_error.h"
 

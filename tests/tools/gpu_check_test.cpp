@@ -7,7 +7,7 @@
 #include <fmt/core.h>
 
 #include "kernels/cuda/gpu.h"
-#include "kernels/json.h"
+#include "kernels/files/json.h"
 #include "tests/tools/command.h"
 
 namespace scene::test {
@@ -49,21 +49,22 @@ bool has_python() { return std::system("python3 -c '' 2> /dev/null") == 0; }
 TEST(GpuTests, RefuseInOneLineWhereThereIsNoGpu) {
     const std::filesystem::path program = scene_binary().parent_path() / "tests" / "gpu_tests";
     if (!std::filesystem::exists(program)) GTEST_SKIP() << "this build has no tests for a GPU";
-    if (cuda_obstacle().empty()) GTEST_SKIP() << "there is a GPU";
+    if (cuda_unavailable_reason().empty()) GTEST_SKIP() << "there is a GPU";
     const TemporaryFolder folder;
     const Outcome outcome = shell(folder, program.string());
     EXPECT_EQ(outcome.status, 1);
     EXPECT_EQ(outcome.out, "");
-    EXPECT_EQ(outcome.err, "gpu_tests: " + cuda_obstacle() + "\n");
+    EXPECT_EQ(outcome.err, "gpu_tests: " + cuda_unavailable_reason() + "\n");
 }
 
 TEST(GpuCheck, RefusesInOneLineWhereThereIsNoGpu) {
-    if (cuda_obstacle().empty()) GTEST_SKIP() << "there is a GPU";
+    if (cuda_unavailable_reason().empty()) GTEST_SKIP() << "there is a GPU";
     const TemporaryFolder folder;
     const Outcome outcome = shell(
         folder, fmt::format("OUT={} SCENE={} tools/gpu_check.sh", (folder / "back").string(), scene_binary().string()));
     EXPECT_EQ(outcome.status, 1);
-    EXPECT_EQ(outcome.err, "gpu_check: CUDA: " + (built_with_cuda() ? cuda_obstacle() : "not in this build") + "\n");
+    EXPECT_EQ(outcome.err,
+              "gpu_check: CUDA: " + (built_with_cuda() ? cuda_unavailable_reason() : "not in this build") + "\n");
     EXPECT_TRUE(std::filesystem::exists(folder / "back" / "logs.tgz")) << "why not may be in there";
 }
 

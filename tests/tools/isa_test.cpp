@@ -3,7 +3,7 @@
 #include <cstdlib>
 
 #include "kernels/cpu_isa.h"
-#include "kernels/json.h"
+#include "kernels/files/json.h"
 #include "tests/tools/command.h"
 
 namespace scene::test {

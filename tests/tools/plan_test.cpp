@@ -3,7 +3,7 @@
 #include <map>
 #include <sstream>
 
-#include "kernels/json.h"
+#include "kernels/files/json.h"
 #include "tests/tools/small_run.h"
 #include "tools/bench/calibration.h"
 
@@ -142,7 +142,7 @@ TEST(Bench, AnUnknownNameIsAnErrorThatListsTheNames) {
 
 TEST(Bench, AnErrorOfTheMeasuringProcessIsOneLine) {
     EXPECT_TRUE(fails_with(scene_command({"bench", "--filter", "logmel_cufft_b4", "--device", "cpu", "--quiet"}), 1,
-                           "logmel_cufft_b4 needs a GPU"));
+                           "log-mel by cuFFT needs a GPU"));
 }
 
 TEST(Bench, ServesRepetitionsByLine) {

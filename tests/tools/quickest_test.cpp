@@ -2,7 +2,7 @@
 
 #include <map>
 
-#include "kernels/cuda/quickest.h"
+#include "kernels/cuda/autotune/quickest.h"
 #include "tests/support/expect_error.h"
 
 namespace scene::test {

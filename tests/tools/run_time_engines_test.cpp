@@ -10,8 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kernels/cuda/cudnn_plans.h"
-#include "kernels/cuda/device_profiles.h"
+#include "kernels/cuda/cudnn/device_profiles.h"
+#include "kernels/cuda/cudnn/plans.h"
 #include "kernels/error.h"
 
 namespace scene::test {

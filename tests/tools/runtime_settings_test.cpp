@@ -38,7 +38,7 @@ TEST(RuntimeSettings, ReachTheCpu) {
         std::string::npos)
         << "flags count before the file";
     EXPECT_TRUE(fails_with([&] { name({"runtime.device=cpu", "runtime.precision=fp16"}); }, {"fp16", "fp32 only"}));
-    if (!cuda_obstacle().empty()) {
+    if (!cuda_unavailable_reason().empty()) {
         EXPECT_TRUE(fails_with([&] { name({"runtime.device=cuda"}); }, {"--device cuda", "use --device cpu or auto"}));
     }
 }

@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "kernels/json.h"
+#include "kernels/files/json.h"
 
 namespace scene::test {
 

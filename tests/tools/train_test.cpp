@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "kernels/json.h"
+#include "kernels/files/json.h"
 #include "tests/tools/small_run.h"
 
 namespace scene::test {

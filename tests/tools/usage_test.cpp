@@ -1,7 +1,7 @@
 // What every command shares: help, usage errors, devices, exit statuses.
 
 #include "kernels/cuda/gpu.h"
-#include "kernels/json.h"
+#include "kernels/files/json.h"
 #include "tests/tools/small_run.h"
 
 namespace scene::test {
@@ -102,9 +102,9 @@ TEST(Usage, AConfigurationMistakeNamesItsKey) {
 
 TEST(Usage, CudaIsRefusedInOneLineWhereThereIsNoGpu) {
     const SmallRun& small = small_run();
-    if (!cuda_obstacle().empty()) {
+    if (!cuda_unavailable_reason().empty()) {
         EXPECT_TRUE(fails_with(scene_command({"plan", "--config", small.config, "--device", "cuda"}), 1,
-                               "--device cuda: " + cuda_obstacle()));
+                               "--device cuda: " + cuda_unavailable_reason()));
     }
     EXPECT_TRUE(fails_with(scene_command({"plan", "--config", small.config, "--device", "cpu", "--precision", "fp16"}),
                            1, "fp16"));
@@ -127,7 +127,7 @@ TEST(Usage, InfoTellsBuildDevicesAndLibraries) {
     EXPECT_FALSE(info.at("version").get<std::string>().empty());
     EXPECT_FALSE(info.at("build").at("compiler").get<std::string>().empty());
     EXPECT_EQ(info.at("build").at("cuda").get<bool>(), built_with_cuda());
-    EXPECT_EQ(info.at("devices").size(), cuda_obstacle().empty() ? 2u : 1u);
+    EXPECT_EQ(info.at("devices").size(), cuda_unavailable_reason().empty() ? 2u : 1u);
     EXPECT_EQ(info.at("devices").at(0).at("kind"), "cpu");
     EXPECT_GT(info.at("devices").at(0).at("memory_bytes").get<double>(), 1e8);
     EXPECT_TRUE(info.at("libraries").contains("libsndfile"));

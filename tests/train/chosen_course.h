@@ -6,7 +6,7 @@
 
 #include <vector>
 
-#include "kernels/safetensors.h"
+#include "kernels/files/safetensors.h"
 #include "tests/train/small_store.h"
 #include "train/run/history.h"
 #include "train/run/run_folder.h"
@@ -15,12 +15,12 @@
 namespace scene::test {
 
 /// Trains up to and with an epoch and leaves the run folder as Ctrl-C does then.
-inline void train_until(Device& backend, const FeatureStore& store, const RunConfig& config,
+inline void train_until(Device& device, const FeatureStore& store, const RunConfig& config,
                         const std::filesystem::path& run, int64_t stage, int64_t epoch) {
     std::atomic<bool> stop{false};
     Recorder recorder;
     recorder.after_epoch = [&](const EpochRecord& record) { stop = record.stage == stage && record.epoch == epoch; };
-    EXPECT_THROW(train_system(backend, store, split_of(store, config), config, run, {recorder, stop}), Interrupted);
+    EXPECT_THROW(train_system(device, store, split_of(store, config), config, run, {recorder, stop}), Interrupted);
 }
 
 /// The last epoch of an interrupted run gets other scores on its validation clips. No score is above 1 or below 0, so

@@ -14,7 +14,7 @@
 #include <gtest/gtest.h>
 
 #include "data/formats/csv.h"
-#include "kernels/json.h"
+#include "kernels/files/json.h"
 #include "model/checkpoint.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/train/scripted_device.h"
@@ -46,9 +46,9 @@ protected:
         clips_ = divide_training_clips(store_, split_, config_.training);
         validates_.clear();
         validates_.insert(clips_.labelled.validation.begin(), clips_.labelled.validation.end());
-        backend_.steps.clear();
+        device_.steps.clear();
         recorder_.epochs.clear();
-        return train_system(backend_, store_, split_, config_, run_.folder, {recorder_, stop_});
+        return train_system(device_, store_, split_, config_, run_.folder, {recorder_, stop_});
     }
 
     /// Hard samples with a teacher of one epoch.
@@ -56,7 +56,7 @@ protected:
         RunConfig teacher = as_system(config_, 1);
         teacher.training.epochs = teacher.training.stages = 1;
         config_.training.hard_samples = true;
-        config_.training.teacher = train_system(backend_, store_, split_of(store_.columns(), config_.split), teacher,
+        config_.training.teacher = train_system(device_, store_, split_of(store_.columns(), config_.split), teacher,
                                                 folder_ / "teacher", {recorder_, stop_})
                                        .checkpoint.string();
     }
@@ -132,7 +132,7 @@ protected:
     Split split_;
     TrainingClips clips_;
     std::set<int32_t> validates_;
-    ScriptedDevice backend_{[this](const ScriptedModel& model, int32_t clip) { return answer(model, clip); }};
+    ScriptedDevice device_{[this](const ScriptedModel& model, int32_t clip) { return answer(model, clip); }};
     Recorder recorder_;
     std::atomic<bool> stop_{false};
 };

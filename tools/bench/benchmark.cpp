@@ -7,6 +7,7 @@
 #include <numeric>
 #include <optional>
 
+#include "kernels/cuda/cufft/log_mel_baseline.h"
 #include "kernels/device_buffer.h"
 #include "kernels/philox.h"
 #include "model/step_runner.h"
@@ -91,20 +92,29 @@ private:
     std::vector<float> features_;
 };
 
+struct LogMelName {
+    int64_t batch = 16;
+    bool by_cufft = false; ///< instead of by the device's own kernel
+};
+
 /// The front end: clips of noise, already in the device's memory, to log-mel.
 class LogMelBenchmark final : public Benchmark {
 public:
-    LogMelBenchmark(Device& device, int64_t batch, uint64_t seed)
-        : device_(device), batch_(batch), wave_(noise(batch, seed)),
+    LogMelBenchmark(Device& device, const LogMelName& name, uint64_t seed)
+        : device_(device), batch_(name.batch), wave_(noise(name.batch, seed)),
           device_wave_(device, wave_.data(), wave_.size() * sizeof(float)),
-          device_features_(device, static_cast<size_t>(batch * spec_.frames * spec_.bands) * sizeof(float)) {}
+          device_features_(device, static_cast<size_t>(batch_ * spec_.frames * spec_.bands) * sizeof(float)),
+          by_cufft_(name.by_cufft ? make_cufft_log_mel(device, spec_, batch_) : nullptr) {}
 
     void run() override {
-        run_alone(device_,
-                  LogMel<Tensor>{.out = device_features_.tensor(DType::F32, {batch_, spec_.frames, spec_.bands}),
-                                 .wave = device_wave_.tensor(DType::F32, {batch_, spec_.samples}),
-                                 .spec = spec_},
-                  scratch_);
+        const LogMel<Tensor> op{.out = device_features_.tensor(DType::F32, {batch_, spec_.frames, spec_.bands}),
+                                .wave = device_wave_.tensor(DType::F32, {batch_, spec_.samples}),
+                                .spec = spec_};
+        if (by_cufft_) {
+            by_cufft_->run(op);
+        } else {
+            run_alone(device_, op, scratch_);
+        }
         device_.synchronize();
     }
     int64_t clips() const override { return batch_; }
@@ -131,6 +141,7 @@ private:
     int64_t batch_;
     std::vector<float> wave_;
     DeviceBuffer device_wave_, device_features_, scratch_;
+    std::unique_ptr<CufftLogMel> by_cufft_;
 };
 
 /// Every part of it, at values that are in use.
@@ -175,11 +186,6 @@ std::optional<int64_t> parse_batch(std::string_view digits) {
     if (error != std::errc() || end != digits.data() + digits.size() || batch < 1 || batch > 65535) return std::nullopt;
     return batch;
 }
-
-struct LogMelName {
-    int64_t batch = 16;
-    bool by_cufft = false;
-};
 
 /// "logmel", "logmel_b256", "logmel_cufft_b256"
 std::optional<LogMelName> parse_log_mel(std::string_view name) {
@@ -237,16 +243,11 @@ const std::vector<std::string>& benchmark_names(bool gpu) {
 
 bool is_benchmark(const std::string& name) { return parse_log_mel(name) || parse_step(name); }
 
-bool is_by_cufft(std::string_view name) {
-    const std::optional<LogMelName> log_mel = parse_log_mel(name);
-    return log_mel && log_mel->by_cufft;
-}
-
 std::unique_ptr<Benchmark> make_benchmark(std::string_view name, Device& device, uint64_t seed) {
     if (const std::optional<StepName> step = parse_step(name))
         return std::make_unique<StepBenchmark>(device, step->config(), step->mode, seed);
     if (const std::optional<LogMelName> log_mel = parse_log_mel(name))
-        return std::make_unique<LogMelBenchmark>(device, log_mel->batch, seed);
+        return std::make_unique<LogMelBenchmark>(device, *log_mel, seed);
     fail("there is no benchmark '{}'; the names are {}", name, fmt::join(benchmark_names(false), ", "));
 }
 

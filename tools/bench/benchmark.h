@@ -48,9 +48,6 @@ double time_once(Benchmark& benchmark);
 /// Whether there is a benchmark of this name, in the list or not.
 bool is_benchmark(const std::string& name);
 
-/// Whether the benchmark's device is to compute log-mel by cuFFT, which needs a GPU.
-bool is_by_cufft(std::string_view name);
-
 /// Fails for an unknown name.
 std::unique_ptr<Benchmark> make_benchmark(std::string_view name, Device& device, uint64_t seed);
 

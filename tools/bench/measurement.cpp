@@ -110,7 +110,7 @@ uint64_t peak_resident_bytes() {
 
 Calibration calibrate_device(const MeasurementSettings& settings) {
     if (!settings.cuda) return calibrate(settings.threads);
-    const CudaPeaks peaks = measure_cuda_peaks(*settings.cuda);
+    const CudaRoofline peaks = measure_cuda_roofline(*settings.cuda);
     Calibration calibration;
     calibration.gflops = peaks.product_flops / 1e9;
     calibration.copy_gb_per_s = peaks.copy_bytes / 1e9;
@@ -125,7 +125,7 @@ Calibration calibrate_in_child(const MeasurementSettings& settings) {
 }
 
 Measurement run_benchmark(const std::string& name, const MeasurementSettings& settings) {
-    const auto device = make_backend(name, settings);
+    const auto device = make_device(settings);
     const auto benchmark = make_benchmark(name, *device, settings.seed);
     for (int warm_up = 0; warm_up < 2; ++warm_up) time_once(*benchmark);
     Measurement result;
@@ -199,19 +199,15 @@ void receive(Measurement& result, Message& message) {
 
 } // namespace
 
-std::string cuda_obstacle_in_child() {
-    std::string obstacle;
-    in_child([](Message& message) { message.write(cuda_obstacle()); },
-             [&](Message& message) { obstacle = message.read_string(); });
-    return obstacle;
+std::string cuda_unavailable_reason_in_child() {
+    std::string reason;
+    in_child([](Message& message) { message.write(cuda_unavailable_reason()); },
+             [&](Message& message) { reason = message.read_string(); });
+    return reason;
 }
 
-std::unique_ptr<Device> make_backend(const std::string& name, const MeasurementSettings& settings) {
-    if (!settings.cuda && is_by_cufft(name)) fail("the benchmark {} needs a GPU", name);
-    if (!settings.cuda) return make_cpu_device(settings.threads);
-    CudaSettings cuda = *settings.cuda;
-    cuda.log_mel_by_cufft = is_by_cufft(name);
-    return make_cuda_device(cuda);
+std::unique_ptr<Device> make_device(const MeasurementSettings& settings) {
+    return settings.cuda ? make_cuda_device(*settings.cuda) : make_cpu_device(settings.threads);
 }
 
 double median(std::vector<double> values) {

@@ -40,11 +40,12 @@ struct MeasurementSettings {
     bool in_process = false; ///< no child and no calibration: a profiler sees the benchmark, and it alone
 };
 
-/// cuda_obstacle, found out by a process of its own: a process that has looked at a GPU cannot fork others that use it.
-std::string cuda_obstacle_in_child();
+/// cuda_unavailable_reason, found out by a process of its own: a process that has looked at a GPU cannot fork others
+/// that use it.
+std::string cuda_unavailable_reason_in_child();
 
-/// What the benchmark of this name runs on. Fails for one that needs a GPU where it is to run on the CPU.
-std::unique_ptr<Device> make_backend(const std::string& name, const MeasurementSettings& settings);
+/// What benchmarks run on.
+std::unique_ptr<Device> make_device(const MeasurementSettings& settings);
 
 /// Measures one benchmark in a process of its own, so that its peak memory is its own, between two calibrations, which
 /// on the CPU have their own processes too. Two repetitions warm up and are not counted. Unless it is `in_process`, it

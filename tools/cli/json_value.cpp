@@ -2,7 +2,7 @@
 
 #include <fmt/core.h>
 
-#include "kernels/json.h"
+#include "kernels/files/json.h"
 
 namespace scene {
 

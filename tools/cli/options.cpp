@@ -60,10 +60,10 @@ CudaSettings cuda_settings(const RuntimeSettings& runtime) {
 
 std::unique_ptr<Device> open_device(const RuntimeSettings& runtime, bool quiet) {
     if (runtime.device != DeviceChoice::Cpu) {
-        const std::string obstacle = cuda_obstacle();
-        if (obstacle.empty()) return make_cuda_device(cuda_settings(runtime));
-        if (runtime.device == DeviceChoice::Cuda) fail("--device cuda: {}; use --device cpu or auto", obstacle);
-        if (!quiet && built_with_cuda() && has_nvidia_device()) note_later(obstacle + "; running on the CPU");
+        const std::string reason = cuda_unavailable_reason();
+        if (reason.empty()) return make_cuda_device(cuda_settings(runtime));
+        if (runtime.device == DeviceChoice::Cuda) fail("--device cuda: {}; use --device cpu or auto", reason);
+        if (!quiet && built_with_cuda() && has_nvidia_device()) note_later(reason + "; running on the CPU");
     }
     if (runtime.precision != Precision::Fp32)
         fail("--precision {}: the CPU computes in fp32 only; leave it out or use --precision fp32",

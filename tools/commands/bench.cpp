@@ -41,7 +41,8 @@ struct BenchOptions {
         runtime.fusions = value_named(fusion_choices, fusions);
         runtime.autotune = value_named(autotune_choices, autotune);
         MeasurementSettings settings{{}, threads(), static_cast<int>(repetitions), ops, seed(), in_process};
-        if (runtime.device != DeviceChoice::Cpu && (in_process ? cuda_obstacle() : cuda_obstacle_in_child()).empty()) {
+        if (runtime.device != DeviceChoice::Cpu &&
+            (in_process ? cuda_unavailable_reason() : cuda_unavailable_reason_in_child()).empty()) {
             settings.cuda = cuda_settings(runtime);
         } else {
             open_device(runtime, common.quiet);
@@ -186,7 +187,7 @@ void warn_if_implausible(const Measurement& m) {
 /// turns with this one. A benchmark is loaded and warmed up by its first line and stays loaded.
 int serve(const BenchOptions& options) {
     const MeasurementSettings settings = options.measurement();
-    std::map<bool, std::unique_ptr<Device>> backends; // by is_by_cufft
+    std::unique_ptr<Device> device;
     std::map<std::string, std::unique_ptr<Benchmark>> loaded;
     for (std::string line; std::getline(std::cin, line);) {
         JsonValue answer = JsonValue::object();
@@ -195,8 +196,7 @@ int serve(const BenchOptions& options) {
             const std::string name = line.substr(4);
             std::unique_ptr<Benchmark>& benchmark = loaded[name];
             if (!benchmark) {
-                std::unique_ptr<Device>& device = backends[is_by_cufft(name)];
-                if (!device) device = make_backend(name, settings);
+                if (!device) device = make_device(settings);
                 benchmark = make_benchmark(name, *device, options.seed());
                 for (int warm_up = 0; warm_up < 2; ++warm_up) time_once(*benchmark);
             }

@@ -34,7 +34,7 @@ struct Information {
 
 Information collect(const CommonOptions& options) {
     const DeviceInfo cpu = make_cpu_device(static_cast<int>(options.runtime().threads))->info();
-    const std::string no_gpu = cuda_obstacle();
+    const std::string no_gpu = cuda_unavailable_reason();
     std::optional<DeviceInfo> gpu;
     if (no_gpu.empty()) gpu = make_cuda_device({})->info();
     std::vector<std::string_view> usable_isas;

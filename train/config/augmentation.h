@@ -3,14 +3,14 @@
 #include <string>
 #include <vector>
 
-#include "kernels/augmentation.h"
-#include "kernels/log_mel_spec.h"
+#include "kernels/draw_augmentation/augmentation.h"
+#include "kernels/log_mel/log_mel_spec.h"
 
 namespace scene {
 
-/// [augmentation] in the file: what happens to training batches (kernels/augmentation.h has the order and the papers).
-/// Widths are shares of an axis and shifts are seconds, so that a published value means the same for features of any
-/// size. Nothing is done where an alpha, a width, the roll or the gain is 0.
+/// [augmentation] in the file: what happens to training batches (kernels/draw_augmentation/augmentation.h has the order
+/// and the papers). Widths are shares of an axis and shifts are seconds, so that a published value means the same for
+/// features of any size. Nothing is done where an alpha, a width, the roll or the gain is 0.
 struct AugmentationSettings {
     std::string preset = "none";     ///< where the other values come from unless they are given
     double mixup_alpha = 0;          ///< of the Beta distribution; [0, 100]

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/confidence.h"
+#include "kernels/hard_sample_weights/confidence.h"
 #include "kernels/runtime.h"
 #include "model/model_config.h"
 #include "train/config/augmentation.h"

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "kernels/log_mel_spec.h"
+#include "kernels/log_mel/log_mel_spec.h"
 #include "model/step.h"
 #include "train/config/config.h"
 

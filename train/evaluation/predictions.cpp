@@ -4,7 +4,7 @@
 #include <fstream>
 
 #include "data/formats/csv.h"
-#include "kernels/atomic_file.h"
+#include "kernels/files/atomic_file.h"
 
 namespace scene {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "kernels/atomic_file.h"
 #include "kernels/error.h"
+#include "kernels/files/atomic_file.h"
 
 namespace scene {
 namespace {

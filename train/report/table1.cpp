@@ -6,8 +6,8 @@
 
 #include "data/splits/splits.h"
 #include "data/store/feature_store.h"
-#include "kernels/atomic_file.h"
-#include "kernels/json.h"
+#include "kernels/files/atomic_file.h"
+#include "kernels/files/json.h"
 #include "model/networks/network.h"
 #include "train/evaluation/statistic.h"
 #include "train/run/repeats.h"

@@ -9,9 +9,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "kernels/atomic_file.h"
-#include "kernels/crc32c.h"
 #include "kernels/error.h"
+#include "kernels/files/atomic_file.h"
+#include "kernels/files/crc32c.h"
 
 namespace scene {
 namespace {

@@ -9,8 +9,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "kernels/atomic_file.h"
-#include "kernels/json.h"
+#include "kernels/files/atomic_file.h"
+#include "kernels/files/json.h"
 
 namespace scene {
 namespace {

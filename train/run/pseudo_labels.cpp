@@ -5,7 +5,7 @@
 #include <map>
 
 #include "data/formats/csv.h"
-#include "kernels/atomic_file.h"
+#include "kernels/files/atomic_file.h"
 
 namespace scene {
 

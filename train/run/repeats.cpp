@@ -5,8 +5,8 @@
 #include <set>
 
 #include "data/store/feature_store.h"
-#include "kernels/atomic_file.h"
-#include "kernels/json.h"
+#include "kernels/files/atomic_file.h"
+#include "kernels/files/json.h"
 #include "train/evaluation/statistic.h"
 #include "train/run/run_folder.h"
 #include "train/run/stages.h"

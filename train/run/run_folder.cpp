@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kernels/atomic_file.h"
-#include "kernels/fnv1a.h"
-#include "kernels/json.h"
+#include "kernels/files/atomic_file.h"
+#include "kernels/files/fnv1a.h"
+#include "kernels/files/json.h"
 #include "model/checkpoint.h"
 #include "train/config/schedule.h"
 #include "train/run/history.h"

@@ -5,7 +5,7 @@
 
 #include "data/splits/splits.h"
 #include "data/store/feature_store.h"
-#include "kernels/atomic_file.h"
+#include "kernels/files/atomic_file.h"
 #include "model/import.h"
 #include "train/config/schedule.h"
 #include "train/config/step_config.h"

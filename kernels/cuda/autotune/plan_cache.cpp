@@ -1,0 +1,113 @@
+#include "kernels/cuda/autotune/plan_cache.h"
+
+#include <cctype>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <utility>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kernels/error.h"
+#include "kernels/files/atomic_file.h"
+
+namespace scene::cuda {
+namespace {
+
+double rounded(double microseconds) { return std::round(10 * microseconds) / 10; }
+
+constexpr std::string_view first_line = "scene convolution plans, version 2: problem, choice, microseconds";
+
+/// A folder for temporary files of this user alone: in one that others may write, they could choose the plans.
+std::filesystem::path private_temporary_folder() {
+    std::error_code failed;
+    const std::filesystem::path temporary = std::filesystem::temp_directory_path(failed);
+    if (failed) return {};
+    const std::filesystem::path folder = temporary / fmt::format("scene-{}", geteuid());
+    (void)mkdir(folder.c_str(), 0700);
+    struct stat found {};
+    if (lstat(folder.c_str(), &found) != 0 || !S_ISDIR(found.st_mode)) return {};
+    return found.st_uid == geteuid() && (found.st_mode & 0077) == 0 ? folder : std::filesystem::path();
+}
+
+} // namespace
+
+PlanCache::PlanCache(std::filesystem::path file) : file_(std::move(file)), entries_(read()) {}
+
+std::map<std::string, PlanCache::Entry> PlanCache::read() const {
+    std::ifstream stream(file_);
+    std::string line;
+    if (!std::getline(stream, line) || line != first_line) return {};
+    std::map<std::string, Entry> entries;
+    while (std::getline(stream, line)) {
+        if (stream.eof()) return {}; // cut off before the line's end
+        const size_t first = line.find('\t'), second = line.find('\t', first + 1);
+        if (first == std::string::npos || second == std::string::npos) return {};
+        Entry entry{line.substr(first + 1, second - first - 1), 0};
+        const char* end = line.data() + line.size();
+        const auto [stop, error] = std::from_chars(line.data() + second + 1, end, entry.microseconds);
+        if (error != std::errc() || stop != end || entry.choice.empty()) return {};
+        entry.microseconds = rounded(entry.microseconds);
+        if (!std::isfinite(entry.microseconds) || entry.microseconds < 0) return {};
+        entries[line.substr(0, first)] = entry;
+    }
+    return entries;
+}
+
+std::optional<PlanCache::Entry> PlanCache::find(const std::string& problem) const {
+    const auto found = entries_.find(problem);
+    if (found == entries_.end()) return std::nullopt;
+    return found->second;
+}
+
+void PlanCache::add(const std::string& problem, const std::string& choice, double microseconds) {
+    for (const auto& [known, entry] : read()) entries_.try_emplace(known, entry); // another program's
+    // Rounded as the file has it, so that the next process decides on the same numbers.
+    entries_[problem] = {choice, rounded(microseconds)};
+    if (file_.empty()) return;
+    try {
+        write();
+        write_failure_.clear();
+    } catch (const std::exception& error) {
+        // A home that cannot be written costs time at the next start, nothing else.
+        write_failure_ = error.what();
+    }
+}
+
+std::string PlanCache::place() const {
+    if (file_.empty()) return "in this process only; with HOME or XDG_CACHE_HOME they would be kept";
+    return write_failure_.empty() ? file_.string() : "in this process only: " + write_failure_;
+}
+
+void PlanCache::write() const {
+    std::filesystem::create_directories(file_.parent_path());
+    std::string text = fmt::format("{}\n", first_line);
+    for (const auto& [problem, entry] : entries_)
+        text += fmt::format("{}\t{}\t{:.1f}\n", problem, entry.choice, entry.microseconds);
+    write_file(file_, text);
+}
+
+std::filesystem::path PlanCache::folder() {
+    const auto variable = [](const char* name) {
+        const char* value = std::getenv(name);
+        return std::string(value ? value : "");
+    };
+    if (const std::string cache = variable("XDG_CACHE_HOME"); !cache.empty())
+        return std::filesystem::path(cache) / "scene";
+    if (const std::string home = variable("HOME"); !home.empty())
+        return std::filesystem::path(home) / ".cache" / "scene";
+    return private_temporary_folder();
+}
+
+std::filesystem::path PlanCache::file_for(const std::string& device, const std::string& cudnn_version) {
+    const std::filesystem::path where = folder();
+    if (where.empty()) return {};
+    std::string name = device + "-cudnn-" + cudnn_version + ".plans";
+    for (char& letter : name)
+        if (!std::isalnum(static_cast<unsigned char>(letter)) && letter != '.') letter = '-';
+    return where / name;
+}
+
+} // namespace scene::cuda

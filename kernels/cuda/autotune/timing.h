@@ -1,0 +1,53 @@
+#pragma once
+
+// Times on the device, and memory to take them on.
+
+#include <cuda_runtime.h>
+
+#include "kernels/cuda/autotune/quickest.h"
+#include "kernels/cuda/launch.h"
+
+namespace scene::cuda {
+
+/// A place in the stream's order whose time the device notes.
+class Event {
+public:
+    Event() { SCENE_CUDA(cudaEventCreate(&event_)); }
+    ~Event() { (void)cudaEventDestroy(event_); }
+    Event(const Event&) = delete;
+    Event& operator=(const Event&) = delete;
+
+    void record(cudaStream_t stream) { SCENE_CUDA(cudaEventRecord(event_, stream)); }
+    /// Waits for this event; seconds since `before`.
+    double seconds_since(const Event& before) const {
+        float milliseconds = 0;
+        SCENE_CUDA(cudaEventSynchronize(event_));
+        SCENE_CUDA(cudaEventElapsedTime(&milliseconds, before.event_, event_));
+        return 1e-3 * static_cast<double>(milliseconds);
+    }
+
+private:
+    cudaEvent_t event_ = nullptr;
+};
+
+/// Seconds that the device takes for what `queue()` puts on the stream.
+template <typename Queue> double seconds_of(cudaStream_t stream, const Queue& queue) {
+    Event begin, end;
+    begin.record(stream);
+    queue();
+    end.record(stream);
+    return end.seconds_since(begin);
+}
+
+/// Whether every call fails from now on, as after an illegal access.
+inline bool device_is_broken() {
+    (void)cudaGetLastError(); // an error that passes is gone now
+    return cudaStreamSynchronize(nullptr) != cudaSuccess;
+}
+
+/// The same of a warm device, in the manner of quickest_of.
+template <typename Queue> double settled_seconds(cudaStream_t stream, const Queue& queue) {
+    return quickest_of({{"a kernel", [&] { return seconds_of(stream, queue); }}}, device_is_broken).seconds;
+}
+
+} // namespace scene::cuda

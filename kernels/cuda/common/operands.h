@@ -1,0 +1,96 @@
+#pragma once
+
+// The host's side of an op: the choice of a kernel by element type and vector width, and the
+// layout of blocks over rows x channels.
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <string>
+
+#include "kernels/cuda/common/device_code.h"
+#include "kernels/operands.h"
+
+namespace scene::cuda {
+
+inline DropoutMask mask_of(const Dropout& dropout, const Tensor& control) {
+    SCENE_CHECK(dropout.p >= 0 && dropout.p < 1,
+                "dropout probability " + std::to_string(dropout.p) + " is not in [0, 1)");
+    DropoutMask mask;
+    if (dropout.p == 0) return mask;
+    mask.threshold = dropout_threshold(dropout.p);
+    mask.stream = dropout.stream;
+    mask.kept = 1.0f / (1.0f - dropout.p);
+    mask.control = &step_control(control);
+    return mask;
+}
+
+/// Calls work(T{}) with the element type of an activation.
+template <typename Work> void with_activation_type(const Tensor& x, Work&& work) {
+    SCENE_CHECK(x.dtype == DType::F32 || x.dtype == DType::F16,
+                "an activation is " + std::string(name_of(x.dtype)) + ", expected F32 or F16");
+    if (x.dtype == DType::F32) {
+        work(float{});
+    } else {
+        work(half{});
+    }
+}
+
+template <int V> struct Width { static constexpr int value = V; };
+
+/// Whether rows of `channels` elements of T can be read in packs of 16 bytes from all these addresses.
+template <typename T> bool packs_fit(int64_t channels, std::initializer_list<const void*> addresses) {
+    if (channels % full_pack<T> != 0) return false;
+    return std::all_of(addresses.begin(), addresses.end(),
+                       [](const void* address) { return reinterpret_cast<uintptr_t>(address) % 16 == 0; });
+}
+
+/// Calls work(Width<V>{}) with the widest pack that rows of `channels` elements of T at all these addresses allow.
+template <typename T, typename Work>
+void with_pack_width(int64_t channels, std::initializer_list<const void*> addresses, Work&& work) {
+    if (packs_fit<T>(channels, addresses)) {
+        work(Width<full_pack<T>>{});
+    } else {
+        work(Width<1>{});
+    }
+}
+
+constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/// Streaming multiprocessors of an H100. Grids are cut for it whatever the device, so that the order of a reduction,
+/// and with it the bits of its result, does not depend on the device.
+constexpr int64_t multiprocessors = 132;
+
+/// How blocks share [groups] x [rows, channels]. A block is x packs of V channels by y rows, so that its threads read
+/// consecutive memory and each keeps its channels; it walks a piece of the rows of one group.
+struct RowBlocks {
+    dim3 block, grid; ///< grid: pieces, tiles of packs, groups
+    int64_t rows_per_piece = 0;
+
+    RowBlocks(int64_t groups, int64_t rows, int64_t channels, int width, int64_t blocks_per_multiprocessor,
+              int64_t least_rows_per_thread) {
+        const int64_t packs = channels / width, x = std::min<int64_t>(packs, block_threads), y = block_threads / x;
+        const int64_t tiles = divide_up(packs, x);
+        const int64_t wanted = std::max<int64_t>(1, multiprocessors * blocks_per_multiprocessor / (groups * tiles));
+        rows_per_piece = std::max(divide_up(divide_up(rows, wanted), y), least_rows_per_thread) * y;
+        const int64_t pieces = divide_up(rows, rows_per_piece);
+        SCENE_CHECK(groups <= 65535 && tiles <= 65535 && pieces <= 0x7FFFFFFF, "too many rows or channels for a grid");
+        block = dim3(static_cast<unsigned>(x), static_cast<unsigned>(y));
+        grid = dim3(static_cast<unsigned>(pieces), static_cast<unsigned>(tiles), static_cast<unsigned>(groups));
+    }
+    int64_t pieces() const { return grid.x; }
+};
+
+/// Elementwise passes: many short blocks.
+inline RowBlocks elementwise_blocks(int64_t rows, int64_t channels, int width, int64_t groups = 1) {
+    return {groups, rows, channels, width, 32, 4};
+}
+
+/// A grid of blocks of `block_threads` threads, one thread for each of `count` items.
+inline dim3 blocks_over(int64_t count) {
+    const int64_t blocks = divide_up(count, block_threads);
+    SCENE_CHECK(count > 0 && blocks <= 0x7FFFFFFF, "a grid over " + std::to_string(count) + " items");
+    return dim3(static_cast<unsigned>(blocks));
+}
+
+} // namespace scene::cuda

@@ -1,0 +1,56 @@
+// What a GPU can do at best, measured: the figures that steps and ops are a share of.
+
+#include <algorithm>
+#include <array>
+#include <functional>
+
+#include "kernels/cuda/autotune/autotune_buffer.h"
+#include "kernels/cuda/autotune/timing.h"
+#include "kernels/cuda/cublas/gemm.h"
+#include "kernels/cuda/gpu.h"
+
+namespace scene {
+namespace {
+
+constexpr int64_t edge = 8192;             ///< of the square matrices
+constexpr size_t copied = size_t{2} << 30; ///< bytes, far more than any cache holds
+constexpr int warm_ups = 3, repetitions = 9;
+
+/// The median of the device's times for what `work` queues on the default stream.
+double median_seconds(const std::function<void()>& work) {
+    std::array<double, repetitions> seconds{};
+    for (int run = 0; run < warm_ups; ++run) work();
+    for (double& time : seconds) {
+        cuda::Event begin, end;
+        begin.record(nullptr);
+        work();
+        end.record(nullptr);
+        time = end.seconds_since(begin);
+    }
+    std::nth_element(seconds.begin(), seconds.begin() + repetitions / 2, seconds.end());
+    return seconds[repetitions / 2];
+}
+
+} // namespace
+
+CudaRoofline measure_cuda_roofline(const CudaSettings& settings) {
+    const DType type = settings.precision == Precision::Fp16 ? DType::F16 : DType::F32;
+    const auto gemm = cuda::make_cublas_gemm(settings.precision != Precision::Fp32);
+    CudaRoofline peaks;
+    {
+        const Shape matrix{edge, edge};
+        const cuda::AutotuneBuffer a(matrix, type), b(matrix, type), c(matrix, type),
+            workspace(gemm->workspace_bytes());
+        const cuda::Product product{.rows = edge, .columns = edge, .k = edge, .transpose_b = true, .type = type};
+        const double seconds =
+            median_seconds([&] { gemm->multiply(product, c.get(), a.get(), b.get(), workspace.get(), nullptr); });
+        peaks.product_flops = 2.0 * edge * edge * edge / seconds;
+    }
+    const cuda::AutotuneBuffer from({static_cast<int64_t>(copied / sizeof(float))}, DType::F32), to(copied);
+    const double seconds = median_seconds(
+        [&] { SCENE_CUDA(cudaMemcpyAsync(to.get(), from.get(), copied, cudaMemcpyDeviceToDevice, nullptr)); });
+    peaks.copy_bytes = 2.0 * static_cast<double>(copied) / seconds;
+    return peaks;
+}
+
+} // namespace scene
