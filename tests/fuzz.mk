@@ -5,7 +5,7 @@ FUZZERS := $(patsubst tests/fuzz/%.cpp,$(BUILD)/tests/%,$(wildcard tests/fuzz/*_
 # Sources that use nlohmann's JSON, which takes longer to parse than they do, are one unit.
 fuzzed_json := kernels/files/safetensors.cpp data/splits/splits.cpp data/store/prepare_journal.cpp data/store/feature_store.cpp \
                model/checkpoint_info.cpp train/run/history.cpp
-fuzzed      := $(filter-out $(fuzzed_json),$(wildcard data/formats/*.cpp)) data/audio/audio_files.cpp data/audio/audio_finder.cpp \
+fuzzed      := $(filter-out $(fuzzed_json),$(wildcard data/formats/*.cpp)) data/file_bytes.cpp data/audio/audio_files.cpp \
                data/audio/audio_container.cpp data/audio/mpeg_audio.cpp data/splits/grouped_splits.cpp data/splits/official_split.cpp \
                kernels/files/atomic_file.cpp kernels/files/crc32c.cpp kernels/files/json.cpp kernels/cuda/autotune/plan_cache.cpp tests/fuzz/fuzz.cpp
 sanitized   := $(BUILD)/sanitized

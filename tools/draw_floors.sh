@@ -2,7 +2,8 @@
 # Usage: tools/draw_floors.sh > docs/floors.svg   (make floors; make check-floors compares)
 #
 # Draws the rooms of the sources as floors, from their #include lines: which folder has how many files and lines, and how many
-# includes go from a room down to another. Ends with status 1 where an include goes up or into the room beside.
+# includes go from a room down to another. Ends with status 1 where an include goes up or into the room beside, and where two
+# folders of a room need each other, directly or through others. (In kernels/ they do: a device knows all ops.)
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -24,6 +25,8 @@ FNR == 1 {
 { ++room_lines[room] }
 /^#include "/ {
     split($2, quoted, "\""); split(quoted[2], to, "/")
+    if (to[1] == room && room != "kernels" && n > 2 && to[3] != "" && to[2] != part[2]) needs[folder, room "/" to[2]] = FILENAME
+    delete to[3]
     if (!(to[1] in level) || to[1] == room) next
     ++edge[room, to[1]]
     if (level[to[1]] <= level[room]) { print FILENAME ": includes " quoted[2] ", which is not below it" > "/dev/stderr"; wrong = 1 }
@@ -54,7 +57,18 @@ function arrow(x, y0, y1, from, to) {
     printf "<path d=\"M%d %dV%d\" class=\"arrow\" marker-end=\"url(#tip)\"/>\n", x, y0, y1 - 4
     text(x + 5, y1 - 10, "small", edge[from, to])
 }
+# Reports a way from `from` back to `to`.
+function find_way(from, to, seen,    pair, ends) {
+    seen[from] = 1
+    for (pair in needs) {
+        split(pair, ends, SUBSEP)
+        if (ends[1] != from) continue
+        if (ends[2] == to) { print needs[pair] ": includes from " to ", which needs " from > "/dev/stderr"; wrong = 1 }
+        if (!(ends[2] in seen)) find_way(ends[2], to, seen)
+    }
+}
 END {
+    for (folder in files) { delete seen; find_way(folder, folder, seen) }
     width = 960; half = 472
     for (i = 1; i <= 5; ++i) { name = rooms[i]; wide[name] = level[name] == 2 ? half : width; height[name] = 44 + 26 * rows_of(name, wide[name]) }
     gap = 36; top["tools"] = 8; top["train"] = top["tools"] + height["tools"] + gap

@@ -17,7 +17,7 @@
 #include "tools/cli/stop.h"
 #include "tools/cli/version.h"
 #include "tools/commands/command.h"
-#include "train/run/progress.h"
+#include "train/progress.h"
 
 namespace {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "data/formats/file_bytes.h"
+#include "data/file_bytes.h"
 
 namespace scene {
 

@@ -10,8 +10,8 @@
 #include <sndfile.h>
 
 #include "data/audio/audio_container.h"
-#include "data/formats/file_bytes.h"
-#include "data/store/spare_memory.h"
+#include "data/file_bytes.h"
+#include "data/spare_memory.h"
 #include "kernels/error.h"
 
 namespace scene {

@@ -5,7 +5,7 @@
 
 #include <soxr.h>
 
-#include "data/store/spare_memory.h"
+#include "data/spare_memory.h"
 #include "kernels/error.h"
 
 namespace scene {

@@ -6,7 +6,7 @@
 #include <map>
 
 #include "data/audio/audio_files.h"
-#include "data/audio/audio_finder.h"
+#include "data/formats/audio_finder.h"
 #include "data/formats/dataset_format.h"
 #include "kernels/error.h"
 

@@ -8,7 +8,7 @@
 
 #include <sys/stat.h>
 
-#include "data/audio/audio_finder.h"
+#include "data/formats/audio_finder.h"
 #include "kernels/error.h"
 
 namespace scene {

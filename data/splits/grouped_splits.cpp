@@ -9,7 +9,7 @@
 #include <unordered_map>
 
 #include "data/formats/dataset_format.h"
-#include "data/synth/random_sequence.h"
+#include "data/random_sequence.h"
 #include "kernels/error.h"
 
 namespace scene {

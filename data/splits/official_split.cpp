@@ -4,7 +4,7 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "data/audio/audio_finder.h"
+#include "data/formats/audio_finder.h"
 #include "data/formats/csv.h"
 #include "kernels/error.h"
 

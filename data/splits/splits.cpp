@@ -10,9 +10,9 @@
 #include <set>
 
 #include "data/formats/dataset_format.h"
+#include "data/random_sequence.h"
 #include "data/splits/grouped_splits.h"
 #include "data/splits/official_split.h"
-#include "data/synth/random_sequence.h"
 #include "kernels/error.h"
 #include "kernels/files/atomic_file.h"
 #include "kernels/files/json.h"

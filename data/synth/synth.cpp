@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "data/audio/audio.h"
-#include "data/synth/random_sequence.h"
+#include "data/random_sequence.h"
 #include "data/synth/synth_signal.h"
 #include "kernels/error.h"
 #include "kernels/files/atomic_file.h"

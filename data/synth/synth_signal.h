@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-#include "data/synth/random_sequence.h"
+#include "data/random_sequence.h"
 
 namespace scene {
 

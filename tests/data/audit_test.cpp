@@ -1,11 +1,11 @@
-#include "data/splits/audit.h"
+#include "data/audit/audit.h"
 
 #include <cmath>
 
 #include <gtest/gtest.h>
 
 #include "data/audio/audio.h"
-#include "data/audio/audio_audit.h"
+#include "data/audit/audio_audit.h"
 #include "tests/support/shared_data.h"
 #include "tests/support/temporary_folder.h"
 

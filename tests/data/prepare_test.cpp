@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "data/formats/csv.h"
+#include "data/random_sequence.h"
 #include "data/store/feature_store.h"
-#include "data/synth/random_sequence.h"
 #include "tests/support/compare.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/log_mel.h"

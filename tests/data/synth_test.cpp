@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #include "data/audio/audio.h"
+#include "data/audit/audit.h"
 #include "data/formats/csv.h"
 #include "data/formats/dataset.h"
-#include "data/splits/audit.h"
 #include "data/synth/synth_ingredients.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"

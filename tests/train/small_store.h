@@ -12,10 +12,10 @@
 #include <string>
 #include <vector>
 
+#include "data/random_sequence.h"
 #include "data/store/feature_store.h"
-#include "data/synth/random_sequence.h"
 #include "train/config/config.h"
-#include "train/run/progress.h"
+#include "train/progress.h"
 
 namespace scene::test {
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "train/run/progress.h"
+#include "train/progress.h"
 
 namespace scene {
 

@@ -5,9 +5,9 @@
 #include <filesystem>
 #include <memory>
 
-#include "data/audio/audio_audit.h"
+#include "data/audit/audio_audit.h"
+#include "data/audit/audit.h"
 #include "data/formats/dataset.h"
-#include "data/splits/audit.h"
 #include "tools/cli/dataset_options.h"
 #include "tools/cli/options.h"
 #include "tools/cli/progress_display.h"

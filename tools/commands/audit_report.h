@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "data/audio/audio_audit.h"
-#include "data/splits/audit.h"
+#include "data/audit/audio_audit.h"
+#include "data/audit/audit.h"
 
 namespace scene {
 

@@ -10,7 +10,7 @@
 
 #include <unistd.h>
 
-#include "data/splits/audit.h"
+#include "data/audit/audit.h"
 #include "data/store/feature_store.h"
 #include "model/checkpoint.h"
 #include "model/step_runner.h"

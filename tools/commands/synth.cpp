@@ -8,7 +8,7 @@
 #include "tools/cli/progress_display.h"
 #include "tools/cli/stop.h"
 #include "tools/commands/command.h"
-#include "train/run/progress.h"
+#include "train/progress.h"
 
 namespace scene {
 namespace {

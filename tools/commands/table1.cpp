@@ -8,7 +8,7 @@
 #include "tools/cli/progress_display.h"
 #include "tools/cli/stop.h"
 #include "tools/commands/command.h"
-#include "train/report/table1.h"
+#include "train/run/table1.h"
 
 namespace scene {
 namespace {

@@ -3,7 +3,7 @@
 #include <span>
 
 #include "train/config/config.h"
-#include "train/run/progress.h"
+#include "train/progress.h"
 
 namespace scene {
 

@@ -6,7 +6,7 @@
 #include "model/checkpoint.h"
 #include "train/config/config.h"
 #include "train/evaluation/predictions.h"
-#include "train/run/training_session.h"
+#include "train/training_session.h"
 
 namespace scene {
 namespace {

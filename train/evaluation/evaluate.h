@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "kernels/device.h"
-#include "train/evaluation/metrics.h"
-#include "train/report/breakdown.h"
-#include "train/run/progress.h"
+#include "train/evaluation/breakdown.h"
+#include "train/metrics.h"
+#include "train/progress.h"
 
 namespace scene {
 

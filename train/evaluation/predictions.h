@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "data/store/feature_store.h"
-#include "train/evaluation/metrics.h"
+#include "train/metrics.h"
 
 namespace scene {
 

@@ -4,7 +4,7 @@
 #include <span>
 #include <string>
 
-#include "train/evaluation/metrics.h"
+#include "train/metrics.h"
 
 namespace scene {
 

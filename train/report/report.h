@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "train/config/config.h"
-#include "train/run/progress.h"
-#include "train/run/trainer.h"
+#include "train/progress.h"
+#include "train/report/run_result.h"
 
 namespace scene {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "train/run/progress.h"
+#include "train/progress.h"
 
 namespace scene {
 

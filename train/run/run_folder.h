@@ -7,7 +7,8 @@
 
 #include "data/splits/splits.h"
 #include "data/store/feature_store.h"
-#include "train/run/trainer.h"
+#include "train/config/config.h"
+#include "train/report/run_result.h"
 
 namespace scene {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "data/random_sequence.h"
 #include "data/splits/grouped_splits.h"
-#include "data/synth/random_sequence.h"
 #include "kernels/error.h"
 
 namespace scene {

@@ -17,7 +17,7 @@
 #include "train/run/pseudo_labels.h"
 #include "train/run/run_folder.h"
 #include "train/run/stages.h"
-#include "train/run/training_session.h"
+#include "train/training_session.h"
 
 namespace scene {
 namespace {

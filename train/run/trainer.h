@@ -1,38 +1,16 @@
 #pragma once
 
 #include <filesystem>
-#include <optional>
-#include <string>
-#include <vector>
 
-#include "data/splits/audit.h"
 #include "kernels/device.h"
 #include "train/config/config.h"
-#include "train/evaluation/metrics.h"
-#include "train/report/breakdown.h"
-#include "train/run/progress.h"
+#include "train/progress.h"
+#include "train/report/run_result.h"
 
 namespace scene {
 
 class FeatureStore;
 struct Split;
-
-/// The end of a run, also in run/result.json.
-struct RunResult {
-    std::string system;
-    std::string split;      ///< its name
-    LeakedShare leak;       ///< share of its test clips whose recording session trains
-    double train_score = 0; ///< best validation balanced accuracy of stage 1 (paper: "Train")
-    std::optional<double>
-        pseudo_score; ///< of the last stage's chosen epoch, with pseudo labels as truth (paper: "Pseudo")
-    std::optional<double> labelled_score; ///< of the last stage's chosen epoch on truly labelled validation clips
-    std::optional<Confusion> test;        ///< when the split has labelled test clips
-    std::vector<PartScore> cities;        ///< of the test, where the store knows cities
-    std::vector<PartScore> devices;       ///< of the test, where the store knows devices
-    int64_t hard_clips = 0;               ///< below the threshold, in the last stage that was weighted
-    std::filesystem::path checkpoint;     ///< the best model of the last stage
-    bool was_complete = false;            ///< the run had ended before; nothing was computed
-};
 
 /// Fails when the settings do not fit the store or the split, or a checkpoint that they name does not fit. Writes
 /// nothing.

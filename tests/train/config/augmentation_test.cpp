@@ -16,7 +16,7 @@
 #include "tests/train/small_store.h"
 #include "train/config/step_config.h"
 #include "train/run/stages.h"
-#include "train/run/training_session.h"
+#include "train/training_session.h"
 
 namespace scene::test {
 namespace {

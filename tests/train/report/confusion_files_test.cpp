@@ -4,7 +4,7 @@
 
 #include "tests/support/temporary_folder.h"
 #include "tests/train/small_store.h"
-#include "train/report/breakdown.h"
+#include "train/evaluation/breakdown.h"
 
 namespace scene::test {
 namespace {

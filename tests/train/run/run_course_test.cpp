@@ -6,9 +6,9 @@
 #include "tests/support/expect_error.h"
 #include "tests/train/scripted_run.h"
 #include "train/evaluation/evaluate.h"
-#include "train/report/table1.h"
 #include "train/run/history.h"
 #include "train/run/repeats.h"
+#include "train/run/table1.h"
 
 namespace scene::test {
 namespace {

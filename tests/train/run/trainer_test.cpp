@@ -18,7 +18,7 @@
 #include "train/run/history.h"
 #include "train/run/run_folder.h"
 #include "train/run/stages.h"
-#include "train/run/training_session.h"
+#include "train/training_session.h"
 
 namespace scene::test {
 namespace {

@@ -1,4 +1,4 @@
-#include "data/audio/audio_finder.h"
+#include "data/formats/audio_finder.h"
 
 #include <algorithm>
 #include <cctype>

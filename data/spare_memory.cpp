@@ -1,4 +1,4 @@
-#include "data/store/spare_memory.h"
+#include "data/spare_memory.h"
 
 #include <cstddef>
 #include <new>

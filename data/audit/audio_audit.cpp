@@ -1,4 +1,4 @@
-#include "data/audio/audio_audit.h"
+#include "data/audit/audio_audit.h"
 
 #include <algorithm>
 #include <bit>

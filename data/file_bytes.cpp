@@ -1,4 +1,4 @@
-#include "data/formats/file_bytes.h"
+#include "data/file_bytes.h"
 
 #include <algorithm>
 #include <array>

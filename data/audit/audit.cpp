@@ -1,4 +1,4 @@
-#include "data/splits/audit.h"
+#include "data/audit/audit.h"
 
 #include <algorithm>
 #include <cmath>

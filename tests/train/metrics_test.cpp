@@ -1,4 +1,4 @@
-#include "train/evaluation/metrics.h"
+#include "train/metrics.h"
 
 #include <cmath>
 

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "train/evaluation/metrics.h"
 #include "train/evaluation/predictions.h"
+#include "train/metrics.h"
 
 namespace scene {
 

@@ -7,7 +7,7 @@
 
 #include "data/store/feature_store.h"
 #include "model/step_runner.h"
-#include "train/evaluation/metrics.h"
+#include "train/metrics.h"
 
 namespace scene {
 

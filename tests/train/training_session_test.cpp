@@ -1,4 +1,4 @@
-#include "train/run/training_session.h"
+#include "train/training_session.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "train/report/breakdown.h"
+#include "train/evaluation/breakdown.h"
 
 #include <map>
 

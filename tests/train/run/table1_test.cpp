@@ -1,4 +1,4 @@
-#include "train/report/table1.h"
+#include "train/run/table1.h"
 
 #include <cmath>
 #include <fstream>
