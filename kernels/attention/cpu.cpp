@@ -61,7 +61,8 @@ ThreadScratch backward_scratch(int64_t tokens) { return {2 * tokens}; }
 } // namespace
 
 size_t scratch_bytes(const AttentionForward<TensorSpec>& op, const Planning& planning) {
-    return forward_scratch(op.qkv.shape[1]).bytes(planning.threads);
+    const int64_t tokens = op.qkv.shape[1];
+    return forward_scratch(tokens).bytes(planning.threads) + DropoutRows::scratch_bytes(tokens, planning.threads);
 }
 
 void run(const AttentionForward<Tensor>& op, Context& cpu) {
@@ -69,9 +70,10 @@ void run(const AttentionForward<Tensor>& op, Context& cpu) {
     const int64_t tokens = e.tokens, features = e.features, heads = e.heads, size = e.size();
     const float* qkv = op.qkv.as<float>();
     float* y = op.y.as<float>();
-    const DropoutRows drop(op.dropout, op.control);
     const ThreadScratch scratch = forward_scratch(tokens);
-    auto* memory = scratch_of<float>(op.scratch, scratch.bytes(cpu.threads));
+    const size_t bytes = scratch.bytes(cpu.threads);
+    auto* memory = scratch_of<float>(op.scratch, bytes + DropoutRows::scratch_bytes(tokens, cpu.threads));
+    const DropoutRows drop(op.dropout, op.control, tokens, cpu.threads, memory + bytes / sizeof(float));
     for_pieces(cpu.threads, e.clips * heads, 1, [&](int64_t item, int64_t) {
         float* p = scratch.own(memory);
         const int64_t n = item / heads, h = item % heads;
@@ -87,7 +89,8 @@ void run(const AttentionForward<Tensor>& op, Context& cpu) {
 }
 
 size_t scratch_bytes(const AttentionBackward<TensorSpec>& op, const Planning& planning) {
-    return backward_scratch(op.qkv.shape[1]).bytes(planning.threads);
+    const int64_t tokens = op.qkv.shape[1];
+    return backward_scratch(tokens).bytes(planning.threads) + DropoutRows::scratch_bytes(tokens, planning.threads);
 }
 
 void run(const AttentionBackward<Tensor>& op, Context& cpu) {
@@ -95,9 +98,10 @@ void run(const AttentionBackward<Tensor>& op, Context& cpu) {
     const int64_t tokens = e.tokens, features = e.features, heads = e.heads, size = e.size();
     const float *qkv = op.qkv.as<float>(), *dy = op.dy.as<float>();
     float* dqkv = op.dqkv.as<float>();
-    const DropoutRows drop(op.dropout, op.control);
     const ThreadScratch scratch = backward_scratch(tokens);
-    auto* memory = scratch_of<float>(op.scratch, scratch.bytes(cpu.threads));
+    const size_t bytes = scratch.bytes(cpu.threads);
+    auto* memory = scratch_of<float>(op.scratch, bytes + DropoutRows::scratch_bytes(tokens, cpu.threads));
+    const DropoutRows drop(op.dropout, op.control, tokens, cpu.threads, memory + bytes / sizeof(float));
     for_pieces(cpu.threads, e.clips * heads, 1, [&](int64_t item, int64_t) {
         float* p = scratch.own(memory);
         float* dp = p + tokens;

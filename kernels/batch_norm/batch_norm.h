@@ -48,6 +48,7 @@ template <class T> struct BatchNormForward {
     Out<T> y;
     In<T> x, scale, shift;
     OptionalIn<T> control{}; ///< where there is dropout
+    Scratch<T> scratch{};
     NormEpilogue epilogue;
 };
 
@@ -95,6 +96,7 @@ void run(const BatchNormForward<Tensor>&, Context&);
 void run(const BatchNormBackward<Tensor>&, Context&);
 void run(const BatchNormApplyGradient<Tensor>&, Context&);
 size_t scratch_bytes(const BatchNormStatistics<TensorSpec>&, const Planning&);
+size_t scratch_bytes(const BatchNormForward<TensorSpec>&, const Planning&);
 size_t scratch_bytes(const BatchNormBackward<TensorSpec>&, const Planning&);
 } // namespace cpu
 namespace cuda {

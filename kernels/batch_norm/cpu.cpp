@@ -7,6 +7,7 @@
 #include "kernels/cpu/dropout.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/prefetch.h"
+#include "kernels/cpu/simd.h"
 #include "kernels/operands.h"
 
 namespace scene::cpu {
@@ -162,6 +163,11 @@ void run(const BatchNormFold<Tensor>& op, Context&) {
     }
 }
 
+size_t scratch_bytes(const BatchNormForward<TensorSpec>& op, const Planning& planning) {
+    if (op.epilogue.max_pool) return 0; // without dropout
+    return DropoutRows::scratch_bytes(op.x.shape[op.x.shape.rank() - 1], planning.threads);
+}
+
 void run(const BatchNormForward<Tensor>& op, Context& cpu) {
     const int64_t channels = channels_of(op.x, "x");
     const Shape& shape = op.x.shape;
@@ -173,7 +179,8 @@ void run(const BatchNormForward<Tensor>& op, Context& cpu) {
     const float floor = op.epilogue.relu ? 0.0f : -std::numeric_limits<float>::infinity();
 
     if (!op.epilogue.max_pool) {
-        const DropoutRows dropout(op.epilogue.dropout, op.control);
+        auto* memory = scratch_of<float>(op.scratch, DropoutRows::scratch_bytes(channels, cpu.threads));
+        const DropoutRows dropout(op.epilogue.dropout, op.control, channels, cpu.threads, memory);
         for_pieces(cpu.threads, shape.elements() / channels, grain_for(channels), [&](int64_t begin, int64_t end) {
             for (int64_t r = begin; r < end; ++r) {
                 const float* row = in + r * channels;
@@ -204,8 +211,7 @@ void run(const BatchNormForward<Tensor>& op, Context& cpu) {
                     const float z01 = a[c] * upper[c + channels] + b[c];
                     const float z10 = a[c] * upper[c + line] + b[c];
                     const float z11 = a[c] * upper[c + line + channels] + b[c];
-                    const float above = z01 > z00 ? z01 : z00, below = z11 > z10 ? z11 : z10;
-                    const float largest = below > above ? below : above;
+                    const float largest = larger(larger(z11, z10), larger(z01, z00));
                     out_line[c] = floor > largest ? floor : largest;
                 }
             }

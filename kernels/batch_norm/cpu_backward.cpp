@@ -150,15 +150,21 @@ GroupedSum sums_of(const Shape& x, bool max_pool) {
     return {1, x.elements() / channels, 2 * channels, 1};
 }
 
-/// With mean_dz and slope behind the sums.
-size_t backward_scratch_bytes(const Shape& x, bool max_pool) {
-    return sums_of(x, max_pool).scratch_bytes() + 2 * static_cast<size_t>(x[x.rank() - 1]) * sizeof(float);
-}
+/// The sums, mean_dz and slope; behind them the rows of dropout factors.
+struct ScratchLayout {
+    size_t mean_dz, factors, bytes;
+
+    ScratchLayout(const Shape& x, bool max_pool, int threads) : mean_dz(sums_of(x, max_pool).scratch_bytes()) {
+        const int64_t channels = x[x.rank() - 1];
+        factors = aligned_bytes(mean_dz + 2 * static_cast<size_t>(channels) * sizeof(float));
+        bytes = factors + DropoutRows::scratch_bytes(channels, threads);
+    }
+};
 
 } // namespace
 
-size_t scratch_bytes(const BatchNormBackward<TensorSpec>& op, const Planning&) {
-    return backward_scratch_bytes(op.x.shape, op.epilogue.max_pool);
+size_t scratch_bytes(const BatchNormBackward<TensorSpec>& op, const Planning& planning) {
+    return ScratchLayout(op.x.shape, op.epilogue.max_pool, planning.threads).bytes;
 }
 
 void run(const BatchNormBackward<Tensor>& op, Context& cpu) {
@@ -177,8 +183,10 @@ void run(const BatchNormBackward<Tensor>& op, Context& cpu) {
     const float* inv_std = floats(op.inv_std, per_channel, "inv_std");
     float* dgamma = floats(op.dgamma, per_channel, "dgamma");
     float* dbeta = floats(op.dbeta, per_channel, "dbeta");
-    auto* scratch = scratch_of<std::byte>(op.scratch, backward_scratch_bytes(shape, max_pool));
-    const DropoutRows dropout(op.epilogue.dropout, op.control);
+    const ScratchLayout layout(shape, max_pool, cpu.threads);
+    auto* scratch = scratch_of<std::byte>(op.scratch, layout.bytes);
+    const DropoutRows dropout(op.epilogue.dropout, op.control, channels, cpu.threads,
+                              reinterpret_cast<float*>(scratch + layout.factors));
     const PooledLines lines = max_pool ? PooledLines{shape[1], shape[2], shape[1] / 2, shape[2] / 2} : PooledLines{};
 
     const GroupedSum reduction = sums_of(shape, max_pool);
@@ -189,7 +197,7 @@ void run(const BatchNormBackward<Tensor>& op, Context& cpu) {
             add_rows(into, operands, dropout, begin, end);
         }
     });
-    auto* mean_dz = reinterpret_cast<float*>(scratch + reduction.scratch_bytes());
+    auto* mean_dz = reinterpret_cast<float*>(scratch + layout.mean_dz);
     float* slope = mean_dz + channels;
     for (int64_t c = 0; c < channels; ++c) {
         const double inverse = static_cast<double>(inv_std[c]), dz_xhat = sums[channels + c] * inverse;

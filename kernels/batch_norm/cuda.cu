@@ -203,7 +203,7 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
 #pragma unroll
             for (int v = 0; v < V; ++v) {
                 const float z = fmaf(a[v], value[v], b[v]);
-                largest[v] = z > largest[v] ? z : largest[v];
+                largest[v] = larger(z, largest[v]);
             }
         }
 #pragma unroll

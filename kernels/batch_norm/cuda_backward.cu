@@ -233,18 +233,15 @@ template <typename T, int V> void launch_backward(T* dx, const FinishSums& finis
 
 /// The partial sums of pass 1, then mean_dz and slope.
 struct ScratchLayout {
-    size_t partial_bytes, channel_bytes; ///< each rounded up to the alignment of vectors
+    size_t partial_bytes, channel_bytes; ///< each a multiple of tensor_alignment
 
     ScratchLayout(const Shape& x, bool max_pool) : partial_bytes(0), channel_bytes(0) {
         const int64_t channels = x[x.rank() - 1];
         const int64_t rows = max_pool ? x[0] * (x[1] / 2) * (x[2] / 2) : x.elements() / channels;
-        partial_bytes = aligned(column_sum_bytes(1, rows, channels, 2));
-        channel_bytes = aligned(static_cast<size_t>(channels) * sizeof(float));
+        partial_bytes = aligned_bytes(column_sum_bytes(1, rows, channels, 2));
+        channel_bytes = aligned_bytes(static_cast<size_t>(channels) * sizeof(float));
     }
     size_t bytes() const { return partial_bytes + 2 * channel_bytes; }
-
-private:
-    static size_t aligned(size_t bytes) { return (bytes + 15) / 16 * 16; }
 };
 
 } // namespace

@@ -68,7 +68,7 @@ template <typename Real, typename Op> Source<Real> source_of(const Op& op, int64
     const auto at = [&](int64_t h, int64_t w) { return source(((n * height + h) * width + w) * channels + c); };
     Source<Real> largest = at(2 * p, 2 * q);
     for (const Source<Real>& other : {at(2 * p, 2 * q + 1), at(2 * p + 1, 2 * q), at(2 * p + 1, 2 * q + 1)})
-        if (other.z > largest.z) largest = other;
+        if (other.z > largest.z || std::isnan(other.z)) largest = other;
     return largest;
 }
 

@@ -37,12 +37,14 @@ template <class T> ConvolutionTask task_of(const Conv2dWeightGrad<T>& op) {
 
 /// Of one kind; sums and sums of squares lie in front of the library's workspace.
 size_t bytes_of_sums(const ConvolutionTask& task) {
-    return task.fusion.statistics ? aligned(static_cast<size_t>(task.shape.out_channels) * sizeof(float)) : 0;
+    return task.fusion.statistics ? aligned_bytes(static_cast<size_t>(task.shape.out_channels) * sizeof(float)) : 0;
 }
 
 /// The library gives weight gradients in the activation type. Where that is not F32 they lie in front of its workspace.
 size_t bytes_of_narrow_gradient(const ConvolutionTask& task, DType activation) {
-    return activation == DType::F32 ? 0 : aligned(static_cast<size_t>(task.shape.w().elements()) * size_of(activation));
+    return activation == DType::F32
+               ? 0
+               : aligned_bytes(static_cast<size_t>(task.shape.w().elements()) * size_of(activation));
 }
 
 void add_input_norm(ConvolutionOperands& operands, const ConvolutionTask& task, const Tensor& scale,

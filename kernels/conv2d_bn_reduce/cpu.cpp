@@ -12,12 +12,9 @@
 namespace scene::cpu {
 namespace {
 
-constexpr size_t alignment = 256;
-
 /// Two sums a channel lie in front of the data gradient's scratch.
 size_t bytes_of_sums(const Conv2dShape& shape) {
-    const size_t bytes = 2 * static_cast<size_t>(shape.in_channels) * sizeof(double);
-    return (bytes + alignment - 1) / alignment * alignment;
+    return aligned_bytes(2 * static_cast<size_t>(shape.in_channels) * sizeof(double));
 }
 
 Tensor part(const Tensor& scratch, size_t first) {

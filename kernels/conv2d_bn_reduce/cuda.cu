@@ -15,7 +15,7 @@ template <class T> ConvolutionTask task_of(const Conv2dDataGradBnReduce<T>& op) 
 constexpr size_t unused_outputs = std::tuple_size_v<decltype(ConvolutionOperands::unused)>;
 
 size_t bytes_of_unused_output(const Conv2dShape& shape) {
-    return aligned(static_cast<size_t>(shape.in_channels) * sizeof(float));
+    return aligned_bytes(static_cast<size_t>(shape.in_channels) * sizeof(float));
 }
 
 } // namespace

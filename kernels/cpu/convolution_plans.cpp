@@ -45,8 +45,6 @@ memory::dims weight_extents(const Conv2dShape& shape) {
     return {shape.out_channels, shape.in_channels, shape.kernel, shape.kernel};
 }
 
-size_t aligned(size_t bytes) { return (bytes + 255) / 256 * 256; }
-
 /// The operands of a convolution as oneDNN sees them; it chooses the layout of the weights.
 struct Descriptors {
     memory::desc x, weights, bias, y;
@@ -62,8 +60,6 @@ constexpr auto direct = dnnl::algorithm::convolution_direct;
 
 // Version 3 of oneDNN took the operation descriptors between an operation and its primitive descriptor away.
 #if DNNL_VERSION_MAJOR >= 3
-void append_relu(dnnl::post_ops& after) { after.append_eltwise(dnnl::algorithm::eltwise_relu, 0, 0); }
-
 dnnl::convolution_forward::primitive_desc plan_forward(const dnnl::engine& engine, const Descriptors& d, bool bias,
                                                        const dnnl::primitive_attr& attributes) {
     if (bias)
@@ -89,8 +85,6 @@ plan_weight_grad(const dnnl::engine& engine, const Descriptors& d, const dnnl::p
     return {engine, direct, d.x, d.weights, d.y, d.strides, d.padding, d.padding, forward, attributes};
 }
 #else
-void append_relu(dnnl::post_ops& after) { after.append_eltwise(1, dnnl::algorithm::eltwise_relu, 0, 0); }
-
 dnnl::convolution_forward::primitive_desc plan_forward(const dnnl::engine& engine, const Descriptors& d, bool bias,
                                                        const dnnl::primitive_attr& attributes) {
     using Operation = dnnl::convolution_forward::desc;
@@ -113,6 +107,11 @@ plan_weight_grad(const dnnl::engine& engine, const Descriptors& d, const dnnl::p
     return {{direct, d.x, d.weights, d.y, d.strides, d.padding, d.padding}, attributes, engine, forward};
 }
 #endif
+
+void rectify(float* values, int64_t count) {
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) values[i] = values[i] <= 0 ? 0.0f : values[i];
+}
 
 } // namespace
 
@@ -137,11 +136,6 @@ struct ConvolutionPlans::Plan {
         const Descriptors operands(chunk_of(key.shape));
         dnnl::primitive_attr attributes;
         attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-        if (key.relu) {
-            dnnl::post_ops after;
-            append_relu(after);
-            attributes.set_post_ops(after);
-        }
         const auto forward = plan_forward(engine, operands, key.bias, attributes);
         switch (key.pass) {
         case ConvPass::Forward:
@@ -175,8 +169,8 @@ struct ConvolutionPlans::Plan {
         }
     }
 
-    size_t weights_bytes() const { return aligned(weights.get_size()); }
-    size_t scratchpad_bytes() const { return aligned(scratchpad.get_size()); }
+    size_t weights_bytes() const { return aligned_bytes(weights.get_size()); }
+    size_t scratchpad_bytes() const { return aligned_bytes(scratchpad.get_size()); }
     size_t scratch_bytes(int threads) const {
         return (reordered ? weights_bytes() : 0) + static_cast<size_t>(threads) * scratchpad_bytes() +
                (key.pass == ConvPass::WeightGrad ? static_cast<size_t>(chunks) * weights_bytes() : 0);
@@ -235,19 +229,21 @@ ConvolutionPlans::Plan& ConvolutionPlans::plan(const Key& key) {
 }
 
 size_t ConvolutionPlans::scratch_bytes(const Conv2dShape& shape, ConvPass pass) {
-    size_t bytes = plan({shape, pass}).scratch_bytes(threads_);
+    const size_t bytes = plan({shape, pass}).scratch_bytes(threads_);
     if (pass != ConvPass::Forward) return bytes;
-    bytes = std::max(bytes, plan({shape, pass, true, false}).scratch_bytes(threads_));
-    return std::max(bytes, plan({shape, pass, true, true}).scratch_bytes(threads_));
+    return std::max(bytes, plan({shape, pass, true}).scratch_bytes(threads_));
 }
 
 void ConvolutionPlans::forward(float* y, const float* x, const float* w, const float* bias, bool relu, void* scratch,
                                const Conv2dShape& shape) {
-    const Plan& use = plan({shape, ConvPass::Forward, bias != nullptr, relu});
+    const Plan& use = plan({shape, ConvPass::Forward, bias != nullptr});
+    const int64_t chunk_elements = chunk_of(shape).y().elements();
     float* weights = use.weights_in(scratch, w);
     if (use.reordered) use.reorder_weights(library_->engine, w, weights);
     for_pieces(threads_, use.chunks, 1, [&](int64_t chunk, int64_t) {
         use.run(library_->engine, chunk, x, y, weights, bias, use.scratchpad_in(scratch, omp_get_thread_num()));
+        // oneDNN's own relu makes 0 of a NaN.
+        if (relu) rectify(y + chunk * chunk_elements, chunk_elements);
     });
 }
 

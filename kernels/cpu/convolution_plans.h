@@ -33,7 +33,7 @@ private:
     struct Key {
         Conv2dShape shape;
         ConvPass pass = ConvPass::Forward;
-        bool bias = false, relu = false;
+        bool bias = false;
         bool operator==(const Key&) const = default;
     };
     struct Library;

@@ -53,21 +53,21 @@ void dropout_factors(float* factor, int64_t first, int64_t count, const Dropout&
     }
 }
 
-DropoutRows::DropoutRows(const Dropout& dropout, const Tensor& control) : dropout_(dropout) {
+DropoutRows::DropoutRows(const Dropout& dropout, const Tensor& control, int64_t longest_row, int threads, float* memory)
+    : dropout_(dropout), scratch_{longest_row}, memory_(memory) {
     SCENE_CHECK(dropout.p >= 0 && dropout.p < 1, fmt::format("dropout probability {} is not in [0, 1)", dropout.p));
-    if (active()) control_ = step_control(control);
+    if (active()) {
+        control_ = step_control(control);
+    } else {
+        std::fill_n(memory, scratch_bytes(longest_row, threads) / sizeof(float), 1.0f);
+    }
 }
 
 const float* DropoutRows::row(int64_t first, int64_t count) const {
-    if (!active()) {
-        static thread_local std::vector<float> ones;
-        if (ones.size() < static_cast<size_t>(count)) ones.resize(static_cast<size_t>(count), 1.0f);
-        return ones.data();
-    }
-    static thread_local std::vector<float> factors;
-    if (factors.size() < static_cast<size_t>(count)) factors.resize(static_cast<size_t>(count));
-    dropout_factors(factors.data(), first, count, dropout_, control_);
-    return factors.data();
+    SCENE_CHECK(count <= scratch_.floats, fmt::format("a row of {} elements, of {} at most", count, scratch_.floats));
+    float* factors = scratch_.own(memory_);
+    if (active()) dropout_factors(factors, first, count, dropout_, control_);
+    return factors;
 }
 
 } // namespace scene::cpu

@@ -24,7 +24,10 @@ inline void store(float* to, Vec value) { *reinterpret_cast<UnalignedVec*>(to) =
 // Subtracting zero changes no value, so that compilers leave the plain broadcast; adding it would turn -0 into 0.
 inline Vec broadcast(float value) { return value - Vec{}; }
 
-inline Vec positive_part(Vec value) { return value > 0 ? value : Vec{}; }
+inline Vec positive_part(Vec value) { return value <= 0 ? Vec{} : value; } // a NaN stays one
+
+/// NaN if either is: a maximum that hides a NaN hides a bug.
+inline float larger(float a, float b) { return a > b || a != a ? a : b; }
 
 /// The first `count` (<= lanes) floats, zeros behind them.
 inline Vec load_first(const float* from, int count) {

@@ -16,9 +16,6 @@
 
 namespace scene::cuda {
 
-/// Up to where a library's workspace may begin.
-constexpr size_t aligned(size_t bytes) { return (bytes + 255) / 256 * 256; }
-
 /// What a pass of a convolution does besides convolving.
 struct ConvolutionFusion {
     bool normalize_input = false; ///< forward and weight-grad: relu(scale*x + shift) is in the place of x

@@ -1,13 +1,14 @@
 // What a GPU can do at best, measured: the figures that steps and ops are a share of.
 
-#include <algorithm>
-#include <array>
 #include <functional>
+#include <utility>
+#include <vector>
 
 #include "kernels/cuda/autotune/autotune_buffer.h"
 #include "kernels/cuda/autotune/timing.h"
 #include "kernels/cuda/cublas/gemm.h"
 #include "kernels/cuda/gpu.h"
+#include "kernels/median.h"
 
 namespace scene {
 namespace {
@@ -18,17 +19,16 @@ constexpr int warm_ups = 3, repetitions = 9;
 
 /// The median of the device's times for what `work` queues on the default stream.
 double median_seconds(const std::function<void()>& work) {
-    std::array<double, repetitions> seconds{};
+    std::vector<double> seconds;
     for (int run = 0; run < warm_ups; ++run) work();
-    for (double& time : seconds) {
+    for (int run = 0; run < repetitions; ++run) {
         cuda::Event begin, end;
         begin.record(nullptr);
         work();
         end.record(nullptr);
-        time = end.seconds_since(begin);
+        seconds.push_back(end.seconds_since(begin));
     }
-    std::nth_element(seconds.begin(), seconds.begin() + repetitions / 2, seconds.end());
-    return seconds[repetitions / 2];
+    return median(std::move(seconds));
 }
 
 } // namespace

@@ -18,6 +18,10 @@ GroupedSum parameter_sums(const Shape& x) {
 
 } // namespace
 
+size_t scratch_bytes(const LayerNormForward<TensorSpec>& op, const Planning& planning) {
+    return DropoutRows::scratch_bytes(op.x.shape[op.x.shape.rank() - 1], planning.threads);
+}
+
 void run(const LayerNormForward<Tensor>& op, Context& cpu) {
     const Shape& shape = op.x.shape;
     const int64_t features = channels_of(op.x, "x"), rows = op.x.elements() / features;
@@ -27,7 +31,8 @@ void run(const LayerNormForward<Tensor>& op, Context& cpu) {
     const float* bias = floats(op.beta, {features}, "beta");
     float* out = floats(op.y, shape, "y");
     float* mean_inv_std = floats(op.moments, {rows, 2}, "moments");
-    const DropoutRows drop(op.dropout, op.control);
+    auto* memory = scratch_of<float>(op.scratch, DropoutRows::scratch_bytes(features, cpu.threads));
+    const DropoutRows drop(op.dropout, op.control, features, cpu.threads, memory);
     for_pieces(cpu.threads, rows, grain_for(features), [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; ++r) {
             const float* a = in + r * features;
@@ -53,8 +58,10 @@ void run(const LayerNormForward<Tensor>& op, Context& cpu) {
     });
 }
 
-size_t scratch_bytes(const LayerNormBackward<TensorSpec>& op, const Planning&) {
-    return parameter_sums(op.x.shape).scratch_bytes();
+size_t scratch_bytes(const LayerNormBackward<TensorSpec>& op, const Planning& planning) {
+    const Shape& shape = op.x.shape;
+    return aligned_bytes(parameter_sums(shape).scratch_bytes()) +
+           DropoutRows::scratch_bytes(shape[shape.rank() - 1], planning.threads);
 }
 
 void run(const LayerNormBackward<Tensor>& op, Context& cpu) {
@@ -69,9 +76,12 @@ void run(const LayerNormBackward<Tensor>& op, Context& cpu) {
     float* out_branch = floats(op.dbranch, shape, "dbranch");
     float* out_dgamma = floats(op.dgamma, {features}, "dgamma");
     float* out_dbeta = floats(op.dbeta, {features}, "dbeta");
-    const DropoutRows drop(op.dropout, op.control);
 
     const GroupedSum reduction = parameter_sums(shape);
+    const size_t bytes_of_sums = aligned_bytes(reduction.scratch_bytes());
+    auto* memory = scratch_of<std::byte>(op.scratch, bytes_of_sums + DropoutRows::scratch_bytes(features, cpu.threads));
+    const DropoutRows drop(op.dropout, op.control, features, cpu.threads,
+                           reinterpret_cast<float*>(memory + bytes_of_sums));
     const auto one_row = [&](int64_t r, float* sums) {
         const float* a = in + r * features;
         const float* b = side + r * features;

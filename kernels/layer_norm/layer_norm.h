@@ -12,6 +12,7 @@ template <class T> struct LayerNormForward {
     Out<T> y, moments;
     In<T> x, branch, gamma, beta;
     OptionalIn<T> control{}; ///< where there is dropout
+    Scratch<T> scratch{};
     float epsilon;
     Dropout dropout{};
 };
@@ -34,6 +35,7 @@ void run(const LayerNormBackward<Tensor>&);
 namespace cpu {
 void run(const LayerNormForward<Tensor>&, Context&);
 void run(const LayerNormBackward<Tensor>&, Context&);
+size_t scratch_bytes(const LayerNormForward<TensorSpec>&, const Planning&);
 size_t scratch_bytes(const LayerNormBackward<TensorSpec>&, const Planning&);
 } // namespace cpu
 namespace cuda {

@@ -2,6 +2,7 @@
 
 #include "kernels/linear/linear.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/cpu/context.h"
@@ -16,7 +17,7 @@ namespace {
 float activate(float value, Activation activation) {
     switch (activation) {
     case Activation::None: return value;
-    case Activation::Relu: return value > 0 ? value : 0.0f;
+    case Activation::Relu: return value <= 0 ? 0.0f : value; // a NaN stays one
     case Activation::Sigmoid: return 1 / (1 + std::exp(-value));
     }
     return value;
@@ -35,7 +36,9 @@ float slope(float value, Activation activation) {
 } // namespace
 
 size_t scratch_bytes(const LinearForward<TensorSpec>& op, const Planning& planning) {
-    return multiply_scratch_bytes(planning.threads, {op.x.shape[0], op.w.shape[0], op.w.shape[1]});
+    const int64_t out = op.w.shape[0];
+    return std::max(multiply_scratch_bytes(planning.threads, {op.x.shape[0], out, op.w.shape[1]}),
+                    DropoutRows::scratch_bytes(out, planning.threads));
 }
 
 void run(const LinearForward<Tensor>& op, Context& cpu) {
@@ -43,7 +46,8 @@ void run(const LinearForward<Tensor>& op, Context& cpu) {
     float* y = op.y.as<float>();
     const float* bias = op.bias.as<float>();
     multiply(cpu.threads, y, {op.x.as<float>(), in, 1}, {op.w.as<float>(), 1, in}, {rows, out, in}, false, op.scratch);
-    const DropoutRows mask(op.dropout, op.control);
+    auto* memory = scratch_of<float>(op.scratch, DropoutRows::scratch_bytes(out, cpu.threads)); // the product is done
+    const DropoutRows mask(op.dropout, op.control, out, cpu.threads, memory);
     for_pieces(cpu.threads, rows, grain_for(out), [&, out = out](int64_t first, int64_t last) {
         for (int64_t row = first; row < last; ++row) {
             float* values = y + row * out;
@@ -54,12 +58,17 @@ void run(const LinearForward<Tensor>& op, Context& cpu) {
     });
 }
 
+size_t scratch_bytes(const LinearActivationBackward<TensorSpec>& op, const Planning& planning) {
+    return DropoutRows::scratch_bytes(op.y.shape[1], planning.threads);
+}
+
 void run(const LinearActivationBackward<Tensor>& op, Context& cpu) {
     check_rank(op.y, 2, "y");
     const int64_t rows = op.y.shape[0], out = op.y.shape[1];
     float* dpre = floats(op.dpre, op.y.shape, "dpre");
     const float *dy = floats(op.dy, op.y.shape, "dy"), *y = floats(op.y, op.y.shape, "y");
-    const DropoutRows mask(op.dropout, op.control);
+    auto* memory = scratch_of<float>(op.scratch, DropoutRows::scratch_bytes(out, cpu.threads));
+    const DropoutRows mask(op.dropout, op.control, out, cpu.threads, memory);
     const float kept = 1 - op.dropout.p; // undoes the forward pass's factor
     for_pieces(cpu.threads, rows, grain_for(out), [&](int64_t first, int64_t last) {
         for (int64_t row = first; row < last; ++row) {

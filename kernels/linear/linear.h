@@ -31,6 +31,7 @@ template <class T> struct LinearActivationBackward {
     OptionalIn<T> control{}; ///< where there is dropout
     Activation activation = Activation::None;
     Dropout dropout{};
+    Scratch<T> scratch{};
 };
 
 /// dx [M, I] = dpre w + addend.
@@ -67,6 +68,7 @@ void run(const LinearActivationBackward<Tensor>&, Context&);
 void run(const LinearDataGrad<Tensor>&, Context&);
 void run(const LinearWeightGrad<Tensor>&, Context&);
 size_t scratch_bytes(const LinearForward<TensorSpec>&, const Planning&);
+size_t scratch_bytes(const LinearActivationBackward<TensorSpec>&, const Planning&);
 size_t scratch_bytes(const LinearDataGrad<TensorSpec>&, const Planning&);
 size_t scratch_bytes(const LinearWeightGrad<TensorSpec>&, const Planning&);
 } // namespace cpu

@@ -10,7 +10,7 @@ namespace {
 template <typename Real> Real activate(Real value, Activation activation) {
     switch (activation) {
     case Activation::None: return value;
-    case Activation::Relu: return value > 0 ? value : 0;
+    case Activation::Relu: return value <= 0 ? 0 : value;
     case Activation::Sigmoid: return 1 / (1 + std::exp(-value));
     }
     return value;

@@ -24,8 +24,9 @@ void run(const TokenMaxForward<Tensor>& op, Context& cpu) {
                 from += features;
 #pragma omp simd
                 for (int64_t d = 0; d < features; ++d) {
-                    where[d] = from[d] > largest[d] ? static_cast<int32_t>(t) : where[d];
-                    largest[d] = from[d] > largest[d] ? from[d] : largest[d];
+                    const bool takes = from[d] > largest[d] || from[d] != from[d];
+                    where[d] = takes ? static_cast<int32_t>(t) : where[d];
+                    largest[d] = takes ? from[d] : largest[d];
                 }
             }
         }

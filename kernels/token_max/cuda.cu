@@ -16,7 +16,7 @@ template <typename Y, typename X> __global__ void __launch_bounds__(block_thread
     int where = 0;
     for (int t = 1; t < tokens; ++t) {
         const float value = to_float(from[static_cast<int64_t>(t) * features]);
-        if (value > largest) largest = value, where = t;
+        if (value > largest || value != value) largest = value, where = t;
     }
     y[i] = from_float<Y>(largest);
     argmax[i] = where;

@@ -1,5 +1,7 @@
 #include "kernels/token_max/token_max.h"
 
+#include <cmath>
+
 #include "kernels/reference.h"
 
 namespace scene::reference {
@@ -15,7 +17,7 @@ template <typename Real> void forward(const TokenMaxForward<Tensor>& op) {
             const auto at = [&](int64_t t) { return x[(n * tokens + t) * features + d]; };
             int32_t largest = 0;
             for (int32_t t = 1; t < tokens; ++t)
-                if (at(t) > at(largest)) largest = t;
+                if (at(t) > at(largest) || std::isnan(at(t))) largest = t;
             y[n * features + d] = at(largest);
             argmax[n * features + d] = largest;
         }

@@ -5,7 +5,7 @@
 namespace scene {
 
 /// y [N, D] = max over t of x [N, T, D] of the activation type or F32; y is F32 or of x's type. argmax I32 [N, D] is
-/// the first maximum.
+/// the first maximum. A NaN is larger than any number, and the last NaN counts.
 template <class T> struct TokenMaxForward {
     static constexpr std::string_view name = "token_max_forward";
     Out<T> y, argmax;

@@ -15,7 +15,7 @@ namespace scene::test {
 namespace {
 
 cuda::CudaDevice emulated_device(DType activation, Fusions fusions = Fusions::Never) {
-    return {activation, convolutions_on_cpu(activation), gemm_on_cpu(), nullptr, fusions};
+    return {activation, convolutions_on_cpu(activation), gemm_on_cpu(), fusions};
 }
 
 struct NetworkCase {
@@ -148,8 +148,7 @@ TEST(CudaDevice, TheQuickestFusionIsChosenOncePerShape) {
             return task.fusion.normalize_input ? c.raw_forward : task.fusion.statistics ? c.sums : 10.0;
         };
         for (const Fusions fusions : {Fusions::Quickest, Fusions::Never, Fusions::Always}) {
-            cuda::CudaDevice device(DType::F16, convolutions_on_cpu(DType::F16, seconds), gemm_on_cpu(), nullptr,
-                                    fusions);
+            cuda::CudaDevice device(DType::F16, convolutions_on_cpu(DType::F16, seconds), gemm_on_cpu(), fusions);
             device.autotune({shape});
             const int before = asked;
             const ConvFusion fusion = device.planner().conv2d_fusion(shape);
@@ -175,8 +174,7 @@ TEST(CudaDevice, AFusionThatDoesNotRunIsAnErrorOrReported) {
     };
     const auto device_with = [&](Fusions fusions) {
         const auto seconds = [](const cuda::ConvolutionTask& task) { return task.fusion.any() ? 1.0 : 2.0; };
-        return cuda::CudaDevice(DType::F16, convolutions_on_cpu(DType::F16, seconds, failure), gemm_on_cpu(), nullptr,
-                                fusions);
+        return cuda::CudaDevice(DType::F16, convolutions_on_cpu(DType::F16, seconds, failure), gemm_on_cpu(), fusions);
     };
     EXPECT_TRUE(fails_with([&] { device_with(Fusions::Always).autotune({shape}); },
                            {"engine 2 fell over", "always", "quickest", "never"}));
@@ -288,7 +286,7 @@ TEST(CudaDevice, ASmallerLastBatchIsNotMeasured) {
 
 TEST(CudaDevice, TheStreamOutlivesTheLibraries) {
     least_streams_at_close = emulator::streams + 1;
-    { const cuda::CudaDevice device(DType::F32, convolutions_on_cpu(DType::F32), gemm_on_cpu(), transforms_on_cpu()); }
+    { const cuda::CudaDevice device(DType::F32, convolutions_on_cpu(DType::F32), gemm_on_cpu()); }
     EXPECT_EQ(least_streams_at_close, emulator::streams + 1);
 }
 
@@ -358,20 +356,17 @@ TEST(CudaDevice, LogMel) {
     const Guarded wave = uniform({2, spec.samples}, 4), expected({2, spec.frames, spec.bands});
     DeviceBuffer on_cpu;
     run_alone(cpu(), LogMel<Tensor>{.out = Tensor(expected), .wave = Tensor(wave), .spec = spec}, on_cpu);
-    for (const bool by_library : {false, true}) {
-        cuda::CudaDevice device(DType::F32, convolutions_on_cpu(DType::F32), gemm_on_cpu(),
-                                by_library ? transforms_on_cpu() : nullptr);
-        const OnDevice d_wave(wave), out({2, spec.frames, spec.bands});
-        DeviceBuffer scratch(device, size_t{1} << 20);
-        const auto run = [&] {
-            run_alone(device, LogMel<Tensor>{.out = Tensor(out), .wave = Tensor(d_wave), .spec = spec}, scratch);
-        };
-        EXPECT_THROW(device.record(run), std::logic_error) << "its table is not there yet";
-        for (int call = 0; call < 2; ++call) run();
-        device.record(run)();
-        device.synchronize();
-        EXPECT_TRUE(close(out, expected, {.absolute = 1e-3}, by_library ? "by library" : "in one kernel"));
-    }
+    cuda::CudaDevice device(DType::F32, convolutions_on_cpu(DType::F32), gemm_on_cpu());
+    const OnDevice d_wave(wave), out({2, spec.frames, spec.bands});
+    DeviceBuffer scratch(device, size_t{1} << 20);
+    const auto run = [&] {
+        run_alone(device, LogMel<Tensor>{.out = Tensor(out), .wave = Tensor(d_wave), .spec = spec}, scratch);
+    };
+    EXPECT_THROW(device.record(run), std::logic_error) << "its table is not there yet";
+    for (int call = 0; call < 2; ++call) run();
+    device.record(run)();
+    device.synchronize();
+    EXPECT_TRUE(close(out, expected, {.absolute = 1e-3}, "log-mel"));
 }
 
 TEST(CudaDevice, TooLittleMemorySaysHowMuchIsNeeded) {

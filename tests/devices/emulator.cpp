@@ -15,7 +15,7 @@ class Emulated final : public TestDevice {
 public:
     explicit Emulated(DType activation)
         : activation_(activation),
-          device_(activation, convolutions_on_cpu(activation), gemm_on_cpu(), nullptr, Fusions::Always) {}
+          device_(activation, convolutions_on_cpu(activation), gemm_on_cpu(), Fusions::Always) {}
 
     DeviceKind kind() const override { return DeviceKind::Emulator; }
     std::string name() const override { return "CUDA on the emulator, " + std::string(name_of(activation_)); }

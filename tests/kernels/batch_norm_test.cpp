@@ -129,6 +129,19 @@ TEST(BatchNormForward, PassesANanOn) {
     }
 }
 
+/// Wherever in a pooling window it is.
+TEST(BatchNormForward, PoolingPassesANanOn) {
+    for (int64_t position = 0; position < 4; ++position) {
+        BatchNormForward<HostArray> forward =
+            forward_of({{1, 2, 2, 3}, {.relu = true, .dropout = {}, .max_pool = true}});
+        forward.x[3 * position + 1] = std::nan("");
+        for_each_setting(true, [&](TestDevice& device, DType type) {
+            const HostArray y = run_on(device, type, rounded(forward, type)).y;
+            for (int64_t c = 0; c < 3; ++c) EXPECT_EQ(std::isnan(y[c]), c == 1) << c << " of " << position;
+        });
+    }
+}
+
 // ---- all ------------------------------------------------------------------------------------------------------------
 
 TEST(BatchNorm, SameBits) {

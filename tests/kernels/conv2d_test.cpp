@@ -168,6 +168,29 @@ TEST_F(Conv2d, FoldedWeights) {
     expect_refused(wrong);
 }
 
+/// All outputs that the NaN is a term of; a Winograd convolution spreads it over its tile.
+TEST_F(Conv2d, ReluPassesANanOn) {
+    for (const Conv2dShape& shape : all_shapes()) {
+        Conv2dForward<HostArray> forward = forward_of(shape);
+        forward.bias = uniform_f32({shape.out_channels}, 5);
+        forward.relu = true;
+        const Shape of_x = shape.x(), of_y = shape.y();
+        const int64_t h = of_x[1] / 2, w = of_x[2] / 2;
+        forward.x[(h * of_x[2] + w) * of_x[3]] = std::nan("");
+        for_each_setting(true, [&](TestDevice& device, DType type) {
+            const HostArray y = run_on(device, type, rounded(forward, type)).y;
+            for (int64_t p = 0; p < of_y[1]; ++p)
+                for (int64_t q = 0; q < of_y[2]; ++q) {
+                    const int64_t r = h - p * shape.stride + shape.padding, s = w - q * shape.stride + shape.padding;
+                    if (r < 0 || r >= shape.kernel || s < 0 || s >= shape.kernel) continue;
+                    for (int64_t k = 0; k < of_y[3]; ++k)
+                        EXPECT_TRUE(std::isnan(y[(p * of_y[2] + q) * of_y[3] + k]))
+                            << describe(shape) << " at " << p << ", " << q << ", " << k;
+                }
+        });
+    }
+}
+
 // ---- refusals -------------------------------------------------------------------------------------------------------
 
 TEST_F(Conv2d, WrongOperandsAreRefused) {

@@ -162,6 +162,15 @@ TEST(Linear, DroppedElementsAreZero) {
     });
 }
 
+TEST(Linear, ReluPassesANanOn) {
+    LinearForward<HostArray> forward = forward_of({2, 3, 5}, Activation::Relu);
+    forward.x[1] = std::nan("");
+    for_each_setting(false, [&](TestDevice& device, DType type) {
+        const HostArray y = run_on(device, type, forward).y;
+        for (int64_t i = 0; i < y.size(); ++i) EXPECT_EQ(std::isnan(y[i]), i < 5) << i;
+    });
+}
+
 /// The ops of a backward pass, one after the other, against the forward pass.
 TEST(Linear, ReferenceGradientsAreFiniteDifferences) {
     using Forward = LinearForward<HostArray>;

@@ -74,10 +74,12 @@ TEST(Dropout, DropsTheProbabilityGiven) {
 
 TEST(Dropout, RefusesAProbabilityOutsideItsRange) {
     const Guarded control = control_with({});
-    EXPECT_THROW(cpu::DropoutRows({1.0f, 0}, control), std::logic_error);
-    EXPECT_THROW(cpu::DropoutRows({-0.1f, 0}, control), std::logic_error);
-    EXPECT_THROW(cpu::DropoutRows({0.5f, 0}, Tensor{}), std::logic_error);
-    EXPECT_NO_THROW(cpu::DropoutRows({0.0f, 0}, Tensor{}));
+    std::vector<float> memory(cpu::DropoutRows::scratch_bytes(8, 1) / sizeof(float));
+    const auto rows = [&](float p, const Tensor& step) { cpu::DropoutRows({p, 0}, step, 8, 1, memory.data()); };
+    EXPECT_THROW(rows(1.0f, control), std::logic_error);
+    EXPECT_THROW(rows(-0.1f, control), std::logic_error);
+    EXPECT_THROW(rows(0.5f, Tensor{}), std::logic_error);
+    EXPECT_NO_THROW(rows(0.0f, Tensor{}));
 }
 
 } // namespace

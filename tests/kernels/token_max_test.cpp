@@ -63,6 +63,20 @@ TEST(TokenMax, FirstOfEqualMaxima) {
     });
 }
 
+TEST(TokenMax, PassesANanOn) {
+    for (int64_t token = 0; token < 3; ++token) {
+        Forward forward{
+            .y = empty({1, 2}), .argmax = empty({1, 2}, DType::I32), .x = with_values({1, 3, 2}, {7, 1, 9, 3, 8, 2})};
+        forward.x[2 * token] = std::nan("");
+        for_each_setting(false, [&](TestDevice& device, DType type) {
+            const Forward done = run_on(device, type, forward);
+            EXPECT_TRUE(std::isnan(done.y[0])) << token;
+            EXPECT_EQ(done.argmax[0], static_cast<double>(token));
+            EXPECT_EQ(done.y[1], 3);
+        });
+    }
+}
+
 TEST(TokenMax, ReferenceGradientsAreFiniteDifferences) {
     Forward forward = forward_of({2, 5, 9});
     forward.x = uniform_activation({2, 5, 9}, 3); // no two are equal

@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "kernels/median.h"
+
 namespace scene {
 namespace {
 
@@ -208,13 +210,6 @@ std::string cuda_unavailable_reason_in_child() {
 
 std::unique_ptr<Device> make_device(const MeasurementSettings& settings) {
     return settings.cuda ? make_cuda_device(*settings.cuda) : make_cpu_device(settings.threads);
-}
-
-double median(std::vector<double> values) {
-    SCENE_CHECK(!values.empty(), "a median needs values");
-    std::sort(values.begin(), values.end());
-    const size_t middle = values.size() / 2;
-    return values.size() % 2 ? values[middle] : 0.5 * (values[middle - 1] + values[middle]);
 }
 
 double Measurement::median_seconds() const { return median(seconds); }

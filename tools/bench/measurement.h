@@ -29,8 +29,6 @@ struct Measurement {
     double gb_per_s() const { return bytes_moved / median_seconds() / 1e9; }
 };
 
-double median(std::vector<double> values);
-
 struct MeasurementSettings {
     std::optional<CudaSettings> cuda; ///< absent: the CPU
     int threads = 0;

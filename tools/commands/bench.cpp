@@ -8,6 +8,7 @@
 
 #include <fnmatch.h>
 
+#include "kernels/median.h"
 #include "tools/bench/measurement.h"
 #include "tools/cli/json_value.h"
 #include "tools/cli/options.h"

@@ -50,11 +50,10 @@ struct Layout {
     size_t peaks = 0, rows, spectra, work, bytes;
 
     Layout(int64_t clips, int64_t at_once, const LogMelSpec& spec, FourierTransforms& transforms) {
-        const auto padded = [](size_t count) { return (count + 255) / 256 * 256; };
         const auto frames = static_cast<size_t>(at_once * spec.all_frames());
-        rows = padded(log_mel_peaks_bytes(clips, spec));
-        spectra = rows + padded(frames * static_cast<size_t>(spec.n_fft) * sizeof(double));
-        work = spectra + padded(frames * static_cast<size_t>(spec.n_fft / 2 + 1) * sizeof(double2));
+        rows = aligned_bytes(log_mel_peaks_bytes(clips, spec));
+        spectra = rows + aligned_bytes(frames * static_cast<size_t>(spec.n_fft) * sizeof(double));
+        work = spectra + aligned_bytes(frames * static_cast<size_t>(spec.n_fft / 2 + 1) * sizeof(double2));
         // The last clips may be fewer, and a transform of fewer rows need not want less.
         size_t most = transforms.scratch_bytes(spec.n_fft, static_cast<int64_t>(frames));
         if (const int64_t rest = clips % at_once; rest > 0)
