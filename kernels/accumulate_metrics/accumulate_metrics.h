@@ -4,9 +4,12 @@
 
 namespace scene {
 
-/// loss_sum F64 [1] += the sum of loss [N] f32, in double. confusion I32 [K, K] [true][predicted] += 1 for each clip
-/// whose target has a maximum above 0: a row of zeros is unlabelled and is not counted. True and predicted class: the
-/// first of equal maxima of target and probabilities [N, K] f32.
+/// Adds a batch of N clips to the loss and the confusion matrix of an epoch.
+/// - loss_sum F64 [1] += sum of loss [N] f32, in double.
+/// - confusion I32 [K, K] += 1 at [argmax of the target][argmax of the probabilities], for each labelled clip.
+///
+/// target and probabilities are f32 [N, K]; the argmax is the first of equal maxima. A target without a value above 0
+/// is unlabelled: its clip counts in loss_sum alone.
 template <class T> struct AccumulateMetrics {
     static constexpr std::string_view name = "accumulate_metrics";
     InOut<T> loss_sum, confusion;

@@ -14,7 +14,7 @@ __device__ int arg_max(const float* values, int count) {
     return at;
 }
 
-/// One block; counts are whole numbers, so the order of the atomics does not matter.
+/// One block. Integer atomics commute, so their order does not change the confusion matrix.
 __global__ void __launch_bounds__(block_threads)
     add_batch(double* loss_sum, int32_t* confusion, const float* loss, const float* probabilities, const float* target,
               int batch, int classes) {

@@ -10,7 +10,7 @@
 namespace scene::cpu {
 namespace {
 
-/// A value is not finite when all bits of its exponent are set.
+/// NaN and Inf are the floats whose exponent bits are all set.
 bool all_finite(const float* values, int64_t count) {
     constexpr uint32_t exponent = 0x7F800000u;
     uint32_t nonfinite = 0;
@@ -36,10 +36,10 @@ void run(const Adam<Tensor>& op, Context& cpu) {
 
     constexpr int64_t grain = 65536;
     int broken = 0;
-    const int64_t pieces = (count + grain - 1) / grain;
+    const int64_t chunks = (count + grain - 1) / grain;
 #pragma omp parallel for num_threads(cpu.threads) schedule(dynamic) reduction(| : broken)
-    for (int64_t piece = 0; piece < pieces; ++piece)
-        broken |= !all_finite(g + piece * grain, std::min(grain, count - piece * grain));
+    for (int64_t chunk = 0; chunk < chunks; ++chunk)
+        broken |= !all_finite(g + chunk * grain, std::min(grain, count - chunk * grain));
     if (broken != 0) {
         step.nonfinite = 1;
         return;

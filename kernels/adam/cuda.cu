@@ -6,12 +6,12 @@
 namespace scene::cuda {
 namespace {
 
-/// Blocks of the search for non-finite gradients: two for each multiprocessor.
+/// Blocks of the search for NaN and Inf: two for each multiprocessor.
 constexpr int search_blocks = static_cast<int>(2 * multiprocessors);
-/// What each of them found.
+/// One flag for each of them.
 constexpr size_t broken_bytes = search_blocks * sizeof(uint32_t);
 
-/// broken [search_blocks] = whether a block met a gradient that is NaN or Inf: all bits of its exponent are set.
+/// broken [search_blocks] = 1 if the block found a NaN or an Inf, the floats whose exponent bits are all set.
 template <int V> __global__ void __launch_bounds__(block_threads)
     find_nonfinite(uint32_t* broken, const float* gradients, int64_t count) {
     int found = 0;
@@ -25,7 +25,7 @@ template <int V> __global__ void __launch_bounds__(block_threads)
     if (threadIdx.x == 0) broken[blockIdx.x] = static_cast<uint32_t>(found);
 }
 
-/// What depends on the step alone, computed by one thread of each block.
+/// Factors that are equal for all parameters. One thread of each block computes them.
 struct StepFactors {
     float step_size, root_scale, unscale;
 };

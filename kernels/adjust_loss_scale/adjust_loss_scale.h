@@ -5,10 +5,11 @@
 
 namespace scene {
 
-/// Dynamic loss scaling (Micikevicius et al., ICLR 2018), after `adam` and `advance`. A skipped step
-/// (control.nonfinite) halves control.loss_scale, down to scaling.least, and is forgotten: control.nonfinite = 0. At
-/// the least scale already it is not forgotten. scaling.patience good steps in a row double the scale, up to
-/// scaling.most.
+/// Dynamic loss scaling (Micikevicius et al., ICLR 2018). Comes after `adam` and `advance` in a step, since it clears
+/// the flag that they use. control U8 [sizeof(StepControl)].
+/// - After a skipped step (control.nonfinite is set): loss_scale is halved, but not below scaling.least, and nonfinite
+///   is cleared. At scaling.least nonfinite stays set: the gradient is broken, not just too large for the scale.
+/// - After scaling.patience good steps in a row: loss_scale is doubled, but not above scaling.most.
 template <class T> struct AdjustLossScale {
     static constexpr std::string_view name = "adjust_loss_scale";
     InOut<T> control;

@@ -5,7 +5,8 @@
 
 namespace scene {
 
-/// control.cursor += batch; control.step += steps, unless `adam` skipped the step. control U8 [sizeof(StepControl)].
+/// Ends a step: control.cursor += batch always, control.step += steps only if `adam` did not skip the step
+/// (control.nonfinite is 0). control U8 [sizeof(StepControl)].
 template <class T> struct Advance {
     static constexpr std::string_view name = "advance";
     InOut<T> control;

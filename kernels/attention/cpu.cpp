@@ -11,11 +11,11 @@
 namespace scene::cpu {
 namespace {
 
-/// One head of one clip: row t of q, k, v is at base + t*3D (+ D, + 2D).
+/// One head of one clip. Row t of q is at q + t*3D; those of k and v are D and 2D floats behind it.
 struct Head {
     const float* q;
-    int64_t tokens, size, row, features;
-    float scale; ///< 1/sqrt(D/heads)
+    int64_t tokens, size, row, features; ///< T, D/heads, 3D, D
+    float scale;                         ///< 1/sqrt(D/heads)
 
     const float* query(int64_t t) const { return q + t * row; }
     const float* key(int64_t t) const { return q + t * row + features; }
@@ -52,10 +52,10 @@ Head head_of(const float* qkv, const AttentionExtents& e, int64_t n, int64_t h) 
             1.0f / std::sqrt(static_cast<float>(e.size()))};
 }
 
-/// A row of probabilities.
+/// For each thread: a row of probabilities.
 ThreadScratch forward_scratch(int64_t tokens) { return {tokens}; }
 
-/// A row of probabilities and one of their gradients.
+/// For each thread: a row of probabilities and one of their gradients.
 ThreadScratch backward_scratch(int64_t tokens) { return {2 * tokens}; }
 
 } // namespace

@@ -8,8 +8,8 @@
 namespace scene::cuda {
 namespace {
 
-/// One block computes one head of one clip; its queries, keys and values and all its T x T probabilities are in shared
-/// memory. Rows there have an odd number of floats, so that a column is spread over the banks.
+/// One block computes one head of one clip. Its queries, keys, values and all T x T probabilities are in shared memory.
+/// The pitch of their rows is odd, so that reading a column has no bank conflicts.
 struct Head {
     int tokens, size, features; ///< T, D/heads, D
     float scale;                ///< 1/sqrt(D/heads)
@@ -20,7 +20,7 @@ struct Head {
     __host__ __device__ int scores() const { return tokens * score_stride(); }
 };
 
-/// to [T, vector_stride] = the head's part of rows of `stride` elements.
+/// to [T, vector_stride] = this head's D/heads columns of T rows that are `stride` elements apart.
 template <typename T> __device__ void load_rows(float* to, const T* from, const Head& head, int stride) {
     for (int i = static_cast<int>(threadIdx.x); i < head.tokens * head.size; i += static_cast<int>(blockDim.x)) {
         const int t = i / head.size, d = i % head.size;
@@ -34,8 +34,8 @@ __device__ float dot(const float* a, const float* b, int count) {
     return sum;
 }
 
-/// p [T, score_stride] = softmax over j of q_i k_j*scale; q and k are there after a barrier of the caller's. Ends with
-/// a barrier.
+/// p [T, score_stride] = softmax over j of q_i k_j*scale. The caller has a barrier between writing q and k and this
+/// call; it ends with a barrier.
 __device__ void probabilities(float* p, const float* q, const float* k, const Head& head) {
     const int tokens = head.tokens, stride = head.vector_stride();
     for (int i = static_cast<int>(threadIdx.x); i < tokens * tokens; i += static_cast<int>(blockDim.x)) {
@@ -100,7 +100,7 @@ template <typename T> __global__ void __launch_bounds__(block_threads)
     __syncthreads();
     probabilities(p, q, k, head);
 
-    // dscore = the gradient of the probabilities after dropout, for now.
+    // dscore first holds dp, the gradient of the probabilities before dropout.
     const int64_t first_element = (static_cast<int64_t>(n) * heads + h) * tokens * tokens;
     for (int i = static_cast<int>(threadIdx.x); i < tokens * tokens; i += static_cast<int>(blockDim.x)) {
         const int row = i / tokens, column = i % tokens;
@@ -108,7 +108,7 @@ template <typename T> __global__ void __launch_bounds__(block_threads)
             dot(dy + row * stride, v + column * stride, head.size) * mask.factor(first_element + i);
     }
     __syncthreads();
-    // dscore = p*(dp - sum_j p_j dp_j)*scale, and p the probabilities after dropout.
+    // Then dscore = p*(dp - sum_j p_j dp_j)*scale, and p becomes the probabilities after dropout.
     for (int row = static_cast<int>(threadIdx.x); row < tokens; row += static_cast<int>(blockDim.x)) {
         float* of_row = dscore + row * score_stride;
         float* p_row = p + row * score_stride;
@@ -134,7 +134,7 @@ template <typename T> __global__ void __launch_bounds__(block_threads)
     }
 }
 
-/// The most shared memory of a block on compute capability 9.0.
+/// The most shared memory that a block can have on compute capability 9.0.
 constexpr size_t most_shared_bytes = 227 * 1024;
 
 Head head_of(const AttentionExtents& e) {
@@ -142,13 +142,13 @@ Head head_of(const AttentionExtents& e) {
     return {static_cast<int>(e.tokens), size, static_cast<int>(e.features), 1.0f / std::sqrt(static_cast<float>(size))};
 }
 
-/// A block a head.
+/// One block per head and clip.
 dim3 grid_of(const AttentionExtents& e) {
     SCENE_CHECK(e.clips > 0 && e.clips <= 65535, "attention over " + std::to_string(e.clips) + " clips");
     return dim3(static_cast<unsigned>(e.heads), static_cast<unsigned>(e.clips));
 }
 
-/// For `vectors` x [T, D/heads] and `scores` x [T, T].
+/// For `vectors` arrays [T, D/heads] and `scores` arrays [T, T], with padded rows.
 size_t shared_bytes(const Head& head, int vectors, int scores) {
     const size_t bytes = (static_cast<size_t>(vectors) * static_cast<size_t>(head.vectors()) +
                           static_cast<size_t>(scores) * static_cast<size_t>(head.scores())) *

@@ -1,6 +1,6 @@
 #pragma once
 
-// The operands of attention, checked: the same on every device.
+// Extents and operand checks of attention, the same on every device.
 
 #include "kernels/attention/attention.h"
 #include "kernels/operands.h"
@@ -10,7 +10,7 @@ namespace scene {
 struct AttentionExtents {
     int64_t clips = 0, tokens = 0, features = 0, heads = 0;
 
-    int64_t size() const { return features / heads; } ///< of a head
+    int64_t size() const { return features / heads; } ///< features of a head
     Shape qkv() const { return {clips, tokens, 3 * features}; }
     Shape y() const { return {clips, tokens, features}; }
 };

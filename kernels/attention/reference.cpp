@@ -21,7 +21,7 @@ template <typename Real> struct Head {
     int64_t in_y(int64_t token, int64_t d) const { return (n * tokens + token) * features + h * size + d; }
     Real scale() const { return 1 / std::sqrt(static_cast<Real>(size)); }
 
-    /// softmax over j of q_i k_j / sqrt(D/heads); the largest score is subtracted so that exp does not overflow.
+    /// softmax over j of q_i k_j / sqrt(D/heads). The largest score is subtracted so that exp does not overflow.
     std::vector<Real> probabilities(const Real* qkv, int64_t i) const {
         std::vector<Real> p(static_cast<size_t>(tokens));
         for (int64_t j = 0; j < tokens; ++j) {
@@ -36,7 +36,7 @@ template <typename Real> struct Head {
     }
 };
 
-/// work(head, factor) for every head; factor(i, j) is dropout's.
+/// Calls work(head, factor) for every head. factor(i, j) is what dropout multiplies p_ij with.
 template <typename Real, typename Op, typename Work> void for_each_head(const Op& op, Work&& work) {
     const int64_t tokens = op.qkv.shape[1], features = op.qkv.shape[2] / 3;
     for (int64_t n = 0; n < op.qkv.shape[0]; ++n)
@@ -62,8 +62,8 @@ template <typename Real> void forward(const AttentionForward<Tensor>& op) {
     });
 }
 
-/// With P = p*factor: dv = P^T dy, dp = (dy v^T)*factor, dscore = p*(dp - sum_j p_j dp_j), dq = dscore k*scale,
-/// dk = dscore^T q*scale.
+/// With P = p*factor: dv = P^T dy, dp = (dy v^T)*factor, dscore = p*(dp - sum_j p_j dp_j)*scale, dq = dscore k,
+/// dk = dscore^T q.
 template <typename Real> void backward(const AttentionBackward<Tensor>& op) {
     using Of = Head<Real>;
     const Real *qkv = values<Real>(op.qkv), *dy = values<Real>(op.dy);

@@ -9,7 +9,8 @@
 namespace scene::cpu {
 namespace {
 
-/// Each clip of a batch, outside of its time masks, as (x - centre)*scale + offset for every band.
+/// v(n) of the contract for every clip of a batch. Gain, Freq-MixStyle and frequency masks are one affine map per band,
+/// (x - centre)*scale + offset; roll and time masks select the frame.
 class ChangedClips {
 public:
     static size_t bytes(const Shape& x) { return static_cast<size_t>(x[0] * (3 * x[2] + 1)) * sizeof(float); }
@@ -21,7 +22,7 @@ public:
         for (int64_t n = 0; n < batch.clips; ++n) prepare(n);
     }
 
-    /// row [F] = or += factor times clip n's frame.
+    /// row [F] = factor*v(n) at one frame; += with `add`.
     template <bool add> void write(float* row, int64_t n, int64_t frame, float factor) const {
         const int64_t bands = batch_.bands, frames = batch_.frames;
         const ClipDraw& draw = batch_.draws[n];
@@ -76,7 +77,7 @@ private:
 
     const FeatureOperands& batch_;
     float *centre_, *scale_, *offset_; ///< [clips, bands]
-    float* fill_;                      ///< [clips]: inside of masks
+    float* fill_;                      ///< [clips]: the value inside of masks
 };
 
 } // namespace

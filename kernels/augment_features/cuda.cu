@@ -13,7 +13,7 @@ __device__ inline bool any_covers(const Mask (&masks)[max_masks], int64_t place)
     return covered;
 }
 
-/// Clip n at a frame and band, before another is mixed in.
+/// v(n) of the contract at one frame and band.
 __device__ float changed(const FeatureOperands& batch, int64_t n, int64_t frame, int64_t band) {
     const ClipDraw& own = batch.draws[n];
     const float share = own.style_share, gain = own.gain;
@@ -30,7 +30,7 @@ __device__ float changed(const FeatureOperands& batch, int64_t n, int64_t frame,
            (1 - share) * (batch.mean[other] + batch.draws[partner].gain);
 }
 
-/// A thread for each value of a clip; clips along the grid's y.
+/// One thread per value of a clip; blockIdx.y is the clip.
 __global__ void __launch_bounds__(block_threads) augment(FeatureOperands batch) {
     const int64_t i = thread_in_grid(), n = blockIdx.y, clip = batch.frames * batch.bands;
     if (i >= clip) return;
@@ -43,7 +43,6 @@ __global__ void __launch_bounds__(block_threads) augment(FeatureOperands batch) 
 
 } // namespace
 
-/// Absent moments that a draw needs are read at address 0: a device cannot throw.
 void run(const AugmentFeatures<Tensor>& op, Context& cuda) {
     const FeatureOperands batch(op);
     SCENE_CHECK(batch.clips > 0 && batch.clips <= 65535, "a batch of " + std::to_string(batch.clips));

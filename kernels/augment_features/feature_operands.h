@@ -5,7 +5,7 @@
 
 namespace scene {
 
-/// The checked operands of an augment_features, on any device.
+/// The operands of AugmentFeatures, checked. The same for every device.
 struct FeatureOperands {
     int64_t clips, frames, bands;
     float* y;

@@ -4,8 +4,10 @@
 
 namespace scene {
 
-/// mean, deviation f32 [N, F] over T, clip_mean f32 [N] over T and F of x f32 [N, T, F]. The deviation is
-/// sqrt(biased variance + 1e-6).
+/// Moments of each clip of x [N, T, F], all f32, for augment_features.
+/// - mean [N, F]: over T
+/// - deviation [N, F] = sqrt(biased variance over T + 1e-6)
+/// - clip_mean [N]: over T and F
 template <class T> struct BandMoments {
     static constexpr std::string_view name = "band_moments";
     Out<T> mean, deviation, clip_mean;

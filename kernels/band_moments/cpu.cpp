@@ -32,7 +32,7 @@ void run(const BandMoments<Tensor>& op, Context& cpu) {
         std::fill_n(sum, 2 * bands, 0.0);
         const float* clip = values + n * frames * bands;
         for (int64_t t = 0; t < frames; ++t) {
-            // About the first frame, so that nothing cancels.
+            // Relative to the first frame, so that E[d^2] - E[d]^2 does not cancel where the mean is large.
             const float* row = clip + t * bands;
 #pragma omp simd
             for (int64_t f = 0; f < bands; ++f) {

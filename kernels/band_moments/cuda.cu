@@ -12,7 +12,7 @@ constexpr int moment_bands = 32, moment_rows = 16;
 /// The sum of a band's values over the rows of a block, in every thread. `shared`: [moment_rows][moment_bands].
 __device__ float sum_of_rows(float value, float* shared) {
     const int band = static_cast<int>(threadIdx.x), row = static_cast<int>(threadIdx.y);
-    __syncthreads(); // the sum before has been read
+    __syncthreads(); // the previous sum has been read
     shared[row * moment_bands + band] = value;
     __syncthreads();
     float sum = 0;
@@ -20,7 +20,7 @@ __device__ float sum_of_rows(float value, float* shared) {
     return sum;
 }
 
-/// A block for 32 bands of a clip: the mean first, then the squares about it.
+/// One block per 32 bands of a clip. Two passes: the mean, then the squared deviations from it.
 __global__ void __launch_bounds__(moment_bands* moment_rows)
     moments(float* mean, float* deviation, const float* x, int64_t frames, int64_t bands) {
     float* shared = dynamic_shared<float>();
@@ -41,7 +41,7 @@ __global__ void __launch_bounds__(moment_bands* moment_rows)
     deviation[n * bands + band] = sqrtf(squares / count + variance_floor);
 }
 
-/// A warp for each clip.
+/// One warp per clip.
 __global__ void __launch_bounds__(warp_lanes) average_bands(float* clip_mean, const float* mean, int64_t bands) {
     const int64_t n = blockIdx.x;
     float sum = 0;

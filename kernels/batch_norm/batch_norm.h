@@ -1,15 +1,16 @@
 #pragma once
 
 // Batch norm (Ioffe and Szegedy, ICML 2015) over M rows of C channels. x, y and their gradients are of the activation
-// type; their last axis is C, all others count as rows. Everything per channel is f32 [C].
+// type. Their last axis is C, all others count as rows. Every operand per channel is f32 [C]. Wrong shapes or types
+// throw std::logic_error.
 
 #include "kernels/op.h"
 #include "kernels/op_types.h"
 
 namespace scene {
 
-/// mean and biased variance of each channel. Stable where the mean is large against the deviation: E[x^2] - E[x]^2 is
-/// not.
+/// Mean and biased variance of each channel. Stable where the mean is large against the deviation, where
+/// E[x^2] - E[x]^2 would cancel.
 template <class T> struct BatchNormStatistics {
     static constexpr std::string_view name = "batch_norm_statistics";
     Out<T> mean, variance;
@@ -17,8 +18,11 @@ template <class T> struct BatchNormStatistics {
     Scratch<T> scratch{};
 };
 
-/// Training. inv_std = 1/sqrt(variance + epsilon), scale = gamma*inv_std, shift = beta - mean*scale.
-/// running = (1 - momentum)*running + momentum*batch, where the batch's variance is the unbiased one. At least 2 rows.
+/// Training, over `rows` = M rows, at least 2.
+/// - inv_std = 1/sqrt(variance + epsilon)
+/// - scale = gamma*inv_std, shift = beta - mean*scale
+/// - running_mean = (1 - momentum)*running_mean + momentum*mean
+/// - running_variance likewise; `variance` is biased, the running one is of the unbiased M/(M - 1)*variance
 template <class T> struct BatchNormFinalize {
     static constexpr std::string_view name = "batch_norm_finalize";
     Out<T> scale, shift, inv_std;
@@ -27,14 +31,14 @@ template <class T> struct BatchNormFinalize {
     int64_t rows;
     float momentum, epsilon;
 
-    /// From biased to unbiased variance.
+    /// From biased to unbiased variance: M/(M - 1). std::logic_error below 2 rows.
     float bessel_correction() const {
         SCENE_CHECK(rows > 1, "batch norm in training over " + std::to_string(rows) + " row, expected at least 2");
         return static_cast<float>(static_cast<double>(rows) / static_cast<double>(rows - 1));
     }
 };
 
-/// Inference: the same scale and shift from the running statistics.
+/// Inference. scale = gamma/sqrt(running_variance + epsilon), shift = beta - running_mean*scale.
 template <class T> struct BatchNormFold {
     static constexpr std::string_view name = "batch_norm_fold";
     Out<T> scale, shift;
@@ -42,29 +46,34 @@ template <class T> struct BatchNormFold {
     float epsilon;
 };
 
-/// y = epilogue(scale*x + shift). With pooling x is [N, H, W, C] and y [N, H/2, W/2, C]. In place without pooling.
+/// y = epilogue(scale*x + shift). With pooling x is [N, H, W, C] and y [N, H/2, W/2, C], both rounded down; without it
+/// y may be x. An epilogue with both dropout and pooling throws std::logic_error.
 template <class T> struct BatchNormForward {
     static constexpr std::string_view name = "batch_norm_forward";
     Out<T> y;
     In<T> x, scale, shift;
-    OptionalIn<T> control{}; ///< where there is dropout
+    OptionalIn<T> control{}; ///< required if epilogue.dropout.p > 0
     Scratch<T> scratch{};
     NormEpilogue epilogue;
 };
 
-/// From dy, the gradient of BatchNormForward's y, and its input x. With dz the gradient of z = scale*x + shift and
-/// xhat = (x - mean)*inv_std: dbeta = sum of dz, dgamma = sum of dz*xhat, dx = scale*(dz - dbeta/M - xhat*dgamma/M).
-/// relu, dropout mask and argmax are recomputed from x. dx in place over x.
+/// The gradients of batch norm in training, from dy, the gradient of BatchNormForward's y, and its input x. With dz the
+/// gradient of z = scale*x + shift and xhat = (x - mean)*inv_std:
+/// - dbeta = sum of dz over the rows
+/// - dgamma = sum of dz*xhat
+/// - dx = scale*(dz - dbeta/M - xhat*dgamma/M), where it is wanted
+///
+/// dz is recomputed: the relu mask and the pooling's argmax from x, the dropout mask from the control. dx may be x.
 template <class T> struct BatchNormBackward {
     static constexpr std::string_view name = "batch_norm_backward";
     OptionalOut<T> dx{};
     Out<T> dgamma, dbeta;
     In<T> dy, x, mean, inv_std, scale, shift;
-    OptionalIn<T> control{}; ///< where there is dropout
+    OptionalIn<T> control{}; ///< required if epilogue.dropout.p > 0
     Scratch<T> scratch{};
     NormEpilogue epilogue;
 
-    /// One pass over dy and x for the sums and, where dx is wanted, one that writes it.
+    /// One pass over dy and x for the sums and, if dx is wanted, a second one that writes it.
     double bytes() const {
         const size_t per_channel = dgamma.bytes() + dbeta.bytes() + mean.bytes() + inv_std.bytes() + scale.bytes() +
                                    shift.bytes() + control.bytes();
@@ -72,8 +81,7 @@ template <class T> struct BatchNormBackward {
     }
 };
 
-/// The dx of BatchNormBackward where dz, dgamma and dbeta are there already (Conv2dDataGradBnReduce). dx in place over
-/// x.
+/// The dx of BatchNormBackward from a dz, dgamma and dbeta that Conv2dDataGradBnReduce has computed. dx may be x.
 template <class T> struct BatchNormApplyGradient {
     static constexpr std::string_view name = "batch_norm_apply_gradient";
     Out<T> dx;

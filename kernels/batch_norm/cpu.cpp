@@ -31,8 +31,8 @@ void merge(Moments moments, double count, const double* other_mean, const double
     }
 }
 
-/// Two passes over rows that fit the first-level cache, each relative to a value near the mean. The next tile's rows
-/// are on their way while the second pass works in the cache.
+/// Two passes over a tile of rows that fits into the L1 cache. The first gives the mean, relative to the first row; the
+/// second sums the squared deviations from it and prefetches the next tile.
 void tile_moments(Moments moments, float* work, const float* x, int64_t rows, int64_t channels) {
     float* sum = work;
     float* mean = work + channels;
@@ -59,8 +59,9 @@ void tile_moments(Moments moments, float* work, const float* x, int64_t rows, in
     for (int64_t c = 0; c < channels; ++c) moments.squares[c] = static_cast<double>(sum[c]);
 }
 
-/// Memory is read once: a tile of rows is visited twice while it is in the cache, then merged into its chunk of tiles.
-/// Chunks are shared among threads and merged in order.
+/// Rows are split into chunks, and chunks into tiles. A tile is passed over twice while it is in the cache, so memory
+/// is read once; its moments are then merged into those of its chunk. The threads share the chunks, whose moments are
+/// merged in order.
 struct Tiling {
     int64_t rows, channels, tile_rows, chunk_rows, chunks;
 
@@ -72,7 +73,7 @@ struct Tiling {
         chunk_rows = std::max(tiles, least_tiles) * tile_rows;
         chunks = (rows + chunk_rows - 1) / chunk_rows;
     }
-    /// The chunk's moments, those of a tile, and a tile's sums and mean in float; whole cache lines.
+    /// The chunk's moments and those of a tile in double, a tile's sums and mean in float. Whole cache lines.
     size_t chunk_bytes() const {
         constexpr size_t cache_line = 64;
         const size_t bytes = static_cast<size_t>(channels) * (4 * sizeof(double) + 2 * sizeof(float));
@@ -175,7 +176,7 @@ void run(const BatchNormForward<Tensor>& op, Context& cpu) {
     const float* a = floats(op.scale, {channels}, "scale");
     const float* b = floats(op.shift, {channels}, "shift");
     float* out = floats(op.y, epilogue_shape(shape, op.epilogue), "y");
-    // max(z, floor) is the relu, or z itself; with z as the second operand a NaN stays one.
+    // max(z, floor) is the relu, or z itself if the floor is -infinity. `floor > z ? floor : z` keeps a NaN.
     const float floor = op.epilogue.relu ? 0.0f : -std::numeric_limits<float>::infinity();
 
     if (!op.epilogue.max_pool) {

@@ -17,7 +17,7 @@ struct Operands {
     float* dx;
     const float *dy, *x, *mean, *scale, *shift;
     int64_t channels;
-    float floor; ///< the relu passes what is above it
+    float floor; ///< gradients pass where z is above it: 0 for the relu, else -infinity
 };
 
 void add_rows(float* sums, const Operands& op, const DropoutRows& dropout, int64_t begin, int64_t end) {
@@ -55,7 +55,7 @@ void write_rows(const Operands& op, const DropoutRows& dropout, const float* mea
     }
 }
 
-/// `p` counts the pooled lines of all clips.
+/// The geometry of the 2x2 pooling. A line is a row of pixels; `p` counts the pooled lines of all clips.
 struct PooledLines {
     int64_t height, width, out_height, out_width;
     int64_t first_input_line(int64_t p) const { return p / out_height * height + p % out_height * 2; }
@@ -91,7 +91,7 @@ void add_pooled_lines(float* sums, const Operands& op, const PooledLines& lines,
     }
 }
 
-/// dx where no gradient arrives: positions beyond the last whole pooling window.
+/// dx where dz = 0: at positions beyond the last complete pooling window.
 void write_beyond(const Operands& op, const float* mean_dz, const float* slope, int64_t first, int64_t positions) {
     const int64_t channels = op.channels;
     for (int64_t r = first; r < first + positions; ++r) {
@@ -150,7 +150,7 @@ GroupedSum sums_of(const Shape& x, bool max_pool) {
     return {1, x.elements() / channels, 2 * channels, 1};
 }
 
-/// The sums, mean_dz and slope; behind them the rows of dropout factors.
+/// The sums of pass 1, then mean_dz and slope, then the rows of dropout factors.
 struct ScratchLayout {
     size_t mean_dz, factors, bytes;
 

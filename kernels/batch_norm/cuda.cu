@@ -9,7 +9,7 @@ namespace {
 
 // ---- statistics ---------------------------------------------------------------------------------------------------
 
-/// Chan, Golub and LeVeque's update: the mean and squared deviations of `count` values take in those of `other_count`.
+/// Chan, Golub and LeVeque's update: the moments of `count` values become those of count + other_count values.
 template <typename Real>
 __device__ void merge(Real& mean, Real& squares, Real count, Real other_mean, Real other_squares, Real other_count) {
     const Real share = other_count / (count + other_count), difference = other_mean - mean;
@@ -17,15 +17,16 @@ __device__ void merge(Real& mean, Real& squares, Real count, Real other_mean, Re
     squares += other_squares + difference * difference * count * share;
 }
 
-/// partial [pieces, 2, C]: mean and squared deviations of each piece of the rows. A thread uses Welford's update.
+/// partial [chunks, 2, C] = mean and sum of squared deviations of each chunk of rows. A block has a chunk; its threads
+/// use Welford's update, then their moments are merged.
 template <typename T, int V> __global__ void __launch_bounds__(block_threads)
-    partial_moments(float* partial, const T* x, int64_t rows, int64_t rows_per_piece, int channels) {
+    partial_moments(float* partial, const T* x, int64_t rows, int64_t rows_per_chunk, int channels) {
     float* shared = dynamic_shared<float>(); // [blockDim.y][2][V][blockDim.x]
     const int across = static_cast<int>(blockDim.x), down = static_cast<int>(blockDim.y);
     const int column = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
     const int channel = (static_cast<int>(blockIdx.y) * across + column) * V;
-    const int64_t first = blockIdx.x * rows_per_piece;
-    const int count = static_cast<int>(first + rows_per_piece < rows ? rows_per_piece : rows - first);
+    const int64_t first = blockIdx.x * rows_per_chunk;
+    const int count = static_cast<int>(first + rows_per_chunk < rows ? rows_per_chunk : rows - first);
 
     float mean[V] = {}, squares[V] = {};
     if (channel < channels) {
@@ -56,7 +57,7 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
         const int c = (static_cast<int>(blockIdx.y) * across + i % across) * V + i / across;
         if (c >= channels) continue;
         float all_mean = shared[i], all_squares = shared[width + i];
-        int merged = (count + down - 1) / down; // rows of the first thread; the y-th has count - y, rounded up, by down
+        int merged = (count + down - 1) / down; // rows of thread 0; thread y has ceil((count - y)/down)
         for (int row = 1; row < down && row < count; ++row) {
             const int others = (count - row + down - 1) / down;
             merge(all_mean, all_squares, static_cast<float>(merged), shared[row * 2 * width + i],
@@ -71,31 +72,31 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
 constexpr int merge_channels = 32, merge_rows = 8;
 
 __global__ void __launch_bounds__(merge_channels* merge_rows)
-    merge_partials(float* mean, float* variance, const float* partial, int pieces, int64_t rows, int64_t rows_per_piece,
+    merge_partials(float* mean, float* variance, const float* partial, int chunks, int64_t rows, int64_t rows_per_chunk,
                    int channels) {
     double* shared = dynamic_shared<double>(); // [merge_rows][2][merge_channels]
     const int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
     const int channel = static_cast<int>(blockIdx.x) * merge_channels + x;
-    // Thread y merges consecutive pieces, so that its number of rows is known to the others.
-    const int share = (pieces + merge_rows - 1) / merge_rows;
-    const auto rows_before = [&](int piece) {
-        const int64_t before = piece * rows_per_piece;
+    // Thread y merges consecutive chunks, so that every thread knows how many rows they have.
+    const int share = (chunks + merge_rows - 1) / merge_rows;
+    const auto rows_before = [&](int chunk) {
+        const int64_t before = chunk * rows_per_chunk;
         return static_cast<double>(before < rows ? before : rows);
     };
-    const int first = y * share, end = first + share < pieces ? first + share : pieces;
+    const int first = y * share, end = first + share < chunks ? first + share : chunks;
     double all_mean = 0, all_squares = 0;
     if (channel < channels) {
-        for (int piece = first; piece < end; ++piece) {
-            const float* from = partial + static_cast<int64_t>(piece) * 2 * channels + channel;
-            merge(all_mean, all_squares, rows_before(piece) - rows_before(first), static_cast<double>(from[0]),
-                  static_cast<double>(from[channels]), rows_before(piece + 1) - rows_before(piece));
+        for (int chunk = first; chunk < end; ++chunk) {
+            const float* from = partial + static_cast<int64_t>(chunk) * 2 * channels + channel;
+            merge(all_mean, all_squares, rows_before(chunk) - rows_before(first), static_cast<double>(from[0]),
+                  static_cast<double>(from[channels]), rows_before(chunk + 1) - rows_before(chunk));
         }
     }
     shared[(y * 2 + 0) * merge_channels + x] = all_mean;
     shared[(y * 2 + 1) * merge_channels + x] = all_squares;
     __syncthreads();
     if (y != 0 || channel >= channels) return;
-    for (int row = 1; row < merge_rows && row * share < pieces; ++row)
+    for (int row = 1; row < merge_rows && row * share < chunks; ++row)
         merge(all_mean, all_squares, rows_before(row * share), shared[row * 2 * merge_channels + x],
               shared[(row * 2 + 1) * merge_channels + x], rows_before((row + 1) * share) - rows_before(row * share));
     mean[channel] = static_cast<float>(all_mean);
@@ -115,13 +116,13 @@ template <typename T, int V> void launch_statistics(float* mean, float* variance
            partial, static_cast<int>(blocks.pieces()), rows, blocks.rows_per_piece, static_cast<int>(channels));
 }
 
-/// Of the partial moments, whatever the width of the vectors.
+/// Bytes of the partial moments: enough for every vector width that the channels allow.
 size_t statistics_scratch_bytes(const Shape& x) {
     const int64_t channels = x[x.rank() - 1], rows = x.elements() / channels;
-    int64_t pieces = 0;
+    int64_t chunks = 0;
     for (const int width : {1, 4, 8})
-        if (channels % width == 0) pieces = std::max(pieces, moments_blocks(rows, channels, width).pieces());
-    return static_cast<size_t>(pieces * 2 * channels) * sizeof(float);
+        if (channels % width == 0) chunks = std::max(chunks, moments_blocks(rows, channels, width).pieces());
+    return static_cast<size_t>(chunks * 2 * channels) * sizeof(float);
 }
 
 // ---- scale and shift ----------------------------------------------------------------------------------------------
@@ -156,7 +157,7 @@ __global__ void __launch_bounds__(block_threads)
 __device__ float after_relu(float z, bool relu) { return relu ? rectified(z) : z; }
 
 template <typename T, int V> __global__ void __launch_bounds__(block_threads)
-    normalize_rows(T* y, const T* x, const float* scale, const float* shift, int64_t rows, int64_t rows_per_piece,
+    normalize_rows(T* y, const T* x, const float* scale, const float* shift, int64_t rows, int64_t rows_per_chunk,
                    int channels, bool relu, DropoutMask mask) {
     const int channel = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x) * V;
     if (channel >= channels) return;
@@ -164,8 +165,8 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
     float a[V], b[V];
     load(a, scale + channel);
     load(b, shift + channel);
-    const int64_t first = blockIdx.x * rows_per_piece;
-    const int64_t end = first + rows_per_piece < rows ? first + rows_per_piece : rows;
+    const int64_t first = blockIdx.x * rows_per_chunk;
+    const int64_t end = first + rows_per_chunk < rows ? first + rows_per_chunk : rows;
     for (int64_t row = first + threadIdx.y; row < end; row += blockDim.y) {
         const int64_t at = row * channels + channel;
         float value[V], factor[V];
@@ -178,7 +179,7 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
 }
 
 template <typename T, int V> __global__ void __launch_bounds__(block_threads)
-    normalize_and_pool(T* y, const T* x, const float* scale, const float* shift, int64_t rows, int64_t rows_per_piece,
+    normalize_and_pool(T* y, const T* x, const float* scale, const float* shift, int64_t rows, int64_t rows_per_chunk,
                        int height, int width, int channels, bool relu) {
     const int channel = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x) * V;
     if (channel >= channels) return;
@@ -187,8 +188,8 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
     load(b, shift + channel);
     const int out_height = height / 2, out_width = width / 2;
     const int64_t line = static_cast<int64_t>(width) * channels;
-    const int64_t first = blockIdx.x * rows_per_piece;
-    const int64_t end = first + rows_per_piece < rows ? first + rows_per_piece : rows;
+    const int64_t first = blockIdx.x * rows_per_chunk;
+    const int64_t end = first + rows_per_chunk < rows ? first + rows_per_chunk : rows;
     for (int64_t row = first + threadIdx.y; row < end; row += blockDim.y) {
         const int64_t out_line = row / out_width, clip = out_line / out_height;
         const T* upper =

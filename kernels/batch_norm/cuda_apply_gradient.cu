@@ -14,30 +14,30 @@ struct NormOperands {
 
 /// dx = scale*(dz - dbeta/M - (x - mean)*inv_std*dgamma/M).
 template <typename T, int V> __global__ void __launch_bounds__(block_threads)
-    apply_gradient(T* dx, const T* dz, const T* x, NormOperands norm, int64_t rows, int64_t rows_per_piece,
+    apply_gradient(T* dx, const T* dz, const T* x, NormOperands norm, int64_t rows, int64_t rows_per_chunk,
                    int channels, float one_row) {
     const int channel = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x) * V;
     if (channel >= channels) return;
-    float mean[V], scale[V], centre[V], tilt[V], inv_std[V];
+    float mean[V], scale[V], mean_dz[V], slope[V], inv_std[V];
     load(mean, norm.mean + channel);
     load(scale, norm.scale + channel);
     load(inv_std, norm.inv_std + channel);
-    load(centre, norm.dbeta + channel);
-    load(tilt, norm.dgamma + channel);
+    load(mean_dz, norm.dbeta + channel);
+    load(slope, norm.dgamma + channel);
 #pragma unroll
     for (int v = 0; v < V; ++v) {
-        centre[v] *= one_row;
-        tilt[v] *= inv_std[v] * one_row;
+        mean_dz[v] *= one_row;
+        slope[v] *= inv_std[v] * one_row;
     }
-    const int64_t first = blockIdx.x * rows_per_piece;
-    const int64_t end = first + rows_per_piece < rows ? first + rows_per_piece : rows;
+    const int64_t first = blockIdx.x * rows_per_chunk;
+    const int64_t end = first + rows_per_chunk < rows ? first + rows_per_chunk : rows;
     for (int64_t row = first + threadIdx.y; row < end; row += blockDim.y) {
         const int64_t at = row * channels + channel;
         float gradient[V], value[V];
         load(gradient, dz + at);
         load(value, x + at);
 #pragma unroll
-        for (int v = 0; v < V; ++v) value[v] = scale[v] * (gradient[v] - centre[v] - (value[v] - mean[v]) * tilt[v]);
+        for (int v = 0; v < V; ++v) value[v] = scale[v] * (gradient[v] - mean_dz[v] - (value[v] - mean[v]) * slope[v]);
         store(dx + at, value);
     }
 }

@@ -6,15 +6,14 @@
 namespace scene::cuda {
 namespace {
 
-/// What both passes read. Pass 1 sums dz and dz*(x - mean) for each channel; pass 2 writes
+/// Operands of both passes. Pass 1 sums dz and dz*(x - mean) for each channel; pass 2 writes
 /// dx = scale*(dz - mean_dz - (x - mean)*slope), with slope = inv_std*mean(dz*xhat). z = scale*x + shift.
 template <typename T> struct Operands {
     const T *dy, *x;
     const float *mean, *scale, *shift;
     int channels;
     bool relu;
-    // Of x, where the output was pooled.
-    int height, width;
+    int height, width; ///< of x, if the output is pooled
 
     /// Whether the relu lets a gradient through.
     __device__ bool passes(float z) const { return !relu || z > 0; }
@@ -31,10 +30,11 @@ template <int V> struct Channels {
     }
 };
 
-/// The 2x2 window of pooled position `row`; windows at the right and lower edge may be incomplete when counted up.
+/// The 2x2 pooling window number `row`, of rows_of_windows x columns_of_windows per clip. Pass 2 rounds these counts up
+/// and so includes the incomplete windows at the right and lower edge.
 struct Window {
     int64_t first; ///< element index of its upper left position, channel 0
-    int64_t out;   ///< element index in the pooled output; meaningless where not complete
+    int64_t out;   ///< element index of the pooled output, channel 0; meaningless if the window is incomplete
     int h, w;
 
     __device__ Window(int64_t row, int rows_of_windows, int columns_of_windows, int height, int width, int channels) {
@@ -128,18 +128,18 @@ struct FinishSums {
 // ---- pass 2 -------------------------------------------------------------------------------------------------------
 
 template <typename T, int V> __global__ void __launch_bounds__(block_threads)
-    write_rows(T* dx, Operands<T> op, const float* mean_dz, const float* slope, int64_t rows, int64_t rows_per_piece,
+    write_rows(T* dx, Operands<T> op, const float* mean_dz, const float* slope, int64_t rows, int64_t rows_per_chunk,
                DropoutMask mask) {
     const int channel = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x) * V;
     if (channel >= op.channels) return;
     mask.read_control();
-    Channels<V> of;
-    of.load_from(op, channel);
-    float centre[V], tilt[V];
-    load(centre, mean_dz + channel);
-    load(tilt, slope + channel);
-    const int64_t first = blockIdx.x * rows_per_piece;
-    const int64_t end = first + rows_per_piece < rows ? first + rows_per_piece : rows;
+    Channels<V> per_channel;
+    per_channel.load_from(op, channel);
+    float dz_mean[V], dz_slope[V];
+    load(dz_mean, mean_dz + channel);
+    load(dz_slope, slope + channel);
+    const int64_t first = blockIdx.x * rows_per_chunk;
+    const int64_t end = first + rows_per_chunk < rows ? first + rows_per_chunk : rows;
     for (int64_t row = first + threadIdx.y; row < end; row += blockDim.y) {
         const int64_t at = row * op.channels + channel;
         float x[V], dy[V], factor[V];
@@ -148,33 +148,33 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
         mask.factors(factor, at);
 #pragma unroll
         for (int v = 0; v < V; ++v) {
-            const float z = fmaf(of.scale[v], x[v], of.shift[v]);
+            const float z = fmaf(per_channel.scale[v], x[v], per_channel.shift[v]);
             const float dz = op.passes(z) ? dy[v] * factor[v] : 0.0f;
-            x[v] = of.scale[v] * (dz - centre[v] - (x[v] - of.mean[v]) * tilt[v]);
+            x[v] = per_channel.scale[v] * (dz - dz_mean[v] - (x[v] - per_channel.mean[v]) * dz_slope[v]);
         }
         store(dx + at, x);
     }
 }
 
-/// Rows are windows, the incomplete ones at the edges included: no gradient arrives there.
+/// Pass 2 with pooling. Each row is a window, the incomplete ones at the edges included: there dz = 0.
 template <typename T, int V> __global__ void __launch_bounds__(block_threads)
     write_windows(T* dx, Operands<T> op, const float* mean_dz, const float* slope, int64_t rows,
-                  int64_t rows_per_piece) {
+                  int64_t rows_per_chunk) {
     const int channel = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x) * V;
     if (channel >= op.channels) return;
-    Channels<V> of;
-    of.load_from(op, channel);
-    float centre[V], tilt[V];
-    load(centre, mean_dz + channel);
-    load(tilt, slope + channel);
+    Channels<V> per_channel;
+    per_channel.load_from(op, channel);
+    float dz_mean[V], dz_slope[V];
+    load(dz_mean, mean_dz + channel);
+    load(dz_slope, slope + channel);
     const int64_t line = static_cast<int64_t>(op.width) * op.channels;
-    const int64_t first = blockIdx.x * rows_per_piece;
-    const int64_t end = first + rows_per_piece < rows ? first + rows_per_piece : rows;
+    const int64_t first = blockIdx.x * rows_per_chunk;
+    const int64_t end = first + rows_per_chunk < rows ? first + rows_per_chunk : rows;
     for (int64_t row = first + threadIdx.y; row < end; row += blockDim.y) {
         const Window window(row, (op.height + 1) / 2, (op.width + 1) / 2, op.height, op.width, op.channels);
         const bool has_right = window.w + 1 < op.width, has_lower = window.h + 1 < op.height;
         float x[4][V], dy[V] = {};
-        int winner[V]; // which position takes dy; -1: none
+        int winner[V]; // the position in the window that dy goes to; -1: none
 #pragma unroll
         for (int v = 0; v < V; ++v) winner[v] = -1;
 #pragma unroll
@@ -186,11 +186,11 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
             load(dy, op.dy + window.out + channel);
 #pragma unroll
             for (int v = 0; v < V; ++v) {
-                float largest = fmaf(of.scale[v], x[0][v], of.shift[v]);
+                float largest = fmaf(per_channel.scale[v], x[0][v], per_channel.shift[v]);
                 winner[v] = 0;
 #pragma unroll
                 for (int i = 1; i < 4; ++i) {
-                    const float z = fmaf(of.scale[v], x[i][v], of.shift[v]);
+                    const float z = fmaf(per_channel.scale[v], x[i][v], per_channel.shift[v]);
                     if (z > largest) largest = z, winner[v] = i;
                 }
                 if (!op.passes(largest)) winner[v] = -1;
@@ -203,7 +203,7 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
 #pragma unroll
             for (int v = 0; v < V; ++v) {
                 const float dz = winner[v] == i ? dy[v] : 0.0f;
-                out[v] = of.scale[v] * (dz - centre[v] - (x[i][v] - of.mean[v]) * tilt[v]);
+                out[v] = per_channel.scale[v] * (dz - dz_mean[v] - (x[i][v] - per_channel.mean[v]) * dz_slope[v]);
             }
             store(dx + window.first + i / 2 * line + i % 2 * op.channels + channel, out);
         }

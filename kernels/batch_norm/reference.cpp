@@ -50,13 +50,13 @@ template <typename Real> void fold(const BatchNormFold<Tensor>& op) {
     }
 }
 
-/// z = scale*x + shift of the input element that an output comes from.
+/// The input element that an output element comes from, and its z = scale*x + shift.
 template <typename Real> struct Source {
     int64_t input;
     Real z;
 };
 
-/// Of output element i: its own input, or the first of the largest z in its pooling window.
+/// The source of output element i: the same element, or with pooling the first of the largest z in its window.
 template <typename Real, typename Op> Source<Real> source_of(const Op& op, int64_t i) {
     const Real *x = values<Real>(op.x), *scale = values<Real>(op.scale), *shift = values<Real>(op.shift);
     const int64_t channels = op.scale.shape[0], c = i % channels;
@@ -80,7 +80,7 @@ template <typename Real> void forward(const BatchNormForward<Tensor>& op) {
     }
 }
 
-/// dx = scale*(dz - dbeta/M - xhat*dgamma/M); Op has those operands but dz.
+/// dx = scale*(dz - dbeta/M - xhat*dgamma/M). Op has all of these operands except dz.
 template <typename Real, typename Op> void apply_gradient(const Op& op, const Real* dz) {
     const Real *x = values<Real>(op.x), *mean = values<Real>(op.mean), *inv_std = values<Real>(op.inv_std);
     const Real *scale = values<Real>(op.scale), *dgamma = values<Real>(op.dgamma), *dbeta = values<Real>(op.dbeta);

@@ -8,14 +8,15 @@ namespace scene {
 
 constexpr size_t most_concat_parts = 4;
 
-/// y [N, sum of D_i] = the parts [N, D_i] side by side, all F32 or all of the activation type. Absent parts come last.
+/// Concatenation along the last axis: y [N, sum of D_i] = parts [N, D_i], one to four of them, all F32 or all of the
+/// activation type. Absent parts come last. Anything else throws std::logic_error.
 template <class T> struct ConcatForward {
     static constexpr std::string_view name = "concat_forward";
     Out<T> y;
     std::array<OptionalIn<T>, most_concat_parts> parts;
 };
 
-/// The parts' gradients: dy [N, sum of D_i] cut into dparts [N, D_i].
+/// The gradient of ConcatForward: dy [N, sum of D_i] split into dparts [N, D_i], in the same order.
 template <class T> struct ConcatBackward {
     static constexpr std::string_view name = "concat_backward";
     std::array<OptionalOut<T>, most_concat_parts> dparts;

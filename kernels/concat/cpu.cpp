@@ -8,7 +8,7 @@
 namespace scene::cpu {
 namespace {
 
-/// Calls copy(row of the part, the part's piece of that row of the whole, columns) for every row of every part.
+/// For every row of every part: calls copy(row of the part, the part's slice of that row of the whole, its columns).
 template <class Part, typename Copy>
 void for_each_part_row(const std::array<Part, most_concat_parts>& parts, const Tensor& whole, Copy&& copy) {
     const size_t count = count_parts(parts, whole);

@@ -8,13 +8,12 @@
 namespace scene::cuda {
 namespace {
 
-/// The parts and where each begins in a row of the whole.
 template <typename T> struct Parts {
     T* part[most_concat_parts];
-    int first[most_concat_parts + 1];
+    int first[most_concat_parts + 1]; ///< where each begins in a row of the whole; then where the last ends
 };
 
-/// A thread for each element of the whole, which is read where it is split and written otherwise.
+/// One thread per element of the whole. `split` copies from the whole to the parts, else from the parts to the whole.
 template <typename T, bool split> __global__ void __launch_bounds__(block_threads)
     copy_parts(T* whole, const __grid_constant__ Parts<T> parts, int64_t elements, int columns) {
     const int64_t i = thread_in_grid();

@@ -5,8 +5,8 @@
 
 namespace scene {
 
-/// How many parts there are. Checks that absent ones come last and that the others have the rows, the type and, side by
-/// side, the columns of `whole`.
+/// The number of parts. Checks that absent parts come last and that the others have the type and rows of `whole` and
+/// together its columns.
 template <class Part> size_t count_parts(const std::array<Part, most_concat_parts>& parts, const Tensor& whole) {
     check_rank(whole, 2, "the whole");
     size_t count = 0;

@@ -5,7 +5,7 @@
 namespace scene::reference {
 namespace {
 
-/// visit(part, element of the part, element of the whole) for all of them.
+/// Calls visit(part, element of the part, element of the whole) for every element.
 template <class Parts, typename Visit> void for_each_element(const Parts& parts, const Shape& whole, Visit&& visit) {
     int64_t first = 0;
     for (const Tensor& part : parts) {

@@ -1,25 +1,33 @@
 #pragma once
 
 // 2-d cross-correlation, y [N, P, Q, K] of x [N, H, W, C] with w [K, R, S, C]: forward, data gradient, weight gradient.
-// y[n, p, q, k] = sum over r, s, c of x[n, p*stride - padding + r, q*stride - padding + s, c] w[k, r, s, c], where x is
-// zero outside. x, y and w are of the activation type, which the device chooses. On a GPU the planner answers for the
-// shapes that were given to Device::autotune.
+//
+//   y[n, p, q, k] = sum over r, s, c of x[n, p*stride - padding + r, q*stride - padding + s, c] w[k, r, s, c]
+//
+// x is zero outside its extents. x, y and w are of the activation type, which the device chooses. Operands that do not
+// match the Conv2dShape throw std::logic_error, and so does a fusion that the planner does not offer for the shape. On
+// a GPU, give a shape to Device::autotune before it is planned or run.
 
 #include "kernels/op.h"
 #include "kernels/op_types.h"
 
 namespace scene {
 
-/// y = x * w, with the fused work that the planner offers for the shape (ConvFusion), in this order: the input norm,
-/// the convolution, bias, relu, statistics. A device may refuse bias beside an input norm or statistics.
+/// y = x * w with the fused ops that Planner::conv2d_fusion offers for the shape, in this order:
+/// 1. input norm: x becomes relu(input_scale*x + input_shift), before the zero padding
+/// 2. the convolution
+/// 3. bias, then relu
+/// 4. statistics: mean and variance of y
+///
+/// CUDA refuses bias together with an input norm or statistics.
 template <class T> struct Conv2dForward {
     static constexpr std::string_view name = "conv2d_forward";
     Out<T> y;
-    OptionalOut<T> mean{}, variance{}; ///< f32 [K]: per-channel mean and biased variance of y
+    OptionalOut<T> mean{}, variance{}; ///< f32 [K]: per-channel mean and biased variance of y; both or neither
     In<T> x;
     OptionalIn<T> w{};                          ///< absent where prepared_w is given
-    OptionalIn<T> prepared_w{};                 ///< f32, by conv2d_prepare_weights
-    OptionalIn<T> input_scale{}, input_shift{}; ///< [C], of x's type: convolve relu(scale*x + shift)
+    OptionalIn<T> prepared_w{};                 ///< f32, from conv2d_prepare_weights
+    OptionalIn<T> input_scale{}, input_shift{}; ///< [C], of x's type; both or neither
     OptionalIn<T> bias{};                       ///< f32 [K]: y = conv + bias
     Scratch<T> scratch{};
     bool relu = false; ///< y = relu(conv + bias); needs bias
@@ -28,7 +36,7 @@ template <class T> struct Conv2dForward {
     double flops() const { return shape.flops(); }
 };
 
-/// dx [N, H, W, C] = the gradient of x from dy, that of y.
+/// The data gradient: dx [N, H, W, C] from dy [N, P, Q, K], the gradient of y.
 template <class T> struct Conv2dDataGrad {
     static constexpr std::string_view name = "conv2d_data_grad";
     Out<T> dx;
@@ -39,8 +47,8 @@ template <class T> struct Conv2dDataGrad {
     double flops() const { return shape.flops(); }
 };
 
-/// dw [K, R, S, C] f32 = the gradient of w from dy. With input_scale and input_shift ([C], of x's type) the input was
-/// relu(scale*x + shift).
+/// The weight gradient: dw [K, R, S, C] f32 from dy [N, P, Q, K], the gradient of y. If input_scale and input_shift
+/// ([C], of x's type) are given, the forward pass convolved relu(input_scale*x + input_shift).
 template <class T> struct Conv2dWeightGrad {
     static constexpr std::string_view name = "conv2d_weight_grad";
     Out<T> dw;
@@ -52,9 +60,9 @@ template <class T> struct Conv2dWeightGrad {
     double flops() const { return shape.flops(); }
 };
 
-/// prepared f32 = the form of w that conv2d_forward would else make in each call, for weights that stay the same, as in
-/// inference. Only the device that made it can read it. Only where Planner::conv2d_prepared_weights gives a form for
-/// the shape.
+/// prepared f32 [floats] = the form of w that conv2d_forward would otherwise compute in every call, such as Winograd's
+/// transformed filters. For weights that stay the same, as in inference. The form is private to the device.
+/// Planner::conv2d_prepared_weights gives `floats`; std::logic_error where it offers no form for the shape.
 template <class T> struct Conv2dPrepareWeights {
     static constexpr std::string_view name = "conv2d_prepare_weights";
     Out<T> prepared;
@@ -62,8 +70,8 @@ template <class T> struct Conv2dPrepareWeights {
     Conv2dShape shape{};
 };
 
-/// folded_w = w * scale[k]: a convolution followed by batch norm as one convolution with bias = shift. w and folded_w
-/// F32 or F16, scale f32 [K].
+/// folded_w [K, R, S, C] = w*scale[k], scale f32 [K]. A convolution followed by batch norm is one convolution with
+/// these weights and bias = shift. w and folded_w are F32 or F16 each, on the CPU F32.
 template <class T> struct FoldConvWeights {
     static constexpr std::string_view name = "fold_conv_weights";
     Out<T> folded_w;
@@ -74,7 +82,7 @@ namespace reference {
 void run(const Conv2dForward<Tensor>&);
 void run(const Conv2dDataGrad<Tensor>&);
 void run(const Conv2dWeightGrad<Tensor>&);
-void run(const Conv2dPrepareWeights<Tensor>&); ///< the weights themselves
+void run(const Conv2dPrepareWeights<Tensor>&); ///< a copy of the weights
 void run(const FoldConvWeights<Tensor>&);
 } // namespace reference
 namespace cpu {

@@ -22,7 +22,7 @@ InputNorm input_norm(const Tensor& scale, const Tensor& shift, const Conv2dShape
             optional_floats(shift, {shape.in_channels}, "input_shift")};
 }
 
-/// Where weights are prepared.
+/// Throws where the shape has no prepared form.
 PreparedWeights prepared_form(const Conv2dShape& shape, Context& cpu) {
     const PreparedWeights form = conv2d_prepared_weights(cpu.threads, shape);
     SCENE_CHECK(form.floats > 0, "conv2d_prepared_weights gives no form for this shape");

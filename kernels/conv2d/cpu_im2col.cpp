@@ -13,17 +13,17 @@ namespace {
 constexpr int64_t block_pixels = 32;
 constexpr int64_t max_patch_width = round_up(max_patch, lanes);
 
-/// Elements of a patch: kernel rows x kernel columns x input channels, as in a row of the weights.
+/// Elements of a patch, R*S*C, in the order of a filter's weights.
 int64_t patch_size(const Conv2dShape& shape) { return shape.kernel * shape.kernel * shape.in_channels; }
 
-/// Output rows, over all clips, that are written and whose statistics are summed in one chunk.
+/// Forward: output rows, over all clips, of one chunk, and of one group of the statistics.
 constexpr int64_t rows_per_group = 4;
-/// Output rows whose gradient is summed in one chunk.
+/// Weight gradient: output rows of a clip in one chunk of the split-K.
 constexpr int64_t rows_per_sum = 16;
-/// Input rows of one chunk of the data gradient; its edges cost kernel - 1 rows of work done twice.
+/// Data gradient: input rows of one chunk. Output rows that reach into two chunks are multiplied in both.
 constexpr int64_t rows_per_band = 50;
 
-/// Panels of a matrix one behind another, each [depth, width].
+/// packed = all panels of b [depth, columns], one after another, each [depth, width].
 void pack_panels(float* packed, const Panels& panels, MatrixView b, int64_t columns, int64_t depth) {
     for (int64_t panel = 0; panel < panels.count; ++panel) {
         const int64_t first = panels.first_column(panel);
@@ -53,7 +53,7 @@ void im2col(float* patches, const float* x, const Conv2dShape& shape, int64_t n,
     }
 }
 
-/// Adds patch gradients [count, stride] to the rows first_row .. last_row - 1 of dx.
+/// Adds the patch gradients [count, patch_stride] of the same pixels to the rows first_row .. last_row - 1 of dx.
 void col2im(float* dx, const float* patches, int64_t patch_stride, const Conv2dShape& shape, int64_t n, int64_t p,
             int64_t first_q, int64_t count, int64_t first_row, int64_t last_row) {
     const int64_t row_values = shape.kernel * shape.in_channels, channels = shape.in_channels;
@@ -70,8 +70,8 @@ void col2im(float* dx, const float* patches, int64_t patch_stride, const Conv2dS
     }
 }
 
-/// The epilogue on rows [count, columns] that are still in the cache; `moments`, one per vector of columns, may be
-/// null.
+/// Applies the epilogue to rows [count, columns] that are still in the cache. `moments` has one per vector of columns
+/// and may be null.
 void finish_rows(float* rows, int64_t count, int64_t columns, const ConvEpilogue& epilogue, VectorMoments* moments) {
     if (!epilogue.bias && !moments) return;
     for (int64_t k = 0; k < columns; k += lanes) {
@@ -125,7 +125,7 @@ void im2col_forward(int threads, float* y, const float* x, const float* w, const
         alignas(64) float tail[block_pixels * max_panel_width];
         for (int64_t block = first_row * width; block < last_row * width; block += block_pixels) {
             const int64_t count = std::min(block_pixels, last_row * width - block);
-            for (int64_t i = 0; i < count;) { // a block may run over several output rows
+            for (int64_t i = 0; i < count;) { // a block may cover several output rows
                 const int64_t row = (block + i) / width, q = (block + i) % width;
                 const int64_t run = std::min(count - i, width - q);
                 im2col(patches + i * patch, x, shape, row / shape.out_height(), row % shape.out_height(), q, run);

@@ -1,8 +1,9 @@
 #pragma once
 
-// Mean and variance of a convolution's output while it is written: sums of groups of pixels in single precision about
-// a mean of a few of them, so that nothing cancels however far the mean lies from zero, and the groups merged in their
-// order in double precision (Chan, Golub and LeVeque, 1983). Groups are cut by the shape alone.
+// Mean and variance of a convolution's output, computed while it is written. Each group of pixels is summed in float,
+// relative to the mean of its first few pixels: so nothing cancels where the mean is far from zero. The groups are
+// merged in order, in double (Chan, Golub and LeVeque, 1983). They depend on the shape alone, not on the number of
+// threads.
 
 #include <cstddef>
 
@@ -10,13 +11,13 @@
 
 namespace scene::cpu {
 
-/// Of one vector of channels, about the mean of the first values.
+/// Sums of a vector of channels over `count` pixels, relative to `shift`, the mean of the first ones.
 struct VectorMoments {
     Vec shift{}, sum{}, squares{};
     int64_t count = 0;
 
-    /// `pixels` values, `stride` floats apart, the first `used` lanes of each. They are summed on their own first, so
-    /// that chains of additions stay short.
+    /// Adds the first `used` lanes of `pixels` vectors, `stride` floats apart. They are summed apart from the rest
+    /// first, which keeps the chains of float additions short.
     void add(const float* values, int64_t stride, int64_t pixels, int used) {
         if (count == 0) {
             Vec total{};
@@ -48,9 +49,9 @@ public:
     }
     explicit operator bool() const { return values_ != nullptr; }
 
-    /// The moments of the channels first .. first + count - 1, lanes of them in each of `vectors`.
+    /// Sets the moments of channels first .. first + count - 1 in a group; each of `vectors` has `lanes` of them.
     void set(int64_t group, int64_t first, int64_t count, const VectorMoments* vectors) const;
-    /// mean, variance (biased) [channels] of all groups together.
+    /// mean and biased variance [channels] of all groups together.
     void merge(int threads, float* mean, float* variance) const;
 
 private:
@@ -58,12 +59,11 @@ private:
     int64_t groups_ = 0, channels_ = 0;
 };
 
-/// What follows a convolution while its output is in registers.
+/// What is applied to a convolution's output while it is in registers or in the cache, in this order.
 struct ConvEpilogue {
-    const float* bias = nullptr; ///< y + bias
-    bool relu = false;           ///< then relu
-    float* mean = nullptr;       ///< then statistics; both or neither
-    float* variance = nullptr;
+    const float* bias = nullptr; ///< [K], or null
+    bool relu = false;
+    float *mean = nullptr, *variance = nullptr; ///< [K]: statistics of the result; both or neither
 };
 
 } // namespace scene::cpu

@@ -12,7 +12,7 @@ namespace {
 
 using namespace winograd;
 
-/// The 3x3 filters of a convolution from `inputs` to `outputs` channels, wherever they lie: element (tap, i, o) is
+/// A strided view of the 3x3 filters of a convolution from `inputs` to `outputs` channels. Element (tap, i, o) is
 /// w[tap*tap_stride + i*input_stride + o*output_stride].
 struct Filters {
     const float* w;
@@ -21,8 +21,8 @@ struct Filters {
 
 constexpr int taps = 9;
 
-/// Where U [panel][36][inputs][panel width] keeps its matrices. A vector between them keeps the 36 rows that are
-/// written together from meeting in the same sets of the caches.
+/// The layout of U [panel][36][inputs][panel width]. Padding of one vector between the matrices keeps the 36 rows that
+/// are written together out of the same cache sets.
 struct FilterLayout {
     FilterLayout(int64_t new_inputs, int64_t new_outputs)
         : panels(new_outputs), inputs(new_inputs), outputs(new_outputs) {}
@@ -62,8 +62,8 @@ void transform_filters(int threads, float* u, const Filters& filters, const Filt
     });
 }
 
-/// One tile of y from its rows of M [36, ., panel width]: A^T m A, then the epilogue; adds to `moments`, one per vector
-/// of the panel, where it is not null.
+/// Writes one tile of y, channels first .. first + channels - 1, from its rows of M [36, ., panel width]: A^T m A, then
+/// the epilogue. Adds to `moments`, one per vector of the panel, unless it is null.
 void write_output_tile(float* y, const float* m, int64_t matrix_stride, int64_t first, int64_t channels,
                        int64_t all_channels, const TileGrid& grid, int64_t index, const ConvEpilogue& epilogue,
                        VectorMoments* moments) {
@@ -84,16 +84,17 @@ void write_output_tile(float* y, const float* m, int64_t matrix_stride, int64_t 
                 if (epilogue.bias) value += bias;
                 if (epilogue.relu) value = positive_part(value);
                 store_first(corner + r * row_stride + s * all_channels + k, value, count);
-                store(outputs[written++], value); // the valid ones side by side
+                store(outputs[written++], value); // packs those inside the image, for the moments
             }
         }
         if (moments) moments[k / lanes].add(outputs[0], lanes, written, lanes);
     });
 }
 
-/// How a pass over the tiles is cut, by its shape alone: into blocks whose V one thread makes and uses alone, in its
-/// L2 cache, where enough tiles fit there to make reading all of U worth while; else into blocks that all threads
-/// share, with V in the L3 cache.
+/// How the tiles of a pass are split into blocks, by the shape alone:
+/// - private: one thread makes the V of a block and uses it, in its L2 cache. Chosen if enough tiles fit there, since
+///   each block reads all of U.
+/// - shared: all threads work on one block, with V in the L3 cache.
 struct Blocks {
     Blocks(const Conv2dShape& shape, int64_t inputs, int64_t outputs)
         : grid(shape), filters(inputs, outputs), row(round_up(inputs, lanes)) {
@@ -103,21 +104,21 @@ struct Blocks {
         const int64_t fitting = is_private ? std::min(chunk, private_bytes / tile_bytes / tile_rows * tile_rows)
                                            : std::max(chunk, shared_bytes / tile_bytes / chunk * chunk);
         tiles = std::min(fitting, round_up(grid.count, tile_rows));
-        // A vector between the matrices keeps their rows from meeting in the same sets of the caches.
+        // One vector of padding keeps a tile's rows in the 36 matrices out of the same cache sets.
         v_stride = tiles * row + lanes;
         m_stride = chunk * max_panel_width + lanes;
     }
 
-    static constexpr int64_t chunk = 64; ///< tiles multiplied and transformed back together: M stays in L2
+    static constexpr int64_t chunk = 64; ///< tiles that are multiplied and transformed back together: M stays in L2
 
     int64_t v_floats() const { return frequencies * v_stride; }
     int64_t m_floats() const { return frequencies * m_stride; }
-    /// Tiles whose statistics are summed together.
+    /// Tiles in one group of the statistics.
     int64_t group() const { return is_private ? tiles : chunk; }
     int64_t groups() const { return divide_up(grid.count, group()); }
-    /// Of V and M.
+    /// V and M of all threads.
     int64_t block_floats(int threads) const { return (is_private ? threads : 1) * v_floats() + threads * m_floats(); }
-    /// Without U.
+    /// V, M and the statistics, without U.
     size_t scratch_bytes(int threads) const {
         return static_cast<size_t>(block_floats(threads)) * sizeof(float) +
                GroupMoments::bytes(groups(), filters.outputs);
@@ -129,7 +130,7 @@ struct Blocks {
     int64_t row, tiles, v_stride, m_stride;
 };
 
-/// One pass over an image: y from x with the transformed filters u.
+/// One pass over a batch: y from x with the transformed filters u.
 class Convolution {
 public:
     Convolution(int threads, float* y, const float* x, const float* u, InputNorm norm, const ConvEpilogue& epilogue,
@@ -167,14 +168,14 @@ private:
         }
     }
 
-    /// The rows of V, which starts with tile `first`, of the tiles [begin, end).
+    /// Writes the rows of V of the tiles [begin, end). V starts with tile `first`.
     void read(float* v, int64_t first, int64_t begin, int64_t end) const {
         for (int64_t t = begin; t < end; ++t)
             read_input_tile(v + (t - first) * blocks_.row, blocks_.v_stride, x_, blocks_.filters.inputs, blocks_.grid,
                             t, norm_);
     }
 
-    /// The channels of one panel of y, for the tiles [begin, end), at most a chunk.
+    /// Writes the channels of one panel of y for the tiles [begin, end), at most `chunk`. V starts with tile `first`.
     void multiply(const float* v, int64_t first, int64_t begin, int64_t end, int64_t panel) const {
         const FilterLayout& layout = blocks_.filters;
         const int64_t width = layout.panels.width_of(panel), column = layout.panels.first_column(panel);
@@ -225,7 +226,7 @@ size_t winograd_scratch_bytes(int threads, const Conv2dShape& shape, ConvPass pa
 }
 
 PreparedWeights winograd_prepared_weights(int threads, const Conv2dShape& shape) {
-    // Making U costs as much as multiplying some 20 tiles by it.
+    // Making U costs as much as multiplying about 20 tiles by it.
     constexpr int64_t most_tiles = 1024;
     const Blocks blocks(shape, shape.in_channels, shape.out_channels);
     if (blocks.grid.count > most_tiles) return {};

@@ -1,9 +1,11 @@
 #pragma once
 
 // 3x3 convolutions of stride 1 and padding 1 by Winograd's F(4x4, 3x3) (kernels/conv2d/cpu_winograd_transforms.h), in
-// blocks of tiles: transform the inputs of a block to V [36, tiles, C], multiply 36 times by the transformed weights U
-// [36, C, K] into M [36, tiles, K], transform back. The data gradient is the same with the weights rotated and
-// transposed; the weight gradient is the exact adjoint, dU = V^T dM summed over tiles.
+// blocks of tiles:
+// - forward: transform the inputs of a block to V [36, tiles, C], multiply V by the transformed filters U [36, C, K] in
+//   36 GEMMs to M [36, tiles, K], transform M back
+// - data gradient: the same from dy to dx, with the filters rotated by 180 degrees and transposed
+// - weight gradient: the exact adjoint, dU = V^T dM summed over tiles
 
 #include <cstddef>
 
@@ -16,15 +18,16 @@ bool winograd_suits(const Conv2dShape& shape);
 size_t winograd_scratch_bytes(int threads, const Conv2dShape& shape, ConvPass pass);
 size_t winograd_weight_grad_scratch_bytes(const Conv2dShape& shape);
 
-/// U alone, and the scratch of a forward pass that is given it; {} where making U is a small part of the work.
+/// The floats of U, and the scratch of a forward pass with a given U. {} where making U is a small part of the work.
 PreparedWeights winograd_prepared_weights(int threads, const Conv2dShape& shape);
 void winograd_prepare_weights(int threads, float* u, const float* w, const Conv2dShape& shape);
 
-/// Pointers of the operands; null where an optional one is absent. One of w and u is there.
+/// Operands of a forward pass, null where absent.
 struct WinogradForward {
     float* y = nullptr;
-    const float *x = nullptr, *w = nullptr, *u = nullptr;
-    const float *input_scale = nullptr, *input_shift = nullptr; ///< convolve relu(scale*x + shift)
+    const float* x = nullptr;
+    const float *w = nullptr, *u = nullptr;                     ///< filters, as they are or transformed: one of the two
+    const float *input_scale = nullptr, *input_shift = nullptr; ///< convolve relu(input_scale*x + input_shift)
     ConvEpilogue epilogue;
 };
 

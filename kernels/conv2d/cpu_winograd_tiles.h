@@ -1,6 +1,6 @@
 #pragma once
 
-// The tiles of an image [batch, height, width, channels], and their transforms between the image and 36 matrices.
+// The tiles of an image [batch, height, width, channels], and the transforms from the image to 36 matrices.
 
 #include <algorithm>
 #include <type_traits>
@@ -10,15 +10,15 @@
 
 namespace scene::cpu::winograd {
 
-/// 4x4 tiles of every clip, row by row; the last ones of a row or column may hang over the edge.
+/// 4x4 tiles of every clip, row by row. The last ones of a row or column may extend beyond the edge.
 struct TileGrid {
     explicit TileGrid(const Conv2dShape& shape)
         : height(shape.height), width(shape.width), rows(divide_up(height, tile)), columns(divide_up(width, tile)),
           count(shape.batch * rows * columns) {}
 
     struct Place {
-        int64_t pixel; ///< index of the first pixel, over all clips
-        int64_t h, w;
+        int64_t pixel; ///< index of the tile's first pixel, over all clips
+        int64_t h, w;  ///< its row and column in the clip
     };
     Place place(int64_t index) const {
         const int64_t n = index / (rows * columns), h = index / columns % rows * tile, w = index % columns * tile;
@@ -28,21 +28,21 @@ struct TileGrid {
     int64_t height, width, rows, columns, count;
 };
 
-/// Calls work(first channel, lanes in use) for one vector of channels after another; the count is a constant, except
-/// for a last vector that is not full.
+/// Calls work(first channel, lanes in use) for one vector of channels after another. The lanes in use are a
+/// compile-time constant, except for a last vector that is not full.
 template <typename Work> inline void for_channel_vectors(int64_t channels, Work&& work) {
     const int64_t whole = channels / lanes * lanes;
     for (int64_t c = 0; c < whole; c += lanes) work(c, std::integral_constant<int, lanes>());
     if (whole < channels) work(whole, static_cast<int>(channels - whole));
 }
 
-/// relu(scale*x + shift) on the way in; null scale: x as it is.
+/// The input norm, fused into reading x: relu(scale*x + shift), or x itself if scale is null.
 struct InputNorm {
     const float *scale = nullptr, *shift = nullptr;
 };
 
-/// v [36, ., channels padded to whole vectors] = B^T d B of the 6x6 inputs of a tile, zeros outside the image.
-/// `v` points at the tile's row of the first matrix, the next matrix lies matrix_stride floats on.
+/// v [36, ., channels padded to whole vectors] = B^T d B of the 6x6 inputs d of a tile, zeros outside the image.
+/// `v` points at the tile's row in the first matrix; the next matrix is matrix_stride floats further.
 inline void read_input_tile(float* v, int64_t matrix_stride, const float* x, int64_t channels, const TileGrid& grid,
                             int64_t index, InputNorm norm) {
     const TileGrid::Place place = grid.place(index);
@@ -53,10 +53,10 @@ inline void read_input_tile(float* v, int64_t matrix_stride, const float* x, int
     const int first_column = place.w == 0;
     const int last_column = static_cast<int>(std::min<int64_t>(input_tile, grid.width - place.w + 1));
     const bool inside = first_row == 0 && first_column == 0 && last_row == input_tile && last_column == input_tile;
-    alignas(64) float copy[input_tile][input_tile][lanes] = {}; // what lies outside stays zero
+    alignas(64) float copy[input_tile][input_tile][lanes] = {}; // zeros outside the image
     for_channel_vectors(channels, [&](int64_t c, auto count) {
         const Grid<float> to = across_matrices(v + c, matrix_stride);
-        // The pixels that the next tile is the first to read; the hardware sees too many streams to follow.
+        // Prefetches the pixels that the next tile adds. There are too many streams for the hardware prefetcher.
         for (int r = input_tile - tile; r < input_tile; ++r) {
             for (int s = input_tile; s < input_tile + tile; ++s)
                 __builtin_prefetch(corner + r * row_stride + s * channels + c);
@@ -76,7 +76,7 @@ inline void read_input_tile(float* v, int64_t matrix_stride, const float* x, int
     });
 }
 
-/// m [36, ., width] = A dy A^T of a tile, zeros outside the image; `channels` of dy from its channel `first` on.
+/// m [36, ., width] = A dy A^T of a tile, zeros outside the image, of `channels` channels of dy from `first` on.
 inline void read_gradient_tile(float* m, int64_t matrix_stride, const float* dy, int64_t first, int64_t channels,
                                int64_t all_channels, const TileGrid& grid, int64_t index) {
     const TileGrid::Place place = grid.place(index);
@@ -84,10 +84,10 @@ inline void read_gradient_tile(float* m, int64_t matrix_stride, const float* dy,
     const int64_t row_stride = grid.width * all_channels;
     const int rows = static_cast<int>(std::min<int64_t>(tile, grid.height - place.h));
     const int columns = static_cast<int>(std::min<int64_t>(tile, grid.width - place.w));
-    alignas(64) float copy[tile][tile][lanes] = {}; // what lies outside stays zero
+    alignas(64) float copy[tile][tile][lanes] = {}; // zeros outside the image
     for_channel_vectors(channels, [&](int64_t k, auto count) {
         const Grid<float> to = across_matrices(m + k, matrix_stride);
-        for (int r = 0; r < tile; ++r) { // the next tile
+        for (int r = 0; r < tile; ++r) { // prefetches the next tile
             for (int s = tile; s < 2 * tile; ++s) __builtin_prefetch(corner + r * row_stride + s * all_channels + k);
         }
         if (rows == tile && columns == tile && count == lanes)

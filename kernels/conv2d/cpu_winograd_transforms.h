@@ -1,12 +1,16 @@
 #pragma once
 
 // Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray, CVPR 2016): a 4x4 tile of outputs from a 6x6 tile d of
-// inputs and a 3x3 filter g is A^T [(G g G^T) . (B^T d B)] A, 36 products where the direct sum needs 144. The matrices
-// come from Toom-Cook's interpolation at 0, +a, -a, +b, -b and infinity. With a = 3/4 and b = 3/2 every entry of A and
-// B is exact in binary and the error is a quarter of that of the usual 1 and 2: measured on normal values, 144
-// channels, largest error over largest output, 2e-6 against 8e-6 (a naive direct sum in float: 1.3e-6).
+// inputs and a 3x3 filter g is A^T [(G g G^T) . (B^T d B)] A, where . is elementwise: 36 products where the direct sum
+// needs 144.
 //
-// One-dimensional transforms of vectors first; the two-dimensional ones apply them to columns, then to rows.
+// The matrices come from Toom-Cook interpolation at 0, +a, -a, +b, -b and infinity. With a = 3/4 and b = 3/2 every
+// entry of A and B is exact in binary, and the error is a quarter of that of the usual 1 and 2: largest error over
+// largest output 2e-6 against 8e-6, on normally distributed values and 144 channels (a naive direct sum in float:
+// 1.3e-6).
+//
+// The one-dimensional transforms work on vectors of channels. transform_square applies one to the columns of a tile,
+// then to its rows.
 
 #include "kernels/cpu/simd.h"
 
@@ -73,7 +77,7 @@ inline void transform_filter_gradient(Vec out[3], const Vec u[input_tile]) {
     out[2] = a2 * sum_a + (b2 * sum_b + u[5]);
 }
 
-/// Where element (row, column) of a small matrix of vectors lies: data[row*row_stride + column*column_stride].
+/// A small matrix of vectors in memory. Element (row, column) is at data + row*row_stride + column*column_stride.
 template <typename Float> struct Grid {
     Float* data;
     int64_t row_stride, column_stride;
@@ -81,7 +85,7 @@ template <typename Float> struct Grid {
     Float* at(int row, int column) const { return data + row * row_stride + column * column_stride; }
 };
 
-/// to [rows_out, rows_out] = T from T^T of vectors, for one of the one-dimensional transforms T.
+/// to [rows_out, rows_out] = T from T^T, with from [rows_in, rows_in], for one of the one-dimensional transforms T.
 template <int rows_in, int rows_out, typename Transform> inline __attribute__((always_inline)) void
 transform_square(Grid<float> to, Grid<const float> from, Transform transform) {
     Vec half[rows_out][rows_in];
@@ -103,7 +107,7 @@ transform_square(Grid<float> to, Grid<const float> from, Transform transform) {
     }
 }
 
-/// The 36 matrices that a transformed tile is spread over: matrix r*6 + s is stride floats after the one before.
+/// A transformed tile whose element (r, s) lies in matrix r*6 + s of 36 matrices that are `stride` floats apart.
 template <typename Float> Grid<Float> across_matrices(Float* data, int64_t stride) {
     return {data, input_tile * stride, stride};
 }

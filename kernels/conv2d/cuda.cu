@@ -1,5 +1,5 @@
-// Convolutions of few input channels are our own (kernels/conv2d/stem.cu), all others the library's. Here: which
-// task of the library an op is, and what is done around it.
+// Small-channel (stem) convolutions run kernels of our own (kernels/conv2d/stem.cu), all others a library's (cuDNN;
+// kernels/cuda/convolutions.h). This file maps an op to the library's task and does what the library leaves undone.
 
 #include "kernels/conv2d/conv2d.h"
 
@@ -15,7 +15,7 @@
 namespace scene::cuda {
 namespace {
 
-/// Each `group` of elements has a factor of its own.
+/// to[i] = from[i]*factor[i/group].
 template <typename To, typename From> __global__ void __launch_bounds__(block_threads)
     scale_groups(To* to, const From* from, const float* factor, int64_t count, int64_t group) {
     const int64_t i = thread_in_grid();
@@ -35,12 +35,13 @@ template <class T> ConvolutionTask task_of(const Conv2dWeightGrad<T>& op) {
     return {op.shape, ConvPass::WeightGrad, {.normalize_input = static_cast<bool>(op.input_scale)}};
 }
 
-/// Of one kind; sums and sums of squares lie in front of the library's workspace.
+/// Bytes of the sums of y; as many again are those of y*y. Both lie in front of the library's workspace.
 size_t bytes_of_sums(const ConvolutionTask& task) {
     return task.fusion.statistics ? aligned_bytes(static_cast<size_t>(task.shape.out_channels) * sizeof(float)) : 0;
 }
 
-/// The library gives weight gradients in the activation type. Where that is not F32 they lie in front of its workspace.
+/// The library writes weight gradients in the activation type. If that is not F32, they are written in front of its
+/// workspace and then converted.
 size_t bytes_of_narrow_gradient(const ConvolutionTask& task, DType activation) {
     return activation == DType::F32
                ? 0

@@ -32,7 +32,7 @@ template <typename Visit> void for_each_product(const Conv2dShape& s, Visit&& vi
     }
 }
 
-/// What is convolved: x, or relu(scale*x + shift).
+/// The convolution's input: x, or relu(scale*x + shift) if there is a scale.
 template <typename Real> std::vector<Real> input_of(const Tensor& x, const Tensor& scale, const Tensor& shift) {
     std::vector<Real> z(values<Real>(x), values<Real>(x) + x.elements());
     if (!scale) return z;

@@ -1,4 +1,6 @@
-// Every block keeps all weights in shared memory, walks over tiles of the input and writes vec4s of output channels.
+// Forward: a block keeps all weights in shared memory and walks over tiles of the input. A thread's register tile is a
+// vec4 of output channels at four positions. The data gradient is a GEMM and col2im (kernels/cuda/common/col2im.h), the
+// weight gradient a split-K GEMM (kernels/cuda/common/im2col.h).
 
 #include "kernels/conv2d/stem.h"
 
@@ -22,7 +24,7 @@ template <typename T> __global__ void __launch_bounds__(block_threads)
         const int64_t clip = tile / tiles_per_clip;
         const int p = static_cast<int>(tile % tiles_per_clip) * tile_out_rows;
         const int rows = p + tile_out_rows < size.out_height ? tile_out_rows : size.out_height - p;
-        __syncthreads(); // the tile before has been read
+        __syncthreads(); // the previous tile has been read
         load_input_tile(input, x, size, clip, p, (rows - 1) * size.stride + size.kernel);
         __syncthreads();
         for (int i = static_cast<int>(threadIdx.x); i < rows * q_tiles * k_vec4s; i += block_threads) {
@@ -62,7 +64,7 @@ template <typename T> __global__ void __launch_bounds__(block_threads)
     }
 }
 
-// ---- gradient of the data -----------------------------------------------------------------------------------------
+// ---- data gradient ------------------------------------------------------------------------------------------------
 
 template <typename T> __global__ void __launch_bounds__(block_threads)
     data_gradient(T* dx, const T* dy, const T* w, StemSizes size, ChunkTiling tiling) {
@@ -78,7 +80,7 @@ template <typename T> __global__ void __launch_bounds__(block_threads)
         dx[(chunk.clip * size.height + row) * row_values + column] = from_float<T>(value);
     };
     for (int p = chunk.halo_first; p < chunk.halo_end; ++p) {
-        __syncthreads(); // the row before has been added
+        __syncthreads(); // the previous row has been added
         col2im.retire_before(p, write);
         const int64_t out_row = (chunk.clip * size.out_height + p) * size.out_width * size.out_channels;
         col2im.load_values([&](int q, int k, float(&values)[vec4]) {
@@ -91,9 +93,9 @@ template <typename T> __global__ void __launch_bounds__(block_threads)
     col2im.retire_rest(write);
 }
 
-// ---- gradient of the weights --------------------------------------------------------------------------------------
+// ---- weight gradient ----------------------------------------------------------------------------------------------
 
-/// partial [blocks, K*T]: the sums over this block's output rows.
+/// partial [blocks, K*T] = the weight gradient of this block's output rows.
 template <typename T> __global__ void __launch_bounds__(block_threads)
     weight_gradient(float* partial, const T* dy, const T* x, StemSizes size) {
     const int k_pitch = size.padded_channels();
@@ -101,7 +103,7 @@ template <typename T> __global__ void __launch_bounds__(block_threads)
     float* gradient = input + size.input_floats(1); // [Q][k_pitch]
     WgradTile sums(size, size.patch());
     for (int64_t row = blockIdx.x; row < size.out_rows; row += gridDim.x) {
-        __syncthreads(); // the row before has been read
+        __syncthreads(); // the previous row has been read
         load_input_tile(input, x, size, row / size.out_height, static_cast<int>(row % size.out_height), size.kernel);
         const T* from = dy + row * size.out_width * size.out_channels;
         for (int i = static_cast<int>(threadIdx.x); i < size.out_width * k_pitch; i += block_threads) {

@@ -1,7 +1,8 @@
 #pragma once
 
-// How CUDA runs conv2d where the input has few channels, as a network's first convolution (its stem). A tensor core's
-// tile would be almost empty there. Operands are those of the records in kernels/conv2d/conv2d.h.
+// CUDA kernels for convolutions with few input channels, such as a network's first one (its stem). They use no tensor
+// cores, whose tiles would be almost empty. Operands are those of the records in kernels/conv2d/conv2d.h; y and dy must
+// be 16-byte aligned. Shapes that do not suit throw std::logic_error.
 
 #include <cuda_runtime.h>
 
@@ -9,11 +10,11 @@
 
 namespace scene::cuda {
 
-/// Whether these kernels can: at most 4 input channels, 256 output channels, stride 2, and an output row that fits into
-/// shared memory beside the weights.
+/// Whether these kernels can compute a shape: 1 to 4 input channels, at most 256 output channels, kernel 7, stride 2
+/// and input width 256, and tiles and weights that fit into a block's shared memory.
 bool conv2d_stem_suits(const Conv2dShape& shape);
 
-/// y = conv(x, w), with bias (may be absent) and then the relu.
+/// y = conv(x, w), then the bias (may be absent), then the relu (needs a bias).
 void conv2d_stem_forward(Tensor y, Tensor x, Tensor w, Tensor bias, bool relu, const Conv2dShape& shape,
                          cudaStream_t stream);
 void conv2d_stem_data_grad(Tensor dx, Tensor dy, Tensor w, const Conv2dShape& shape, cudaStream_t stream);

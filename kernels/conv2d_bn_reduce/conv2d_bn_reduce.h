@@ -1,16 +1,21 @@
 #pragma once
 
-// A convolution's data gradient fused with the reduction of the batch norm behind which its input lies (dgrad + BN
-// reduce).
+// A convolution's data gradient, fused with the backward reduction of the batch norm that precedes the convolution
+// (dgrad + BN reduce).
 
 #include "kernels/op.h"
 #include "kernels/op_types.h"
 
 namespace scene {
 
-/// The convolution's x was relu(z), z = gamma*xhat + beta, xhat = (norm_x - mean)*inv_std; mean, inv_std, gamma, beta
-/// f32 [C]. With dx as in conv2d_data_grad: dz [N, H, W, C] = dx where z > 0, else 0; dgamma = sum of dz*xhat, dbeta =
-/// sum of dz, f32 [C]. batch_norm_apply_gradient does the rest.
+/// In the forward pass the convolution's input was relu(z), with z = gamma*xhat + beta and
+/// xhat = (norm_x - mean)*inv_std. With dx as conv2d_data_grad gives it from dy and w:
+/// - dz [N, H, W, C] = dx where z > 0, else 0
+/// - dgamma [C] = sum of dz*xhat
+/// - dbeta [C] = sum of dz
+///
+/// batch_norm_apply_gradient then gives the gradient of norm_x. norm_x [N, H, W, C], dz, dy and w are of the activation
+/// type, everything per channel is f32 [C]. The sums may be of dz before it is rounded to the activation type.
 template <class T> struct Conv2dDataGradBnReduce {
     static constexpr std::string_view name = "conv2d_data_grad_bn_reduce";
     Out<T> dz, dgamma, dbeta;

@@ -7,12 +7,13 @@
 #include "kernels/cpu/context.h"
 #include "kernels/operands.h"
 
-// The CPU does not offer this fusion, since its batch_norm_backward needs only two passes; it runs where it is asked.
+// The reduction is a pass of its own here, and batch_norm_apply_gradient another: as many as batch_norm_backward makes.
+// So the CPU's planner does not offer this fusion. The op runs for every shape.
 
 namespace scene::cpu {
 namespace {
 
-/// Two sums a channel lie in front of the data gradient's scratch.
+/// Two sums per channel, in front of the data gradient's scratch.
 size_t bytes_of_sums(const Conv2dShape& shape) {
     return aligned_bytes(2 * static_cast<size_t>(shape.in_channels) * sizeof(double));
 }

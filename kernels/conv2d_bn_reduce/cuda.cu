@@ -11,7 +11,7 @@ template <class T> ConvolutionTask task_of(const Conv2dDataGradBnReduce<T>& op) 
     return {op.shape, ConvPass::DataGrad, {.bn_reduce = true}};
 }
 
-/// The library has outputs that nobody reads: they lie in front of its workspace.
+/// Outputs of the library that are not used. They lie in front of its workspace.
 constexpr size_t unused_outputs = std::tuple_size_v<decltype(ConvolutionOperands::unused)>;
 
 size_t bytes_of_unused_output(const Conv2dShape& shape) {

@@ -1,17 +1,20 @@
 #pragma once
 
-// A small-channel (stem) convolution with batch norm and relu in closed form: a = relu(scale*y + shift), where the
-// convolution's output y is never written. y is linear in its im2col patch (T = R*S*C elements of x, zeros in the
-// padding), so the patches' mean m [T] and covariance C [T, T] give y's statistics before y is there: mean = w.m and
-// variance = w.C w. a is then a convolution with weights scale*w and bias shift.
+// A small-channel (stem) convolution, batch norm and relu in closed form: a = relu(scale*y + shift), where the
+// convolution's output y is never materialised. y is linear in its im2col patch (T = R*S*C elements of x, zeros in the
+// padding). So the mean m [T] and the covariance C [T, T] of the patches give the statistics of y without y: per filter
+// w, mean = w.m and variance = w.C w. Then a = relu(conv(x, scale*w) + shift) (fold_conv_weights, conv2d_forward).
 
 #include "kernels/op.h"
 #include "kernels/op_types.h"
 
 namespace scene {
 
-/// mean, variance (biased) f32 [K] of y; moments f32 [1 + T, T]: m, then C. x [N, H, W, C] of the activation type,
-/// w [K, R, S, C] f32.
+/// The statistics of y.
+/// - mean and biased variance, f32 [K]
+/// - moments f32 [1 + T, T]: m, then C, for the backward pass
+///
+/// x [N, H, W, C] is of the activation type, w [K, R, S, C] f32.
 template <class T> struct Conv2dBnStatistics {
     static constexpr std::string_view name = "conv2d_bn_statistics";
     Out<T> mean, variance, moments;
@@ -20,11 +23,16 @@ template <class T> struct Conv2dBnStatistics {
     Conv2dShape shape{};
 };
 
-/// dgamma, dbeta f32 [K], dw f32 [K, R, S, C] and dx [N, H, W, C] from da, the gradient of a [N, P, Q, K]. With dz = da
-/// where a > 0 and S the sum of dz*(patch - m): dbeta = sum of dz, dgamma = inv_std*w.S, dw = scale*(S -
-/// dgamma*inv_std*C w), and dx is the convolution's data gradient of dy = scale*(dz - mean(dz) - xhat*mean(dz*xhat))
-/// with xhat = (y - mean)*inv_std. inv_std and scale = gamma*inv_std are those of batch_norm_finalize. w f32; da, a, x
-/// and dx of the activation type.
+/// The gradients from da, the gradient of a [N, P, Q, K]. With dz = da where a > 0, else 0, and S [K, T] the sum over
+/// all positions of dz*(patch - m), per output channel:
+/// - dbeta [K] = sum of dz
+/// - dgamma [K] = inv_std*w.S
+/// - dw [K, R, S, C] = scale*(S - dgamma*inv_std*C w)
+/// - dx [N, H, W, C], where it is wanted, = the data gradient of dy = scale*(dz - mean(dz) - xhat*mean(dz*xhat)), with
+///   xhat = (y - mean)*inv_std
+///
+/// inv_std and scale = gamma*inv_std are those of batch_norm_finalize. da, a, x and dx are of the activation type, all
+/// others f32.
 template <class T> struct Conv2dBnReluBackward {
     static constexpr std::string_view name = "conv2d_bn_relu_backward";
     OptionalOut<T> dx{};
@@ -47,7 +55,8 @@ size_t scratch_bytes(const Conv2dBnStatistics<TensorSpec>&, const Planning&);
 size_t scratch_bytes(const Conv2dBnReluBackward<TensorSpec>&, const Planning&);
 } // namespace cpu
 namespace cuda {
-/// Whether both ops can: a stem convolution (kernels/conv2d/stem.h) with less padding than its kernel has rows.
+/// Whether both ops can compute a shape: a stem convolution (kernels/conv2d/stem.h) with padding < kernel, whose tiles
+/// fit into a block's shared memory. For other shapes they throw std::logic_error.
 bool conv2d_bn_relu_suits(const Conv2dShape& shape);
 void run(const Conv2dBnStatistics<Tensor>&, Context&);
 void run(const Conv2dBnReluBackward<Tensor>&, Context&);

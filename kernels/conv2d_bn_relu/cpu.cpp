@@ -1,5 +1,5 @@
-// Plain loops in double. The CPU's planner does not offer the closed form: its convolutions take the statistics of y
-// while they write it, which costs less there.
+// Plain loops in double. The CPU's planner does not offer the closed form: its convolutions compute the statistics of y
+// while they write it, which costs less.
 
 #include "kernels/conv2d_bn_relu/conv2d_bn_relu.h"
 
@@ -46,7 +46,7 @@ double product(const float* a, const double* b, int64_t count) {
     return sum;
 }
 
-/// The scratch's parts, counts of doubles: one patch, m and C.
+/// Parts of the scratch, in doubles: one patch, m and C.
 struct StatisticsScratch {
     int64_t patch, mean, covariance;
 
@@ -58,7 +58,7 @@ struct StatisticsScratch {
     size_t bytes() const { return static_cast<size_t>(patch + mean + covariance) * sizeof(double); }
 };
 
-/// The scratch's parts, counts of doubles: one patch, S [K, T], the sum of dz [K] and dx.
+/// Parts of the scratch, in doubles: one patch, S [K, T], the sum of dz [K] and dx.
 struct BackwardScratch {
     int64_t patch, sums, sum_dz, dx;
 

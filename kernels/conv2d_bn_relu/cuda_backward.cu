@@ -9,10 +9,10 @@ template <typename T> struct BackwardOperands {
     const T *da, *a, *x; ///< dz = da where a > 0
     const float *w, *scale;
     float* partial; ///< [chunks, K, T + 1]: sums of dz*patch and of dz
-    float* dx_sum;  ///< [N, H, W, C]: the data gradient of scale*dz; absent: not wanted
+    float* dx_sum;  ///< [N, H, W, C]: the data gradient of scale*dz; null if dx is not wanted
 };
 
-/// One pass over da: this block's sums, and the data gradient before the batch norm's part is subtracted.
+/// One pass over da: this block's sums, and the data gradient of scale*dz, without the terms of mean(dz) and xhat.
 template <typename T> __global__ void __launch_bounds__(block_threads)
     sum_gradients(BackwardOperands<T> op, StemSizes size, ChunkTiling tiling) {
     const int patch = size.patch(), out_channels = size.out_channels, row_values = size.width * size.channels;
@@ -35,7 +35,7 @@ template <typename T> __global__ void __launch_bounds__(block_threads)
     if (threadIdx.x == 0) input[size.input_floats(1)] = 1;
     const int end = wants_dx ? chunk.halo_end : chunk.end_out;
     for (int p = wants_dx ? chunk.halo_first : chunk.first_out; p < end; ++p) {
-        __syncthreads(); // the row before has been read and added
+        __syncthreads(); // the previous row has been read and added
         if (wants_dx) col2im.retire_before(p, write);
         load_input_tile(input, op.x, size, chunk.clip, p, size.kernel);
         const int64_t out_row = (chunk.clip * size.out_height + p) * size.out_width * out_channels;
@@ -56,22 +56,21 @@ template <typename T> __global__ void __launch_bounds__(block_threads)
                size);
 }
 
-/// What the batch norm needs of its parameters' gradients, and what they become.
+/// The gradients of the parameters, and what they are computed from.
 struct Gradients {
     float *dw, *dgamma, *dbeta;
-    const double* sums; ///< [K, T + 1]: of dz*patch and of dz
+    const double* sums; ///< [K, T + 1]: sums of dz*patch and of dz
     const float *w, *moments, *mean, *inv_std, *scale;
     int patch, out_channels;
 
-    /// Sum of dz*(patch - its mean).
+    /// S[k, element], the sum of dz*(patch - m).
     __device__ double centred(int k, int element) const {
         const double* of_channel = sums + k * (patch + 1);
         return of_channel[element] - of_channel[patch] * static_cast<double>(moments[element]);
     }
 };
 
-/// A warp for each output channel: dgamma = inv_std*w.S, dw = scale*(S - dgamma*inv_std*C w), with S the sums of
-/// dz*(patch - m), and m and C the patches' mean and covariance.
+/// One warp per output channel: dbeta, dgamma and dw by the equations of the contract.
 __global__ void __launch_bounds__(block_threads) channel_gradients(Gradients g) {
     const int lane = static_cast<int>(threadIdx.x) % warp_lanes;
     const int k = static_cast<int>(blockIdx.x) * warps + static_cast<int>(threadIdx.x) / warp_lanes;
@@ -95,7 +94,8 @@ __global__ void __launch_bounds__(block_threads) channel_gradients(Gradients g) 
     }
 }
 
-/// weights [T, pitch]: what the batch norm subtracts from each patch's gradient is their product with (patch, 1).
+/// weights [T, pitch] of the correction, zeros beyond T + 1 columns. The terms of mean(dz) and xhat in dy are linear in
+/// y, and so in the patch: what they subtract from a patch's gradient is weights*(patch, 1).
 __global__ void __launch_bounds__(block_threads)
     correction_weights(float* weights, Gradients g, int pitch, double inverse_rows) {
     const int64_t i = thread_in_grid();
@@ -111,7 +111,7 @@ __global__ void __launch_bounds__(block_threads)
     weights[i] = static_cast<float>(sum * inverse_rows);
 }
 
-/// dx = dx_sum - the transposed convolution of (patch, 1) with the correction's weights.
+/// dx = dx_sum - the correction: the transposed convolution (GEMM and col2im) of (patch, 1) with its weights.
 template <typename T> __global__ void __launch_bounds__(block_threads)
     correct_gradient(T* dx, const float* dx_sum, const T* x, const float* correction, StemSizes size,
                      ChunkTiling tiling) {
@@ -127,7 +127,7 @@ template <typename T> __global__ void __launch_bounds__(block_threads)
         dx[at] = from_float<T>(dx_sum[at] - value);
     };
     for (int p = chunk.halo_first; p < chunk.halo_end; ++p) {
-        __syncthreads(); // the row before has been added
+        __syncthreads(); // the previous row has been added
         col2im.retire_before(p, write);
         load_input_tile(input, x, size, chunk.clip, p, size.kernel);
         __syncthreads();
@@ -153,9 +153,9 @@ size_t gradient_shared_bytes(const StemSizes& size) {
     return std::max(col2im_bytes(size, size.out_channels), static_cast<size_t>(splits) * sizeof(float));
 }
 
-/// The scratch: sums in double, then the rest in float.
+/// Parts of the scratch, in elements: sums in double, then the rest in float.
 struct BackwardScratch {
-    int64_t sums, partial, correction, dx_sum; ///< elements
+    int64_t sums, partial, correction, dx_sum;
 
     BackwardScratch(const StemSizes& size, bool wants_dx) {
         sums = static_cast<int64_t>(size.out_channels) * (size.patch() + 1);

@@ -1,6 +1,6 @@
 #pragma once
 
-// What the CUDA kernels of both ops share.
+// Shared by the CUDA kernels of both ops.
 
 #include "kernels/conv2d_bn_relu/conv2d_bn_relu.h"
 #include "kernels/cuda/common/column_sums.h"
@@ -11,17 +11,17 @@ namespace scene::cuda {
 
 constexpr int warps = block_threads / warp_lanes;
 
-/// Blocks that have a warp for each item.
+/// The number of blocks with one warp per item.
 inline unsigned warp_blocks(int64_t items) { return static_cast<unsigned>(divide_up(items, warps)); }
 
-/// Sizes of a shape that these kernels take.
+/// The sizes of a shape; throws if it does not suit.
 inline StemSizes closed_form_sizes(const Conv2dShape& shape) {
     SCENE_CHECK(conv2d_bn_relu_suits(shape), "x " + shape.x().text() + " with w " + shape.w().text() +
                                                  " is no convolution whose batch norm has a closed form");
     return StemSizes(shape);
 }
 
-/// sums = factor times those of all blocks.
+/// sums = factor*(sum over all blocks).
 struct FinishSums {
     double* sums;
     double factor;

@@ -3,10 +3,11 @@
 namespace scene::cuda {
 namespace {
 
-/// Sums over all patches: of each element [T], and of each product of two elements [T, T].
+/// The number of raw moments: the mean over all patches of each element [T] and of each product of two elements [T, T].
 int64_t raw_moments(const StemSizes& size) { return size.patch() * (size.patch() + 1); }
 
-/// partial [blocks, T*(T + 1)]. A warp has one pair of patch tiles, its lanes share the positions of an input tile.
+/// partial [blocks, T*(T + 1)] = the sums of the raw moments over this block's input tiles. A warp has one pair of
+/// patch tiles; its lanes share the positions of an input tile.
 template <typename T> __global__ void __launch_bounds__(block_threads)
     sum_moments(float* partial, const T* x, StemSizes size, int tiles_per_clip, int64_t tiles) {
     float* input = dynamic_shared<float>();
@@ -26,7 +27,7 @@ template <typename T> __global__ void __launch_bounds__(block_threads)
     for (int64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
         const int p = static_cast<int>(tile % tiles_per_clip) * tile_out_rows;
         const int rows = p + tile_out_rows < size.out_height ? tile_out_rows : size.out_height - p;
-        __syncthreads(); // the tile before has been read
+        __syncthreads(); // the previous tile has been read
         load_input_tile(input, x, size, tile / tiles_per_clip, p, (rows - 1) * size.stride + size.kernel);
         __syncthreads();
         if (!works) continue;
@@ -65,8 +66,8 @@ template <typename T> __global__ void __launch_bounds__(block_threads)
     }
 }
 
-/// A warp for each output channel: mean = w.m, variance = w.C w with the patches' mean m and covariance C, both from
-/// their raw moments [T*(T + 1)]; and the moments themselves, by all threads.
+/// From the raw moments [T*(T + 1)]: `moments` = m and C, by all threads; mean = w.m and variance = w.C w, by one warp
+/// per output channel.
 __global__ void __launch_bounds__(block_threads)
     output_moments(float* mean, float* variance, float* moments, const double* raw, const float* w, int patch,
                    int out_channels) {
@@ -91,16 +92,16 @@ __global__ void __launch_bounds__(block_threads)
     of_variance = warp_sum(of_variance);
     if (lane != 0) return;
     mean[k] = static_cast<float>(of_mean);
-    variance[k] = of_variance < 0 ? 0.0f : static_cast<float>(of_variance); // a NaN stays one: the step must be skipped
+    variance[k] = of_variance < 0 ? 0.0f : static_cast<float>(of_variance); // keeps a NaN: Adam must skip the step
 }
 
 int64_t moment_blocks(const StemSizes& size) {
     return std::min(size.clips * divide_up(size.out_height, tile_out_rows), 4 * multiprocessors);
 }
 
-/// The scratch: raw moments in double, then the partial sums.
+/// Parts of the scratch, in elements: raw moments in double, then the partial sums in float.
 struct StatisticsScratch {
-    int64_t raw, partial; ///< elements
+    int64_t raw, partial;
 
     explicit StatisticsScratch(const StemSizes& size)
         : raw(raw_moments(size)), partial(moment_blocks(size) * raw_moments(size)) {}

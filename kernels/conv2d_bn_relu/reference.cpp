@@ -8,7 +8,7 @@
 namespace scene::reference {
 namespace {
 
-/// im2col: patch i is what output position i = (n, p, q) sees of x.
+/// im2col: patch i is the part of x that output position i = (n, p, q) reads.
 template <typename Real> struct Patches {
     const Real* x;
     Conv2dShape shape;
@@ -16,7 +16,7 @@ template <typename Real> struct Patches {
     int64_t elements() const { return shape.kernel * shape.kernel * shape.in_channels; }
     int64_t count() const { return shape.batch * shape.out_height() * shape.out_width(); }
 
-    /// Where element t = (r, s, c) of patch i lies in x; -1 in the padding.
+    /// Index into x of element t = (r, s, c) of patch i; -1 in the padding.
     int64_t index(int64_t i, int64_t t) const {
         const int64_t n = i / (shape.out_height() * shape.out_width());
         const int64_t p = i / shape.out_width() % shape.out_height(), q = i % shape.out_width();

@@ -4,7 +4,7 @@
 
 namespace scene::reference {
 
-/// A reference's floating-point operands are all of one type: the rounding is that of what stores y.
+/// A plain copy, since a reference's floating-point operands are all of one type. The rounding is in storing y.
 void run(const Convert<Tensor>& op) {
     with_real(op.x, [&](auto real) {
         using Real = decltype(real);

@@ -15,7 +15,7 @@ Metrics metrics_of(HostArray loss, HostArray probabilities, HostArray target) {
             .target = std::move(target)};
 }
 
-/// Whole numbers as probabilities: equal maxima are frequent.
+/// Integers as probabilities, so that equal maxima are frequent.
 HostArray draws(int64_t batch, int64_t classes) {
     HostArray p = integer_activation({batch, classes}, 1, 0, 3);
     p.activation = false;
@@ -55,7 +55,7 @@ TEST(AccumulateMetrics, OverTwoBatches) {
     });
 }
 
-/// A clip counts for the first of its largest targets, however small that is, unless it has none.
+/// A clip counts for the first of its largest targets, however small that is. A row of zeros does not count.
 TEST(AccumulateMetrics, SoftTargetsCountWhateverTheirHeight) {
     Metrics op = metrics_of(uniform_f32({7}, 1),
                             with_values({7, 3}, {0, 0, 1, 0, 0.5, 0.5, 0, 0, 1, 1, 0, 0, 0, 0, 1, 0, 0, 1, 0, 1, 0}),

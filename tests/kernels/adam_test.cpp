@@ -29,7 +29,7 @@ TEST(Adam, EqualsTheReference) {
     }
 }
 
-TEST(Adam, EqualsTheReferenceForManyParameters) { // more than one piece, more than the blocks that search see at once
+TEST(Adam, EqualsTheReferenceForManyParameters) { // several chunks; the search on the GPU takes several strides
     expect_like_reference(step_of(70001, {.step = 6, .learning_rate = 1e-3f, .loss_scale = 64}));
 }
 
@@ -83,7 +83,7 @@ TEST(Adam, ANonfiniteGradientSkipsTheStep) {
     }
 }
 
-TEST(Adam, ANonfiniteGradientIsFoundAmongMany) { // where the blocks that search come a second time
+TEST(Adam, ANonfiniteGradientIsFoundAmongMany) { // in the second stride of the search on the GPU
     Step op = step_of(70001, {.step = 3, .learning_rate = 0.1f});
     op.gradients[67600] = std::nan("");
     expect_only_the_flag_changes(op);

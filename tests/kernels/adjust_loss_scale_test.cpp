@@ -5,7 +5,7 @@ namespace {
 
 constexpr LossScaling scaling{.first = 8, .least = 1, .most = 16, .patience = 2};
 
-/// On every device as by the reference, whose result is returned.
+/// The reference's result, which every device must match.
 StepControl adjusted(const StepControl& control) {
     const AdjustLossScale<HostArray> op{.control = control_of(control), .scaling = scaling};
     expect_like_reference(op);

@@ -17,7 +17,7 @@ struct Case {
 
 const std::vector<Case> small_cases{
     {1, 1, 2, 1}, {1, 1, 5, 1}, {2, 3, 6, 2}, {1, 5, 9, 3, {0.4f, 7}}, {2, 4, 4, 4, {0.1f, 7}}};
-/// The model's shape, more tokens than lanes of a warp, heads of an odd size.
+/// The model's shape, more tokens than a warp has lanes, heads of an odd size.
 const std::vector<Case> large_cases{
     {3, 16, 128, 8}, {2, 16, 128, 8, {0.1f, 1}}, {3, 7, 12, 3, {0.2f, 9}}, {1, 17, 40, 1}, {2, 33, 20, 2, {0.2f, 9}}};
 
@@ -64,7 +64,7 @@ TEST(Attention, ReferenceGradientsAreFiniteDifferences) {
     }
 }
 
-/// Along a few directions, because one for each element takes too long.
+/// Along a few random directions: a difference for each element takes too long.
 TEST(Attention, ReferenceGradientsOfTheModelsShapeAreDirectionalDifferences) {
     const AttentionForward<HostArray> forward = forward_of({2, 16, 128, 8, {0.1f, 3}}, -1, 1);
     const AttentionBackward<HostArray> backward = run_reference(backward_of(forward));
@@ -85,7 +85,7 @@ TEST(Attention, ReferenceGradientsOfTheModelsShapeAreDirectionalDifferences) {
     }
 }
 
-/// The probability of a token is the same for equal keys: y is the mean of the values.
+/// Equal keys have equal probabilities, so y is the mean of the values.
 TEST(Attention, EqualKeysGiveTheMean) {
     AttentionForward<HostArray> forward = forward_of({1, 4, 2, 1});
     for (int64_t t = 0; t < 4; ++t) {
@@ -111,8 +111,9 @@ TEST(Attention, LargeScoresDoNotOverflow) {
             for (const double value : run_on(device, type, rounded(backward, type)).dqkv.values)
                 ASSERT_TRUE(std::isfinite(value));
         });
-        // A score's error is relative to the score and becomes one of the probability's logarithm: the order of four
-        // products decides how large it is, so the naive version's is no measure of it. Scores are float in every type.
+        // The rounding error of a score is relative to the score, and is absolute in the logarithm of a probability. It
+        // depends on the order of the four additions in q k, so the naive version's error is no bound. Scores are
+        // computed in float for every activation type.
         expect_like_reference(forward, "up to " + std::to_string(high), {.of_largest = 4 * high * high * 0x1p-24});
     }
 }

@@ -54,7 +54,7 @@ TEST(AugmentFeatures, EachPartAndAllTogetherEqualTheReference) {
                                       std::string(c.name) + " " + shape.text());
 }
 
-/// The deviation of a silent band is its floor.
+/// A silent band has variance 0: its deviation is sqrt(1e-6), from the term that band_moments adds.
 TEST(AugmentFeatures, ASilentBandEqualsTheReference) {
     for (uint32_t step = 0; step < 3; ++step) {
         HostArray x = uniform_f32({3, 37, 7}, step, -80, 0);
@@ -63,7 +63,7 @@ TEST(AugmentFeatures, ASilentBandEqualsTheReference) {
     }
 }
 
-/// The four steps one after another, each over the whole batch, with moments of their own.
+/// The steps one after another, each over the whole batch and with its own moments.
 std::vector<double> step_by_step(const HostArray& x, const std::vector<ClipDraw>& draws) {
     const int64_t batch = x.shape[0], frames = x.shape[1], bands = x.shape[2], size = frames * bands;
     const auto at = [&](int64_t n, int64_t t, int64_t f) { return static_cast<size_t>((n * frames + t) * bands + f); };
@@ -137,7 +137,7 @@ TEST(AugmentFeatures, MovedOrUntouchedValuesKeepTheirBits) {
             EXPECT_EQ(sorted(after.y), sorted(x));
         }
     });
-    // Drawn, but not for this batch.
+    // Freq-MixStyle is on, but its probability is too small for this batch to draw it.
     on_each_device(augmented(x, {.style_probability = 1e-9f, .style_alpha = 1}, 1),
                    [&](const AugmentFeatures<HostArray>& after) { EXPECT_EQ(after.y.values, x.values); });
 }
@@ -167,7 +167,7 @@ TEST(AugmentFeatures, WrongOperandsAreRefused) {
     refused_with([](auto& op) { op.mean = uniform_f32({2, 5}, 1); });
     AugmentFeatures<HostArray> op = good;
     op.mean = op.deviation = op.clip_mean = HostArray();
-    expect_values_refused(op); // draws that mask and mix statistics
+    expect_values_refused(op); // the draws have masks and mix statistics
 }
 
 } // namespace

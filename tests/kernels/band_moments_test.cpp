@@ -23,7 +23,7 @@ TEST(BandMoments, KnownValues) {
     });
 }
 
-/// A deviation far below the mean is not lost in the difference of two sums.
+/// The deviation is far below the mean: E[x^2] - E[x]^2 in float would lose it.
 TEST(BandMoments, OfNearlyConstantBands) {
     HostArray x = uniform_f32({2, 37, 7}, 3, -0.01, 0.01);
     for (double& value : x.values) value -= 64;

@@ -5,7 +5,7 @@
 namespace scene::test {
 namespace {
 
-/// As a training step has it: with the statistics of x, and scale and shift from them.
+/// As in a training step: scale and shift come from the statistics of x.
 BatchNormBackward<HostArray> backward_of(const NormCase& c) {
     const HostArray x = uniform_activation(c.x, 1, -2, 2);
     const BatchNormFinalize<HostArray> norm = run_reference(finalize_of(x));
@@ -48,14 +48,14 @@ TEST(BatchNormBackward, EqualsTheReference) {
     for (const NormCase& c : norm_cases(norm_shapes)) expect_like_reference(backward_of(c), c.text(), norm_allowance);
 }
 
-/// More partial sums than are added side by side.
+/// More partial sums than are added in parallel.
 TEST(BatchNormBackward, OfManyRows) {
     for (const NormCase& c : norm_cases({{1, 19, 19, 259}}))
         if (c.epilogue.relu && c.epilogue.dropout.p == 0)
             expect_like_reference(backward_of(c), c.text(), norm_allowance);
 }
 
-/// Of the whole layer, statistics included.
+/// Differences of the whole layer, statistics included.
 TEST(BatchNormBackward, ReferenceGradientsAreFiniteDifferences) {
     for (const NormCase& c : norm_cases({{2, 1, 3, 1}, {2, 3, 5, 3}, {1, 4, 3, 5}})) {
         const HostArray x = uniform_activation(c.x, 1, -2, 2), gamma = uniform_f32({c.x[3]}, 3, 0.5, 1.5),
@@ -78,8 +78,8 @@ TEST(BatchNormBackward, ReferenceGradientsAreFiniteDifferences) {
     }
 }
 
-/// Whole numbers with scale 1 and shift 0: nearly every pooling window has a tie, sums are exact, and over a power of
-/// two of rows dx is too.
+/// Integers with scale 1 and shift 0: nearly every pooling window has a tie, and sums are exact. So is dx if the number
+/// of rows is a power of two.
 TEST(BatchNormBackward, FirstOfEqualMaximaTakesTheGradient) {
     for (const NormCase& c : norm_cases({{2, 8, 8, 20}, {2, 9, 7, 20}})) {
         if (!c.epilogue.max_pool) continue;

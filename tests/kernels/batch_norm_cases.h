@@ -1,6 +1,6 @@
 #pragma once
 
-// The cases of the batch norm's tests.
+// Cases and records that the tests of batch norm share.
 
 #include "tests/support/op_test.h"
 
@@ -17,7 +17,7 @@ struct NormCase {
     }
 };
 
-/// With every epilogue that the shape allows.
+/// Each shape with every epilogue that it allows.
 inline std::vector<NormCase> norm_cases(const std::vector<Shape>& shapes) {
     std::vector<NormCase> cases;
     for (const Shape& shape : shapes)
@@ -29,13 +29,14 @@ inline std::vector<NormCase> norm_cases(const std::vector<Shape>& shapes) {
     return cases;
 }
 
-/// Odd extents, incomplete pooling windows, one channel, whole vectors and not, more channels than a block has threads.
+/// Odd extents, incomplete pooling windows, one channel, channels that fill whole vectors and that do not, more
+/// channels than a block has threads.
 inline const std::vector<Shape> norm_shapes = {{1, 2, 2, 1},    {3, 5, 3, 9},  {1, 37, 4, 18}, {2, 4, 7, 40},
                                                {1, 101, 1, 64}, {2, 9, 6, 16}, {1, 7, 5, 10},  {2, 3, 2, 259},
                                                {1, 4, 7, 264},  {1, 16, 9, 1}, {1, 20, 37, 3}};
 
-/// In float are added up to 64 rows on the CPU and 264 in a block of threads, and a mean by Welford's update is rounded
-/// as often: about sqrt(264) roundings.
+/// The CPU adds up to 64 rows in float, a CUDA block up to 264; a mean by Welford's update is rounded as often. The
+/// error grows as the square root: about sqrt(264) roundings.
 constexpr Allowance norm_allowance{.sum_roundings = 16};
 
 inline HostArray norm_control() { return control_of({.seed = 11, .step = 4}); }
@@ -45,7 +46,7 @@ inline BatchNormStatistics<HostArray> statistics_of(const HostArray& x) {
     return {.mean = empty(per_channel), .variance = empty(per_channel), .x = x};
 }
 
-/// With the statistics of x.
+/// Finalises the statistics of x.
 inline BatchNormFinalize<HostArray> finalize_of(const HostArray& x, const HostArray& gamma, const HostArray& beta) {
     const BatchNormStatistics<HostArray> moments = run_reference(statistics_of(x));
     const Shape& per_channel = gamma.shape;
@@ -78,7 +79,7 @@ inline BatchNormForward<HostArray> forward_of(const NormCase& c) {
             .epilogue = c.epilogue};
 }
 
-/// `output` in the memory of `input` has the same bits as apart from it.
+/// The op gives the same bits in place, with `output` in the memory of `input`.
 template <template <class> class Op, class Output, class Input>
 void expect_same_in_place(const Op<HostArray>& apart, Output output, Input input, const std::string& label) {
     Op<HostArray> in_place = apart;
@@ -90,7 +91,7 @@ void expect_same_in_place(const Op<HostArray>& apart, Output output, Input input
     });
 }
 
-/// On every device without its scratch, and with too little.
+/// Every device refuses the op without its scratch, and with too little.
 template <template <class> class Op> void expect_scratch_refused(const Op<HostArray>& record) {
     for_each_setting(true, [&](TestDevice& device, DType type) {
         op_test::Memory memory(device, type);

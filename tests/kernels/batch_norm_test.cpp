@@ -11,7 +11,7 @@ TEST(BatchNormStatistics, EqualTheReference) {
         expect_like_reference(statistics_of(uniform_activation(shape, 1, -1, 3)), shape.text(), norm_allowance);
 }
 
-/// More chunks, or blocks, than are merged side by side; the last one is not full.
+/// More chunks than are merged in parallel; the last one is not full.
 TEST(BatchNormStatistics, OfManyRows) {
     for (const Shape& shape : std::vector<Shape>{{40001, 1}, {301, 259}})
         expect_like_reference(statistics_of(uniform_activation(shape, 1, -1, 3)), shape.text(), norm_allowance);
@@ -21,7 +21,7 @@ TEST(BatchNormStatistics, OfWholeNumbers) {
     expect_like_reference(statistics_of(integer_activation({512, 7}, 2, 0, 16)));
 }
 
-/// A mean far from zero, and rows far from the first ones: E[x^2] - E[x]^2 in single precision would lose every digit.
+/// A mean far from zero, and rows far from the first ones: E[x^2] - E[x]^2 in float would lose every digit.
 TEST(BatchNormStatistics, OfValuesFarFromZero) {
     HostArray high = uniform_f32({3000, 20}, 3, 9999, 10001), jump = uniform_activation({4, 50, 11, 8}, 4, 999, 1001);
     for (int64_t i = 0; i < 8 * 40; ++i) jump[i] = -80;

@@ -20,7 +20,7 @@ struct Case {
 
 const std::vector<Case> cases{{1, {1}},          {4, {7}},           {3, {128, 1, 9}},
                               {5, {128, 16, 1}}, {33, {4, 2, 3, 5}}, {2, {1, 1, 1, 300}}};
-/// Values are only copied.
+/// Values are copied, so there is no error.
 const Allowance exact{.factor = 0, .roundings = 0};
 
 Forward forward_of(const Case& c, bool activation) {
@@ -70,7 +70,7 @@ TEST(Concat, BackwardIsTheInverse) {
         });
 }
 
-/// The op is linear, so differences are exact at any point and for any step.
+/// The op is linear, so finite differences are exact for any step.
 TEST(Concat, ReferenceGradientsAreFiniteDifferences) {
     const Case c{5, {3, 1, 4}};
     const Backward backward = run_reference(backward_of(c, false));

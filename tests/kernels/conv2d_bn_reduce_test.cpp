@@ -25,12 +25,12 @@ Conv2dDataGradBnReduce<HostArray> bn_reduce_of(const Conv2dShape& shape) {
             .shape = shape};
 }
 
-/// The CPU runs it for every shape, though it has no use for it; others where they offer it.
+/// The CPU runs the op for every shape, though its planner does not offer it; other devices where they offer it.
 bool runs(TestDevice& device, const Conv2dShape& shape) {
     return device.kind() == DeviceKind::Cpu || offering(&ConvFusion::bn_reduce, shape)(device);
 }
 
-/// The sums may be of dx before it was rounded to half: then each term is off by half an ulp, either way.
+/// The sums may be of dz before it is rounded to half, so each term may differ by half an ulp.
 AllowanceOn allowance_where_it_runs(const Conv2dShape& shape) {
     return [shape](TestDevice& device, DType type) -> std::optional<Allowance> {
         if (!runs(device, shape)) return std::nullopt;
@@ -77,7 +77,7 @@ TEST_F(Conv2dBnReduce, ReferenceGradientsAreFiniteDifferences) {
     }
 }
 
-/// Zero is not above zero; a NaN lets no gradient pass but reaches dgamma. What cuDNN makes of a NaN is its own affair.
+/// No gradient passes at z = 0. At a NaN none passes either, but dgamma becomes NaN; cuDNN promises nothing there.
 TEST_F(Conv2dBnReduce, AtZeroAndNan) {
     const Conv2dShape shape{1, 1, 3, 8, 8, 1, 1, 0};
     Conv2dDataGradBnReduce<HostArray> record = bn_reduce_of(shape);
@@ -99,7 +99,7 @@ TEST_F(Conv2dBnReduce, AtZeroAndNan) {
     });
 }
 
-/// With batch_norm_apply_gradient it is the data gradient and the whole batch_norm_backward behind it.
+/// Followed by batch_norm_apply_gradient it equals conv2d_data_grad followed by batch_norm_backward.
 TEST_F(Conv2dBnReduce, LeadsToTheGradientOfTheBatchNorm) {
     for (const Conv2dShape& shape : shapes) {
         const Shape channels{shape.in_channels};

@@ -28,8 +28,8 @@ Conv2dShape shape_of(const Shape& x, int64_t out_channels, int64_t kernel, int64
             .padding = padding};
 }
 
-/// The FCNN's stems, without and with deltas, at odd extents; output channels that are no multiple of 4; rows that no
-/// patch sees.
+/// The FCNN's stems, without and with deltas, at odd extents; output channels that are no multiple of 4; input rows
+/// that no patch reads.
 const std::vector<Case> cases = {{shape_of({2, 13, 12, 1}, 144, 5, 2, 2)},  {shape_of({1, 7, 9, 3}, 72, 5, 2, 2)},
                                  {shape_of({3, 7, 5, 2}, 10, 3, 1, 1), 1},  {shape_of({2, 8, 6, 1}, 4, 3, 1, 0)},
                                  {shape_of({2, 8, 7, 1}, 3, 1, 2, 0), 0.5}, {shape_of({2, 9, 8, 4}, 6, 3, 2, 1)}};
@@ -54,7 +54,7 @@ Statistics statistics_of(const Conv2dShape& shape, HostArray x, HostArray w) {
 }
 Statistics statistics_of(const Case& c) { return statistics_of(c.shape, input_of(c), uniform_f32(c.shape.w(), 2)); }
 
-/// With outputs and a scale that need not belong to the convolution: the op does not know better.
+/// a, mean, inv_std and scale are random: the op takes them as they are, whether or not they belong to the convolution.
 Backward backward_of(const Case& c) {
     const Shape channels{c.shape.out_channels};
     const Statistics statistics = run_reference(statistics_of(c));
@@ -81,7 +81,7 @@ TEST(Conv2dBnRelu, BackwardEqualsTheReference) {
     for (const Case& c : cases) expect_like_reference(backward_of(c), c.text());
 }
 
-/// Grids of hundreds of blocks take long on the emulator: one order of threads has to do.
+/// Runs one order of threads only: grids of hundreds of blocks take long on the emulator.
 template <template <class> class Op, class... Output>
 void expect_near_reference(const Op<HostArray>& record, Output... output) {
     for (TestDevice* device : devices()) {
@@ -96,7 +96,7 @@ void expect_near_reference(const Op<HostArray>& record, Output... output) {
     }
 }
 
-/// More tiles than the statistics have blocks, and clips that are one chunk of several rows.
+/// More tiles than the statistics have blocks, and clips of one chunk of several rows.
 TEST(Conv2dBnRelu, ManyClips) {
     const Case c{shape_of({529, 2, 1, 1}, 3, 3, 1, 1)};
     expect_near_reference(statistics_of(c), &Statistics::mean, &Statistics::variance, &Statistics::moments);
@@ -118,7 +118,7 @@ TEST(Conv2dBnRelu, StatisticsOfIntegersAreExact) {
     }
 }
 
-/// A relu's output has many zeros; they let no gradient pass.
+/// No gradient passes where a = 0, as in many elements of a relu's output.
 TEST(Conv2dBnRelu, ZerosLetNoGradientPass) {
     Backward backward = backward_of(cases[2]);
     backward.a = integer_activation(backward.a.shape, 4, -1, 1);
@@ -131,8 +131,7 @@ TEST(Conv2dBnRelu, ZerosLetNoGradientPass) {
     expect_like_reference(backward);
 }
 
-// ---- the closed form against what it stands for, written out
-// ----------------------------------------------------------
+// ---- the closed form against convolution, batch norm and relu -------------------------------------------------------
 
 /// The convolution's output [N, P, Q, K].
 std::vector<double> convolved(const HostArray& x, const HostArray& w, const Conv2dShape& s) {
@@ -232,8 +231,7 @@ TEST(Conv2dBnRelu, ReferenceGradientsAreFiniteDifferences) {
     }
 }
 
-// ---- bits, NaN, shapes
-// ------------------------------------------------------------------------------------------------
+// ---- bits, NaN, shapes ----------------------------------------------------------------------------------------------
 
 TEST(Conv2dBnRelu, SameBits) {
     expect_same_bits(statistics_of(cases[2]));

@@ -1,4 +1,4 @@
-// What a convolution does besides convolving, and what is offered where.
+// The fusions of convolutions, and which device offers which.
 
 #include <algorithm>
 #include <cmath>
@@ -16,7 +16,7 @@ TEST_F(Conv2dFusions, BiasThenRelu) {
     bool relu = false;
     for (const Conv2dShape& shape : all_shapes()) {
         Conv2dForward<HostArray> forward = with_bias(forward_of(shape));
-        forward.relu = relu = !relu; // every algorithm has several shapes
+        forward.relu = relu = !relu; // alternates: every algorithm has several shapes
         expect_like_reference(forward, describe(shape), convolution_allowance(shape));
     }
 }
@@ -27,8 +27,9 @@ TEST_F(Conv2dFusions, ReluNeedsBias) {
     expect_refused(forward);
 }
 
-/// With fewer channels than 16, the most lanes that a processor has, what the CPU offers depends on its vectors. The
-/// emulator has every fusion (Fusions::Always); cuDNN only for halves and channels that come in eights.
+/// All channels but those of stems are at least 16, the most lanes of any vector: below that, what the CPU offers
+/// depends on its vectors. The emulator offers every fusion (Fusions::Always), cuDNN only for F16 and multiples of 8
+/// channels.
 TEST_F(Conv2dFusions, WhatEachDeviceOffers) {
     struct Case {
         Conv2dShape shape;
@@ -57,7 +58,7 @@ TEST_F(Conv2dFusions, WhatEachDeviceOffers) {
     }
 }
 
-/// The moments of y itself, which is compared with the reference, where the device `runs` it.
+/// Where the device `runs` the op: y equals the reference, and mean and variance are the moments of that y.
 void expect_statistics(const Conv2dForward<HostArray>& record, const std::function<bool(TestDevice&)>& runs) {
     SCOPED_TRACE(describe(record.shape));
     std::map<DType, std::pair<HostArray, HostArray>> y_of_type; // expected, naive
@@ -74,9 +75,10 @@ void expect_statistics(const Conv2dForward<HostArray>& record, const std::functi
         double largest_y = 0, largest_variance = 0;
         for (const double value : actual.y.values) largest_y = std::max(largest_y, std::abs(value));
         for (const double value : moments.variance) largest_variance = std::max(largest_variance, value);
-        // The CPU sums about a mean of a few values, 100 in a chain: eps/2*sqrt(100) of a standard deviation, and twice
-        // that for its square; the mean itself is rounded. A GPU gives the float sums of y and of y*y, perhaps of y
-        // before it is rounded to half: half an ulp of each term, and the variance is what remains of the two.
+        // The CPU sums relative to a mean of a few values, in chains of 100: an error of eps/2*sqrt(100) standard
+        // deviations, twice that for the variance, and the rounding of the mean. A GPU sums y and y*y in float, perhaps
+        // of y before it is rounded to half: half an ulp of each term, and the variance is a difference of the two
+        // sums.
         const bool cpu = device.kind() == DeviceKind::Cpu;
         const double of_terms = type == DType::F16 ? 0x1p-11 : 0x1p-22;
         const double off_mean = cpu ? 6e-7 * std::sqrt(largest_variance) + 0x1p-24 * largest_y : of_terms * largest_y;
@@ -120,7 +122,7 @@ TEST_F(Conv2dFusions, WhatIsNotOfferedIsRefused) {
     }
 }
 
-/// The CPU's algorithms take the fused work in any combination, cuDNN's engines do not.
+/// The CPU's algorithms combine fusions freely, cuDNN's engines do not.
 TEST_F(Conv2dFusions, CombinedFusions) {
     for (const Conv2dShape& shape : {Conv2dShape{2, 31, 13, 24, 24, 3, 1, 1}, {1, 13, 12, 1, 144, 5, 2, 2}}) {
         const Conv2dForward<HostArray> far = with_statistics(with_bias(forward_of(shape), 900, 1100));

@@ -25,7 +25,7 @@ TEST_F(Conv2d, WeightGradEqualsTheReference) {
         expect_like_reference(weight_grad_of(shape), describe(shape), weight_grad_allowance(shape));
 }
 
-/// Winograd's tiles come in blocks, and in chunks of these.
+/// Winograd splits the tiles into blocks, and blocks into chunks.
 TEST_F(Conv2d, MoreTilesThanABlockOnTheCpu) {
     const auto on_cpu_alone = [](const AllowanceOn& allowance) -> AllowanceOn {
         return [=](TestDevice& device, DType type) { return on_cpu(device) ? allowance(device, type) : std::nullopt; };
@@ -67,7 +67,7 @@ TEST_F(Conv2d, ReferenceOfKnownValues) {
     EXPECT_EQ(run_reference(forward).variance.values, (std::vector<double>{59500.0 * 59500}));
 }
 
-/// The CPU's threads share the work of every shape; elsewhere one of each kind will do.
+/// On the CPU every shape, since its threads share the work; on other devices one shape of each kind.
 TEST_F(Conv2d, SameBits) {
     const std::vector<Conv2dShape> elsewhere = {{1, 9, 7, 3, 9, 5, 2, 2}, {2, 12, 8, 16, 24, 3, 1, 1}};
     for (const Conv2dShape& shape : all_shapes()) {
@@ -240,7 +240,7 @@ TEST_F(Conv2d, WhatIsNoConvolutionIsRefused) {
         }
 }
 
-/// Where there is a choice of how to convolve, it is made by autotune.
+/// A device that chooses among algorithms does so in autotune.
 TEST_F(Conv2d, AGpuKnowsOnlyShapesThatWereAutotuned) {
     const Conv2dShape shape{1, 6, 5, 16, 32};
     for (TestDevice* device : devices()) {

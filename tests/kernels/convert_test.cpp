@@ -5,7 +5,7 @@ namespace {
 
 TEST(Convert, ToHalvesRoundsToTheNearest) {
     HostArray x = uniform_f32({5, 13}, 1, -70000, 70000);
-    // Ties go to even; subnormal halves, the largest half, what rounds to it and what rounds beyond it.
+    // Ties, subnormal halves, the largest half, what rounds to it and what overflows.
     const double special[] = {0,    -0.0,      1 + 0x1p-11, 1 + 0x3p-11, 0x1p-24,  0x1p-25, 0x3p-25,  6e-8,
                               -1e5, 2049.0001, 65504,       65519,       65520.0f, 1e-30,   INFINITY, -INFINITY};
     std::copy(std::begin(special), std::end(special), x.values.begin());
