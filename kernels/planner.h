@@ -15,7 +15,7 @@ struct ConvChoice {
     std::string pass;     ///< what is computed, its type and shapes, in one line
     std::string engine;   ///< of the library; empty if none works
     double seconds = 0;   ///< measured; 0 if it was not
-    bool ran = false;     ///< false for a candidate that was tuned and never run, because another form is faster
+    bool ran = false;     ///< in a program; a candidate that is slower than another form is tuned but never runs
     std::string failures; ///< the engines that failed and why, in one line
 };
 
