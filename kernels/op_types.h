@@ -9,7 +9,7 @@
 namespace scene {
 
 /// All that changes from step to step. It lies in the device's memory, so that a recorded step can be replayed without
-/// host work. The host writes it at the start of an epoch; the op `advance` steps it.
+/// host work. The host writes it at the start of an epoch; the op `advance` updates it.
 struct StepControl {
     uint64_t seed = 0;       ///< key of every random draw
     uint32_t step = 0;       ///< optimiser steps completed; Adam's t is step + 1

@@ -10,8 +10,8 @@ namespace scene {
 ///   votes[b, c] = sum of w[m] over all m in V with label[m] = c,
 /// and 0 if there is no member. votes f32 [B, K]. similarity f32 [B, M]; NaN counts as -infinity; several voters that
 /// are all -infinity give NaN. label I32 [M], 0 .. K - 1; a negative label marks a padding slot, which is no member. A
-/// label
-/// >= K throws std::logic_error on a CPU, and is no member on a GPU. neighbours >= 1, temperature > 0.
+/// label of K or more throws std::logic_error on a CPU, and is no member on a GPU. At least one neighbour; temperature
+/// above 0.
 template <class T> struct NearestVotes {
     static constexpr std::string_view name = "nearest_votes";
     Out<T> votes;

@@ -5,8 +5,8 @@
 //   pooled[n, c] = mean of z over H, W   the squeeze
 //   y = relu(z*gate[n, c])               the excitation; two linear layers compute gate from pooled
 // With avg_pool, y is then average-pooled, 2x2 with stride 2: [N, floor(H/2), floor(W/2), C] instead of [N, H, W, C].
-// x [N, H, W, C], y and their gradients are of the activation type; scale, shift f32 [C]; pooled, gate and their
-// gradients f32 [N, C].
+// x and dz [N, H, W, C], y and dy are of the activation type; scale, shift f32 [C]; pooled, gate, dpooled and
+// dgate f32 [N, C].
 
 #include "kernels/op.h"
 

@@ -43,7 +43,7 @@ TEST(GatherRows, PaddingSlotsAreZeros) {
     });
 }
 
-/// Among them the bits of a signalling NaN.
+/// One of them has the bits of a signalling NaN.
 TEST(GatherRows, OfIntegers) {
     const HostArray table = indices_of({3, 2}, {1, -2, 0x7F800001, 4, 5, -1});
     on_each_device(gather_of(table, 3, {2, -1, 1}), [](const GatherRows<HostArray>& after) {

@@ -121,7 +121,7 @@ TEST(LogMel, OtherSettingsEqualTheReference) {
 TEST(LogMel, QuietBandsBesideALoudTone) {
     const LogMelSpec spec{.n_fft = 512, .window = 512, .hop = 256, .bands = 20, .frames = 10, .samples = 2400};
     std::vector<double> wave = noise(spec.samples);
-    for (int i = 0; i < spec.samples; ++i) // a tone of exactly 8 periods per frame leaks nowhere but to the clip's ends
+    for (int i = 0; i < spec.samples; ++i) // a tone of exactly 8 periods per frame leaks only at the clip's ends
         wave[static_cast<size_t>(i)] =
             0.5 * std::sin(2 * std::numbers::pi * i / 64) + 2e-7 * wave[static_cast<size_t>(i)];
     expect_like_reference(log_mel_of(wave, spec));

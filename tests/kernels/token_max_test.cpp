@@ -91,7 +91,7 @@ TEST(TokenMax, WrongShapesAndTypesAreRefused) {
     Backward backward = backward_of(forward_of(shape));
     backward.dx = empty_activation({2, 4, 6});
     expect_refused(backward);
-    // Maxima in half precision need an input of halves.
+    // F16 maxima need an F16 input.
     expect_refused(
         Forward{.y = empty({2, 5}, DType::F16), .argmax = empty({2, 5}, DType::I32), .x = uniform_f32(shape, 1)});
 }

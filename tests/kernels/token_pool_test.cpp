@@ -90,7 +90,7 @@ TEST(TokenPool, WrongShapesAndTypesAreRefused) {
     Backward backward = backward_of(c)[0];
     backward.dy = uniform_f32({2, 4, 6}, 1);
     expect_refused(backward);
-    // Tokens of halves need an input of halves.
+    // F16 tokens need an F16 input.
     expect_refused(Forward{.y = empty(c.y(), DType::F16), .x = uniform_f32(c.x, 1)});
 }
 
