@@ -24,14 +24,15 @@ struct Feature {
     bool there;
 };
 
-/// What each level adds to the one below. The rest of v2 is older than all that has SSE4.2.
+/// What each level adds to the one below. The rest of v2 (CMPXCHG16B, LAHF, SSE3) is not checked: every processor with
+/// SSE4.2 has it.
 std::vector<Feature> features() {
 #if defined(__x86_64__)
     __builtin_cpu_init();
     unsigned eax = 0, ebx = 0, basic = 0, extended = 0, edx = 0;
     __get_cpuid(1, &eax, &ebx, &basic, &edx);
     __get_cpuid(0x80000001, &eax, &ebx, &extended, &edx);
-// The builtin takes a literal only. It also asks whether the operating system keeps the wide registers.
+// The builtin takes only a literal. It also checks that the operating system saves the wide registers.
 #define FEATURE(isa, name)                                                                                             \
     { isa, name, __builtin_cpu_supports(name) != 0 }
     return {FEATURE("v2", "ssse3"),
@@ -43,7 +44,7 @@ std::vector<Feature> features() {
             FEATURE("v3", "bmi"),
             FEATURE("v3", "bmi2"),
             FEATURE("v3", "fma"),
-            {"v3", "f16c", (basic & bit_F16C) != 0}, // not every compiler's builtin knows these three
+            {"v3", "f16c", (basic & bit_F16C) != 0}, // the builtin of older compilers lacks these three
             {"v3", "movbe", (basic & bit_MOVBE) != 0},
             {"v3", "lzcnt", (extended & bit_LZCNT) != 0},
             FEATURE("v4", "avx512f"),
@@ -71,7 +72,7 @@ std::vector<const CpuKernels*> usable() {
 }
 
 void hold_onednn_to(std::string_view isa) {
-    // A build of oneDNN without this control stays as it is.
+    // Ignored by a oneDNN that is built without this control.
     if (isa == "v2") dnnl_set_max_cpu_isa(dnnl_cpu_isa_sse41);
     if (isa == "v3") dnnl_set_max_cpu_isa(dnnl_cpu_isa_avx2);
 }

@@ -5,7 +5,7 @@
 
 namespace scene {
 
-/// Owns device memory; moves, does not copy.
+/// Owns device memory. Move-only. The device must outlive it.
 class DeviceBuffer {
 public:
     DeviceBuffer() = default;
@@ -26,7 +26,7 @@ public:
 
     void* data() const { return data_; }
     size_t bytes() const { return bytes_; }
-    /// The buffer, or its first part, as a tensor.
+    /// A tensor at the start of the buffer.
     Tensor tensor(DType dtype, const Shape& shape) const {
         const Tensor view{data_, dtype, shape};
         SCENE_CHECK(view.bytes() <= bytes_,
@@ -46,7 +46,7 @@ private:
     size_t bytes_ = 0;
 };
 
-/// Runs an op that is in no program. `scratch` is made larger where the op needs more.
+/// Runs a single op outside a program. Reallocates `scratch` if the op needs more.
 template <template <class> class Op> void run_alone(Device& device, Op<Tensor> op, DeviceBuffer& scratch) {
     const size_t bytes =
         device.planner().scratch_bytes(rebound<TensorSpec>(op, [](const Tensor& tensor) { return spec_of(tensor); }));

@@ -10,18 +10,18 @@
 
 namespace scene {
 
-/// Fit for a message: control characters become spaces.
+/// Replaces control characters, line ends among them, by spaces.
 inline std::string one_line(std::string text) {
     for (char& c : text)
         if (static_cast<unsigned char>(c) < 32 || c == 127) c = ' ';
     return text;
 }
 
-/// Something the user can cause and mend. The message is one line: what is wrong, where, and what to do.
+/// An error that the user can cause and fix. The message is one line: what is wrong, where, and what to do.
 /// The command prints it as `scene: <message>` on stderr and exits with 1.
 class Error : public std::runtime_error {
 public:
-    /// What the message quotes from a file may hold line ends; it stays one line.
+    /// The message may quote a file, so it goes through one_line.
     explicit Error(std::string message) : std::runtime_error(one_line(std::move(message))) {}
 };
 
@@ -32,7 +32,7 @@ template <typename... Args> [[noreturn]] void fail(fmt::format_string<Args...> f
 }
 #endif
 
-/// A broken promise between two parts of the program, never the user's fault.
+/// Throws std::logic_error for a violated precondition: a bug in the program, never an error of the user.
 [[noreturn]] inline void contract_violation(const char* statement, const std::string& message, const char* file,
                                             int line) {
     throw std::logic_error(std::string(file) + ":" + std::to_string(line) + ": " + message + " (" + statement +
@@ -41,7 +41,7 @@ template <typename... Args> [[noreturn]] void fail(fmt::format_string<Args...> f
 
 } // namespace scene
 
-/// Checks what a caller promised; `message` is evaluated only on failure.
+/// Checks a precondition; `message` is evaluated only if it is violated.
 #define SCENE_CHECK(condition, message)                                                                                \
     do {                                                                                                               \
         if (!(condition)) ::scene::contract_violation(#condition, (message), __FILE__, __LINE__);                      \

@@ -1,6 +1,6 @@
 #pragma once
 
-/// Before a function that kernels call too.
+/// Marks a function that the host and CUDA kernels can call.
 #if defined(__CUDACC__)
 #define SCENE_HOST_DEVICE __host__ __device__
 #else

@@ -1,7 +1,7 @@
 #pragma once
 
-// The members of an op's record, so that nobody lists them a second time: a record is taken apart by a structured
-// binding of as many names as it has members. nvcc's front end does not take the count; no .cu file needs it.
+// Static reflection of op records, so that their members are listed only once: a record is taken apart by a structured
+// binding with as many names as it has members. nvcc's front end rejects the counting of members; no .cu file needs it.
 
 #include <array>
 #include <concepts>
@@ -12,7 +12,7 @@
 
 namespace scene {
 
-constexpr size_t most_fields = 16;
+constexpr size_t most_fields = 16; ///< of a record
 
 template <class Field>
 concept Operand = requires {
@@ -22,7 +22,7 @@ concept Operand = requires {
 
 namespace fields {
 
-/// Initialises any member of an aggregate.
+/// Converts to the type of any member, in unevaluated code.
 struct Any {
     template <class Member> operator Member() const; // NOLINT: never defined, never called
 };
@@ -31,7 +31,8 @@ template <class Record, size_t... Index> constexpr bool takes(std::index_sequenc
     return requires { Record{(static_cast<void>(Index), Any{})...}; };
 }
 
-/// An aggregate takes no more initialisers than it has members.
+/// The number of members: the most initialisers that the aggregate takes. Tries a few more than most_fields, so that
+/// with_fields can reject a record that has too many.
 template <class Record, size_t Tried = most_fields + 4> constexpr size_t count() {
     if constexpr (takes<Record>(std::make_index_sequence<Tried>())) {
         return Tried;
@@ -42,7 +43,7 @@ template <class Record, size_t Tried = most_fields + 4> constexpr size_t count()
 
 } // namespace fields
 
-/// visit(members...) of a record, in the order in which they are declared.
+/// Returns visit(members...), in the order of declaration.
 template <class Record, class Visit> decltype(auto) with_fields(Record& r, Visit&& visit) {
     constexpr size_t n = fields::count<std::remove_const_t<Record>>();
     static_assert(n <= most_fields, "a record has at most 16 members: raise most_fields and add a case here");
@@ -66,7 +67,8 @@ template <class Record, class Visit> decltype(auto) with_fields(Record& r, Visit
     // clang-format on
 }
 
-/// Calls visit(operand) for each operand of a record; those of an array one by one.
+/// Calls visit(operand) for each operand of a record, in the order of declaration. The operands of a std::array are
+/// visited one by one.
 template <class Record, class Visit> void for_each_operand(Record& record, Visit&& visit) {
     const auto one = [&]<class Field>(Field& field) {
         if constexpr (Operand<Field>) {
@@ -97,14 +99,15 @@ template <class To, class Convert> struct Rebind {
 
 } // namespace fields
 
-/// The record with every operand converted: convert(operand) gives a To; settings stay.
+/// A copy of the record with each operand replaced by To convert(operand). Settings are copied.
 template <class To, template <class> class Op, class From, class Convert>
 Op<To> rebound(const Op<From>& record, const Convert& convert) {
     const fields::Rebind<To, Convert> rebind{convert};
     return with_fields(record, [&](const auto&... field) { return Op<To>{rebind(field)...}; });
 }
 
-/// Bytes that an op moves if nothing stays in a cache: the record's own count, or one pass over each operand.
+/// Memory traffic of an op without caches, in bytes: the record's own bytes(), else one read of each operand that is
+/// read and one write of each that is written, scratch excepted.
 template <template <class> class Op> double bytes_of(const Op<TensorSpec>& record) {
     if constexpr (requires { record.bytes(); }) {
         return record.bytes();
@@ -119,6 +122,7 @@ template <template <class> class Op> double bytes_of(const Op<TensorSpec>& recor
     }
 }
 
+/// The record's own flops(), else 0.
 template <template <class> class Op> double flops_of(const Op<TensorSpec>& record) {
     if constexpr (requires { record.flops(); }) {
         return record.flops();

@@ -1,7 +1,7 @@
 #pragma once
 
-// What a device runs each op with: one function an op, in a table that is made from the list of ops. An op that a
-// device has no function for does not compile.
+// A device's dispatch table: one function for each op, generated from the list of ops (kernels/ops.h). An op for which
+// a device has no function does not compile.
 
 #include <tuple>
 
@@ -37,9 +37,9 @@ template <template <class> class... Op> struct Of<OpList<Op...>> {
 using RunTable = table::Of<AllOps>::Run;
 using ScratchTable = table::Of<AllOps>::Scratch;
 
-/// Functions::call<Op>(Device&, const Op<Tensor>&) of every op.
+/// Functions::call<Op>(Device&, const Op<Tensor>&) for every op: runs it.
 template <class Functions> constexpr RunTable run_table = table::Of<AllOps>::run<Functions>();
-/// Functions::bytes<Op>(const Planner&, const Op<TensorSpec>&) of every op.
+/// Functions::bytes<Op>(const Planner&, const Op<TensorSpec>&) for every op: the bytes of its scratch, or 0.
 template <class Functions> constexpr ScratchTable scratch_table = table::Of<AllOps>::scratch<Functions>();
 
 } // namespace scene

@@ -1,6 +1,7 @@
 #pragma once
 
-// What every op checks of its operands, on any device. A violation throws std::logic_error with what was expected.
+// Checks of an op's operands, the same for every device. A violation throws std::logic_error that says what was
+// expected.
 
 #include <algorithm>
 #include <cstdint>
@@ -24,7 +25,7 @@ inline void check_rank(const Tensor& tensor, int rank, const char* name) {
                                                            std::to_string(rank) + " axes");
 }
 
-/// The elements of an operand that must be of type T and of this shape.
+/// The elements of an operand, checked to be of type T and of this shape.
 template <typename T> T* operand(const Tensor& tensor, const Shape& shape, const char* name) {
     check_tensor(tensor, dtype_of<T>::value, shape, name);
     return static_cast<T*>(tensor.data);
@@ -34,7 +35,7 @@ inline float* floats(const Tensor& tensor, const Shape& shape, const char* name)
     return operand<float>(tensor, shape, name);
 }
 
-/// Null where an optional operand is absent.
+/// The same; null if the operand is absent.
 inline float* optional_floats(const Tensor& tensor, const Shape& shape, const char* name) {
     return tensor ? floats(tensor, shape, name) : nullptr;
 }
@@ -48,7 +49,7 @@ inline StepControl& step_control(const Tensor& control) {
     return *static_cast<StepControl*>(control.data);
 }
 
-/// Scratch of at least `bytes`; null where none is needed.
+/// The scratch, checked to have at least `bytes`. May be null if that is 0.
 template <typename T> T* scratch_of(const Tensor& scratch, size_t bytes) {
     SCENE_CHECK(bytes == 0 || (scratch && scratch.bytes() >= bytes), "scratch has " +
                                                                          std::to_string(scratch ? scratch.bytes() : 0) +
@@ -65,19 +66,19 @@ inline void check_convolution(const Conv2dShape& shape) {
                     std::to_string(shape.stride) + ", padding " + std::to_string(shape.padding));
 }
 
-/// [N, H, W, C] after 2x2 pooling with stride 2.
+/// The shape of x [N, H, W, C] after 2x2 pooling with stride 2: [N, floor(H/2), floor(W/2), C].
 inline Shape pooled_shape(const Shape& x) {
     SCENE_CHECK(x.rank() == 4 && x[1] >= 2 && x[2] >= 2, "a 2x2 pooling has input " + x.text());
     return {x[0], x[1] / 2, x[2] / 2, x[3]};
 }
 
-/// What a batch norm of x with this epilogue has as its output.
+/// The output shape of a batch norm of x with this epilogue.
 inline Shape epilogue_shape(const Shape& x, const NormEpilogue& epilogue) {
     SCENE_CHECK(!epilogue.max_pool || epilogue.dropout.p == 0, "batch norm with both dropout and pooling");
     return epilogue.max_pool ? pooled_shape(x) : x;
 }
 
-/// The last extent; every earlier axis counts as rows.
+/// The last extent of x, which must not be empty.
 inline int64_t channels_of(const Tensor& x, const char* name) {
     SCENE_CHECK(x && x.shape.rank() >= 1 && x.elements() > 0,
                 std::string(name) + " is absent or empty, expected rows x channels");

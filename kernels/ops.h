@@ -1,14 +1,14 @@
 #pragma once
 
-// Everything a device can do: the one list of ops. Each has a folder here with its contract, kernels/<op>/<op>.h, and
-// its implementations: reference.cpp (naive, in double or float: the oracle of all others), cpu.cpp and cuda.cu.
+// The list of all ops. Each has a folder kernels/<op>/ with its contract, <op>.h, and its implementations:
+// reference.cpp (naive, in double or float: the oracle of the others), cpu*.cpp and cuda*.cu.
 //
 // Conventions
 // - Layout is NHWC: activations [N, H, W, C] with H = time and W = frequency, convolution weights [K, R, S, C], linear
 //   weights [out, in]. N clips, T tokens, D features per token, K classes.
-// - "Activation type" is F32, or F16 on devices that train in half precision. Statistics, parameters' master copies,
-//   losses and everything marked f32 are always F32; indices are I32; `control` is the StepControl, U8.
-// - An output may alias an input only where its record says "in place".
+// - "Activation type" is F32, or F16 on devices that train in half precision. Statistics, master weights, losses and
+//   everything marked f32 are always F32; indices are I32; `control` is the StepControl, U8.
+// - An output may alias an input only if the op's contract says "in place".
 // - Reductions have a fixed order: the same inputs give the same bits, run after run.
 // - Shapes and types are checked; a wrong one throws std::logic_error that says what was expected.
 

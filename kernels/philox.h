@@ -1,8 +1,8 @@
 #pragma once
 
 // Counter-based random numbers, the same bits on host and device: Philox4x32-10 of Salmon et al.,
-// "Parallel random numbers: as easy as 1, 2, 3" (SC'11). No state: a draw is a function of
-// (seed, stream, step, index), so a backward pass draws its forward pass's mask again instead of storing it.
+// "Parallel random numbers: as easy as 1, 2, 3" (SC'11). There is no state: a draw is a function of
+// (seed, stream, step, index), so a backward pass recomputes its forward pass's dropout mask instead of storing it.
 
 #include <cstdint>
 
@@ -27,8 +27,8 @@ SCENE_HOST_DEVICE inline PhiloxBlock philox4x32(PhiloxBlock counter, uint32_t ke
     return counter;
 }
 
-/// Four random words: `stream` names the consumer (one per dropout layer, say), `step` the training step,
-/// `block` the place inside the consumer.
+/// Four random words. `stream` names the consumer (one for each dropout layer, say), `step` the training step, `block`
+/// the position in the stream.
 SCENE_HOST_DEVICE inline PhiloxBlock random_block(uint64_t seed, uint32_t stream, uint32_t step, uint64_t block) {
     const PhiloxBlock counter = {{static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32), step, stream}};
     return philox4x32(counter, static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
@@ -39,10 +39,10 @@ SCENE_HOST_DEVICE inline uint32_t random_word(uint64_t seed, uint32_t stream, ui
     return random_block(seed, stream, step, index / 4).word[index % 4];
 }
 
-/// Uniform in [0, 1): the top 24 bits, exact in float.
+/// Uniform in [0, 1), from the top 24 bits of the word, which are exact in float.
 SCENE_HOST_DEVICE inline float uniform_of(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
 
-/// Words below this value are dropped when a value is dropped with probability `p` (0 <= p < 1).
+/// Dropout with probability `p`, 0 <= p < 1, drops the elements whose random word is below this threshold.
 SCENE_HOST_DEVICE inline uint32_t dropout_threshold(float p) {
     return static_cast<uint32_t>(static_cast<double>(p) * 4294967296.0);
 }

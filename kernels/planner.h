@@ -1,7 +1,7 @@
 #pragma once
 
-// What a program has to know of a device while it is built: no device need be there, and asking changes nothing. Where
-// there is a choice of how to convolve, it was made before (Device::autotune).
+// What a program has to know of a device while it is built. A planner needs no device, and queries do not change it.
+// Where there is a choice of convolution algorithms, Device::autotune has made it before.
 
 #include <string>
 #include <vector>
@@ -10,37 +10,38 @@
 
 namespace scene {
 
-/// How a device that has a choice computes one pass of a convolution.
+/// The algorithm chosen for one pass of a convolution.
 struct ConvChoice {
-    std::string pass;     ///< what is computed, of which type and shapes, in one line
-    std::string engine;   ///< empty where none runs
-    double seconds = 0;   ///< as measured; 0 where it was not
-    bool ran = false;     ///< in a step; what is slower than another form is only known
-    std::string failures; ///< the engines that did not run and why, in one line
+    std::string pass;     ///< what is computed, its type and shapes, in one line
+    std::string engine;   ///< of the library; empty if none works
+    double seconds = 0;   ///< measured; 0 if it was not
+    bool ran = false;     ///< in a program; a candidate that is slower than another form is tuned but never runs
+    std::string failures; ///< the engines that failed and why, in one line
 };
 
 struct ConvReport {
     std::vector<ConvChoice> choices; ///< in the order in which they were made
-    std::string kept;                ///< where they are remembered from run to run, or why they are not
+    std::string kept;                ///< where the choices are cached from run to run, or why they are not
 };
 
 class Planner {
 public:
     virtual ~Planner() = default;
 
-    /// Of the tensors that the convolutional part of a network works on.
+    /// The element type of activations in the convolutional part of a network: F32 or F16.
     virtual DType activation_type() const = 0;
-    /// What the convolution can do besides convolving; a layer adds separate ops for the rest. std::logic_error for a
-    /// shape that had to be autotuned and was not.
+    /// The fusions that the device offers for the shape. Throws std::logic_error for a shape that needs autotuning and
+    /// had none.
     virtual ConvFusion conv2d_fusion(const Conv2dShape& shape) const = 0;
+    /// What conv2d_prepare_weights makes for the shape; by default nothing.
     virtual PreparedWeights conv2d_prepared_weights(const Conv2dShape& /*shape*/) const { return {}; }
-    /// Empty where there is nothing to choose.
+    /// The convolution algorithms chosen so far; empty if the device has no choice.
     virtual ConvReport conv2d_report() const { return {}; }
 
-    /// "cuDNN 9.19.0"; empty where none is asked.
+    /// The library that convolutions are planned with, such as "cuDNN 9.19.0"; empty if there is none.
     virtual std::string libraries() const { return {}; }
 
-    /// What the op's record gets as its scratch; 0: none.
+    /// Bytes of the op's scratch; 0: none.
     template <template <class> class Op> size_t scratch_bytes(const Op<TensorSpec>& op) const {
         return std::get<table::ScratchEntry<Op>>(scratch_).bytes(*this, op);
     }

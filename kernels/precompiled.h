@@ -1,5 +1,5 @@
-// What most sources include from outside, for the compiler to parse once (PCH in the Makefile). No source includes this
-// file: each has what it needs itself, and `make PCH=0` proves it.
+// The precompiled header (PCH in the Makefile): standard and library headers that most sources include. No source
+// includes this file. Each includes what it needs itself, and `make PCH=0` proves it.
 
 #include <algorithm>
 #include <array>

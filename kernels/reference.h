@@ -1,19 +1,19 @@
 #pragma once
 
-// What the references of the ops share: kernels/<op>/reference.cpp, the naive version that anybody can read and the
-// oracle of all others. A reference works on host memory whose floating-point operands are all F64 or all F32, and
-// computes in that type. In F32 it is the naive version in the devices' own precision, whose error theirs is measured
-// by.
+// What the ops' reference implementations share (kernels/<op>/reference.cpp): the naive versions, which are the oracle
+// of all others. A reference works on host memory. Its floating-point operands are all F64 or all F32, and it computes
+// in that type. Tests compare a device with the reference in F64. They allow an error relative to that of the reference
+// in F32, the naive version in the device's own precision (tests/support/op_test.h).
 
 #include "kernels/operands.h"
 #include "kernels/philox.h"
 
 namespace scene::reference {
 
-/// The elements of an operand as Real; null where it is absent.
+/// The elements of an operand; null if it is absent.
 template <typename Real> Real* values(const Tensor& tensor) { return tensor ? tensor.as<Real>() : nullptr; }
 
-/// Calls work(Real()) with the type of an operand's elements.
+/// Calls work(Real()), where Real is double if the operand is F64, else float.
 template <typename Work> void with_real(const Tensor& operand, Work&& work) {
     if (operand.dtype == DType::F64) {
         work(double());
@@ -22,7 +22,7 @@ template <typename Work> void with_real(const Tensor& operand, Work&& work) {
     }
 }
 
-/// What dropout multiplies element `index` with.
+/// The factor of dropout for element `index`: 0 or 1/(1 - p).
 template <typename Real> Real dropout_factor(const Dropout& dropout, const Tensor& control, int64_t index) {
     if (dropout.p == 0) return 1;
     const StepControl& step = step_control(control);

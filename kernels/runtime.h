@@ -1,6 +1,6 @@
 #pragma once
 
-// Where and how to compute, as a configuration, the command line and the devices name it.
+// Runtime settings (device, precision, fusions, autotuning) and their names in configurations and on the command line.
 
 #include <array>
 #include <cstdint>
@@ -20,23 +20,24 @@ enum class DeviceChoice : uint8_t {
 
 enum class Precision : uint8_t {
     Fp32, ///< everything in float
-    Tf32, ///< float, products of matrices and convolutions rounded to TF32 and summed in float
-    Fp16, ///< convolutional part in half with float sums, the rest as Tf32; parameters and optimiser in float
+    Tf32, ///< float; GEMMs and convolutions round their inputs to TF32 and accumulate in float
+    Fp16, ///< convolutional part in half, accumulated in float; the rest as Tf32; master weights and optimiser in float
 };
 
-/// Which of the library's fusions of batch norm and convolution a device offers.
+/// Which of cuDNN's fusions of batch norm and convolution a GPU offers.
 enum class Fusions : uint8_t {
-    Quickest, ///< those that are quicker than separate ops, as measured on the device; none where there is no device
+    Quickest, ///< those measured to be faster than separate ops on the device; without a device none
     Never,
-    Always, ///< all that the library has, however slow
+    Always, ///< all that cuDNN has, however slow
 };
 
-/// Which of the library's engines are measured to find the quickest.
+/// Which of cuDNN's engines autotuning measures.
 enum class Autotune : uint8_t {
-    Precompiled,
-    Full, ///< also those that the library compiles for a problem, at seconds each
+    Precompiled, ///< those that need no compilation at run time
+    Full,        ///< also those that cuDNN compiles at run time for each problem, which takes seconds each
 };
 
+/// A row of a table of names.
 template <typename Value> struct Named {
     std::string_view name;
     Value value;
@@ -51,19 +52,21 @@ inline constexpr std::array<Named<Fusions>, 3> fusion_choices{
 inline constexpr std::array<Named<Autotune>, 2> autotune_choices{
     {{"precompiled", Autotune::Precompiled}, {"full", Autotune::Full}}};
 
-/// The value of that name, which must be in the table.
+/// The value of a name. Throws std::logic_error if the table lacks it.
 template <typename Value, size_t N> Value value_named(const std::array<Named<Value>, N>& table, std::string_view name) {
     for (const Named<Value>& one : table)
         if (one.name == name) return one.value;
     throw std::logic_error("no value is named " + std::string(name));
 }
 
+/// All names, in the order of the table.
 template <typename Value, size_t N> std::vector<std::string> names_of(const std::array<Named<Value>, N>& table) {
     std::vector<std::string> names;
     for (const Named<Value>& one : table) names.emplace_back(one.name);
     return names;
 }
 
+/// The name of a value; "?" if the table lacks it.
 template <typename Value, size_t N> std::string_view name_in(const std::array<Named<Value>, N>& table, Value value) {
     for (const Named<Value>& one : table)
         if (one.value == value) return one.name;

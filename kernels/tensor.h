@@ -37,7 +37,7 @@ constexpr std::string_view name_of(DType type) {
     return "?";
 }
 
-/// Extents of a dense row-major array, outermost first; rank 0 is a scalar.
+/// Extents of a dense row-major array, outermost axis first. Rank 0 is a scalar.
 class Shape {
 public:
     static constexpr int max_rank = 6;
@@ -77,6 +77,7 @@ private:
     int rank_ = 0;
 };
 
+/// The DType of a C++ type. F16 has none.
 template <typename T> struct dtype_of;
 template <> struct dtype_of<float> { static constexpr DType value = DType::F32; };
 template <> struct dtype_of<double> { static constexpr DType value = DType::F64; };
@@ -84,14 +85,15 @@ template <> struct dtype_of<int32_t> { static constexpr DType value = DType::I32
 template <> struct dtype_of<int64_t> { static constexpr DType value = DType::I64; };
 template <> struct dtype_of<uint8_t> { static constexpr DType value = DType::U8; };
 
-/// Of every tensor in an arena.
+/// Alignment in bytes of every tensor in an arena.
 constexpr size_t tensor_alignment = 256;
+/// `bytes` rounded up to a multiple of tensor_alignment.
 constexpr size_t aligned_bytes(size_t bytes) {
     return (bytes + tensor_alignment - 1) / tensor_alignment * tensor_alignment;
 }
 
-/// A view of a dense row-major array in the memory of one device; owns nothing. A default-constructed
-/// tensor is absent: optional operands of an op are passed so.
+/// A non-owning view of a dense row-major array in the memory of one device. A default-constructed tensor stands for an
+/// absent optional operand.
 struct Tensor {
     void* data = nullptr;
     DType dtype = DType::F32;
@@ -100,7 +102,7 @@ struct Tensor {
     explicit operator bool() const { return data != nullptr; }
     int64_t elements() const { return shape.elements(); }
     size_t bytes() const { return static_cast<size_t>(elements()) * size_of(dtype); }
-    /// The elements as `T`; the element type must be the stored one.
+    /// The elements. Throws std::logic_error if T is not their type.
     template <typename T> T* as() const {
         SCENE_CHECK(dtype == dtype_of<T>::value, "tensor holds " + std::string(name_of(dtype)));
         return static_cast<T*>(data);

@@ -8,8 +8,8 @@
 namespace scene::cpu {
 namespace {
 
-// Least-squares polynomials through 9 frames (Savitzky and Golay 1964): the slope of the line, sum i x[i] / 60 for
-// i = -4 .. 4, and the second derivative of the parabola, sum c[|i|] x[i] / 462.
+// Least-squares polynomials through 9 frames, i = -4 .. 4 (Savitzky and Golay 1964). The slope of the line is
+// sum(i x[i])/60, the second derivative of the parabola sum(curvature[|i|] x[i])/462.
 constexpr int reach = 4;
 constexpr float slope_divisor = 60, curvature_divisor = 462;
 constexpr float curvature[reach + 1] = {-20, -17, -8, 7, 28};
@@ -25,7 +25,7 @@ void run(const Deltas<Tensor>& op, Context& cpu) {
 #pragma omp parallel for num_threads(cpu.threads) schedule(static)
     for (int64_t row = 0; row < clips * frames; ++row) {
         const int64_t frame = row % frames;
-        // Both derivatives are constant over the frames of a fit, so the ends repeat the nearest full window's.
+        // Both derivatives are constant over a window, so the ends repeat those of the nearest whole window.
         const int64_t centre = row - frame + std::clamp<int64_t>(frame, reach, frames - 1 - reach);
         const float* window = input + centre * bands;
         const float* here = input + row * bands;

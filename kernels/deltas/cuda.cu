@@ -6,17 +6,17 @@
 namespace scene::cuda {
 namespace {
 
-// Least-squares polynomials through 9 frames (Savitzky and Golay 1964): the slope of the line, sum i x[i] / 60 for
-// i = -4 .. 4, and the second derivative of the parabola, sum c[|i|] x[i] / 462.
+// Least-squares polynomials through 9 frames, i = -4 .. 4 (Savitzky and Golay 1964). The slope of the line is
+// sum(i x[i])/60, the second derivative of the parabola sum(curvature[|i|] x[i])/462.
 constexpr int reach = 4;
 
-/// A thread for each frame and band.
+/// One thread for each clip, frame and band.
 __global__ void __launch_bounds__(block_threads)
     differentiate(float* out, const float* x, int64_t count, int frames, int bands) {
     const float curvature[reach + 1] = {-20, -17, -8, 7, 28};
     const int64_t at = thread_in_grid();
     if (at >= count) return;
-    // Both derivatives are constant over the frames of a fit, so the ends repeat the nearest full window's.
+    // Both derivatives are constant over a window, so the ends repeat those of the nearest whole window.
     const int64_t frame = at / bands % frames;
     const int64_t inner = frame < reach ? reach : frame > frames - 1 - reach ? frames - 1 - reach : frame;
     const float* window = x + at + (inner - frame) * bands;

@@ -7,8 +7,9 @@
 namespace scene::reference {
 namespace {
 
-/// A least-squares fit to equidistant points is a sum over each orthogonal polynomial p: its coefficient is
-/// sum(p(i) x[c + i])/sum(p(i)^2). For i = -4 .. 4 the first is i, the second i^2 - 20/3, whose second derivative is 2.
+/// The least-squares fit to equidistant points is a sum of orthogonal polynomials p, each with the coefficient
+/// sum(p(i) x[c + i])/sum(p(i)^2). For i = -4 .. 4 that of degree 1 is i, and that of degree 2 is i^2 - 20/3, whose
+/// second derivative is 2.
 template <typename Real> void deltas(const Deltas<Tensor>& op) {
     const int64_t clips = op.x.shape[0], frames = op.x.shape[1], bands = op.x.shape[2];
     const Real* x = values<Real>(op.x);

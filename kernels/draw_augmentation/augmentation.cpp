@@ -10,8 +10,8 @@
 namespace scene {
 namespace {
 
-/// The integral of (t (1 - t))^(alpha - 1) from 0 to x <= 1/2, by its series of positive terms
-/// x^a (1 - x)^a / a * sum over k of (2a)_k / (a + 1)_k x^k.
+/// The integral of (t (1 - t))^(a - 1) from 0 to x <= 1/2 with a = alpha, by a series of positive terms:
+/// x^a (1 - x)^a/a * sum over k of (2a)_k/(a + 1)_k x^k, where (.)_k is the rising factorial.
 double incomplete_beta(double alpha, double x) {
     double term = 1, sum = 1;
     for (int k = 0; term > 1e-17 * sum; ++k) sum += term *= x * (2 * alpha + k) / (alpha + 1 + k);
@@ -45,8 +45,9 @@ SymmetricBeta SymmetricBeta::of(double alpha) {
         out.quantile[i] = static_cast<uint32_t>(std::lround(low * 0x1p32));
     }
     out.quantile[intervals] = 0x80000000u;
-    // Of the distances a and b of a piece's ends from 1/2 the mean square is (a^2 + ab + b^2)/3. The outermost a makes
-    // the mean over all pieces 1/(4 (2 alpha + 1)), the variance; not beyond 0, where alpha < 1 has its mass.
+    // The ends of an interval have the distances a and b from 1/2, and its mean squared distance is (a^2 + ab + b^2)/3.
+    // The outermost a is chosen so that the mean over all intervals is the variance, 1/(4 (2 alpha + 1)). It is
+    // clamped, because no quantile is below 0, where alpha < 1 has its mass.
     const auto distance = [&](int i) { return 0.5 - out.quantile[i] * 0x1p-32; };
     double rest = 3.0 * intervals / (4 * (2 * alpha + 1));
     for (int i = 1; i < intervals; ++i)

@@ -7,7 +7,7 @@
 namespace scene::cuda {
 namespace {
 
-/// A thread for each clip.
+/// One thread for each clip.
 __global__ void __launch_bounds__(block_threads)
     draw(ClipDraw* draws, const StepControl* control, AugmentationSampler sampler, int64_t batch, int64_t frames,
          int64_t bands) {

@@ -5,8 +5,8 @@
 
 namespace scene {
 
-/// draws U8 [N, sizeof(ClipDraw)] = draw_clip of every clip of a batch of clips [T, F], by control.seed and
-/// control.step (kernels/draw_augmentation/augmentation.h).
+/// draws [N, sizeof(ClipDraw)] U8 = draw_clip(sampler, control.seed, control.step, n, N, frames, bands) for each clip n
+/// of a batch (kernels/draw_augmentation/augmentation.h).
 template <class T> struct DrawAugmentation {
     static constexpr std::string_view name = "draw_augmentation";
     Out<T> draws;

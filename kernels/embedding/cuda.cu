@@ -7,7 +7,7 @@
 namespace scene::cuda {
 namespace {
 
-/// A thread for each element of y. An index beyond the table, which the host should have refused, gives NaN.
+/// One thread for each element of y.
 template <typename T> __global__ void __launch_bounds__(block_threads)
     look_up(T* y, const float* table, const int32_t* index, int64_t count, int vocabulary, int size) {
     const int64_t i = thread_in_grid();
@@ -19,7 +19,7 @@ template <typename T> __global__ void __launch_bounds__(block_threads)
     y[i] = from_float<T>(value);
 }
 
-/// A thread for each element of the table adds the rows that used it, in batch order.
+/// One thread for each element of the table, so that the sum needs no atomics and has a fixed order.
 template <typename T> __global__ void __launch_bounds__(block_threads)
     gather_gradient(float* dtable, const T* dy, const int32_t* index, int64_t count, int batch, int size) {
     const int64_t i = thread_in_grid();

@@ -60,7 +60,7 @@ void write_at(int descriptor, const void* data, size_t bytes, int64_t offset, co
 
 void sync_folder(const std::filesystem::path& folder) {
     const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (descriptor < 0) return; // a folder that can be written but not read; its entries reach the disk later
+    if (descriptor < 0) return; // writable but not readable: its entries reach the disk later
     ::fsync(descriptor);
     ::close(descriptor);
 }
@@ -102,7 +102,7 @@ void AtomicFile::write_over(int64_t offset, std::string_view text) {
 void AtomicFile::commit() {
     SCENE_CHECK(descriptor_ >= 0, "a file is committed once");
     flush();
-    if (::fsync(descriptor_) != 0 && errno != EINVAL) fail_write(name_, errno); // EINVAL: nothing to sync there
+    if (::fsync(descriptor_) != 0 && errno != EINVAL) fail_write(name_, errno); // EINVAL: does not support fsync
     if (::rename(temporary_.c_str(), name_.c_str()) != 0) fail_write(name_, errno);
     ::close(descriptor_);
     descriptor_ = -1;

@@ -5,7 +5,8 @@
 
 namespace scene {
 
-/// FNV-1a, 64 bits (Fowler, Noll, Vo).
+/// The 64-bit hash FNV-1a (Fowler, Noll, Vo). `add_bytes` is the standard's, byte by byte; `add` mixes in a whole word
+/// in one round.
 struct Fnv1a {
     uint64_t hash = 14695981039346656037u;
 

@@ -1,7 +1,6 @@
 #pragma once
 
-// nlohmann's JSON. To parse and to dump it takes seconds to compile in every file that does, so json.cpp does it for
-// all.
+// nlohmann's JSON. Its parser and dump() take long to compile, so that they are instantiated in json.cpp alone.
 
 #include <stdexcept>
 #include <string_view>
@@ -15,17 +14,17 @@ extern template std::string nlohmann::basic_json<nlohmann::ordered_map>::dump(in
 
 namespace scene {
 
-/// Throws nlohmann::json::parse_error where `text` is not JSON.
+/// Throws nlohmann::json::parse_error if `text` is not JSON.
 nlohmann::json parse_json(std::string_view text);
 
-/// The same; members keep their order.
+/// The same; the members of objects keep their order.
 nlohmann::ordered_json parse_ordered_json(std::string_view text);
 
-/// Where `text` is not JSON, a value that is_discarded(). `watch` sees every event of the parser.
+/// The same, but returns a value that is_discarded() if `text` is not JSON. `watch` is called at every parser event.
 nlohmann::json try_parse_json(std::string_view text, const nlohmann::json::parser_callback_t& watch = nullptr);
 
-/// `value` as a whole number that T can hold; std::out_of_range otherwise. nlohmann-json's own get<T>() also takes 1.5,
-/// true and 2^32 + 1, all of them as 1.
+/// `value` as an integer. Throws std::out_of_range if it is not an integer or does not fit T. (nlohmann-json's get<T>()
+/// turns 1.5, true and, for a T of 32 bits, 2^32 + 1 into 1.)
 template <typename T, typename Json> T whole_number(const Json& value) {
     if (value.is_number_unsigned()) {
         const auto number = value.template get<uint64_t>();

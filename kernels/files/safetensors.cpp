@@ -25,7 +25,7 @@ constexpr size_t length_bytes = 8;
 constexpr size_t data_alignment = 64;
 constexpr std::string_view metadata_key = "__metadata__";
 constexpr std::string_view checksum_key = "crc32c";
-constexpr std::string_view checksum_text = R"("crc32c":")"; ///< as it stands in our headers, before the digits
+constexpr std::string_view checksum_text = R"("crc32c":")"; ///< the text before the digits in our headers
 constexpr std::string_view no_checksum = "00000000";
 
 struct ElementType {
@@ -51,7 +51,7 @@ constexpr std::array<ElementType, 10> element_types = {{{"F64", 8},
     fail("{}: corrupted ({}); copy it again or make it anew", file, detail);
 }
 
-/// What is wrong with a name may be anything, so that it is shortened and made printable for a one-line error.
+/// A name from a damaged file may be anything: shortens it and escapes it for a one-line error.
 std::string printable(const std::string& name) {
     std::string out = json(name.substr(0, 60)).dump(-1, ' ', true, json::error_handler_t::replace);
     return out.substr(1, out.size() - 2);
@@ -91,7 +91,7 @@ struct Extent {
     uint64_t begin = 0, end = 0;
 };
 
-/// One header entry without its bytes; checks that shape, type and offsets agree with each other.
+/// One header entry without its bytes. Checks that its shape, type and offsets are consistent.
 SafetensorsEntry parse_entry(const std::string& name, const json& value, Extent& extent, const std::string& file) {
     const auto corrupted = [&](std::string_view detail) {
         fail_corrupted(file, fmt::format("tensor '{}' {}", printable(name), detail));
@@ -125,7 +125,7 @@ SafetensorsEntry parse_entry(const std::string& name, const json& value, Extent&
     return entry;
 }
 
-/// Compares the checksum in the metadata, if there is one, with the file's, and takes it out of the metadata.
+/// If the metadata has a checksum, compares it with that of the file and removes it from the metadata.
 void verify_checksum(Metadata& metadata, std::span<const std::byte> bytes, size_t header_end, const std::string& file) {
     const auto stored = metadata.find(std::string(checksum_key));
     if (stored == metadata.end()) return;

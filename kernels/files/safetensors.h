@@ -1,10 +1,11 @@
 #pragma once
 
 // The safetensors format (https://github.com/huggingface/safetensors): an 8-byte little-endian header length, a JSON
-// header {"name": {"dtype", "shape", "data_offsets"}}, then the tensors' row-major little-endian bytes without holes.
+// header {"name": {"dtype", "shape", "data_offsets"}}, then the tensors' row-major little-endian bytes without gaps.
 //
-// Our files carry metadata "crc32c": eight hexadecimal digits, the CRC-32C of the whole file with zeros in their place.
-// It is checked when a file is opened and is not part of metadata(). Files of other writers have none and pass without.
+// Our files carry metadata "crc32c": eight hexadecimal digits, the CRC-32C of the whole file computed with these digits
+// set to 0. It is checked when a file is opened and is not part of metadata(). Files of other writers have none and are
+// accepted without.
 
 #include <cstddef>
 #include <cstdint>
@@ -26,6 +27,7 @@ using Metadata = std::map<std::string, std::string>;
 /// Bytes per element of F64 F32 F16 BF16 I64 I32 I16 I8 U8 BOOL; 0 for any other name.
 size_t safetensors_element_bytes(std::string_view dtype);
 
+/// The format's name of a C++ type.
 template <typename T> struct safetensors_dtype;
 template <> struct safetensors_dtype<float> { static constexpr std::string_view name = "F32"; };
 template <> struct safetensors_dtype<double> { static constexpr std::string_view name = "F64"; };
@@ -33,7 +35,7 @@ template <> struct safetensors_dtype<int32_t> { static constexpr std::string_vie
 template <> struct safetensors_dtype<int64_t> { static constexpr std::string_view name = "I64"; };
 template <> struct safetensors_dtype<uint8_t> { static constexpr std::string_view name = "U8"; };
 
-/// One tensor of an open SafetensorsFile; `bytes` lives as long as the file object.
+/// One tensor of an open SafetensorsFile. `bytes` is valid as long as the file object lives.
 struct SafetensorsEntry {
     std::string name;
     std::string dtype;          ///< "F32", ...
@@ -43,7 +45,7 @@ struct SafetensorsEntry {
     int64_t elements() const;
     /// "F32 [870, 500, 64]"
     std::string description() const;
-    /// The elements in place. Error if the stored type is another or a foreign writer left them unaligned.
+    /// The elements, not copied. Throws Error if the stored type is not T, or if another writer left them unaligned.
     template <typename T> std::span<const T> as() const {
         if (dtype != safetensors_dtype<T>::name || reinterpret_cast<uintptr_t>(bytes.data()) % alignof(T) != 0)
             fail("tensor '{}' is {}, expected aligned {}; make the file anew", name, description(),
@@ -52,9 +54,9 @@ struct SafetensorsEntry {
     }
 };
 
-/// A memory-mapped, fully validated file: its checksum agrees, and after construction every entry's bytes are inside
-/// the file and agree with its type and shape. Errors name the file, the tensor and what to do: missing, cut short,
-/// corrupted.
+/// A memory-mapped file, validated by the constructor: its checksum agrees, and every entry's bytes lie inside the file
+/// and agree with its type and shape. Throws Error for a file that is missing, truncated or corrupted; the message
+/// names the file, the tensor and what to do.
 class SafetensorsFile {
 public:
     explicit SafetensorsFile(std::filesystem::path path);
@@ -64,12 +66,12 @@ public:
 
     const std::filesystem::path& path() const { return path_; }
     const Metadata& metadata() const { return metadata_; }
-    /// A value that must be there; Error otherwise.
+    /// The value of a key. Throws Error if there is none.
     const std::string& metadata(const std::string& key) const;
-    /// In the order of their bytes.
+    /// All tensors, in the order of their bytes.
     const std::vector<SafetensorsEntry>& tensors() const { return entries_; }
     bool contains(std::string_view name) const { return find(name) != nullptr; }
-    /// Error if there is no such tensor.
+    /// Throws Error if there is no such tensor.
     const SafetensorsEntry& tensor(std::string_view name) const;
 
 private:
@@ -88,10 +90,10 @@ struct SafetensorsContent {
     std::vector<SafetensorsEntry> entries; ///< views into the validated bytes
 };
 
-/// What SafetensorsFile does to its mapping; `name` stands in the errors.
+/// Parses and validates the bytes of a file, as SafetensorsFile does with its mapping. Errors name `name`.
 SafetensorsContent parse_safetensors(std::span<const std::byte> file, const std::string& name);
 
-/// A tensor that is about to be written.
+/// Name, type and shape of a tensor to be written.
 struct SafetensorsDeclaration {
     std::string name;
     std::string dtype;
@@ -100,17 +102,17 @@ struct SafetensorsDeclaration {
     size_t bytes() const;
 };
 
-/// The file up to the first tensor byte: length and JSON for tensors that follow in the order declared, padded with
-/// spaces to a multiple of 64 bytes and to at least `minimum` bytes, so that mapped tensors are aligned for SIMD. Wider
-/// types must be declared before narrower ones unless the sizes keep them aligned. The checksum in it is still zeros.
+/// The file up to the first tensor byte: length and JSON header, for tensors in the order declared. It is padded with
+/// spaces to at least `minimum` bytes and to a multiple of 64 bytes, so that mapped tensors are aligned for SIMD. Wider
+/// types must be declared before narrower ones, unless the sizes keep them aligned. Its checksum digits are 0.
 std::string safetensors_header(const Metadata& metadata, const std::vector<SafetensorsDeclaration>& tensors,
                                size_t minimum = 0);
 
-/// Fills in the checksum of header and data, taken while it was zeros.
+/// Fills in the checksum of header and data, which was computed with the header's checksum digits set to 0.
 void set_safetensors_checksum(std::string& header, uint32_t checksum);
 
-/// Writes a file through AtomicFile: `declare` every tensor, then `write` their bytes in the same order (one tensor may
-/// be written in pieces), then `commit`.
+/// Writes a file through AtomicFile: `declare` every tensor, then `write` their bytes in the same order, in any number
+/// of calls, then `commit`.
 class SafetensorsWriter {
 public:
     explicit SafetensorsWriter(const std::filesystem::path& path, Metadata metadata = {});

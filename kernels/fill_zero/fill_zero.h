@@ -4,7 +4,7 @@
 
 namespace scene {
 
-/// x = 0, of any type.
+/// x = 0, of any type and shape.
 template <class T> struct FillZero {
     static constexpr std::string_view name = "fill_zero";
     Out<T> x;

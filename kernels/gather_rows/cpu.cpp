@@ -13,7 +13,7 @@ void run(const GatherRows<Tensor>& op, Context& cpu) {
     check_gathered_type(op.rows, op.table);
     const int32_t* from = batch_rows(operands, op.table, op.order);
     const auto row_bytes = static_cast<size_t>(operands.row_elements) * size_of(op.rows.dtype);
-    // The bytes of -1 are all ones.
+    // All bytes of -1 are 0xFF.
     const int padding = op.rows.dtype == DType::I32 ? 0xFF : 0;
     for_pieces(cpu.threads, operands.batch, grain_for(operands.row_elements), [&](int64_t begin, int64_t end) {
         for (int64_t n = begin; n < end; ++n) {

@@ -6,7 +6,7 @@
 namespace scene::cuda {
 namespace {
 
-/// A thread for V elements of a row; rows along the grid's y. Integers travel as the bits of a float.
+/// One thread for V elements of a row; rows along the grid's y. Integers are copied as floats of the same bits.
 template <int V> __global__ void __launch_bounds__(block_threads)
     gather(float* rows, const float* table, const int32_t* order, const StepControl* control, int64_t row_elements,
            float padding) {

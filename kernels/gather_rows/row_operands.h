@@ -1,12 +1,12 @@
 #pragma once
 
-// What gather_rows and scatter_rows check, on any device.
+// Checks of the operands of gather_rows and scatter_rows, the same for every device.
 
 #include "kernels/operands.h"
 
 namespace scene {
 
-/// Which rows of a table make the batch, and how long a row is.
+/// The checked order and sizes of a batch of table rows.
 struct RowOperands {
     const int32_t* order;
     const StepControl* control;

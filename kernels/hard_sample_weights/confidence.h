@@ -1,6 +1,6 @@
 #pragma once
 
-// How sure a class distribution is of its class: one definition for host and device.
+// The confidence of a class distribution, one definition for host and device.
 
 #include <cmath>
 #include <cstdint>
@@ -11,11 +11,11 @@ namespace scene {
 
 enum class Confidence : uint8_t {
     MaxSoftmax, ///< the largest probability (paper, section II-C)
-    Entropy,    ///< 1 - entropy/log(K), and never below 1/K
+    Entropy,    ///< 1 - entropy/log(K), at least 1/K
 };
 
-/// The confidence of probabilities p [K], K >= 2. With Confidence::Entropy an undecided distribution would have 0, and
-/// its weight 1/confidence would drown all others; 1/K is the least that MaxSoftmax can give.
+/// The confidence of probabilities p [K], K >= 2. Confidence::Entropy has the lower bound 1/K, the least of MaxSoftmax:
+/// a uniform distribution would have confidence 0, and its weight 1/confidence would dominate all others.
 SCENE_HOST_DEVICE inline double confidence_of(const float* p, int64_t classes, Confidence measure) {
     double largest = static_cast<double>(p[0]), entropy = 0;
     for (int64_t k = 0; k < classes; ++k) {

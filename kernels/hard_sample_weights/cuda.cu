@@ -8,7 +8,7 @@ namespace {
 
 constexpr int threads = 1024;
 
-/// One block, twice over the rows: once per stage of training.
+/// A single block makes two passes over the rows; the op runs only once in each stage of training.
 __global__ void __launch_bounds__(threads)
     weigh(float* weight, const float* probabilities, const int32_t* member, int rows, int classes, Confidence measure) {
     double* sums = dynamic_shared<double>(); // [2][warps]

@@ -5,9 +5,9 @@
 
 namespace scene {
 
-/// weight[r] = 1/(confidence + 1e-8) over the rows with member[r] != 0, scaled to mean 1 over them; 1 elsewhere.
-/// confidence = confidence_of(probabilities[r], measure), probabilities [R, K] f32, K >= 2; member I32 [R]; weight f32
-/// [R]. Paper, equation (1).
+/// Equation (1) of the paper: weight[r] = 1/(confidence + 1e-8), scaled so that the mean over all members, the rows
+/// with member[r] != 0, is 1. The weight of the other rows is 1. confidence = confidence_of(probabilities[r], K,
+/// measure). weight f32 [R]; probabilities f32 [R, K], K >= 2; member I32 [R].
 template <class T> struct HardSampleWeights {
     static constexpr std::string_view name = "hard_sample_weights";
     Out<T> weight;

@@ -8,7 +8,7 @@
 namespace scene::reference {
 namespace {
 
-/// As kernels/hard_sample_weights/confidence.h defines it.
+/// confidence_of (kernels/hard_sample_weights/confidence.h), in Real.
 template <typename Real> Real confidence(const Real* p, int64_t classes, Confidence measure) {
     if (measure == Confidence::MaxSoftmax) return *std::max_element(p, p + classes);
     const Real count = static_cast<Real>(classes);

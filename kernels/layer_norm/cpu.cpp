@@ -10,7 +10,7 @@
 namespace scene::cpu {
 namespace {
 
-/// Of dgamma and dbeta, over the rows of x.
+/// The reduction of dgamma and dbeta over the rows of x.
 GroupedSum parameter_sums(const Shape& x) {
     const int64_t features = x[x.rank() - 1];
     return {1, x.elements() / features, 2 * features, 1};
@@ -90,7 +90,6 @@ void run(const LayerNormBackward<Tensor>& op, Context& cpu) {
         float* to = out + r * features;
         float* to_branch = out_branch + r * features;
         const float mean = mean_inv_std[2 * r], inv_std = mean_inv_std[2 * r + 1];
-        // With g' = dy*gamma: dx = inv_std*(g' - mean(g') - xhat*mean(g'*xhat)).
         float sum = 0, sum_xhat = 0;
 #pragma omp simd reduction(+ : sum, sum_xhat)
         for (int64_t d = 0; d < features; ++d) {

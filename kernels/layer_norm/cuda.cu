@@ -7,7 +7,7 @@ namespace {
 
 constexpr int warps = block_threads / warp_lanes;
 
-/// One warp for each row; V elements at a time. Lanes keep their elements in shared memory between passes.
+/// One warp for each row. Between passes the lanes keep their elements in shared memory.
 template <typename T, int V> __global__ void __launch_bounds__(block_threads)
     normalize_rows(T* y, float* moments, const T* x, const T* branch, const float* gamma, const float* beta,
                    int64_t rows, int features, float epsilon, DropoutMask mask) {
@@ -47,11 +47,11 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
     if (lane == 0) moments[2 * row] = mean, moments[2 * row + 1] = inv_std;
 }
 
-/// With g = dy*gamma: dx = inv_std*(g - mean(g) - xhat*mean(g*xhat)). Writes this block's sums of dy*xhat and dy to
-/// partial [pieces, 2, D].
+/// One block for each chunk of rows, one warp for each row. Writes the chunk's sums of dy*xhat and dy to
+/// partial [chunks, 2, D].
 template <typename T, int V> __global__ void __launch_bounds__(block_threads)
     normalize_backward(T* dx, T* dbranch, float* partial, const T* dy, const float* moments, const T* x,
-                       const T* branch, const float* gamma, int64_t rows, int64_t rows_per_piece, int features,
+                       const T* branch, const float* gamma, int64_t rows, int64_t rows_per_chunk, int features,
                        DropoutMask mask) {
     const int warp = static_cast<int>(threadIdx.x) / warp_lanes, lane = static_cast<int>(threadIdx.x) % warp_lanes;
     float* sums = dynamic_shared<float>();                            // [warps][2][D]
@@ -64,8 +64,8 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
 #pragma unroll
         for (int v = 0; v < V; ++v) dgamma[d + v] = dbeta[d + v] = 0;
     }
-    const int64_t begin = blockIdx.x * rows_per_piece;
-    const int64_t end = begin + rows_per_piece < rows ? begin + rows_per_piece : rows;
+    const int64_t begin = blockIdx.x * rows_per_chunk;
+    const int64_t end = begin + rows_per_chunk < rows ? begin + rows_per_chunk : rows;
     for (int64_t row = begin + warp; row < end; row += warps) {
         const int64_t first = row * features;
         const float mean = moments[2 * row], inv_std = moments[2 * row + 1];
@@ -102,11 +102,11 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
         }
     }
     __syncthreads();
-    float* piece = partial + static_cast<int64_t>(blockIdx.x) * 2 * features;
+    float* chunk = partial + static_cast<int64_t>(blockIdx.x) * 2 * features;
     for (int i = static_cast<int>(threadIdx.x); i < 2 * features; i += block_threads) {
         float total = 0;
         for (int other = 0; other < warps; ++other) total += sums[other * 2 * features + i];
-        piece[i] = total;
+        chunk[i] = total;
     }
 }
 
@@ -119,12 +119,12 @@ struct FinishGradients {
     }
 };
 
-/// About two blocks on each multiprocessor, each with a few rows for every warp.
-int64_t rows_per_piece(int64_t rows) {
+/// About two blocks for each multiprocessor, with at least two rows for each warp.
+int64_t chunk_rows(int64_t rows) {
     return std::max<int64_t>(divide_up(divide_up(rows, 2 * multiprocessors), warps), 2) * warps;
 }
 
-/// Vectors of four: a lane's elements are then one block of random numbers.
+/// Calls work with vectors of four elements, which share one Philox block, or of one where four do not fit.
 template <typename T, typename Work>
 void with_vec4(int64_t features, std::initializer_list<const void*> addresses, Work&& work) {
     if (features % 4 == 0 && packs_fit<float>(features, addresses)) {
@@ -158,7 +158,7 @@ void run(const LayerNormForward<Tensor>& op, Context& cuda) {
 
 size_t scratch_bytes(const LayerNormBackward<TensorSpec>& op, const Planning&) {
     const int64_t features = op.gamma.shape[0], rows = op.x.elements() / features;
-    return static_cast<size_t>(divide_up(rows, rows_per_piece(rows)) * 2 * features) * sizeof(float);
+    return static_cast<size_t>(divide_up(rows, chunk_rows(rows)) * 2 * features) * sizeof(float);
 }
 
 void run(const LayerNormBackward<Tensor>& op, Context& cuda) {
@@ -170,22 +170,22 @@ void run(const LayerNormBackward<Tensor>& op, Context& cuda) {
     const float* weight = floats(op.gamma, {features}, "gamma");
     const float* mean_inv_std = floats(op.moments, {rows, 2}, "moments");
     const FinishGradients finish{floats(op.dgamma, {features}, "dgamma"), floats(op.dbeta, {features}, "dbeta")};
-    const int64_t piece_rows = rows_per_piece(rows), pieces = divide_up(rows, piece_rows);
-    auto* partial = scratch_of<float>(op.scratch, static_cast<size_t>(pieces * 2 * features) * sizeof(float));
+    const int64_t rows_per_chunk = chunk_rows(rows), chunks = divide_up(rows, rows_per_chunk);
+    auto* partial = scratch_of<float>(op.scratch, static_cast<size_t>(chunks * 2 * features) * sizeof(float));
     const DropoutMask mask = mask_of(op.dropout, op.control);
     with_activation_type(op.x, [&](auto type) {
         using T = decltype(type);
         with_vec4<T>(features, {op.dx.data, op.dbranch.data, op.dy.data, op.x.data, op.branch.data, weight},
                      [&](auto width) {
-                         launch(normalize_backward<T, decltype(width)::value>, dim3(static_cast<unsigned>(pieces)),
+                         launch(normalize_backward<T, decltype(width)::value>, dim3(static_cast<unsigned>(chunks)),
                                 dim3(block_threads), static_cast<size_t>(warps * 4 * features) * sizeof(float),
                                 cuda.stream, static_cast<T*>(op.dx.data), static_cast<T*>(op.dbranch.data), partial,
                                 static_cast<const T*>(op.dy.data), mean_inv_std, static_cast<const T*>(op.x.data),
-                                static_cast<const T*>(op.branch.data), weight, rows, piece_rows,
+                                static_cast<const T*>(op.branch.data), weight, rows, rows_per_chunk,
                                 static_cast<int>(features), mask);
                      });
     });
-    launch_add_pieces<2>(finish, partial, 1, pieces, features, cuda.stream);
+    launch_add_pieces<2>(finish, partial, 1, chunks, features, cuda.stream);
 }
 
 } // namespace scene::cuda

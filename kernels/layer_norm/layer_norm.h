@@ -5,25 +5,30 @@
 
 namespace scene {
 
-/// y = layer_norm(x + dropout(branch))*gamma + beta over the last axis D (Ba et al., arXiv 1607.06450). moments [M, 2]
-/// f32 = mean and 1/std of each of the M rows; gamma, beta f32 [D].
+/// y = layer_norm(x + dropout(branch))*gamma + beta over the last axis D (Ba et al., arXiv 1607.06450), a residual
+/// connection followed by its norm. y, x and branch have the same shape [..., D] of M rows, and are of the activation
+/// type; gamma, beta f32 [D]. moments f32 [M, 2] = each row's mean and 1/sqrt(variance + epsilon), with the biased
+/// variance.
 template <class T> struct LayerNormForward {
     static constexpr std::string_view name = "layer_norm_forward";
     Out<T> y, moments;
     In<T> x, branch, gamma, beta;
-    OptionalIn<T> control{}; ///< where there is dropout
+    OptionalIn<T> control{}; ///< required if dropout.p > 0
     Scratch<T> scratch{};
     float epsilon;
     Dropout dropout{};
 };
 
-/// dx (the residual's gradient), dbranch (after dropout's mask), dgamma, dbeta f32 [D], from dy. With g = dy*gamma and
-/// xhat the normalised row: dx = (g - mean(g) - xhat*mean(g*xhat))/std.
+/// The gradients of LayerNormForward from dy, with its moments. Let g = dy*gamma, xhat the normalised row:
+///   dx = (g - mean(g) - xhat*mean(g*xhat))*inv_std
+///   dbranch = dx with the dropout of the forward pass
+///   dgamma, dbeta = the sums of dy*xhat and of dy over the M rows, f32 [D]
+/// dx, dbranch and dy are as x.
 template <class T> struct LayerNormBackward {
     static constexpr std::string_view name = "layer_norm_backward";
     Out<T> dx, dbranch, dgamma, dbeta;
     In<T> dy, moments, x, branch, gamma;
-    OptionalIn<T> control{}; ///< where there is dropout
+    OptionalIn<T> control{}; ///< required if dropout.p > 0
     Scratch<T> scratch{};
     Dropout dropout{};
 };

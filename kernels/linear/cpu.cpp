@@ -1,4 +1,4 @@
-// Products by kernels/cpu/gemm.h, then activation and dropout in one pass over the (small) output.
+// GEMMs by kernels/cpu/gemm.h, then bias, activation and dropout in one pass over the (small) output.
 
 #include "kernels/linear/linear.h"
 
@@ -23,7 +23,7 @@ float activate(float value, Activation activation) {
     return value;
 }
 
-/// The derivative of the activation, from its value.
+/// The derivative of the activation, as a function of its output.
 float slope(float value, Activation activation) {
     switch (activation) {
     case Activation::None: return 1;
@@ -69,7 +69,7 @@ void run(const LinearActivationBackward<Tensor>& op, Context& cpu) {
     const float *dy = floats(op.dy, op.y.shape, "dy"), *y = floats(op.y, op.y.shape, "y");
     auto* memory = scratch_of<float>(op.scratch, DropoutRows::scratch_bytes(out, cpu.threads));
     const DropoutRows mask(op.dropout, op.control, out, cpu.threads, memory);
-    const float kept = 1 - op.dropout.p; // undoes the forward pass's factor
+    const float kept = 1 - op.dropout.p; // y*kept is the activation's output: undoes dropout's 1/(1 - p)
     for_pieces(cpu.threads, rows, grain_for(out), [&](int64_t first, int64_t last) {
         for (int64_t row = first; row < last; ++row) {
             const float* factor = mask.row(row * out, out);

@@ -1,4 +1,4 @@
-// Products by the library, the rest by kernels.
+// GEMMs by the library (kernels/cuda/gemm.h), the rest by our own kernels.
 
 #include "kernels/linear/linear.h"
 
@@ -11,7 +11,7 @@
 namespace scene::cuda {
 namespace {
 
-/// The derivative of the activation, from its value.
+/// The derivative of the activation, as a function of its output.
 __device__ float slope(float value, Activation activation) {
     switch (activation) {
     case Activation::None: return 1;
@@ -36,7 +36,7 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
     store(dpre + i, gradient);
 }
 
-/// Terms of the column sums of x.
+/// The terms of the column sums of x (kernels/cuda/common/column_sums.h).
 template <int V> struct ColumnTerms {
     const float* x;
     int channels, channel;
@@ -101,7 +101,7 @@ void run(const LinearDataGrad<Tensor>& op, Context& cuda) {
              op.w, op.scratch, cuda);
 }
 
-/// The bias's partial sums take the place of the product's workspace, which is used before.
+/// The GEMM's workspace, reused for the partial sums of the bias gradient, which is queued behind the GEMM.
 size_t scratch_bytes(const LinearWeightGrad<TensorSpec>& op, const Planning& planning) {
     const size_t sums = op.dbias ? column_sum_bytes(1, op.dpre.shape[0], op.dpre.shape[1], 1) : 0;
     return std::max(planning.gemm_workspace_bytes, sums);

@@ -1,6 +1,6 @@
 #pragma once
 
-// The operands of the linear products, checked: the same on every device.
+// Checks of the operands of the linear products, the same for every device.
 
 #include "kernels/linear/linear.h"
 #include "kernels/operands.h"

@@ -1,20 +1,20 @@
 #pragma once
 
-// A linear layer with activation and dropout, y [M, O] of x [M, I]; w [O, I]. On a GPU everything but
-// LinearActivationBackward is F32.
+// A linear layer with activation and dropout, y [M, O] from x [M, I] with w [O, I]. All operands are f32, except that
+// LinearActivationBackward's are of the activation type.
 
 #include "kernels/op.h"
 #include "kernels/op_types.h"
 
 namespace scene {
 
-/// y = dropout(activation(x w^T + bias)); bias f32 [O].
+/// y = dropout(activation(x w^T + bias)); bias [O].
 template <class T> struct LinearForward {
     static constexpr std::string_view name = "linear_forward";
     Out<T> y;
     In<T> x, w;
     OptionalIn<T> bias{};
-    OptionalIn<T> control{}; ///< where there is dropout
+    OptionalIn<T> control{}; ///< required if dropout.p > 0
     Activation activation = Activation::None;
     Dropout dropout{};
     Scratch<T> scratch{};
@@ -22,19 +22,19 @@ template <class T> struct LinearForward {
     double flops() const { return 2.0 * static_cast<double>(x.shape[0] * w.shape[0] * w.shape[1]); }
 };
 
-/// dpre [M, O] = the gradient before activation and dropout, from dy and the op's output y. In place over dy. Relu has
-/// slope 0 at 0.
+/// dpre [M, O] = the gradient of x w^T + bias, before activation and dropout, from dy and the output y of
+/// LinearForward. May work in place: dpre may be dy. The derivative of relu at 0 is 0.
 template <class T> struct LinearActivationBackward {
     static constexpr std::string_view name = "linear_activation_backward";
     Out<T> dpre;
     In<T> dy, y;
-    OptionalIn<T> control{}; ///< where there is dropout
+    OptionalIn<T> control{}; ///< required if dropout.p > 0
     Activation activation = Activation::None;
     Dropout dropout{};
     Scratch<T> scratch{};
 };
 
-/// dx [M, I] = dpre w + addend.
+/// The data gradient, dx [M, I] = dpre w + addend.
 template <class T> struct LinearDataGrad {
     static constexpr std::string_view name = "linear_data_grad";
     Out<T> dx;
@@ -45,7 +45,7 @@ template <class T> struct LinearDataGrad {
     double flops() const { return 2.0 * static_cast<double>(dpre.shape[0] * w.shape[0] * w.shape[1]); }
 };
 
-/// dw [O, I] f32 = dpre^T x; dbias [O] f32 = column sums of dpre.
+/// The weight gradient, dw [O, I] = dpre^T x, and dbias [O] = the column sums of dpre.
 template <class T> struct LinearWeightGrad {
     static constexpr std::string_view name = "linear_weight_grad";
     Out<T> dw;

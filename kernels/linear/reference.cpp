@@ -16,7 +16,7 @@ template <typename Real> Real activate(Real value, Activation activation) {
     return value;
 }
 
-/// The derivative of the activation, from its value.
+/// The derivative of the activation, as a function of its output.
 template <typename Real> Real slope(Real value, Activation activation) {
     switch (activation) {
     case Activation::None: return 1;
@@ -42,7 +42,8 @@ template <typename Real> void forward(const LinearForward<Tensor>& op) {
 template <typename Real> void activation_backward(const LinearActivationBackward<Tensor>& op) {
     const Real *dy = values<Real>(op.dy), *y = values<Real>(op.y);
     Real* dpre = values<Real>(op.dpre);
-    const Real kept = 1 - static_cast<Real>(op.dropout.p); // undoes the forward pass's factor
+    const Real kept =
+        1 - static_cast<Real>(op.dropout.p); // y*kept is the activation's output: undoes dropout's 1/(1 - p)
     for (int64_t i = 0; i < op.y.elements(); ++i)
         dpre[i] = dy[i] * dropout_factor<Real>(op.dropout, op.control, i) * slope(y[i] * kept, op.activation);
 }

@@ -1,9 +1,9 @@
-// Wave to log-mel in one kernel (window, FFT, magnitude, filter bank, decibels), and a second one for the floor, which
-// needs the clip's largest value.
+// Two kernels: the first takes the wave to decibels in shared memory (window, FFT, magnitude, filter bank, decibels),
+// the second applies the floor, which needs the clip's largest value.
 //
-// The FFT is in double: bands 80 dB below a frame's largest are kept, a ratio of 1e-8 in magnitude, which is beneath
-// float's rounding. Real samples go through a complex FFT of half the length as even + i*odd, so that no frame's
-// rounding errors reach another's.
+// The FFT is in double: bands down to 80 dB below the peak are kept, a factor of 1e-8 in magnitude, which is below the
+// rounding of float. A frame of n real samples is one complex FFT of n/2 points, x[2i] + j x[2i + 1]. Packing two
+// frames into one FFT of n points would let the rounding errors of a loud frame reach a quiet one.
 
 #include "kernels/log_mel/log_mel.h"
 
@@ -22,8 +22,9 @@ __device__ double2 add(double2 a, double2 b) { return make_double2(a.x + b.x, a.
 __device__ double2 subtract(double2 a, double2 b) { return make_double2(a.x - b.x, a.y - b.y); }
 __device__ double2 multiply(double2 a, double2 b) { return make_double2(a.x * b.x - a.y * b.y, a.x * b.y + a.y * b.x); }
 
-/// Stockham's FFT of `size` points (a power of two) in radix 4, the last pass in radix 2 where needed: natural order in
-/// and out, from one buffer to the other and back. Returns where the result is; begins and ends with a barrier.
+/// Stockham's FFT of `size` points (a power of two): passes of radix 4, and a last one of radix 2 if needed. Input and
+/// output are in natural order. The passes alternate between the two buffers; returns the one with the result. Begins
+/// and ends with a barrier.
 __device__ const double2* transform(double2* from, double2* to, const double2* twiddle, int size, int n_fft) {
     int length = size, stride = 1;
     __syncthreads();
@@ -56,7 +57,8 @@ __device__ const double2* transform(double2* from, double2* to, const double2* t
     return from;
 }
 
-/// Blocks: pieces of the frames by clips. Writes the kept frames, not yet floored, and peaks [N, pieces].
+/// One block for each piece of log_mel_piece frames (grid x) of a clip (grid y). Writes the kept frames, without the
+/// floor, and peaks [N, pieces], the largest value of all frames of a piece.
 __global__ void __launch_bounds__(block_threads)
     mel_decibels(float* out, float* peaks, const float* wave, LogMelTable table, LogMelSpec spec) {
     const int points = spec.n_fft / 2;
@@ -89,7 +91,7 @@ __global__ void __launch_bounds__(block_threads)
     if (thread == 0) peaks[static_cast<int64_t>(blockIdx.y) * gridDim.x + blockIdx.x] = peak;
 }
 
-/// Blocks: parts of a clip's values by clips.
+/// The clips are along the grid's y; the blocks along x share a clip's values. Each finds the clip's peak by itself.
 __global__ void __launch_bounds__(block_threads)
     raise_values(float* out, const float* peaks, int pieces, int64_t clip_values, float top_db) {
     float* shared = dynamic_shared<float>();

@@ -1,7 +1,7 @@
 #pragma once
 
-// What both ways from wave to log-mel share: the kernel that transforms in shared memory (cuda.cu) and the kernels
-// around a library's transform (cuda_by_library.cu).
+// Shared by the two CUDA implementations of log-mel: the kernel with its own FFT (cuda.cu) and the baseline with cuFFT
+// (kernels/cuda/cufft/log_mel.cu).
 
 #include "kernels/cuda/common/operands.h"
 #include "kernels/log_mel/cuda_tables.h"
@@ -9,37 +9,40 @@
 
 namespace scene::cuda {
 
-constexpr int log_mel_piece = 4; ///< frames that a block computes, one after another
+constexpr int log_mel_piece = 4; ///< frames of a block, computed one after another
 
+/// Blocks for the frames of one clip.
 inline int64_t log_mel_pieces(const LogMelSpec& spec) { return divide_up(spec.all_frames(), log_mel_piece); }
-/// Of the peaks, f32 [clips, pieces].
+/// Bytes of the pieces' peaks, f32 [clips, pieces].
 inline size_t log_mel_peaks_bytes(int64_t clips, const LogMelSpec& spec) {
     return static_cast<size_t>(clips * log_mel_pieces(spec)) * sizeof(float);
 }
 
-/// Clips are along a grid's y.
+/// Clips are along the grid's y, which has at most 65535 blocks.
 inline void check_log_mel_grid(int64_t clips) {
     SCENE_CHECK(clips > 0 && clips <= 65535, "log_mel of " + std::to_string(clips) + " clips");
 }
 
-/// Queues the floor: values of out [clips, frames, bands] below their clip's peak - top_db rise to it. peaks
-/// [clips, pieces].
+/// Queues the kernel for the floor: out = max(out, peak - top_db), where `peak` is the largest of the clip's peaks. out
+/// [clips, frames, bands], peaks [clips, pieces].
 void raise_to_floor(float* out, const float* peaks, int64_t clips, const LogMelSpec& spec, cudaStream_t stream);
 
-/// Sample i of a frame, under the window; zeros before the clip and after it.
+/// Sample i of a frame times the window; 0 outside the clip.
 __device__ inline double windowed_sample(const float* samples, const LogMelTable& table, const LogMelSpec& spec,
                                          int frame, int i) {
     const int at = frame * spec.hop - spec.n_fft / 2 + i;
     return at >= 0 && at < spec.samples ? static_cast<double>(samples[at]) * table.window[i] : 0.0;
 }
 
+/// 10 log10(max(x, 1e-10)); NaN if x is not finite.
 __device__ inline float decibels_of(float x) {
     const float clamped = x < 1e-10f ? 1e-10f : x;
     return 10 * log10f(clamped) + 0 * clamped; // NaN where x is not finite
 }
 
-/// The bands of one frame from its magnitudes [n_fft/2 + 1] in shared memory: a warp for each, all of the block's
-/// warps. `row` [bands] is null for a frame that is not kept. Returns the larger of `peak` and this warp's bands.
+/// Filter bank and decibels of one frame, from its magnitudes [n_fft/2 + 1] in shared memory, by all warps of a block:
+/// one warp for each band in turn. `row` [bands] is null for a frame that is not kept. Returns the maximum of `peak`
+/// and this warp's bands.
 __device__ inline float filter_frame(float* row, const float* magnitude, const LogMelTable& table, int bands,
                                      float peak) {
     const int thread = static_cast<int>(threadIdx.x), warp = thread / warp_lanes, lane = thread % warp_lanes;

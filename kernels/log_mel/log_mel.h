@@ -5,8 +5,9 @@
 
 namespace scene {
 
-/// out [N, frames, bands] f32 in dB from wave [N, samples] f32: librosa's magnitude mel spectrogram and
-/// power_to_db(ref=1, top_db). Equations in kernels/log_mel/log_mel_spec.h. NaN where a magnitude is not finite.
+/// out f32 [N, frames, bands] in dB from wave f32 [N, samples]: librosa's magnitude mel spectrogram and
+/// power_to_db(ref=1, top_db). The equations are in kernels/log_mel/log_mel_spec.h. NaN where a magnitude is not
+/// finite. Throws std::logic_error if the spec is not is_possible().
 template <class T> struct LogMel {
     static constexpr std::string_view name = "log_mel";
     Out<T> out;

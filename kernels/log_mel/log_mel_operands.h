@@ -9,7 +9,7 @@ inline void check_log_mel_spec(const LogMelSpec& spec) {
     SCENE_CHECK(spec.is_possible(), "settings of log_mel that no transform exists for");
 }
 
-/// The checked operands of a log_mel, on any device.
+/// The checked operands of log_mel, the same for every device.
 struct LogMelOperands {
     int64_t clips;
     const float* wave;

@@ -13,7 +13,7 @@
 namespace scene::reference {
 namespace {
 
-/// The magnitudes |S[t, k]| of one frame, its DFT as a sum. In double whatever Real is, as the contract demands.
+/// The magnitudes S[t, k] of one frame, by the definition of the DFT. In double for any Real, as the contract demands.
 std::vector<double> magnitudes(const std::vector<double>& windowed, const std::vector<std::complex<double>>& roots) {
     const size_t n = windowed.size();
     std::vector<double> magnitude;

@@ -6,7 +6,7 @@
 namespace scene::cuda {
 namespace {
 
-/// A thread for each clip.
+/// One thread for each clip.
 __global__ void __launch_bounds__(block_threads) mix(TargetOperands batch) {
     const int64_t n = thread_in_grid(), classes = batch.classes;
     if (n >= batch.clips) return;

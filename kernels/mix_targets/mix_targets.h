@@ -5,10 +5,13 @@
 
 namespace scene {
 
-/// mixed_weight [N] = s weight[n] + (1 - s) weight[m], mixed_target [N, K] = (s weight[n] target[n] +
-/// (1 - s) weight[m] target[m])/mixed_weight (without the weights where that is 0), f32, with clip n's mix_share s and
-/// mix_partner m. So the loss of a mixed clip, smoothed or not, is s times that of n and 1 - s times that of m, each
-/// with its own weight. Outputs and inputs apart.
+/// Mixup of targets and loss weights, with s = mix_share and m = mix_partner of clip n's draw:
+///   mixed_weight[n] = s weight[n] + (1 - s) weight[m]
+///   mixed_target[n] = (s weight[n] target[n] + (1 - s) weight[m] target[m])/mixed_weight[n]
+/// If mixed_weight[n] is 0, mixed_target[n] = s target[n] + (1 - s) target[m]. The cross-entropy is linear in the
+/// target, so the weighted loss of the mixed clip is s times that of n plus 1 - s times that of m, with label smoothing
+/// too. target, mixed_target f32 [N, K]; weight, mixed_weight f32 [N]; draws as draw_augmentation writes them. Not in
+/// place.
 template <class T> struct MixTargets {
     static constexpr std::string_view name = "mix_targets";
     Out<T> mixed_target, mixed_weight;

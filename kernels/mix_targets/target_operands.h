@@ -5,7 +5,7 @@
 
 namespace scene {
 
-/// The checked operands of a mix_targets, on any device.
+/// The checked operands of mix_targets, the same for every device. Passed to kernels by value.
 struct TargetOperands {
     int64_t clips, classes;
     float *mixed_target, *mixed_weight;

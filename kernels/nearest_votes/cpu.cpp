@@ -21,7 +21,7 @@ struct Neighbour {
     }
 };
 
-/// What a thread needs for its query: the sums of the votes, then the members by similarity.
+/// A thread's scratch for one query: the sums of the votes [K], then the neighbours [M].
 size_t bytes_per_thread(int64_t members, int64_t classes) {
     return static_cast<size_t>(classes) * sizeof(double) + static_cast<size_t>(members) * sizeof(Neighbour);
 }

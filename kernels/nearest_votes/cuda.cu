@@ -16,13 +16,13 @@ struct Neighbour {
     int member;
 };
 
-/// The order of neighbours: the more similar first, then the lower place.
+/// The order of neighbours: by decreasing similarity, then by increasing member.
 __device__ bool before(float similarity, int member, float other_similarity, int other_member) {
     return similarity > other_similarity || (similarity == other_similarity && member < other_member);
 }
 
-/// The first neighbour of a block's threads, in every thread. `shared` [warps] may be used again after the next
-/// barrier.
+/// Block reduction: `best` becomes the first neighbour of all threads, in every thread. `shared` [warps] may be reused
+/// after the next barrier.
 __device__ void first_of_block(Neighbour& best, Neighbour* shared) {
     for (int lanes = warp_lanes / 2; lanes > 0; lanes /= 2) {
         const float similarity = __shfl_xor_sync(all_lanes, best.similarity, lanes);
@@ -43,8 +43,8 @@ __device__ void first_of_block(Neighbour& best, Neighbour* shared) {
     }
 }
 
-/// One block for each query. A round finds the first neighbour behind the last one, so nothing is marked or sorted, and
-/// the votes are added in the order of the neighbours by one thread.
+/// One block for each query. Each round finds the next neighbour in order after the previous one, so nothing is marked
+/// or sorted. One thread adds the votes, in the order of the neighbours.
 __global__ void __launch_bounds__(block_threads) vote(float* votes, const float* similarity, const int32_t* label,
                                                       int members, int classes, int neighbours, float temperature) {
     double* sums = dynamic_shared<double>(); // [classes + 1], the last is the total

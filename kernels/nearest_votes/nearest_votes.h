@@ -4,11 +4,14 @@
 
 namespace scene {
 
-/// votes[b, c] [B, K] f32 = the sum over the `neighbours` members m with the largest similarity[b, m] (of equal ones
-/// the lower m) of softmax over them of similarity/temperature, where label[m] = c. All members vote where there are
-/// fewer; zeros where there is none. similarity [B, M] f32, NaN counts as -infinity. label [M] I32 in 0 .. K - 1,
-/// or negative: a padding slot, no member. A label beyond is refused on a CPU, and no member on a GPU, which does not
-/// look before it runs. AdaNPC (Zhang et al., ICML 2023, arXiv 2304.12566), equation of its prediction.
+/// The prediction of AdaNPC (Zhang et al., ICML 2023, arXiv 2304.12566), a weighted vote of the k nearest neighbours.
+/// For query b let V be the `neighbours` members m with the largest similarity[b, m] (of equal ones the lower m first),
+/// or all members if there are fewer, and let w be softmax(similarity[b, V]/temperature). Then
+///   votes[b, c] = sum of w[m] over all m in V with label[m] = c,
+/// and 0 if there is no member. votes f32 [B, K]. similarity f32 [B, M]; NaN counts as -infinity; several voters that
+/// are all -infinity give NaN. label I32 [M], 0 .. K - 1; a negative label marks a padding slot, which is no member. A
+/// label of K or more throws std::logic_error on a CPU, and is no member on a GPU. At least one neighbour; temperature
+/// above 0.
 template <class T> struct NearestVotes {
     static constexpr std::string_view name = "nearest_votes";
     Out<T> votes;

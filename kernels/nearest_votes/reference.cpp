@@ -25,7 +25,7 @@ template <typename Real> void vote(const NearestVotes<Tensor>& op) {
                          [&](int64_t a, int64_t b) { return similarity(a) > similarity(b); });
         if (static_cast<int64_t>(nearest.size()) > op.neighbours) nearest.resize(static_cast<size_t>(op.neighbours));
 
-        // Relative to the nearest one, whose weight is 1 even where its similarity is -infinity.
+        // Weights relative to the nearest neighbour, whose own is 1 even if its similarity is -infinity.
         std::vector<Real> weight;
         Real sum = 0;
         for (const int64_t m : nearest) {

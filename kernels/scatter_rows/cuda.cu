@@ -6,7 +6,7 @@
 namespace scene::cuda {
 namespace {
 
-/// A thread for V elements of a row; rows along the grid's y.
+/// One thread for V elements of a row; rows along the grid's y.
 template <int V> __global__ void __launch_bounds__(block_threads)
     scatter(float* table, const float* rows, const int32_t* order, const StepControl* control, int64_t row_elements) {
     const int64_t i = thread_in_grid() * V;

@@ -4,7 +4,7 @@
 
 namespace scene {
 
-/// probabilities [N, K] f32 = softmax(logits) over the K classes; logits are activations.
+/// probabilities f32 [N, K] = softmax(logits) over the K classes. logits [N, K] of the activation type.
 template <class T> struct Softmax {
     static constexpr std::string_view name = "softmax";
     Out<T> probabilities;

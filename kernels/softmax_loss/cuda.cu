@@ -7,7 +7,7 @@
 namespace scene::cuda {
 namespace {
 
-/// One warp for each row; `gradient` is null where none is wanted.
+/// One warp for each row. `gradient` may be null.
 template <typename T> __global__ void __launch_bounds__(block_threads)
     softmax_loss_rows(T* gradient, float* loss, float* probabilities, const T* logits, const float* target,
                       const float* weight, const StepControl* control, int rows, int classes, float smoothing) {

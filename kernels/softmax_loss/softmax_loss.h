@@ -5,16 +5,18 @@
 
 namespace scene {
 
-/// Softmax cross-entropy with label smoothing and a weight per clip. p = softmax(logits); q = (1 - smoothing)*target +
-/// smoothing/K; loss[n] = -weight[n]*sum_k q_k log p_k; dlogits = control.loss_scale*weight[n]/N*(p - q), which is the
-/// gradient of the mean loss, scaled, where the rows of target sum to 1. logits, dlogits [N, K] are activations;
-/// target, probabilities [N, K], loss, weight [N] f32. Paper, section II-B and equation (1).
+/// Softmax cross-entropy with label smoothing and a weight for each clip (paper, section II-B and equation (1)):
+///   p = softmax(logits), q = (1 - smoothing)*target + smoothing/K
+///   loss[n] = -weight[n]*sum_k q[n, k] log p[n, k]
+///   dlogits[n] = control.loss_scale*weight[n]/N*(p[n] - q[n])
+/// probabilities = p. dlogits is the gradient of control.loss_scale times the mean loss if the rows of target sum to 1.
+/// logits, dlogits [N, K] of the activation type; target, probabilities f32 [N, K]; loss, weight f32 [N].
 template <class T> struct SoftmaxLoss {
     static constexpr std::string_view name = "softmax_loss";
     OptionalOut<T> dlogits{};
     Out<T> loss, probabilities;
     In<T> logits, target, weight;
-    OptionalIn<T> control{}; ///< where there is dlogits
+    OptionalIn<T> control{}; ///< needed for dlogits
     float smoothing;
 };
 

@@ -8,7 +8,7 @@
 namespace scene::cpu {
 namespace {
 
-/// What z = scale*x + shift is made of.
+/// The checked operands of z = scale*x + shift.
 struct Input {
     const float *x, *scale, *shift;
     int64_t clips, height, width, channels;
@@ -28,10 +28,10 @@ struct Input {
 
 Shape output_shape(const Shape& x, bool avg_pool) { return avg_pool ? pooled_shape(x) : x; }
 
-/// For each clip and channel, over the clip's positions.
+/// The reduction over a clip's positions, for each clip and channel.
 GroupedSum clip_sums(const Shape& x) { return {x[0], x[1] * x[2], x[3], 1}; }
 
-/// The gradient that reaches a position of the unpooled output: `dy` there and its share, or null beyond the last whole
+/// The gradient that reaches a position of the unpooled output: share*dy[c]. `dy` is null beyond the last whole pooling
 /// window.
 struct Incoming {
     const float* dy;
@@ -62,7 +62,7 @@ void excite(float* y, const Input& in, const float* gate, int threads) {
     });
 }
 
-/// One line of the output at a time.
+/// Work items are rows of the output, each from two rows of the input.
 void excite_and_average(float* y, const Input& in, const float* gate, int threads) {
     const int64_t channels = in.channels, line = in.width * channels;
     const int64_t out_height = in.height / 2, out_width = in.width / 2;

@@ -42,7 +42,7 @@ template <typename T, int V> struct GateTerms {
     }
 };
 
-/// dz of a position from the gradient of the unpooled output there.
+/// Computes dz of a position from the gradient of the unpooled output there.
 template <int V> struct Derivative {
     Channels<V> of;
     float mean_share[V]; ///< dpooled/(H*W)
@@ -80,7 +80,7 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
     }
 }
 
-/// Rows are windows, the incomplete ones at the edges included: no gradient arrives there.
+/// Rows are pooling windows, including the incomplete ones at the edges, which get no gradient from dy.
 template <typename T, int V> __global__ void __launch_bounds__(block_threads)
     average_backward(T* dz, Input<T> in, const T* dy, const float* dpooled, int64_t rows, int64_t rows_per_block) {
     const ThreadRows own(rows, rows_per_block, V);

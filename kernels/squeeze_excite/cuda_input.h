@@ -1,14 +1,14 @@
 #pragma once
 
-// What the kernels of squeeze-excitation share: the input, its pooling windows, and how threads share its rows.
+// Shared by the kernels of squeeze-excitation: the input, its pooling windows, and the assignment of rows to threads.
 
 #include "kernels/cuda/common/column_sums.h"
 #include "kernels/cuda/common/operands.h"
 
 namespace scene::cuda::squeeze_excite {
 
-/// z = scale*x + shift, and the unpooled output is relu(z*gate). Groups of blocks are clips; rows are positions, or
-/// 2x2 windows where the output is averaged over them.
+/// The operands of z = scale*x + shift and of relu(z*gate). In the grids (RowBlocks), groups are clips and rows are the
+/// positions of a clip, or its 2x2 pooling windows with avg_pool.
 template <typename T> struct Input {
     const T* x;
     const float *scale, *shift, *gate;
@@ -22,13 +22,13 @@ template <typename T> struct Input {
         if (!avg_pool) return clip_start(clip);
         return static_cast<int64_t>(clip) * (height / 2) * (width / 2) * channels;
     }
-    /// Element index inside the clip of position i of the window at (p, q).
+    /// Element index, inside the clip, of position i = 0 .. 3 of the window (p, q), channel 0.
     __device__ int64_t in_window(int p, int q, int i) const {
         return (static_cast<int64_t>(2 * p + i / 2) * width + 2 * q + i % 2) * channels;
     }
 };
 
-/// A thread's own.
+/// The operands of a thread's V channels.
 template <int V> struct Channels {
     float scale[V], shift[V], gate[V];
 
@@ -42,7 +42,7 @@ template <int V> struct Channels {
     }
 };
 
-/// The rows of its clip that a thread of an elementwise pass takes.
+/// The clip, first channel and rows of a thread in an elementwise pass.
 struct ThreadRows {
     int clip, channel;
     int64_t first, end, step;
@@ -55,7 +55,7 @@ struct ThreadRows {
     }
 };
 
-/// Writes factor*sum, [N, C].
+/// Writes factor*sum to out [N, C].
 struct FinishSums {
     float* out;
     int channels;
@@ -68,16 +68,16 @@ struct FinishSums {
 
 inline Shape output_shape(const Shape& x, bool avg_pool) { return avg_pool ? pooled_shape(x) : x; }
 
-/// Positions of the output in one clip.
+/// Positions of one clip of the output.
 inline int64_t output_rows(const Shape& x, bool avg_pool) {
     const Shape out = output_shape(x, avg_pool);
     return out[1] * out[2];
 }
 
-/// Of partial sums over these rows of each clip.
+/// Bytes of the partial sums over `rows` rows of each clip.
 inline size_t sum_bytes(const Shape& x, int64_t rows) { return column_sum_bytes(x[0], rows, x[3], 1); }
 
-/// [N, C]
+/// The shape [N, C].
 inline Shape per_clip(const Tensor& x) {
     check_rank(x, 4, "x");
     return {x.shape[0], channels_of(x, "x")};

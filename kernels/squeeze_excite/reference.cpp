@@ -7,7 +7,7 @@
 namespace scene::reference {
 namespace {
 
-/// z = scale*x + shift, the gate and, with avg_pool, the windows.
+/// z = scale*x + shift, its gate and, with avg_pool, the pooling windows.
 template <typename Real> struct Input {
     const Real *x, *scale, *shift, *gate;
     int64_t clips, height, width, channels;
@@ -18,7 +18,8 @@ template <typename Real> struct Input {
           gate(values<Real>(gates)), clips(op.x.shape[0]), height(op.x.shape[1]), width(op.x.shape[2]),
           channels(op.x.shape[3]), avg_pool(pooled) {}
 
-    /// visit(element of x, element of [N, C], element of y or -1 where no window is whole)
+    /// Calls visit(i, nc, out) with the indices of each element of x: in x, in [N, C], and in y, where it is -1 outside
+    /// the whole pooling windows.
     template <typename Visit> void for_each_element(Visit&& visit) const {
         const int64_t out_height = avg_pool ? height / 2 : height, out_width = avg_pool ? width / 2 : width;
         const int64_t stride = avg_pool ? 2 : 1;
@@ -34,9 +35,9 @@ template <typename Real> struct Input {
     }
     Real z(int64_t i) const { return scale[i % channels] * x[i] + shift[i % channels]; }
     Real positions() const { return static_cast<Real>(height * width); }
-    /// What an element of y has of each of its positions.
+    /// The weight of each position in an element of y.
     Real share() const { return avg_pool ? Real(0.25) : Real(1); }
-    /// The gradient of z*gate.
+    /// The gradient of z*gate, with the indices of for_each_element.
     Real du(const Real* dy, int64_t i, int64_t nc, int64_t out) const {
         return out >= 0 && z(i) * gate[nc] > 0 ? dy[out] * share() : Real(0);
     }

@@ -1,15 +1,18 @@
 #pragma once
 
-// Squeeze and excitation (Hu et al., CVPR 2018) between a batch norm and its relu: z = scale*x + shift and y =
-// relu(z*gate[n, c]). x [N, H, W, C] of the activation type; scale, shift f32 [C]. gate f32 [N, C] is what two linear
-// layers make of the squeezed z. With avg_pool, y is 2x2 average-pooled with stride 2 (floor): [N, H/2, W/2, C] in
-// place of [N, H, W, C].
+// Squeeze and excitation (Hu et al., CVPR 2018) between a batch norm and its relu:
+//   z = scale*x + shift                  the batch norm, recomputed from its input x
+//   pooled[n, c] = mean of z over H, W   the squeeze
+//   y = relu(z*gate[n, c])               the excitation; two linear layers compute gate from pooled
+// With avg_pool, y is then average-pooled, 2x2 with stride 2: [N, floor(H/2), floor(W/2), C] instead of [N, H, W, C].
+// x and dz [N, H, W, C], y and dy are of the activation type; scale, shift f32 [C]; pooled, gate, dpooled and
+// dgate f32 [N, C].
 
 #include "kernels/op.h"
 
 namespace scene {
 
-/// pooled f32 [N, C] = mean of z over H, W.
+/// pooled [N, C] = the mean of z over H, W.
 template <class T> struct SqueezeExciteSqueeze {
     static constexpr std::string_view name = "se_squeeze";
     Out<T> pooled;
@@ -17,7 +20,7 @@ template <class T> struct SqueezeExciteSqueeze {
     Scratch<T> scratch{};
 };
 
-/// y of the activation type.
+/// y = relu(z*gate), average-pooled with avg_pool.
 template <class T> struct SqueezeExciteForward {
     static constexpr std::string_view name = "se_excite_forward";
     Out<T> y;
@@ -25,8 +28,8 @@ template <class T> struct SqueezeExciteForward {
     bool avg_pool;
 };
 
-/// dgate f32 [N, C] = sum over H, W of du*z. du [N, H, W, C], the gradient of z*gate, is dy where z*gate > 0, else 0.
-/// With avg_pool, each position gets a quarter of its window's dy; a last odd row or column gets none.
+/// dgate [N, C] = the sum of du*z over H, W. du [N, H, W, C], the gradient of z*gate, is dy where z*gate > 0, else 0.
+/// With avg_pool, each position gets a quarter of its window's dy; a last odd row or column gets 0.
 template <class T> struct SqueezeExciteBackwardGate {
     static constexpr std::string_view name = "se_excite_backward_gate";
     Out<T> dgate;
@@ -35,8 +38,8 @@ template <class T> struct SqueezeExciteBackwardGate {
     bool avg_pool;
 };
 
-/// dz [N, H, W, C] = du*gate + dpooled[n, c]/(H*W), the gradient of z with du as above. dpooled f32 [N, C] is the
-/// gradient of se_squeeze's output.
+/// The gradient of z, dz [N, H, W, C] = du*gate + dpooled[n, c]/(H*W), with du as above. dpooled [N, C] is the gradient
+/// of pooled.
 template <class T> struct SqueezeExciteBackward {
     static constexpr std::string_view name = "se_excite_backward";
     Out<T> dz;

@@ -4,15 +4,17 @@
 
 namespace scene {
 
-/// y [N, D] = max over t of x [N, T, D] of the activation type or F32; y is F32 or of x's type. argmax I32 [N, D] is
-/// the first maximum. A NaN is larger than any number, and the last NaN counts.
+/// y [N, D] = the maximum of x [N, T, D] over the tokens t; argmax I32 [N, D] = the t of the first maximum. x is F32 or
+/// of the activation type, y is F32 or of x's type. NaN is larger than any number; of several NaNs
+/// the last is the maximum.
 template <class T> struct TokenMaxForward {
     static constexpr std::string_view name = "token_max_forward";
     Out<T> y, argmax;
     In<T> x;
 };
 
-/// dx [N, T, D] = dy [N, D] where t is the argmax, 0 elsewhere. dy is F32 or of dx's type.
+/// dx [N, T, D] = dy [N, D] where t is the argmax, else 0. dx is F32 or of the activation type, dy is F32 or of dx's
+/// type.
 template <class T> struct TokenMaxBackward {
     static constexpr std::string_view name = "token_max_backward";
     Out<T> dx;

@@ -52,7 +52,7 @@ void run(const TokenPoolBackward<Tensor>& op, Context& cpu) {
         const int64_t h = item % height;
         float* to = out + item * width * channels;
         std::fill_n(to, channels, 0.0f);
-        // From the first token that reaches beyond row h; neighbours overlap by a row where T does not divide H.
+        // Begins with the first token that averages row h. Tokens may overlap where T does not divide H.
         for (int64_t t = h * tokens / height; t < tokens; ++t) {
             const TokenRows rows(t, tokens, height);
             if (rows.first > h) break;

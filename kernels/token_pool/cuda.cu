@@ -49,14 +49,14 @@ template <typename Y, typename X, int V> __global__ void __launch_bounds__(block
     store(y + static_cast<int64_t>(blockIdx.x) * channels + channel, sum);
 }
 
-/// One block for each row h of a clip; every position of the row gets the same.
+/// One block for each row h of a clip. All positions of a row have the same gradient.
 template <typename X, typename Y, int V> __global__ void __launch_bounds__(block_threads)
-    spread_tokens(X* dx, const Y* dy, int tokens, int height, int width, int channels) {
+    average_token_backward(X* dx, const Y* dy, int tokens, int height, int width, int channels) {
     const int channel = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x) * V;
     if (channel >= channels) return;
     const int clip = static_cast<int>(blockIdx.x) / height, h = static_cast<int>(blockIdx.x) % height;
     float sum[V] = {};
-    // From the first token that reaches beyond row h; neighbours overlap by a row where T does not divide H.
+    // Begins with the first token that averages row h. Tokens may overlap where T does not divide H.
     for (int t = static_cast<int>(static_cast<int64_t>(h) * tokens / height); t < tokens; ++t) {
         const TokenRows rows(t, tokens, height);
         if (rows.first > h) break;
@@ -71,7 +71,7 @@ template <typename X, typename Y, int V> __global__ void __launch_bounds__(block
         store(to + static_cast<int64_t>(w) * channels, sum);
 }
 
-/// A block of vectors of channels by positions for each of `items` items.
+/// Grid and block for `items` tokens or rows: threadIdx.x counts vectors of channels, threadIdx.y positions.
 struct TokenBlocks {
     dim3 grid, block;
 
@@ -117,9 +117,9 @@ void run(const TokenPoolBackward<Tensor>& op, Context& cuda) {
         with_pack_width<X>(channels, {op.dx.data, op.dy.data}, [&](auto width) {
             constexpr int V = decltype(width)::value;
             const TokenBlocks blocks(clips * height, channels, V);
-            launch(spread_tokens<X, Y, V>, blocks.grid, blocks.block, 0, cuda.stream, static_cast<X*>(op.dx.data),
-                   static_cast<const Y*>(op.dy.data), static_cast<int>(tokens), static_cast<int>(height),
-                   static_cast<int>(shape[2]), static_cast<int>(channels));
+            launch(average_token_backward<X, Y, V>, blocks.grid, blocks.block, 0, cuda.stream,
+                   static_cast<X*>(op.dx.data), static_cast<const Y*>(op.dy.data), static_cast<int>(tokens),
+                   static_cast<int>(height), static_cast<int>(shape[2]), static_cast<int>(channels));
         });
     });
 }

@@ -11,7 +11,7 @@ template <int V> __global__ void __launch_bounds__(block_threads)
     decay_weights(float* parameters, half* parameters_half, const StepControl* control, int64_t count, float rate) {
     const int64_t i = thread_in_grid() * V;
     if (control->nonfinite || i >= count) return;
-    const float decay = control->learning_rate * rate; // 1 - decay would lose most of its digits
+    const float decay = control->learning_rate * rate; // w *= 1 - decay would round a small decay away
     float w[V];
     load(w, parameters + i);
 #pragma unroll

@@ -4,14 +4,15 @@
 
 namespace scene {
 
-/// Decoupled weight decay, which makes AdamW of Adam (Loshchilov and Hutter, ICLR 2019): parameters *= 1 -
-/// control.learning_rate*rate, f32 of any shape. parameters_half, F16 of the same shape, gets the rounded copy. In a
-/// skipped step (control.nonfinite) both stay as they are.
+/// Decoupled weight decay, which turns Adam into AdamW (Loshchilov and Hutter, ICLR 2019):
+///   parameters *= 1 - control.learning_rate*rate
+/// parameters are f32 of any shape. parameters_half, F16 of the same shape, gets the rounded copy. In a skipped step
+/// (control.nonfinite) both are unchanged.
 ///
-/// Order in the update phase: `adam`, `weight_decay`, `adjust_loss_scale`. `adam` finds out whether the step is
-/// skipped, and writes the half copy of what is then decayed; `adjust_loss_scale` forgets that the step was skipped.
-/// The paper decays the parameters of before Adam's update; here the update decays with them, a difference of second
-/// order in the learning rate. AdamSettings::weight_decay is something else: Adam's L2 term.
+/// Order in the update phase: `adam`, `weight_decay`, `adjust_loss_scale`. `adam` sets control.nonfinite and writes the
+/// half copy of the parameters not yet decayed; `adjust_loss_scale` resets control.nonfinite. The paper decays the
+/// parameters before Adam's update; here the update is decayed too, a difference of second order in the learning rate.
+/// AdamSettings::weight_decay is something else: Adam's L2 term.
 template <class T> struct WeightDecay {
     static constexpr std::string_view name = "weight_decay";
     InOut<T> parameters;

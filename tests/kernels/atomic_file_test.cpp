@@ -47,15 +47,15 @@ TEST(AtomicFile, KeepsEveryByteOfLargeAndSmallWrites) {
     std::string expected;
     AtomicFile file(folder / "a");
     for (size_t size : {1u, 1000u, 1u << 20, (1u << 20) + 1, 3u, 700000u, 700000u}) {
-        const std::string piece(size, static_cast<char>('a' + size % 26));
-        file.write(piece);
-        expected += piece;
+        const std::string chunk(size, static_cast<char>('a' + size % 26));
+        file.write(chunk);
+        expected += chunk;
     }
     file.commit();
     EXPECT_EQ(read_text(folder / "a"), expected);
 }
 
-/// Pieces just below, at and above the size of the buffer, behind an empty, a filled and a full one.
+/// Chunks just below, at and above the buffer's size, written to a buffer that is empty, partly filled and full.
 TEST(AtomicFile, WritesAroundTheBuffersSizeStayInOrder) {
     constexpr size_t buffer = 1 << 20;
     TemporaryFolder folder;
@@ -64,11 +64,11 @@ TEST(AtomicFile, WritesAroundTheBuffersSizeStayInOrder) {
     char letter = 'a';
     for (const size_t size : {size_t{1}, buffer + 1, size_t{7}, buffer, size_t{2}, buffer - 1, size_t{1}, buffer - 1,
                               size_t{1}, buffer + 5, buffer + 1, buffer, buffer + 1, size_t{0}, size_t{3}}) {
-        const std::string piece(size, letter++);
-        file.write(piece);
-        expected += piece;
+        const std::string chunk(size, letter++);
+        file.write(chunk);
+        expected += chunk;
     }
-    file.write_over(2, "over"); // what is still in the buffer goes first
+    file.write_over(2, "over"); // flushes the buffer first
     expected.replace(2, 4, "over");
     file.write("end");
     file.commit();
@@ -102,7 +102,7 @@ bool true_in_a_child(const std::function<bool()>& body) {
     return status == 0;
 }
 
-// Root may write everywhere, so a child gives up being root first.
+// Root may write everywhere, so a child process drops root first.
 TEST(AtomicFile, SaysThatAFolderIsNotWritable) {
     TemporaryFolder folder;
     std::filesystem::permissions(folder.path(), std::filesystem::perms(0555));
@@ -123,7 +123,7 @@ TEST(AtomicFile, SaysThatTheDiskIsFull) {
     ::close(descriptor);
 }
 
-// In a child, because a limit on the file size holds for the whole process.
+// In a child process, because the file size limit holds for the whole process.
 TEST(AtomicFile, StopsAtTheSizeLimitWithoutATrace) {
     TemporaryFolder folder;
     test::write_text(folder / "a", "old");

@@ -1,4 +1,4 @@
-// What augmentation draws, against what must be drawn. The op that draws a batch is in draw_augmentation_test.cpp.
+// The distributions of augmentation's draws. The op that draws a batch is in draw_augmentation_test.cpp.
 
 #include "kernels/draw_augmentation/augmentation.h"
 
@@ -41,7 +41,7 @@ TEST(SymmetricBeta, KnownQuantiles) {
     EXPECT_GT(narrow.quantile[1] * 0x1p-32, 0.4);
 }
 
-/// Every 2^14-th word: the moments of the distribution itself, without chance.
+/// Over every 2^14-th word: the moments of the distribution itself, without sampling noise.
 TEST(SymmetricBeta, Moments) {
     for (const double alpha : {0.1, 0.3, 0.4, 1.0, 2.0, 10.0, 100.0}) {
         const SymmetricBeta beta = SymmetricBeta::of(alpha);
@@ -73,7 +73,7 @@ std::vector<ClipDraw> draws_of(const Augmentation& settings, uint64_t seed, uint
     return draws;
 }
 
-/// Shares of 0 .. most among the values, each near 1/(most + 1).
+/// The frequency of each of 0 .. most among the values is near 1/(most + 1).
 void expect_uniform(const std::vector<int64_t>& values, int64_t most, const std::string& what) {
     std::vector<double> count(static_cast<size_t>(most + 1));
     for (const int64_t value : values) {
@@ -177,7 +177,7 @@ TEST(AugmentationDraws, DependOnSeedStepAndPlaceAlone) {
     }
 }
 
-/// The bits of a draw must not change: a run goes on with them after a new build.
+/// The bits of a draw must not change: a run may resume with a newer build.
 TEST(AugmentationDraws, KnownAnswer) {
     const ClipDraw draw = draws_of(everything, 1234, 7, 5)[3];
     EXPECT_EQ(draw.roll, 6);

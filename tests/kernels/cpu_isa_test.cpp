@@ -14,7 +14,7 @@
 namespace scene::test {
 namespace {
 
-/// What Linux says of the first processor.
+/// The feature flags of the first processor, as Linux reports them.
 std::set<std::string> processor_flags() {
     std::ifstream info("/proc/cpuinfo");
     for (std::string line; std::getline(info, line);) {

@@ -33,7 +33,8 @@ TEST(Deltas, EqualLibrosa) {
     });
 }
 
-/// x = t^2 + 3t: the slope of a line fitted around t is 2t + 3, the curvature 2; the ends repeat the nearest fit.
+/// x = t^2 + 3t: the slope of a line fitted around t is 2t + 3, the second derivative 2. The ends repeat the
+/// nearest fit.
 TEST(Deltas, OfAParabolaAreExact) {
     constexpr int64_t frames = 12, bands = 3;
     HostArray x = empty({2, frames, bands});

@@ -25,7 +25,7 @@ DrawAugmentation<HostArray> draw_of(const Augmentation& settings, int64_t batch,
             .bands = bands};
 }
 
-/// To the bit: a run goes on with the same draws on another device.
+/// To the bit: a run may resume on another device with the same draws.
 TEST(DrawAugmentation, EqualsTheReference) {
     const std::vector<Augmentation> cases{everything,
                                           {},
@@ -38,7 +38,7 @@ TEST(DrawAugmentation, EqualsTheReference) {
                 expect_like_reference(draw_of(settings, batch, {.seed = 0xFEDCBA9876543210u, .step = step * 1000003}));
 }
 
-/// The bits of a draw must not change: a run goes on with them after a new build.
+/// The bits of a draw must not change: a run may resume with a newer build.
 TEST(DrawAugmentation, KnownAnswer) {
     const Augmentation settings{.roll = 7,
                                 .gain = 3,

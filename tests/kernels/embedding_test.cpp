@@ -94,7 +94,7 @@ TEST(Embedding, SameBits) {
     expect_same_bits(backward_of(c));
 }
 
-/// Refused, or shown by a device that cannot refuse it. Memory beyond the table is neither read nor written.
+/// It throws, or gives NaN on a device that cannot throw. Memory beyond the table is neither read nor written.
 TEST(Embedding, AnIndexBeyondTheTableShows) {
     const Forward forward{.y = empty({2, 3}), .table = uniform_f32({4, 3}, 1), .index = indices_of({2}, {4, 1})};
     const Backward backward{.dtable = empty({4, 3}), .dy = uniform_f32({2, 3}, 2), .index = forward.index};

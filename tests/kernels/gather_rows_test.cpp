@@ -22,7 +22,7 @@ TEST(GatherRows, TakesTheRowsInOrderFromTheCursor) {
     });
 }
 
-/// Rows of one element, of whole vectors and of odd lengths; the last batch, with padding slots.
+/// Rows of one element, of whole vectors and of odd lengths; the last batch with padding slots.
 TEST(GatherRows, EqualsTheReference) {
     for (const int64_t size : {1, 7, 24, 450, 4100}) {
         const HostArray table = uniform_f32({6, size}, 1);
@@ -43,7 +43,7 @@ TEST(GatherRows, PaddingSlotsAreZeros) {
     });
 }
 
-/// Among them the bits of a signalling NaN.
+/// One of them has the bits of a signalling NaN.
 TEST(GatherRows, OfIntegers) {
     const HostArray table = indices_of({3, 2}, {1, -2, 0x7F800001, 4, 5, -1});
     on_each_device(gather_of(table, 3, {2, -1, 1}), [](const GatherRows<HostArray>& after) {
@@ -69,7 +69,7 @@ TEST(GatherRows, WrongOperandsAreRefused) {
     refused_with([](auto& op) { op.rows = empty({20}); });
     refused_with([](auto& op) { op.rows = empty({2, 10}, DType::I32); });
     refused_with([](auto& op) { op.rows = empty({2, 10}, DType::F16); });
-    refused_with([](auto& op) { op.rows = empty({3, 10}); }); // of an order of 2
+    refused_with([](auto& op) { op.rows = empty({3, 10}); }); // the order has 2 entries
     refused_with([](auto& op) { op.order = uniform_f32({2}, 1); });
     refused_with([](auto& op) { op.order = indices_of({1, 2}, {0, 4}); });
     refused_with([](auto& op) { op.control = op.order; });

@@ -53,7 +53,7 @@ TEST(HardSampleWeights, HaveMeanOneOverTheMembers) {
     });
 }
 
-/// Undecided, certain and tied clips; any number but 0 makes a member; without members all weights are 1.
+/// Undecided, certain and tied clips. Any number but 0 makes a member. Without members all weights are 1.
 TEST(HardSampleWeights, OfEveryKindOfClip) {
     const HostArray probabilities =
         with_values({5, 4}, {0.25, 0.25, 0.25, 0.25, 0, 1, 0, 0, 0.5, 0.5, 0, 0, 0.4f, 0.3f, 0.2f, 0.1f, 0, 0, 0, 1});

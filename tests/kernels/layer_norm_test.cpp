@@ -28,7 +28,7 @@ LayerNormForward<HostArray> forward_of(const Case& c) {
             .dropout = c.dropout};
 }
 
-/// With the moments that the forward pass gives.
+/// The backward pass with the moments of a forward pass.
 LayerNormBackward<HostArray> backward_of(const LayerNormForward<HostArray>& forward) {
     return {.dx = empty_activation(forward.x.shape),
             .dbranch = empty_activation(forward.x.shape),
@@ -55,7 +55,7 @@ TEST(LayerNorm, GradientsOfManyRows) { expect_like_reference(backward_of(forward
 
 TEST(LayerNorm, ReferenceGradientsAreFiniteDifferences) {
     for (const Case& c : cases) {
-        if (c.features() == 2 || c.x.elements() > 1000) continue; // two features: the third derivative is too large
+        if (c.features() == 2 || c.x.elements() > 1000) continue; // with two features the third derivative is too large
         const LayerNormForward<HostArray> forward = forward_of(c);
         const LayerNormBackward<HostArray> backward = run_reference(backward_of(forward));
         using Forward = LayerNormForward<HostArray>;

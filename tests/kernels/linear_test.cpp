@@ -10,7 +10,8 @@ struct Extents {
     }
 };
 
-/// Panels of the CPU's product with and without a rest, row blocks of 64 with a rest, ten classes, one of everything.
+/// Panels of the CPU's GEMM with and without a remainder, row blocks of 64 with a remainder, ten classes, one of
+/// everything.
 const std::vector<Extents> cases{{48, 128, 384}, {16, 128, 10}, {3, 9, 16}, {1, 1, 1}, {131, 40, 33}, {7, 5, 49}};
 const std::vector<Activation> activations{Activation::None, Activation::Relu, Activation::Sigmoid};
 const std::vector<Dropout> dropouts{{}, {.p = 0.3f, .stream = 9}};
@@ -77,7 +78,7 @@ TEST(Linear, ForwardEqualsTheReference) {
                                       product);
 }
 
-/// Also the only case in which a GPU has nothing to do after the product.
+/// Also the only case in which a GPU runs no epilogue after the GEMM.
 TEST(Linear, BiasMayBeAbsent) {
     for (const Extents& e : cases) {
         for (const Activation activation : activations) {
@@ -171,7 +172,7 @@ TEST(Linear, ReluPassesANanOn) {
     });
 }
 
-/// The ops of a backward pass, one after the other, against the forward pass.
+/// The ops of a backward pass, in their order, against differences of the forward pass.
 TEST(Linear, ReferenceGradientsAreFiniteDifferences) {
     using Forward = LinearForward<HostArray>;
     for (const Extents& e : {Extents{3, 9, 16}, Extents{1, 1, 1}, Extents{5, 4, 10}}) {

@@ -1,5 +1,5 @@
-// Log-mel against librosa's numbers on synthesised signals and against a DFT written out as a sum. Real clips are in
-// tests/data/log_mel_clips_test.cpp.
+// Log-mel against librosa's values for synthesised signals, and against the reference, whose DFT is a plain sum. Real
+// clips are in tests/data/log_mel_clips_test.cpp.
 
 #include <cmath>
 #include <numbers>
@@ -12,10 +12,10 @@
 namespace scene::test {
 namespace {
 
-/// At most 1e-3 dB from librosa is what the project promises.
+/// The project promises at most 1e-3 dB of difference from librosa.
 constexpr double promised_db = 1e-3;
 
-/// The signals of tools/reference/make_logmel_goldens.py, rounded to 16 bits so that both are exactly equal.
+/// The signals of tools/reference/make_logmel_goldens.py, rounded to 16 bits so that they are the same to the bit.
 std::vector<double> signal(const std::string& kind, int samples) {
     std::vector<double> wave = noise(samples);
     for (int i = 0; i < samples; ++i) {
@@ -33,7 +33,7 @@ LogMel<HostArray> log_mel_of(const HostArray& wave, const LogMelSpec& spec) {
     return {.out = empty({wave.shape[0], spec.frames, spec.bands}), .wave = wave, .spec = spec};
 }
 
-/// Of one clip.
+/// The log-mel of one clip.
 LogMel<HostArray> log_mel_of(const std::vector<double>& wave, const LogMelSpec& spec) {
     return log_mel_of(with_values({1, spec.samples}, wave), spec);
 }
@@ -81,7 +81,7 @@ TEST(LogMel, EqualsLibrosa) {
     }
 }
 
-/// Lengths whose last pass is in radix 2 and in radix 4, on each device; a last piece that is not full.
+/// FFT lengths whose last pass is of radix 2 or of radix 4 on each device, and a last chunk of frames that is not full.
 TEST(LogMel, EveryFftSizeEqualsTheReference) {
     for (int n_fft = 32; n_fft <= 8192; n_fft *= 2) {
         LogMelSpec spec{.n_fft = n_fft, .window = n_fft * 7 / 8 - 1, .hop = n_fft * 3 / 7, .bands = 10, .top_db = 70};
@@ -91,7 +91,7 @@ TEST(LogMel, EveryFftSizeEqualsTheReference) {
     }
 }
 
-/// Windows shorter and as long as the FFT; frames beyond those that are kept, several clips, few bands.
+/// Windows shorter than the FFT and as long; frames that are not kept; several clips; few bands.
 TEST(LogMel, OtherSettingsEqualTheReference) {
     const LogMelSpec papers{.frames = 3, .samples = 2 * 882 + 13};
     expect_like_reference(log_mel_of(uniform_f32({2, papers.samples}, 1), papers), "the paper's");
@@ -117,17 +117,17 @@ TEST(LogMel, OtherSettingsEqualTheReference) {
     expect_like_reference(log_mel_of(uniform_f32({1, 700}, 3), whole_window));
 }
 
-/// Float would not do: the tone is 90 dB above the noise, further than float's rounding noise is below the tone.
+/// An FFT in float would fail: the noise is 90 dB below the tone, further than the rounding noise of float.
 TEST(LogMel, QuietBandsBesideALoudTone) {
     const LogMelSpec spec{.n_fft = 512, .window = 512, .hop = 256, .bands = 20, .frames = 10, .samples = 2400};
     std::vector<double> wave = noise(spec.samples);
-    for (int i = 0; i < spec.samples; ++i) // a tone of exactly 8 periods per frame leaks nowhere but to the clip's ends
+    for (int i = 0; i < spec.samples; ++i) // a tone of exactly 8 periods per frame leaks only at the clip's ends
         wave[static_cast<size_t>(i)] =
             0.5 * std::sin(2 * std::numbers::pi * i / 64) + 2e-7 * wave[static_cast<size_t>(i)];
     expect_like_reference(log_mel_of(wave, spec));
 }
 
-/// A tone between silence: most bands are far below a frame's largest, most frames far below the clip's. The second
+/// A tone between silence: most bands are far below their frame's peak, most frames far below the clip's. The second
 /// clip is silent.
 TEST(LogMel, ToneAndSilence) {
     const LogMelSpec spec{
@@ -137,7 +137,7 @@ TEST(LogMel, ToneAndSilence) {
     expect_like_reference(log_mel_of(wave, spec));
 }
 
-/// The loudest sound may come after the frames that are kept, up to the very last, and still sets their floor.
+/// The loudest sound sets the floor even if it comes after the frames that are kept, up to the very last frame.
 TEST(LogMel, TheFloorIsUnderThePeakOfAllFrames) {
     for (const int32_t frames : {20, 70}) {
         const LogMelSpec spec{.n_fft = 64, .window = 64, .hop = 32, .bands = 10, .frames = 5, .samples = frames * 32};
@@ -171,7 +171,7 @@ TEST(LogMel, NotANumberStaysVisible) {
     });
 }
 
-/// Magnitudes beyond a float's range are no decibels: the clip must be refused, not trained on.
+/// Magnitudes beyond the range of float become NaN, so that the clip is rejected and not trained on.
 TEST(LogMel, WhatIsNotFiniteIsNotANumber) {
     const LogMelSpec spec{
         .sample_rate = 16000, .n_fft = 256, .window = 256, .hop = 128, .bands = 4, .frames = 3, .samples = 400};

@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t bins = 1025;
 
-/// [64, 1025]; a weight named twice counts twice.
+/// The dense matrix [64, 1025]; a weight stored twice would count twice.
 std::vector<double> dense(std::span<const int32_t> first_bin, std::span<const int32_t> count,
                           std::span<const double> weights) {
     std::vector<double> rows(first_bin.size() * bins, 0.0);

@@ -16,7 +16,7 @@ MixTargets<HostArray> mix_of(const HostArray& target, const HostArray& weight, c
             .draws = draws};
 }
 
-/// Among the weights are zeros.
+/// Some weights are 0.
 TEST(MixTargets, EqualTheReference) {
     for (const int64_t batch : {1, 3, 270})
         for (const uint64_t seed : {1, 2, 3}) {

@@ -23,7 +23,7 @@ std::vector<int32_t> labels_with_gaps(int64_t members, int64_t classes) {
     return label;
 }
 
-/// Equal similarities are frequent.
+/// Small whole numbers, so that equal similarities are frequent.
 HostArray whole_numbers(const Shape& shape, uint64_t seed) {
     HostArray similarity = integer_activation(shape, seed, -3, 3);
     similarity.activation = false;
@@ -73,7 +73,7 @@ TEST(NearestVotes, NoMemberGivesNoVote) {
     });
 }
 
-/// A GPU cannot look at labels before it runs; what does not throw leaves the member out.
+/// A GPU has the labels in its own memory and cannot throw: it leaves the member out.
 TEST(NearestVotes, ALabelBeyondTheClassesIsRefusedOrNoMember) {
     const HostArray similarity = uniform_f32({2, 4}, 1);
     for_each_setting(false, [&](TestDevice& device, DType type) {

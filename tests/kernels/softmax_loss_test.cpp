@@ -19,7 +19,7 @@ struct Case {
 const std::vector<Case> cases = {{1, 10, 0}, {3, 10}, {7, 10, 0.1f, 1024}, {64, 10, 0.1f, 128}, {1, 1},
                                  {2, 1},     {9, 33}, {5, 37, 0.3f},       {17, 100, 0.1f, 128}};
 
-/// Rows that sum to 1: hard labels, and soft ones such as mixup gives.
+/// Rows that sum to 1: hard labels, and soft ones as of mixup.
 HostArray targets(int64_t batch, int64_t classes) {
     HostArray target = with_values({batch, classes}, std::vector<double>(static_cast<size_t>(batch * classes)));
     for (int64_t n = 0; n < batch; ++n) {
@@ -87,7 +87,7 @@ TEST(SoftmaxLoss, WithoutAGradientTheRestIsTheSame) {
     });
 }
 
-/// Without a target the loss is the smoothing's alone; without weight there is neither loss nor gradient.
+/// A target of zeros leaves the loss of label smoothing alone. A weight of 0 gives neither loss nor gradient.
 TEST(SoftmaxLoss, ClipsWithoutATargetOrWithoutWeight) {
     for (const float smoothing : {0.0f, 0.1f, 0.5f}) {
         Loss op = loss_of({9, 10, smoothing, 8});

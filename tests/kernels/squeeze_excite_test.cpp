@@ -28,7 +28,7 @@ std::vector<Case> cases(const std::vector<Shape>& shapes) {
 }
 
 const std::vector<Shape> small_shapes{{1, 2, 2, 1}, {2, 3, 5, 3}, {1, 4, 3, 9}};
-// One position, odd extents, vectors of four and eight channels, blocks of one line, several pieces of the sums.
+// One position, odd extents, vectors of four and eight channels, blocks of one line, sums of several chunks.
 const std::vector<Shape> shapes{{1, 1, 1, 1},  {2, 2, 3, 1},   {3, 5, 3, 9},   {1, 7, 4, 18},  {3, 7, 5, 10},
                                 {2, 8, 6, 16}, {1, 5, 4, 264}, {2, 41, 6, 40}, {1, 33, 7, 144}};
 
@@ -85,14 +85,14 @@ TEST(SqueezeExcite, BackwardEqualsTheReference) {
     }
 }
 
-/// Wide rows make small blocks, so that the sums of a clip come from more pieces than are added side by side.
+/// Wide rows make small blocks, so that a clip's sums have more chunks than are added side by side.
 TEST(SqueezeExcite, SumsOfManyPieces) {
     const Case c{{1, 18, 12, 264}, false};
     expect_like_reference(squeeze_of(c));
     expect_like_reference(backward_gate_of(forward_of(c)));
 }
 
-/// z reaches the loss through the excitation and through the squeeze.
+/// z affects the loss through the excitation and through the squeeze.
 TEST(SqueezeExcite, ReferenceGradientsAreFiniteDifferences) {
     for (const Case& c : cases(small_shapes)) {
         const Forward forward = forward_of(c);
@@ -138,7 +138,7 @@ TEST(SqueezeExcite, NaNPasses) {
     for (const Case& c : cases({{2, 4, 6, 8}})) {
         Squeeze squeeze = squeeze_of(c);
         Forward forward = forward_of(c);
-        const int64_t position = 6 + 1, channel = 3; // the second of the second line, in the first window
+        const int64_t position = 6 + 1, channel = 3; // row 1, column 1: in the first window
         squeeze.x[position * 8 + channel] = forward.x[position * 8 + channel] = std::nan("");
         for_each_setting(true, [&](TestDevice& device, DType type) {
             const HostArray pooled = run_on(device, type, rounded(squeeze, type)).pooled;

@@ -22,7 +22,7 @@ Forward forward_of(const Shape& x) {
     return {.y = empty_activation(y), .argmax = empty(y, DType::I32), .x = integer_activation(x, 1, -2, 2)};
 }
 
-/// With the maxima of the forward pass.
+/// The backward pass with the argmax of a forward pass.
 Backward backward_of(const Forward& forward) {
     return {.dx = empty_activation(forward.x.shape),
             .dy = integer_activation(forward.y.shape, 2, -99, 99),
@@ -35,7 +35,7 @@ TEST(TokenMax, EqualsTheReference) {
         Backward backward = backward_of(forward);
         expect_like_reference(forward, shape.text(), exact);
         expect_like_reference(backward, shape.text(), exact);
-        // Maxima in F32 of whatever the input is.
+        // F32 maxima of an input of the activation type.
         forward.y = in_f32(forward.y);
         backward.dy = in_f32(backward.dy);
         expect_like_reference(forward, shape.text() + " to F32", exact);
@@ -105,7 +105,7 @@ TEST(TokenMax, WrongShapesAndTypesAreRefused) {
     Backward backward = backward_of(forward_of(shape));
     backward.dx = empty_activation({2, 4, 6});
     expect_refused(backward);
-    // Maxima in half precision need an input of halves.
+    // F16 maxima need an F16 input.
     expect_refused(
         Forward{.y = empty({2, 5}, DType::F16), .argmax = empty({2, 5}, DType::I32), .x = uniform_f32(shape, 1)});
 }

@@ -14,8 +14,8 @@ struct Case {
     std::string text() const { return x.text() + " to " + std::to_string(tokens) + " tokens"; }
 };
 
-// The model's extents, T that divides H and that does not, T = H, T > H, one token, one row; vectors of channels or
-// not.
+// The model's extents; T that divides H and T that does not; T = H, T > H, one token, one row; channels that fill
+// vectors and channels that do not.
 const std::vector<Case> cases{{{1, 62, 8, 9}, 16}, {{3, 7, 3, 5}, 3},    {{2, 6, 1, 18}, 6}, {{1, 3, 2, 4}, 5},
                               {{2, 5, 4, 40}, 1},  {{1, 1, 1, 1}, 1},    {{2, 5, 1, 1}, 8},  {{2, 16, 3, 16}, 4},
                               {{1, 7, 2, 264}, 3}, {{2, 31, 3, 128}, 16}};
@@ -41,7 +41,7 @@ TEST(TokenPool, BackwardEqualsTheReference) {
         for (const Backward& backward : backward_of(c)) expect_like_reference(backward, c.text());
 }
 
-/// Three rows make two tokens, which share the middle one.
+/// Two tokens of three rows share the middle row.
 TEST(TokenPool, TokensOverlapWhereTheyDoNotDivideTheRows) {
     const Forward forward{.y = empty({1, 2, 1}), .x = with_values({1, 3, 2, 1}, {1, 3, 4, 8, 2, 6})};
     const Backward backward{.dx = empty({1, 3, 2, 1}), .dy = with_values({1, 2, 1}, {4, 8})};
@@ -90,7 +90,7 @@ TEST(TokenPool, WrongShapesAndTypesAreRefused) {
     Backward backward = backward_of(c)[0];
     backward.dy = uniform_f32({2, 4, 6}, 1);
     expect_refused(backward);
-    // Tokens of halves need an input of halves.
+    // F16 tokens need an F16 input.
     expect_refused(Forward{.y = empty(c.y(), DType::F16), .x = uniform_f32(c.x, 1)});
 }
 

@@ -28,7 +28,7 @@ TEST(WeightDecay, TakesTheProductOfLearningRateAndRate) {
     });
 }
 
-/// A product of 1e-7 is less than two steps of a float below 1.
+/// A decay of 1e-7 is less than two ulps below 1.
 TEST(WeightDecay, ASmallRateIsNotRounded) {
     Decay op = decay_of({4096}, {.learning_rate = 1e-4f}, 1e-3f);
     for_each_setting(false, [&](TestDevice& device, DType type) {
@@ -72,7 +72,7 @@ Adam<HostArray> adam_of(int64_t count) {
             .settings = {}};
 }
 
-/// Algorithm 2 of the paper, but for the decay of the update.
+/// Algorithm 2 of the paper, except that the update is decayed too.
 TEST(WeightDecay, BehindAdamIsAdamW) {
     const Adam<HostArray> before = adam_of(100), after = run_reference(before);
     const Decay decayed = run_reference(Decay{.parameters = after.parameters, .control = after.control, .rate = 0.1f});
