@@ -77,7 +77,7 @@ void TrainingSession::begin_pass(std::span<const int32_t> clips) {
 /// False once a gradient was not finite although it was not scaled, or the loss sum is not finite.
 bool TrainingSession::finite() const {
     const StepControl now = runner_.control();
-    const bool broken_gradient = now.nonfinite != 0 && now.loss_scale <= 1;
+    const bool broken_gradient = now.nonfinite != 0 && now.loss_scale <= LossScaling{}.least;
     return !broken_gradient && std::isfinite(runner_.loss_sum());
 }
 

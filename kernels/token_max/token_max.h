@@ -5,8 +5,8 @@
 namespace scene {
 
 /// y [N, D] = the maximum of x [N, T, D] over the tokens t; argmax I32 [N, D] = the t of the first maximum. x is F32 or
-/// of the activation type, y is F32 or of x's type. NaN is larger than any number; of several NaNs
-/// the last is the maximum.
+/// of the activation type, y is F32 or of x's type. NaN is larger than any number, and of several NaNs the last is the
+/// maximum.
 template <class T> struct TokenMaxForward {
     static constexpr std::string_view name = "token_max_forward";
     Out<T> y, argmax;
