@@ -19,7 +19,7 @@ BEGIN {
 }
 FNR == 1 {
     n = split(FILENAME, part, "/"); room = part[1]
-    folder = n > 2 ? part[1] "/" part[2] : part[1]
+    folder = n > 3 ? part[1] "/" part[2] "/" part[3] : n > 2 ? part[1] "/" part[2] : part[1]
     ++files[folder]; ++room_files[room]
 }
 { ++room_lines[room] }

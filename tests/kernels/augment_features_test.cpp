@@ -7,17 +7,6 @@
 namespace scene::test {
 namespace {
 
-const Augmentation everything{.roll = 7,
-                              .gain = 3,
-                              .style_probability = 1,
-                              .style_alpha = 0.4f,
-                              .frequency_masks = 2,
-                              .frequency_mask = 3,
-                              .time_masks = 3,
-                              .time_mask = 6,
-                              .mixup_probability = 0.7f,
-                              .mixup_alpha = 0.3f};
-
 struct Case {
     const char* name;
     Augmentation settings;

@@ -5,17 +5,6 @@
 namespace scene::test {
 namespace {
 
-const Augmentation everything{.roll = 12,
-                              .gain = 5,
-                              .style_probability = 0.8f,
-                              .style_alpha = 0.3f,
-                              .frequency_masks = 2,
-                              .frequency_mask = 3,
-                              .time_masks = 4,
-                              .time_mask = 5,
-                              .mixup_probability = 0.6f,
-                              .mixup_alpha = 0.4f};
-
 DrawAugmentation<HostArray> draw_of(const Augmentation& settings, int64_t batch, const StepControl& control,
                                     int64_t frames = 500, int64_t bands = 64) {
     return {.draws = empty({batch, sizeof(ClipDraw)}, DType::U8),
@@ -40,17 +29,7 @@ TEST(DrawAugmentation, EqualsTheReference) {
 
 /// The bits of a draw must not change: a run may resume with a newer build.
 TEST(DrawAugmentation, KnownAnswer) {
-    const Augmentation settings{.roll = 7,
-                                .gain = 3,
-                                .style_probability = 1,
-                                .style_alpha = 0.4f,
-                                .frequency_masks = 2,
-                                .frequency_mask = 3,
-                                .time_masks = 3,
-                                .time_mask = 6,
-                                .mixup_probability = 0.7f,
-                                .mixup_alpha = 0.3f};
-    on_each_device(draw_of(settings, 5, {.seed = 1234, .step = 7}, 50, 17), [](const auto& after) {
+    on_each_device(draw_of(everything, 5, {.seed = 1234, .step = 7}, 50, 17), [](const auto& after) {
         const ClipDraw draw = draws_in(after.draws)[3];
         EXPECT_EQ(draw.roll, 6);
         EXPECT_EQ(draw.gain, 0x1.681872p+0f);

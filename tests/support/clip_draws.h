@@ -6,6 +6,18 @@
 
 namespace scene::test {
 
+/// All parts of augmentation at once.
+inline const Augmentation everything{.roll = 7,
+                                     .gain = 3,
+                                     .style_probability = 1,
+                                     .style_alpha = 0.4f,
+                                     .frequency_masks = 2,
+                                     .frequency_mask = 3,
+                                     .time_masks = 3,
+                                     .time_mask = 6,
+                                     .mixup_probability = 0.7f,
+                                     .mixup_alpha = 0.3f};
+
 /// What draw_augmentation's reference draws for a batch of clips [T, F], at seed and step of `control`.
 inline HostArray draws_for(const Augmentation& settings, const Shape& clips, const StepControl& control) {
     return run_reference(DrawAugmentation<HostArray>{.draws = empty({clips[0], sizeof(ClipDraw)}, DType::U8),
