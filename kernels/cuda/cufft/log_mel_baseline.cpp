@@ -12,8 +12,8 @@ class Baseline final : public CufftLogMel {
 public:
     Baseline(cuda::CudaDevice& device, const LogMelSpec& spec, int64_t clips)
         : context_(device.context()), transforms_(cuda::make_cufft_transforms()),
-          scratch_(device, cuda::log_mel_by_library_scratch_bytes(clips, cuda::most_transformed_at_once, spec,
-                                                                  *transforms_)) {}
+          scratch_(device,
+                   cuda::log_mel_by_library_scratch_bytes(clips, cuda::most_transformed_at_once, spec, *transforms_)) {}
 
     void run(const LogMel<Tensor>& op) override {
         LogMel<Tensor> with_scratch = op;
