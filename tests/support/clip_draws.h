@@ -1,12 +1,12 @@
 #pragma once
 
-// Draws of augmentation as operands of ops' tests.
+// Augmentation's draws, as operands in the tests of ops.
 
 #include "tests/support/op_test.h"
 
 namespace scene::test {
 
-/// What draw_augmentation's reference draws for a batch of clips [T, F], at seed and step of `control`.
+/// What the reference of draw_augmentation draws for `clips` [N, T, F], at the seed and step of `control`.
 inline HostArray draws_for(const Augmentation& settings, const Shape& clips, const StepControl& control) {
     return run_reference(DrawAugmentation<HostArray>{.draws = empty({clips[0], sizeof(ClipDraw)}, DType::U8),
                                                      .control = control_of(control),
