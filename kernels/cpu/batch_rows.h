@@ -4,7 +4,8 @@
 
 namespace scene::cpu {
 
-/// The batch's entries of the order. On the CPU their values can be checked too.
+/// The batch's `operands.batch` entries of `order`, from the control block's cursor on: rows of `table`, negative in
+/// padding slots. Throws std::logic_error where the order ends before the batch does or a row is beyond the table.
 inline const int32_t* batch_rows(const RowOperands& operands, const Tensor& table, const Tensor& order) {
     const int64_t cursor = operands.control->cursor;
     SCENE_CHECK(cursor + operands.batch <= order.shape[0], "positions " + std::to_string(cursor) + " to " +

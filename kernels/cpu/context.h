@@ -1,6 +1,6 @@
 #pragma once
 
-// What the CPU's ops may use beside their operands.
+// What the CPU's ops may use besides their operands.
 
 #include "kernels/op.h"
 

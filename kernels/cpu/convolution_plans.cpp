@@ -13,7 +13,8 @@ namespace {
 
 using dnnl::memory;
 
-/// oneDNN divides a primitive among the threads OpenMP has when it is made and when it is run: one, while this lives.
+/// Sets OpenMP's thread count to 1 while it lives. oneDNN reads that count when a primitive is created and when it
+/// runs.
 class OneThread {
 public:
     OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
@@ -25,7 +26,7 @@ private:
     int before_;
 };
 
-/// Clips per chunk: the most that divide the batch into 16 equal chunks or more.
+/// Clips per chunk: the largest number that splits the batch into at least 16 equal chunks, or 1.
 int64_t chunk_clips(int64_t batch) {
     for (int64_t clips = batch / 16; clips > 1; --clips)
         if (batch % clips == 0) return clips;
@@ -58,7 +59,7 @@ struct Descriptors {
 
 constexpr auto direct = dnnl::algorithm::convolution_direct;
 
-// Version 3 of oneDNN took the operation descriptors between an operation and its primitive descriptor away.
+// oneDNN 3 has no operation descriptors: a primitive descriptor is made directly from its operands.
 #if DNNL_VERSION_MAJOR >= 3
 dnnl::convolution_forward::primitive_desc plan_forward(const dnnl::engine& engine, const Descriptors& d, bool bias,
                                                        const dnnl::primitive_attr& attributes) {
@@ -176,7 +177,7 @@ struct ConvolutionPlans::Plan {
                (key.pass == ConvPass::WeightGrad ? static_cast<size_t>(chunks) * weights_bytes() : 0);
     }
 
-    /// The weights in the library's layout.
+    /// The memory of the weights in the library's layout: scratch if they are reordered, else `w` itself.
     float* weights_in(void* scratch, const float* w) const {
         return reordered ? static_cast<float*>(scratch) : const_cast<float*>(w);
     }
@@ -198,7 +199,7 @@ struct ConvolutionPlans::Plan {
         stream.wait();
     }
 
-    /// One chunk, on the calling thread: x and y are the whole batch's.
+    /// Runs one chunk on the calling thread. x and y are those of the whole batch.
     void run(const dnnl::engine& engine, int64_t chunk, const float* x_batch, const float* y_batch, float* w,
              const float* bias_data, void* pad) const {
         const OneThread one_thread;

@@ -2,9 +2,9 @@
 
 // Convolutions by oneDNN: primitives built once per shape, pass and epilogue, and executed on the caller's buffers.
 //
-// A primitive convolves a chunk of the batch on one thread, and the threads share the chunks. What a chunk is depends
-// on the batch alone, so the bits of a result do not depend on the number of threads; the library's own division of a
-// weight gradient does.
+// A primitive convolves one chunk of the batch on one thread, and the threads share the chunks. The chunks depend on
+// the batch size alone, so the bits of a result do not depend on the number of threads. (oneDNN's own split of a weight
+// gradient does depend on it.)
 
 #include <cstddef>
 #include <memory>
@@ -14,6 +14,8 @@
 
 namespace scene::cpu {
 
+/// Everything is f32 and dense. x, y and their gradients are NHWC, weights and their gradient KRSC. `scratch` has
+/// scratch_bytes(shape, pass).
 class ConvolutionPlans {
 public:
     explicit ConvolutionPlans(int threads);
@@ -21,8 +23,9 @@ public:
     ConvolutionPlans(const ConvolutionPlans&) = delete;
     ConvolutionPlans& operator=(const ConvolutionPlans&) = delete;
 
+    /// Of a pass with any epilogue. Builds the primitives, so that the ops do not.
     size_t scratch_bytes(const Conv2dShape& shape, ConvPass pass);
-    /// y = x * w (+ bias, then relu); bias may be null.
+    /// y = conv(x, w) + bias, then relu where asked; bias may be null.
     void forward(float* y, const float* x, const float* w, const float* bias, bool relu, void* scratch,
                  const Conv2dShape& shape);
     void data_grad(float* dx, const float* dy, const float* w, void* scratch, const Conv2dShape& shape);

@@ -39,7 +39,7 @@ struct Functions {
         Context& cpu = static_cast<CpuDevice&>(device).context();
         static_assert(
             requires { run(op, cpu); }, "the CPU has no run() for this op");
-        // For the libraries inside an op; the calling program's own setting stands.
+        // For the libraries inside an op. The caller's own setting is restored afterwards.
         const int outside = omp_get_max_threads();
         omp_set_num_threads(cpu.threads);
         struct Restore {
@@ -88,7 +88,7 @@ void* CpuDevice::allocate(size_t bytes) {
     const size_t rounded = (std::max<size_t>(bytes, 1) + unit - 1) / unit * unit;
     void* memory = std::aligned_alloc(unit, rounded);
     if (!memory) fail("cannot allocate {} bytes of memory; use a smaller batch", bytes);
-    // Large pages spare the convolutions most of their address translations; where they are refused, small ones serve.
+    // Huge pages save the convolutions most TLB misses. Where the kernel refuses them, small pages do.
     if (unit == huge_page) madvise(memory, rounded, MADV_HUGEPAGE);
     std::memset(memory, 0, bytes);
     allocations_[memory] = bytes;

@@ -22,10 +22,11 @@ private:
     Planning planning_;
 };
 
-/// The host: oneDNN for convolutions that it does best, our own loops (OpenMP, SIMD) for the rest. Ops run when they
-/// are called. Work is cut into pieces by size, never by thread count, wherever a reduction crosses pieces.
+/// The host. oneDNN computes the convolutions at which it is fastest, our own loops (OpenMP, SIMD) everything else. An
+/// op has run when its call returns. Reductions over several chunks split their work by size, never by thread count.
 class CpuDevice final : public Device {
 public:
+    /// 0 threads: one for each processor.
     explicit CpuDevice(int threads);
     ~CpuDevice() override;
     CpuDevice(const CpuDevice&) = delete;

@@ -48,7 +48,7 @@ template <int Points> inline void butterfly(ComplexLanes (&x)[Points]) {
     }
 }
 
-/// First radix of an FFT of Points, so that both are 4 or 8.
+/// The first of the two radices of an FFT of Points; both are 4 or 8.
 template <int Points> constexpr int first_radix = Points == 64 ? 8 : 4;
 
 template <int Points> std::array<std::complex<double>, Points> make_small_twiddles() {
@@ -59,7 +59,7 @@ template <int Points> std::array<std::complex<double>, Points> make_small_twiddl
             twiddles[static_cast<size_t>(k * second + i)] = root_of_unity(static_cast<double>(k * i) / Points);
     return twiddles;
 }
-/// Made when first used: nothing of kernels/cpu runs before a processor is known to have what it was compiled for.
+/// Made at first use: no code of kernels/cpu may run before the processor is known to support it.
 template <int Points> const std::array<std::complex<double>, Points>& small_twiddles() {
     static const std::array<std::complex<double>, Points> twiddles = make_small_twiddles<Points>();
     return twiddles;
@@ -109,10 +109,10 @@ inline void store_power(float* power, const ComplexLanes& x) {
     for (int lane = 0; lane < lanes; ++lane) power[lane] = value[lane];
 }
 
-/// Of the matrix of n/2 points: the larger half of the bits.
+/// Rows of the matrix of n/2 = 2^b points: 2^ceil(b/2).
 int rows_of(int n) { return 1 << std::bit_width(static_cast<unsigned>(n / 2)) / 2; }
 
-/// A column more than there are, so that a column does not fall into one cache set.
+/// One column of padding, so that the elements of a column do not share a cache set.
 int pitch_of(int n) { return n / 2 / rows_of(n) + 1; }
 
 } // namespace
@@ -141,7 +141,7 @@ void RealFft::power(float* power, ptrdiff_t stride, ComplexLanes* buffer) const 
     transform_rows(power, stride, buffer);
 }
 
-/// Row k of the buffer becomes the k-th value of every column's FFT, turned by its twiddle.
+/// Row k of the buffer becomes the k-th value of every column's FFT, times its twiddle.
 void RealFft::transform_columns(ComplexLanes* buffer) const {
     ComplexLanes column_values[most_points];
     const std::complex<double>* twiddle = twiddles_.data();
@@ -151,9 +151,10 @@ void RealFft::transform_columns(ComplexLanes* buffer) const {
     }
 }
 
-/// The FFT of row r gives Z[r + rows*c]. With E and O the FFTs of the even and the odd samples, both real,
-/// Z = E + jO, so Z[k] and conj(Z[n/2 - k]) give E[k] and O[k], and those X[k] = E + wO and conj(X[n/2 - k]) = E - wO.
-/// Row r therefore meets row rows - r; rows 0 and rows/2 meet themselves.
+/// The FFT of row r gives Z[r + rows*c]. Let E and O be the FFTs of the even and the odd samples. The samples are real
+/// and Z = E + jO, so Z[k] and conj(Z[n/2 - k]) give E[k] and O[k]. With w = exp(-2 pi j k / n), X[k] = E[k] + w*O[k]
+/// and conj(X[n/2 - k]) = E[k] - w*O[k]. Row r is therefore combined with row rows - r, rows 0 and rows/2 with
+/// themselves.
 void RealFft::transform_rows(float* power, ptrdiff_t stride, const ComplexLanes* buffer) const {
     ComplexLanes row_values[most_points], mirror_values[most_points];
     for (int row = 0; row <= rows_ / 2; ++row) {

@@ -15,10 +15,10 @@ struct ComplexLanes {
     LanesF64 re, im;
 };
 
-/// The FFT of n real samples by way of one complex FFT of n/2 points z[i] = x[2i] + j x[2i + 1], which is cut into
-/// rows x columns (Bailey's four-step method), so that the work is two passes over memory and otherwise stays in
-/// registers and the first-level cache. In double: 80 dB below the peak of a 10 log10(magnitude) scale is a factor of
-/// 1e-8, less than the rounding noise of float.
+/// The FFT of n real samples, computed as one complex FFT of n/2 points z[i] = x[2i] + j x[2i + 1]. The points form a
+/// matrix of rows x columns (Bailey's four-step FFT): two passes over memory, and everything else stays in registers
+/// and the L1 cache. In double: 80 dB below the peak on a 10 log10(magnitude) scale is a factor of 1e-8, less than the
+/// rounding noise of float.
 class RealFft {
 public:
     static constexpr int smallest = 32, largest = 8192;
@@ -28,11 +28,11 @@ public:
 
     /// Elements of the buffer that `power` works in, for an FFT of `n` samples.
     static size_t buffer_size(int n);
-    /// Where z[i] goes in the buffer; `lanes` consecutive samples, from a multiple of `lanes`, are contiguous.
+    /// Index of z[i] in the buffer. `lanes` consecutive samples, from a multiple of `lanes` on, are contiguous.
     size_t position(int i) const { return static_cast<size_t>(i + (i >> column_bits_)); }
 
     /// power[k * stride + l] = |sum_i x_l[i] exp(-2 pi j i k / n)|^2 for 0 <= k <= n/2 and every lane l, where the
-    /// buffer holds x/2. The buffer's content is lost.
+    /// buffer holds x/2, the halved samples. Overwrites the buffer.
     void power(float* power, ptrdiff_t stride, ComplexLanes* buffer) const;
 
 private:

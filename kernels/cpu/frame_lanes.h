@@ -37,7 +37,7 @@ template <int Distance> inline void exchange_blocks(LanesF64 (&rows)[lanes]) {
             exchange_quarters<Distance>(rows[row], rows[row + Distance], std::make_integer_sequence<int, lanes>());
 }
 
-/// Frames of consecutive samples to samples of consecutive frames: rows[i][j] becomes rows[j][i].
+/// From one frame a row to one sample a row: rows[i][j] becomes rows[j][i].
 template <int Distance = lanes / 2> inline void transpose(LanesF64 (&rows)[lanes]) {
     exchange_blocks<Distance>(rows);
     if constexpr (Distance > 1) transpose<Distance / 2>(rows);

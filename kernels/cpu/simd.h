@@ -21,15 +21,16 @@ typedef float UnalignedVec __attribute__((vector_size(lanes * sizeof(float)), al
 
 inline Vec load(const float* from) { return *reinterpret_cast<const UnalignedVec*>(from); }
 inline void store(float* to, Vec value) { *reinterpret_cast<UnalignedVec*>(to) = value; }
-// Subtracting zero changes no value, so that compilers leave the plain broadcast; adding it would turn -0 into 0.
+// Subtracting zero changes no value, so compilers emit a plain broadcast. Adding zero would turn -0 into 0.
 inline Vec broadcast(float value) { return value - Vec{}; }
 
-inline Vec positive_part(Vec value) { return value <= 0 ? Vec{} : value; } // a NaN stays one
+/// relu. A NaN stays a NaN.
+inline Vec positive_part(Vec value) { return value <= 0 ? Vec{} : value; }
 
-/// NaN if either is: a maximum that hides a NaN hides a bug.
+/// The maximum; NaN if either is NaN.
 inline float larger(float a, float b) { return a > b || a != a ? a : b; }
 
-/// The first `count` (<= lanes) floats, zeros behind them.
+/// The first `count` (<= lanes) floats, then zeros.
 inline Vec load_first(const float* from, int count) {
     if (count >= lanes) return load(from);
     Vec value{};

@@ -6,7 +6,7 @@
 
 namespace scene::cpu {
 
-/// p = softmax(logits) over K classes; returns log of the sum of exponentials, so that log p_k = logits_k - it.
+/// p [K] = softmax(logits [K]). Returns L = log(sum_k exp(logits_k)), so that log p_k = logits_k - L.
 inline double softmax_row(float* p, const float* logits, int64_t classes) {
     const double largest = static_cast<double>(*std::max_element(logits, logits + classes));
     double sum = 0;

@@ -6,7 +6,7 @@
 
 namespace scene::cpu {
 
-/// Scratch of which each thread of a parallel region has `floats` for itself, in cache lines of its own.
+/// Scratch with `floats` floats for each thread of a parallel region; no two threads share a cache line.
 struct ThreadScratch {
     int64_t floats = 0;
 

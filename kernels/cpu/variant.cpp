@@ -1,5 +1,5 @@
-// What this compilation of kernels/cpu shows to the rest of the program; all its other symbols are made local when its
-// objects are joined (Makefile), so that code for a wide processor is never taken for a narrow one's.
+// The table that this compilation of kernels/cpu exports. All its other symbols become local when its objects are
+// joined (kernels/cpu/cpu.mk), so that the linker never takes an inline function of one ISA level for another's.
 
 #include "kernels/cpu/variant.h"
 #include "kernels/cpu/cpu_device.h"
@@ -12,7 +12,7 @@ namespace {
 // Enough independent sums to hide the latency of a multiply-add: 24 of AVX-512's 32 registers, 12 of 16 before it.
 constexpr int sums = lanes == 16 ? 24 : 12;
 
-/// The array is indexed by constants only once the loop is unrolled, so it lives in registers.
+/// The unrolled loops index `sum` by constants, so that it lives in registers.
 float multiply_add(int64_t rounds) {
     Vec sum[sums];
     Vec factor, addend;

@@ -1,6 +1,6 @@
 #pragma once
 
-// Which compilation of kernels/cpu a source is a part of: SCENE_ISA is v2, v3, v4 or native (kernels/cpu/cpu.mk).
+// The ISA level that a source of kernels/cpu is compiled for: SCENE_ISA is v2, v3, v4 or native (kernels/cpu/cpu.mk).
 
 #include <string_view>
 

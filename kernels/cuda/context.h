@@ -1,6 +1,6 @@
 #pragma once
 
-// What the CUDA ops may use beside their operands.
+// What the CUDA ops may use besides their operands.
 
 #include <cuda_runtime.h>
 

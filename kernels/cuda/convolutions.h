@@ -1,7 +1,7 @@
 #pragma once
 
-// The convolutions that the CUDA device leaves to a library. cudnn/convolutions.h implements them; tests put their own
-// in their place.
+// The convolutions that the CUDA device leaves to a library. cudnn/convolutions.h implements them; tests substitute
+// their own.
 
 #include <array>
 #include <optional>
@@ -18,9 +18,9 @@ namespace scene::cuda {
 
 /// What a pass of a convolution does besides convolving.
 struct ConvolutionFusion {
-    bool normalize_input = false; ///< forward and weight-grad: relu(scale*x + shift) is in the place of x
-    bool statistics = false;      ///< forward: the sums of y and of y*y over all rows come with it
-    bool bn_reduce = false;       ///< data-grad: masked by the relu of a batch norm before it, whose sums come with it
+    bool normalize_input = false; ///< forward and weight-grad: reads relu(scale*x + shift) instead of x
+    bool statistics = false;      ///< forward: also writes the sums of y and of y*y over all rows
+    bool bn_reduce = false;       ///< data-grad: applies the relu's mask and also writes the batch norm's dgamma, dbeta
     bool any() const { return normalize_input || statistics || bn_reduce; }
     bool operator==(const ConvolutionFusion&) const = default;
 };
@@ -35,7 +35,7 @@ struct ConvolutionTask {
 /// The passes of a convolution, in every form that these fusions allow.
 std::vector<ConvolutionTask> tasks_of(const Conv2dShape& shape, const ConvFusion& fusion);
 
-/// What a library computes a task with.
+/// How a library computes a task.
 struct ConvolutionChoice {
     ConvolutionTask task;
     std::string text;     ///< the task and its bounds in one line
@@ -44,40 +44,41 @@ struct ConvolutionChoice {
     std::string failures; ///< the engines that did not run and why, in one line
 };
 
-/// Device memory of a pass, channels last: y = conv(x, w), or dx from dy and w, or dw from dy and x; the output is x, w
-/// or y by the pass.
+/// Device memory of a pass: x and y NHWC, w KRSC. A gradient is where its tensor is: the data gradient writes dx to `x`
+/// from dy in `y` and w, the weight gradient writes dw to `w` from dy in `y` and x.
 struct ConvolutionOperands {
     void *x = nullptr, *w = nullptr, *y = nullptr; ///< of the activation type
     void *scale = nullptr, *shift = nullptr;       ///< with normalize_input: of the activation type, [C]
     float *sum = nullptr, *square_sum = nullptr;   ///< with statistics: outputs, [K]
-    /// With bn_reduce: x of the convolution was relu(z), z = gamma*(norm_x - mean)*inv_std + beta, all [C] but
-    /// norm_x, which has the convolution's x's place and type. dx where z > 0 is written to x, and dgamma and dbeta.
-    /// `unused` is memory for three more outputs.
+    /// With bn_reduce: the convolution's input was relu(z), z = gamma*xhat + beta, xhat = (norm_x - mean)*inv_std.
+    /// norm_x has the shape and type of x, everything else is [C]. Outputs: dz in `x` (dx where z > 0, else 0), dgamma
+    /// = sum of dz*xhat, dbeta = sum of dz. `unused` is memory for three more outputs of cuDNN's engines.
     void* norm_x = nullptr;
     float *mean = nullptr, *inv_std = nullptr, *gamma = nullptr, *beta = nullptr;
     float *dgamma = nullptr, *dbeta = nullptr;
     std::array<float*, 3> unused{};
 };
 
-/// The three passes of a 2-d convolution. Products are summed in float. `choose` comes first: everything else throws
-/// std::logic_error for a task that was not chosen for, and changes nothing.
+/// The three passes of a 2-d convolution, summed in float. `choose` comes first: `scratch_bytes` and `run` throw
+/// std::logic_error for a task that it was not called with.
 class Convolutions {
 public:
     virtual ~Convolutions() = default;
     /// "cuDNN 9.19.0"
     virtual std::string version() const = 0;
-    /// Whether the library is made for such a task; without fusion it is for every one.
+    /// Whether the library has engines for this kind of task. It has for every task without fusion.
     virtual bool offers(const ConvolutionTask& task) const = 0;
-    /// Chooses the engine that computes the task, once and for good. On a device it is measured; not for a batch that
-    /// is not full, which takes the full one's engine. Throws BrokenDevice. That no engine runs is a choice too.
+    /// Chooses the engine that computes the task; a second call changes nothing. On a device engines are measured,
+    /// except for a partial batch (shape.full_batch > 0), which takes the full batch's engine. If no engine runs, that
+    /// is remembered as the choice. Throws BrokenDevice.
     virtual void choose(const ConvolutionTask& task) = 0;
-    /// Throws Error, with the reasons, where the library has no engine for the task or none that runs.
+    /// Throws Error, with the reasons, if the library has no engine for the task or none that runs.
     virtual size_t scratch_bytes(const ConvolutionTask& task) const = 0;
-    /// Absent where it was not measured, as without a device. Throws as scratch_bytes does.
+    /// As measured. Absent without a device and for a partial batch; otherwise throws as scratch_bytes does.
     virtual std::optional<double> seconds(const ConvolutionTask& task) const = 0;
-    /// All that was decided so far, in the order of the decisions.
+    /// All choices so far, in the order in which they were made.
     virtual std::vector<ConvolutionChoice> choices() const = 0;
-    /// Where measured times are kept.
+    /// The cache of measured times.
     virtual PlanCache& times() = 0;
     /// Queued on `stream`. `scratch`: scratch_bytes(task) of device memory, 256-byte aligned.
     virtual void run(const ConvolutionTask& task, const ConvolutionOperands& operands, void* scratch,

@@ -1,4 +1,4 @@
-// Memory, the stream, graphs, names.
+// CudaDevice: memory, the stream, CUDA graphs and NVTX ranges.
 
 #include "kernels/cuda/cuda_device.h"
 
@@ -13,7 +13,7 @@
 namespace scene::cuda {
 namespace {
 
-/// A step as a graph that the device replays.
+/// A sequence of ops, captured once and replayed by the device.
 class CudaGraph {
 public:
     CudaGraph(cudaStream_t stream, const std::function<void()>& ops) {

@@ -18,9 +18,9 @@
 
 namespace scene::cuda {
 
-/// An NVIDIA GPU: our kernels, and a library each for convolutions and matrix products.
-/// Ops are queued on one stream in the order of the calls. Convolutions, and the batch norms and pools between them,
-/// work in the activation type; the encoder, the head and everything else in F32.
+/// An NVIDIA GPU: our kernels, and a library each for convolutions and matrix products. Ops are queued on one stream in
+/// the order of the calls. Convolutions, and the batch norms and pools between them, work in the activation type; the
+/// encoder, the head and everything else in F32.
 class CudaDevice final : public Device {
 public:
     CudaDevice(DType activation, std::unique_ptr<Convolutions> convolutions, std::unique_ptr<Gemm> gemm,
@@ -50,12 +50,12 @@ public:
 private:
     void* device_memory(size_t bytes);
 
-    Stream stream_; // the libraries' handles refer to it
+    Stream stream_; // first, so that it outlives the libraries' handles, which refer to it
     std::unique_ptr<Gemm> gemm_;
     CudaPlanner planner_;
     LogMelTables log_mel_tables_;
     Context context_;
-    std::map<void*, size_t> allocations_; ///< all of it, tables too
+    std::map<void*, size_t> allocations_; ///< bytes of everything that is allocated, log-mel tables included
     bool recording_ = false;
 };
 

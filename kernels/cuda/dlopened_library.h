@@ -6,15 +6,15 @@
 
 namespace scene::cuda {
 
-/// A shared library that is opened when it is first needed, so that the program starts where it is not installed. It
-/// stays open until the process ends: the libraries of CUDA do not survive being unloaded.
+/// A shared library that is opened with dlopen when it is first needed, so that the program starts without it. It stays
+/// open until the process ends: CUDA's libraries do not survive being unloaded.
 class DlopenedLibrary {
 public:
-    /// `file` is looked for where the loader looks and then in the usual folder of the CUDA toolkit. Throws Error with
-    /// the loader's reason; `product` is how the message names the library.
+    /// Opens `file` from the loader's search path or else from /usr/local/cuda/lib64. Throws Error with the loader's
+    /// reason; `product` is the library's name in the message.
     DlopenedLibrary(std::string file, std::string product);
 
-    /// Throws Error when the library is too old to have it.
+    /// The function of this name. Throws Error if the library is too old to have it.
     template <typename Function> Function* function(const char* name) const {
         static_assert(std::is_function_v<Function>);
         return reinterpret_cast<Function*>(symbol(name));

@@ -1,6 +1,6 @@
 #pragma once
 
-// What the rest of the program knows of GPUs. No CUDA header is needed here; a build without CUDA has the same
+// All that the rest of the program knows of GPUs. It needs no CUDA header, and a build without CUDA has the same
 // functions (without_cuda.cpp).
 
 #include <memory>
@@ -22,24 +22,24 @@ struct CudaSettings {
 /// Whether this build can run on a GPU at all.
 bool built_with_cuda();
 
-/// Why no GPU can be used here, as the middle of a sentence in one line ("no NVIDIA GPU was found"); empty where one
-/// can. Looks for driver, device and libraries.
+/// Why no GPU can be used here, in one line without a full stop ("no NVIDIA GPU was found"); empty if one can. Checks
+/// the driver, the first device's compute capability, cuDNN and cuBLASLt.
 std::string cuda_unavailable_reason();
 
-/// The first GPU. Throws Error with the reason where it is unavailable.
+/// The first GPU. Throws Error with cuda_unavailable_reason() if it cannot be used.
 std::unique_ptr<Device> make_cuda_device(const CudaSettings& settings);
 
-/// Per second; copies count bytes read and bytes written.
+/// The most that a GPU does in a second. A copy counts the bytes that it reads and those that it writes.
 struct CudaRoofline {
     double product_flops = 0; ///< of a large matrix product in this precision
     double copy_bytes = 0;    ///< of a large copy inside the device's memory
 };
 
-/// Takes a few seconds. Throws Error with the reason where it is unavailable.
+/// Measures the first GPU, in a few seconds. Throws Error if it cannot be used.
 CudaRoofline measure_cuda_roofline(const CudaSettings& settings);
 
-/// Plans for a GPU which need not be there, of programs with convolutions of these shapes. `profile` is "h100" or a
-/// file with the device's properties as JSON, in cuDNN's form. Needs cuDNN, but no driver.
+/// The planner of a GPU that need not be present, autotuned for convolutions of these shapes (without measurements).
+/// `profile` is "h100" or a file with the device's properties as JSON, in cuDNN's form. Needs cuDNN, but no driver.
 std::unique_ptr<Planner> make_cuda_planner(const CudaSettings& settings, const std::string& profile,
                                            const std::vector<Conv2dShape>& shapes = {});
 

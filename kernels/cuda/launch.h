@@ -1,7 +1,7 @@
 #pragma once
 
-// How CUDA calls are checked and kernels are launched. There is no <<<>>> in this folder, so that a plain C++ compiler
-// can read the kernels too (tests/cuda_on_cpu).
+// Checks of CUDA calls, and kernel launches. No kernel is launched with <<<>>>, so that a plain C++ compiler compiles
+// the kernels too (tests/cuda_on_cpu).
 
 #include <cstddef>
 
@@ -9,7 +9,7 @@
 
 namespace scene::cuda {
 
-/// Throws Error with one line: the statement, its place, the device and what CUDA says.
+/// Throws Error with one line: the device, CUDA's error, the statement and its place in the source.
 [[noreturn]] void fail_cuda(cudaError_t error, const char* statement, const char* file, int line);
 
 } // namespace scene::cuda
@@ -24,10 +24,11 @@ namespace scene::cuda {
 
 namespace scene::cuda {
 
-/// Shared memory a block gets without asking.
+/// Dynamic shared memory of a block, at most, unless the kernel opts in to more.
 constexpr size_t default_shared_bytes = 48 * 1024;
 
-/// Queues kernel(arguments...) with `shared_bytes` of dynamic shared memory per block.
+/// Queues kernel(arguments...) on `stream`, with `shared_bytes` of dynamic shared memory per block. Throws Error where
+/// CUDA refuses the launch.
 template <typename... Parameters, typename... Arguments> void launch(void (*kernel)(Parameters...), dim3 grid,
                                                                      dim3 block, size_t shared_bytes,
                                                                      cudaStream_t stream, Arguments... arguments) {

@@ -1,6 +1,6 @@
 #pragma once
 
-// NVTX ranges: names for what runs, in Nsight's timelines. Without the toolkit's header they are nothing.
+// NVTX ranges, which name ops in Nsight's timelines. Without the toolkit's header they do nothing.
 
 #include <string>
 

@@ -10,14 +10,15 @@
 
 namespace scene::cuda {
 
-/// Plans for a GPU, which need not be there. It answers from what `autotune` decided.
+/// The planner of a GPU that need not be present. It answers from what `autotune` decided.
 class CudaPlanner final : public Planner {
 public:
-    /// `device`: null where there is none. It is kept, and first used by `autotune`.
+    /// `device` is null if there is none. The pointer is kept and first used by `autotune`.
     CudaPlanner(std::unique_ptr<TunedConvolutions> convolutions, size_t gemm_workspace_bytes,
                 Context* device = nullptr);
 
-    /// Device::autotune; without a device, by what the library takes for best.
+    /// As Device::autotune. Without a device nothing is measured: the engine that the library's heuristics rank first
+    /// is chosen, and the library's fusions are used only with Fusions::Always.
     void autotune(const std::vector<Conv2dShape>& shapes);
 
     DType activation_type() const override { return convolutions_->activation(); }

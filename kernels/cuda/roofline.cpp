@@ -1,4 +1,4 @@
-// What a GPU can do at best, measured: the figures that steps and ops are a share of.
+// The roofline of a GPU, measured: a large matrix product and a large copy.
 
 #include <functional>
 #include <utility>
@@ -36,7 +36,7 @@ double median_seconds(const std::function<void()>& work) {
 CudaRoofline measure_cuda_roofline(const CudaSettings& settings) {
     const DType type = settings.precision == Precision::Fp16 ? DType::F16 : DType::F32;
     const auto gemm = cuda::make_cublas_gemm(settings.precision != Precision::Fp32);
-    CudaRoofline peaks;
+    CudaRoofline roofline;
     {
         const Shape matrix{edge, edge};
         const cuda::AutotuneBuffer a(matrix, type), b(matrix, type), c(matrix, type),
@@ -44,13 +44,13 @@ CudaRoofline measure_cuda_roofline(const CudaSettings& settings) {
         const cuda::Product product{.rows = edge, .columns = edge, .k = edge, .transpose_b = true, .type = type};
         const double seconds =
             median_seconds([&] { gemm->multiply(product, c.get(), a.get(), b.get(), workspace.get(), nullptr); });
-        peaks.product_flops = 2.0 * edge * edge * edge / seconds;
+        roofline.product_flops = 2.0 * edge * edge * edge / seconds;
     }
     const cuda::AutotuneBuffer from({static_cast<int64_t>(copied / sizeof(float))}, DType::F32), to(copied);
     const double seconds = median_seconds(
         [&] { SCENE_CUDA(cudaMemcpyAsync(to.get(), from.get(), copied, cudaMemcpyDeviceToDevice, nullptr)); });
-    peaks.copy_bytes = 2.0 * static_cast<double>(copied) / seconds;
-    return peaks;
+    roofline.copy_bytes = 2.0 * static_cast<double>(copied) / seconds;
+    return roofline;
 }
 
 } // namespace scene

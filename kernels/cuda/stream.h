@@ -6,7 +6,7 @@
 
 namespace scene::cuda {
 
-/// A queue of work that does not wait for the default stream.
+/// A CUDA stream that does not synchronise with the default stream.
 class Stream {
 public:
     Stream() { SCENE_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking)); }
@@ -14,7 +14,7 @@ public:
     Stream(const Stream&) = delete;
     Stream& operator=(const Stream&) = delete;
 
-    operator cudaStream_t() const { return stream_; } // NOLINT: it is handed to ops as the stream it is
+    operator cudaStream_t() const { return stream_; } // NOLINT: ops take it as the stream that it is
 
 private:
     cudaStream_t stream_ = nullptr;

@@ -13,13 +13,13 @@
 namespace emulator {
 namespace {
 
-/// Who accessed a byte last; block 0: nobody.
+/// The last access to a byte; block 0: there was none.
 struct Stamp {
     uint32_t block;
     uint16_t thread, epoch, warp_epoch;
 };
 
-/// What is known of one byte. Zero is the state of memory that nobody has allocated.
+/// The state of one byte. All zeros: not allocated.
 struct Byte {
     Stamp write, read;
     bool allocated, written, atomic_write;
@@ -53,9 +53,9 @@ Shadow& shared_shadow() {
 
 bool same_warp(uint16_t a, uint16_t b) { return a / warp_size == b / warp_size; }
 
-/// Whether `earlier`, an access in this launch, surely happened before what the thread at `now` does.
+/// Whether the access `earlier` is ordered before what the thread at `now` does.
 bool ordered(const Stamp& earlier, const Place& now) {
-    if (earlier.block < now.first_block) return true; // an earlier launch, or nobody
+    if (earlier.block < now.first_block) return true; // an earlier launch, or no access
     if (earlier.block != now.block) return false;
     if (earlier.thread == now.thread || earlier.epoch != now.epoch) return true;
     return same_warp(earlier.thread, now.thread) && earlier.warp_epoch != now.warp_epoch;
@@ -121,7 +121,7 @@ void note_access(const void* address, size_t bytes, Access access, const void* i
     };
     if (first % bytes != 0) complain("makes a misaligned access");
     Place now = here();
-    if (shared) now.first_block = now.block; // what earlier blocks did in theirs does not matter
+    if (shared) now.first_block = now.block; // shared memory is new to each block
     for (size_t i = first; i < first + bytes; ++i) {
         Byte& byte = shadow.bytes[i];
         if (shared ? i >= shared_bytes : !byte.allocated) complain("is out of bounds");
@@ -160,8 +160,8 @@ void set_shared_bytes(size_t bytes) { shared_bytes = bytes; }
 
 } // namespace emulator
 
-// The calls that the compiler inserts. Names and meaning: GCC's gcc/sanitizer.def, and for what clang inserts besides,
-// its compiler-rt/lib/tsan/rtl/tsan_interface.h.
+// The calls that the compiler inserts. Their names and meanings are in GCC's gcc/sanitizer.def; clang's additional ones
+// are in its compiler-rt/lib/tsan/rtl/tsan_interface.h.
 using emulator::Access;
 
 namespace {
@@ -177,7 +177,7 @@ void note_range(const void* first, size_t bytes, Access access, const void* inst
     void __tsan_read##size(void* a) { emulator::note_access(a, size, Access::Read, __builtin_return_address(0)); }     \
     void __tsan_write##size(void* a) { emulator::note_access(a, size, Access::Write, __builtin_return_address(0)); }
 
-// Of an object of this size whose type does not promise that it is aligned to it.
+// Accesses of this size whose type does not guarantee alignment to that size.
 #define REPORTS_UNALIGNED(size)                                                                                        \
     void __tsan_unaligned_read##size(void* a) { note_range(a, size, Access::Read, __builtin_return_address(0)); }      \
     void __tsan_unaligned_write##size(void* a) { note_range(a, size, Access::Write, __builtin_return_address(0)); }

@@ -1,12 +1,12 @@
 #pragma once
 
-// Looks at every access that a kernel makes to device and shared memory. It is fed by the calls that
-// `g++ -fsanitize=thread` puts before each access (their target is here, not in libtsan), so kernels need nothing
-// special. Threads of a block are ordered by __syncthreads and, within a warp, by __syncwarp; blocks of a launch are
-// not ordered at all. Found are
+// Checks every access that a kernel makes to device and shared memory. `g++ -fsanitize=thread` inserts a call before
+// each access; the functions that it calls are here, not in libtsan, so kernels need nothing special. Threads of a
+// block are ordered by __syncthreads and, within a warp, by __syncwarp; blocks of a launch are not ordered at all.
+// Found are
 // - races: two accesses of one byte by threads that nothing orders, at least one of them a plain write;
 // - reads of bytes that nobody wrote: device memory since its allocation, shared memory since the block began;
-// - accesses outside an allocation or the block's shared memory, and misaligned ones of 16 bytes.
+// - accesses outside an allocation or the block's shared memory, and misaligned ones.
 // In builds without those calls nothing is checked here.
 
 #include <cstddef>

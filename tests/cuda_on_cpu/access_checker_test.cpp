@@ -1,4 +1,4 @@
-// What only the build that reports every access can find; not linked into the other one.
+// Faults that only the build that reports every access finds. Not linked into the other one.
 
 #include "tests/cuda_on_cpu/faults.h"
 

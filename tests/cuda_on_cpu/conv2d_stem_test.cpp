@@ -98,7 +98,7 @@ TEST(CudaStemConvolution, EveryPass) {
     }
 }
 
-/// More tiles, positions and rows than blocks take at once.
+/// More tiles, positions and rows than a block or the grid handles at once.
 TEST(CudaStemConvolution, MoreWorkThanBlocks) {
     emulator::shuffle(5);
     const Conv2dShape shape{.batch = 8,

@@ -1,6 +1,6 @@
 #pragma once
 
-// What the emulator, its memory and the checker of accesses know of each other.
+// The interface between the emulator, its memory and the access checker.
 
 #include <cstddef>
 #include <string>
@@ -20,7 +20,7 @@ struct Range {
 Range device_range();
 /// The most shared memory a block may have.
 Range shared_range();
-/// A new block begins: its shared memory is poisoned, what lies behind it is out of bounds.
+/// A new block begins. Its shared memory becomes NaN patterns, and the memory behind it is out of bounds.
 void prepare_shared(size_t bytes);
 
 void set_error(const std::string& message);

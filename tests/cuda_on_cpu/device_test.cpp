@@ -28,8 +28,8 @@ std::vector<NetworkCase> network_cases() {
             {"SE-Trans, deltas", small_step(&se_trans, true, false)}};
 }
 
-/// The first step runs op by op, the later ones replay its record. The learning rate is so small that the devices stay
-/// at the same parameters: Adam's first updates follow the signs of gradients, however small those are.
+/// The first step runs op by op, later ones replay its record. The learning rate is so small that both devices keep the
+/// same parameters: Adam's first updates follow the signs of gradients, however small the gradients are.
 void compare_training_steps_in_float(Fusions fusions) {
     for (const auto& [name, config] : network_cases()) {
         SCOPED_TRACE(name);
@@ -86,7 +86,7 @@ void compare_training_steps_in_half(Fusions fusions) {
 TEST(CudaDevice, TrainingStepsInHalf) { compare_training_steps_in_half(Fusions::Never); }
 TEST(CudaDevice, FusedTrainingStepsInHalf) { compare_training_steps_in_half(Fusions::Always); }
 
-/// The arena, scratch and workspaces included, and the feature store: nothing is allocated behind the plan's back.
+/// The arena, scratch and workspaces included, and the feature store: no other memory is allocated.
 TEST(CudaDevice, HoldsWhatThePlanSays) {
     for (const auto& [name, config] : network_cases()) {
         for (const DType type : {DType::F32, DType::F16}) {
@@ -104,7 +104,7 @@ TEST(CudaDevice, HoldsWhatThePlanSays) {
     }
 }
 
-/// Ops of a training step by kind.
+/// The number of ops of each kind in a training step.
 std::map<std::string, int> ops_of(Device& device, const Network* network) {
     const StepConfig config = small_step(network, false, false);
     device.autotune(convolution_shapes(config, Mode::Training, config.batch));
@@ -114,8 +114,9 @@ std::map<std::string, int> ops_of(Device& device, const Network* network) {
     return count;
 }
 
-/// FCNN: eight of nine convolutions are the library's, and one of those reads the raw output of another, which
-/// otherwise is normalised for it twice. SE-Trans: three of four, all read through squeeze-excitation.
+/// FCNN: the library computes eight of nine convolutions. One of them reads the raw output of another, which is
+/// otherwise normalised for it twice. SE-Trans: the library computes three of four; squeeze-excitation reads all their
+/// outputs.
 TEST(CudaDevice, FusionsReplaceOps) {
     cuda::CudaDevice separate = emulated_device(DType::F16), fused = emulated_device(DType::F16, Fusions::Always);
     auto before = ops_of(separate, &fcnn), after = ops_of(fused, &fcnn);
@@ -131,7 +132,7 @@ TEST(CudaDevice, FusionsReplaceOps) {
     EXPECT_EQ(after["batch_norm_statistics"], 1 + 1); // the first convolution's
 }
 
-/// The emulator's own kernels take no time, so the times of the library decide.
+/// The emulator's kernels take no time, so only the library's times decide.
 TEST(CudaDevice, TheQuickestFusionIsChosenOncePerShape) {
     struct Case {
         double sums, raw_forward, raw_grad; ///< seconds; without fusion each pass takes 10
@@ -165,8 +166,8 @@ TEST(CudaDevice, TheQuickestFusionIsChosenOncePerShape) {
     EXPECT_FALSE(untimed.planner().conv2d_fusion(shape).statistics) << "without times";
 }
 
-/// An engine that should be there and does not run: with Always an error, else another way is taken. The reason is
-/// kept.
+/// An engine that is offered and does not run is an error with Always; otherwise there is no fusion, and the report has
+/// the reason.
 TEST(CudaDevice, AFusionThatDoesNotRunIsAnErrorOrReported) {
     const Conv2dShape shape{2, 6, 5, 16, 24};
     const auto failure = [](const cuda::ConvolutionTask& task) {
@@ -230,7 +231,7 @@ TEST(CudaPlanner, NeedsNoDeviceAndKnowsOnlyWhatWasAutotuned) {
     EXPECT_EQ(planner.conv2d_report().choices.size(), choices);
 }
 
-/// Known are the forms that were looked at, among them the one that ran.
+/// The report has all forms that were considered, and says which ran.
 TEST(CudaDevice, ReportsWhatRan) {
     cuda::CudaDevice device = emulated_device(DType::F16, Fusions::Always);
     const Conv2dShape shape{1, 4, 4, 16, 16};
@@ -253,7 +254,7 @@ TEST(CudaDevice, ReportsWhatRan) {
     EXPECT_EQ(ran(), 2);
 }
 
-/// A smaller last batch comes once in an epoch: no time is spent on measuring for it, and its form is the full one's.
+/// A smaller last batch comes once in an epoch: it is not measured, and takes the full batch's fusions.
 TEST(CudaDevice, ASmallerLastBatchIsNotMeasured) {
     int asked = 0;
     std::vector<int64_t> batches;
@@ -380,7 +381,7 @@ TEST(CudaDevice, TooLittleMemorySaysHowMuchIsNeeded) {
     }
 }
 
-/// What a graph cannot hold fails when it is recorded, not when it is replayed.
+/// What a CUDA graph cannot contain fails in the recording, not in a replay.
 TEST(CudaDevice, ARecordHoldsNoTransfersFromTheHost) {
     cuda::CudaDevice device = emulated_device(DType::F32);
     void* memory = device.allocate(64);

@@ -66,7 +66,7 @@ struct Random {
     size_t below(size_t count) { return static_cast<size_t>((next() >> 32) * count >> 32); }
 };
 
-// Everything about the one kernel that is running.
+// The state of the running launch.
 Random random_order;
 std::string error;
 bool running = false, failed = false;
@@ -99,7 +99,7 @@ void make_runnable(size_t thread) {
     runnable.push_back(static_cast<uint16_t>(thread));
 }
 
-/// Takes a thread that can run, at random; fresh ones count.
+/// Takes a runnable thread at random; fresh ones are runnable.
 size_t choose() {
     const size_t at = random_order.below(runnable.size());
     const size_t thread = runnable[at];
@@ -110,7 +110,7 @@ size_t choose() {
 
 void fiber_main();
 
-/// Goes to `thread`, from whatever `from` was doing.
+/// Switches from the fiber `from` to `thread`.
 void go_to(size_t thread, Fiber& from) {
     Fiber*& fiber = threads[thread].fiber;
     if (!fiber) fiber = pool.take(fiber_main);
@@ -127,7 +127,7 @@ void go_to(size_t thread, Fiber& from) {
     fail_thread("nothing can run");
 }
 
-/// The running thread waits; others run until it is woken.
+/// The running thread waits; others run until it is made runnable and chosen.
 void suspend() {
     Fiber& mine = *threads[current].fiber;
     if (runnable.empty()) fail_deadlock();

@@ -1,14 +1,14 @@
 #pragma once
 
-// Runs CUDA kernels on the host. A kernel is an ordinary function here; each thread of a block is a fiber, blocks run
-// one after another, and blocks and runnable threads are taken in an order drawn from a seed. What is undefined
-// behaviour on a device, or merely hides a bug, ends the launch with an error that says where:
+// Runs CUDA kernels on the host. A kernel is an ordinary function here. Each thread of a block is a fiber, and blocks
+// run one after another. A seed gives the order of blocks and of runnable threads. What is undefined behaviour on a
+// device, or merely hides a bug, ends the launch with an error that says where:
 // - a barrier that not all threads of the block reach, or that they reach at different places of the source;
 // - a warp operation whose mask names lanes that do not take part;
-// - a launch a device would refuse (no blocks, too many threads, shared memory not asked for);
-// - writes outside an allocation, found when it is freed or by `check_memory`.
-// In a build that reports every access (see access_checker.h) also data races, reads of uninitialised memory and
-// accesses outside an allocation as they happen; in a build with AddressSanitizer the latter too.
+// - a launch that a device would refuse (no blocks, too many threads, more shared memory than the kernel opted in to);
+// - writes outside an allocation, found at the end of the launch, when the memory is freed, or by `check_memory`.
+// A build that reports every access (access_checker.h) also finds data races, reads of uninitialised memory, and
+// accesses outside an allocation when they happen. A build with AddressSanitizer finds the last of these too.
 
 #include <cstddef>
 #include <cstdint>
@@ -25,7 +25,7 @@ struct Index3 {
 /// The built-in variables of the running thread.
 extern Index3 thread_index, block_index;
 
-/// Limits of the device that is played: an H100's.
+/// Limits of the emulated device: an H100's.
 constexpr unsigned max_block_threads = 1024;
 constexpr size_t max_default_shared = 48 * 1024, max_shared = 227 * 1024;
 constexpr unsigned warp_size = 32;
@@ -40,7 +40,8 @@ extern Extent3 block_extent, grid_extent;
 
 /// From now on threads and blocks run in the order that `seed` gives.
 void shuffle(uint64_t seed);
-/// In how many orders a test runs a kernel. Only the checker of accesses sees more in several than in one.
+/// The number of orders in which a test runs a kernel: several only with the access checker, which finds more in
+/// several.
 int orders();
 
 /// Runs `thread` once for each thread of the grid. False when it failed; `last_error` says why.
@@ -50,24 +51,24 @@ void allow_shared(const void* kernel, size_t bytes);
 /// What went wrong in the last failing call.
 const std::string& last_error();
 
-/// Records the first failure of a launch and leaves it, never to return to the running thread.
+/// Records the first failure of a launch and ends the launch. Does not return.
 [[noreturn]] void fail_thread(const std::string& message);
 bool in_kernel();
-/// The compiler may have split or merged accesses, so kernels say themselves what must be aligned.
+/// Fails the thread if the address is misaligned. Kernels call it because the compiler may split or merge accesses.
 void check_alignment(const void* address, size_t alignment);
 
 // ---- what a thread calls ------------------------------------------------------------------------------------------
 
-/// Waits for all threads of the block; the sum over the threads of `value`.
+/// Waits for all threads of the block. Returns the sum of their `value`s.
 int block_barrier(int value, std::source_location place);
 
 enum class WarpOp : uint8_t { Sync, Shuffle, Ballot };
 
-/// Waits until every lane of `mask` has come here; then `values` [32] holds what each of them brought.
+/// Waits until every lane of `mask` has arrived here. Then `values` [32] has the `value` of each.
 void warp_exchange(WarpOp op, unsigned mask, uint64_t value, uint64_t* values, std::source_location place);
 
 unsigned lane_index();
-/// Lanes of this warp that exist.
+/// A mask of the lanes that this warp has.
 unsigned existing_lanes();
 
 /// This block's dynamic shared memory, 16-byte aligned; NaN patterns at the start of a block.
@@ -75,18 +76,18 @@ void* shared_memory();
 
 // ---- device memory -------------------------------------------------------------------------------------------------
 
-constexpr size_t device_bytes = size_t{256} << 20; ///< of the device that is played
+constexpr size_t device_bytes = size_t{256} << 20; ///< of the emulated device
 /// 256-byte aligned, filled with 0xFF (NaN), between redzones; null when there is no room.
 void* allocate(size_t bytes);
 /// False if `memory` was not allocated or a redzone was written.
 bool release(void* memory);
-/// Fails the calling launch or copy, unless [memory, memory + bytes) lies in one allocation.
+/// False, with last_error() set, unless [memory, memory + bytes) lies in one allocation.
 bool check_range(const void* memory, size_t bytes);
 /// False if any redzone was written.
 bool check_memory();
 size_t allocations();
 
-// ---- where the checker of accesses looks -------------------------------------------------------------------------
+// ---- for the access checker -------------------------------------------------------------------------------------
 
 struct Place {
     uint32_t block = 0;       ///< serial number of the running block, from 1

@@ -1,5 +1,4 @@
-// The emulator itself: that it computes what a device would, and that it finds what is wrong. A tool that checks others
-// is worth what it catches.
+// The emulator itself: it computes what a device would, and it finds faults.
 
 #include <algorithm>
 #include <numeric>
@@ -59,7 +58,7 @@ TEST(Emulator, FindsAccessesOutsideMemory) {
     }
 }
 
-TEST(Emulator, FindsMisalignedPacks) { expect_found(Fault::Misaligned, "misaligned"); }
+TEST(Emulator, FindsMisalignedVectors) { expect_found(Fault::Misaligned, "misaligned"); }
 
 TEST(Emulator, CopiesAndFillsStayInsideAnAllocation) {
     const OnDevice memory(Shape{10});

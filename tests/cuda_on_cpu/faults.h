@@ -18,7 +18,7 @@ inline std::string message_of(Fault fault, int count = threads) {
 
 inline bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
-/// The fault is found in every order, with this in the message, and does not outlive its launch.
+/// The fault is found in every order, with this in the message, and does not affect the next launch.
 inline void expect_found(Fault fault, const std::string& part) {
     for (const uint64_t seed : {1, 2, 3}) {
         emulator::shuffle(seed);

@@ -9,7 +9,7 @@ namespace scene::test {
 enum class Fault {
     None,
     NoBarrier,       ///< reads a neighbour's shared value without a barrier
-    BarrierInBranch, ///< some threads end before a barrier
+    BarrierInBranch, ///< some threads end before they reach a barrier
     TwoBarriers,     ///< the halves of a block wait at different places
     WrongMask,       ///< a shuffle names lanes that do not take part
     MissingLanes,    ///< a shuffle names lanes that the block does not have
@@ -24,16 +24,16 @@ enum class Fault {
     Misaligned,       ///< 16 bytes from an address that is a multiple of 4
 };
 
-/// out [blocks*threads] = in, reversed within each block through shared memory, by way of the fault.
+/// out [blocks*threads] = in, reversed within each block through shared memory, with this fault.
 void reverse(float* out, const float* in, int blocks, int threads, Fault fault);
-/// out [threads]: what the shuffle gives each lane of its own number.
 enum class Exchange { Up3, Down3, Xor5, Broadcast2, Down3Of8, Ballot, Count };
+/// out [threads] = what each lane receives if all give their lane numbers, or the result of the vote or count.
 void exchange(int* out, int threads, Exchange kind);
 /// out [0] += the number of threads.
 void count_threads(int* out, int blocks, int threads);
-/// order [blocks*threads] = the place of each thread in the order of running.
+/// order [blocks*threads] = the position of each thread in the running order.
 void running_order(int* order, int* counter, int blocks, int threads);
-/// sums [2] = the sums of 0 .. threads - 1 by warp_sum of the first warp and by block_sum.
+/// out [2] = the sums of the threads' indices: of the first warp by warp_sum, of the block by block_sum.
 void sums(float* out, int threads);
 /// A launch that does nothing.
 void launch_with(dim3 grid, dim3 block, size_t shared_bytes);

@@ -6,7 +6,7 @@
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 
-/// A thread that fails is left where it is, with all it owns.
+/// A thread that fails is abandoned with everything that it owns. That is no leak to report.
 extern "C" const char* __asan_default_options() { return "detect_leaks=0"; }
 #endif
 
@@ -14,7 +14,7 @@ namespace emulator {
 
 #if defined(__x86_64__) && !defined(EMULATOR_USES_UCONTEXT)
 
-// Saves what a call must preserve on the stack that is left, and takes it from the other one.
+// Saves the callee-saved registers on the stack that is left, and restores them from the one that is entered.
 asm(R"(
     .text
     .type emulator_switch_stack, @function
@@ -43,7 +43,7 @@ extern "C" void emulator_switch_stack(void** left, void* entered);
 namespace {
 
 #if defined(__SANITIZE_ADDRESS__)
-// AddressSanitizer is told of the stack before and after a switch; the main stack's extent it tells us.
+// AddressSanitizer must know of each switch. It tells where the main stack is.
 const void* main_bottom = nullptr;
 size_t main_bytes = 0;
 
@@ -70,7 +70,8 @@ void Fiber::prepare(void* stack, void (*entry)()) {
     sanitizer_state_ = nullptr;
     clean(stack);
 #if defined(__x86_64__) && !defined(EMULATOR_USES_UCONTEXT)
-    // As a call would leave it: six saved registers, the address to return to, and 8 modulo 16 behind it.
+    // As emulator_switch_stack expects it: six saved registers, then the address to return to. The null above makes the
+    // stack pointer 8 modulo 16 in `entry`, as after a call.
     auto** top = reinterpret_cast<void**>(static_cast<char*>(stack) + stack_bytes - 64);
     *--top = nullptr;
     *--top = reinterpret_cast<void*>(entry);

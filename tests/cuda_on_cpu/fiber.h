@@ -1,7 +1,6 @@
 #pragma once
 
-// Stackful coroutines: the least that the emulator needs. On x86-64 a switch is a dozen instructions; elsewhere it is
-// ucontext's.
+// Stackful coroutines for the emulator. On x86-64 a switch is some fifteen instructions; elsewhere it is ucontext's.
 
 #include <cstddef>
 
@@ -11,7 +10,7 @@
 
 namespace emulator {
 
-/// A stack and where it was left. The main fiber's stack is the thread's own.
+/// A stack and the point at which it was left. The main fiber has the thread's own stack.
 class Fiber {
 public:
     static constexpr size_t stack_bytes = 128 * 1024;
@@ -22,9 +21,9 @@ public:
 
     /// `stack` has stack_bytes. The next switch to this fiber calls `entry`, which never returns.
     void prepare(void* stack, void (*entry)());
-    /// Leaves the running fiber, `from`, and goes on where this one was left.
+    /// Leaves the running fiber, `from`, and continues where this one was left.
     void resume_from(Fiber& from);
-    /// To be called first thing in `entry`: the switch that led there is over.
+    /// `entry` must call it first: it completes the switch to a new fiber.
     static void arrived();
 
 private:

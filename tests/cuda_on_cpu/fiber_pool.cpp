@@ -8,7 +8,7 @@ namespace emulator {
 
 namespace {
 
-/// From one stack to the next. Were it a power of two, the tops of all stacks would share a few lines of the caches.
+/// From one stack to the next. With a power of two the tops of all stacks would share a few cache sets.
 constexpr size_t stack_stride = Fiber::stack_bytes + 9 * 64;
 
 } // namespace

@@ -8,15 +8,15 @@
 
 namespace emulator {
 
-/// Fibers with their stacks, each made when it is first needed.
+/// Fibers with their stacks, at most `most`. Each is made when it is first needed.
 class FiberPool {
 public:
     explicit FiberPool(size_t most) : most_(most) {}
 
-    /// One that is not in use; `entry` is what a new one begins with, the same at every call.
+    /// A fiber that is not in use. A new one begins with `entry`, which must be the same in every call.
     Fiber* take(void (*entry)());
     void give_back(Fiber* fiber) { free_.push_back(fiber); }
-    /// After a failure: whatever the fibers were doing is forgotten.
+    /// After a failure: abandons all fibers, wherever they are.
     void forget();
 
 private:

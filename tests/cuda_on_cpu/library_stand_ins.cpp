@@ -20,13 +20,13 @@ int least_streams_at_close = 0;
 
 namespace {
 
-/// oneDNN keeps no threads: kernels of the emulator run on the caller's alone.
+/// With one thread, as the emulator runs kernels on the caller's thread alone.
 Device& cpu_device() {
     static const std::unique_ptr<Device> device = make_cpu_device(1);
     return *device;
 }
 
-/// A tensor of the device as floats of the host.
+/// A tensor of the device, as floats on the host.
 struct Floats {
     std::vector<float> values;
     Shape shape;
@@ -63,7 +63,7 @@ public:
     ~CpuConvolutions() override { note_close(); }
 
     std::string version() const override { return "CPU"; }
-    /// What cuDNN has for halves: no normalised input without statistics.
+    /// As cuDNN for F16: a forward pass normalises its input only with statistics.
     bool offers(const cuda::ConvolutionTask& task) const override {
         return task.pass != ConvPass::Forward || !task.fusion.normalize_input || task.fusion.statistics;
     }
@@ -73,7 +73,7 @@ public:
         const double seconds = seconds_ && task.shape.full_batch == 0 ? seconds_(task) : 0;
         choices_.push_back({task, task.shape.x().text(), failure.empty() ? "CPU" : "", seconds, failure});
     }
-    /// Asked for and overwritten, before and after, so that a workspace which overlaps something is noticed.
+    /// `compute` overwrites the workspace before and after a pass, so that an overlap with an operand shows.
     size_t scratch_bytes(const cuda::ConvolutionTask& task) const override {
         (void)chosen(task);
         return static_cast<size_t>(task.shape.in_channels) * (task.fusion.any() ? 96 : 64);
@@ -127,7 +127,7 @@ private:
             run_with_scratch(cpu_device(), Conv2dDataGrad<Tensor>{
                                                .dx = fx.tensor(), .dy = fy.tensor(), .w = fw.tensor(), .shape = shape});
             if (fusion.bn_reduce) {
-                if (!add_norm_gradient(fx, operands, shape)) return cudaErrorInvalidValue;
+                if (!add_bn_reduce(fx, operands, shape)) return cudaErrorInvalidValue;
             }
             fx.store(x, activation_);
             break;
@@ -147,7 +147,7 @@ private:
         return cudaSuccess;
     }
 
-    /// The multiplier of the fused engines is fed with the activation type.
+    /// Rounds to the activation type, in which the fused engines multiply.
     void normalize(Floats& x, const Floats& scale, const Floats& shift) const {
         for (size_t i = 0; i < x.values.size(); ++i) {
             const size_t c = i % scale.values.size();
@@ -169,8 +169,8 @@ private:
         emulator::mark_written(square_sum, channels * sizeof(float));
     }
 
-    /// dx becomes dz, and its sums are written; what nobody should read is not a number.
-    bool add_norm_gradient(Floats& dx, const cuda::ConvolutionOperands& operands, const Conv2dShape& shape) const {
+    /// Masks dx to dz and writes dgamma and dbeta. Outputs that nothing may read become NaN.
+    bool add_bn_reduce(Floats& dx, const cuda::ConvolutionOperands& operands, const Conv2dShape& shape) const {
         const auto channels = static_cast<size_t>(shape.in_channels);
         const Shape per_channel{shape.in_channels};
         bool inside = in_device_memory(operands.norm_x, activation_, shape.x()) == cudaSuccess;
@@ -236,7 +236,7 @@ public:
     }
 };
 
-/// Term by term.
+/// The transform by its definition, term by term.
 class CpuTransforms final : public cuda::FourierTransforms {
 public:
     ~CpuTransforms() override { note_close(); }

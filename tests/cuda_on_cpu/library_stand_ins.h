@@ -9,15 +9,16 @@
 
 namespace scene::test {
 
-/// In the place of cuDNN, cuBLASLt and cuFFT: the CPU's convolutions, matrix products and Fourier sums on the
-/// emulated device's memory, in order with the kernels. Halves are widened before and rounded once after. `seconds`
-/// says how long a pass takes; without it there are no times, as without a device. `failure` says why no engine runs
-/// it, or nothing.
+// Stand-ins for cuDNN, cuBLASLt and cuFFT: convolutions, matrix products and Fourier transforms on the CPU, on the
+// emulated device's memory and in order with its kernels. Halves are widened before and rounded once after.
+
+/// How long a task takes. Without it no task has a time, as without a device.
 using TaskSeconds = std::function<double(const cuda::ConvolutionTask&)>;
+/// Why no engine runs a task; empty if one does.
 using TaskFailure = std::function<std::string(const cuda::ConvolutionTask&)>;
 std::unique_ptr<cuda::Convolutions> convolutions_on_cpu(DType activation, TaskSeconds seconds = {},
                                                         TaskFailure failure = {});
-/// The fewest streams that there were when one of them was destroyed, since this was set.
+/// The smallest number of streams that existed when a stand-in was destroyed, since a test set this variable.
 extern int least_streams_at_close;
 
 std::unique_ptr<cuda::Gemm> gemm_on_cpu();

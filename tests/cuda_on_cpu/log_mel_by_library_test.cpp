@@ -24,10 +24,10 @@ std::unique_ptr<cuda::FourierTransforms> transforms() {
 #endif
 }
 
-/// Decibels: two correct programs differ by the rounding of a magnitude, 4.3 dB times 1e-6.
+/// In dB. Correct implementations differ by a rounding of the magnitude: 10 log10(1 + 1e-6) = 4.3e-6.
 constexpr Tolerance tolerance{.absolute = 1e-4};
 
-/// Clips one by one, two at a time and all at once; more at once than there are is all.
+/// Clips one by one, two at a time and all at once (more at once than there are means all).
 void expect_as_the_kernel(const Guarded& wave, const LogMelSpec& spec) {
     std::vector<std::unique_ptr<OnDevice>> imported;
     cuda::LogMelTables tables([&](const void* host, size_t bytes) {
@@ -84,7 +84,7 @@ TEST(CudaLogMelByLibrary, OtherLengths) {
     }
 }
 
-/// A tone between silence, whose peak is in a frame that is not kept; the second clip is silent throughout.
+/// The first clip has a tone between silence, whose peak is in a frame that is not kept. The second clip is silent.
 TEST(CudaLogMelByLibrary, ToneAndSilence) {
     const LogMelSpec spec{
         .sample_rate = 16000, .n_fft = 256, .window = 200, .hop = 100, .bands = 24, .frames = 6, .samples = 1300};

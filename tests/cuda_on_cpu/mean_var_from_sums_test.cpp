@@ -1,4 +1,4 @@
-// Mean and variance from the sums that a fused convolution gives, against two passes in double.
+// Mean and variance from the sums that a convolution with statistics writes, against two passes in double.
 
 #include <cmath>
 #include <limits>
@@ -33,7 +33,7 @@ Guarded in_float(const std::vector<double>& values) {
     return filled({static_cast<int64_t>(values.size())}, {values.begin(), values.end()});
 }
 
-/// The float sums alone cost the variance this much of mean^2 + variance, times the half of a rounding.
+/// Rounding the sums to float moves the variance by up to about this share of mean^2 + variance.
 constexpr double float_rounding = 0x1p-23;
 
 TEST(CudaMeanVarFromSums, AreThoseOfTwoPasses) {
@@ -56,7 +56,7 @@ TEST(CudaMeanVarFromSums, AreThoseOfTwoPasses) {
     }
 }
 
-/// What cancels to less than nothing is 0; an overflow of half precision must reach the loss and not be hidden.
+/// A negative result of the cancellation becomes 0. An overflow of half precision must stay visible in the loss.
 TEST(CudaMeanVarFromSums, NeitherNegativeNorHiding) {
     const float infinity = std::numeric_limits<float>::infinity();
     const OnDevice sum(filled({3}, {30.0f, infinity, 0.0f})), square_sum(filled({3}, {89.99999f, infinity, 0.0f}));

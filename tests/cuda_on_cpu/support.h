@@ -1,6 +1,6 @@
 #pragma once
 
-// For tests that run an op of kernels/cuda on the emulator and compare it with CpuDevice.
+// For tests that run CUDA code on the emulator, or compiled with SCENE_ON_GPU on a GPU, and compare it with the host.
 
 #include <algorithm>
 #include <cstdlib>
@@ -25,7 +25,7 @@ class OnDevice {
 public:
     explicit OnDevice(const Shape& shape, DType dtype = DType::F32) : view_{nullptr, dtype, shape} {
         SCENE_CUDA(cudaMalloc(&view_.data, view_.bytes()));
-#if defined(SCENE_ON_GPU) // where memory does not start as NaN by itself; the sanitizer's initcheck wants it as it is
+#if defined(SCENE_ON_GPU) // whose memory does not start as NaN; SCENE_LEAVE_MEMORY is for the sanitizer's initcheck
         if (const char* leave = std::getenv("SCENE_LEAVE_MEMORY"); !leave || !*leave)
             SCENE_CUDA(cudaMemset(view_.data, 0xFF, view_.bytes()));
 #endif
@@ -47,8 +47,8 @@ public:
     OnDevice& operator=(const OnDevice&) = delete;
     ~OnDevice() { EXPECT_EQ(cudaFree(view_.data), cudaSuccess) << "memory around " << view_.shape.text(); }
 
-    operator Tensor() const { return view_; } // NOLINT: tests hand it to ops as the tensor it is
-    /// On the host again; F16 becomes F32.
+    operator Tensor() const { return view_; } // NOLINT: ops take it as the tensor that it is
+    /// A copy on the host; F16 becomes F32.
     Guarded host() const {
         if (view_.dtype == DType::F16) {
             std::vector<half> halves(static_cast<size_t>(view_.elements()));
@@ -76,7 +76,7 @@ inline OnDevice scratch_on_device(size_t bytes) {
     return OnDevice(Shape{static_cast<int64_t>(std::max<size_t>(bytes, 1))}, DType::U8);
 }
 
-/// What an activation of this type holds after these values were stored in it.
+/// The values as an activation of this type stores them.
 inline Guarded stored_as(DType dtype, const Guarded& values) {
     Guarded out(values);
     if (dtype == DType::F16)
@@ -84,8 +84,8 @@ inline Guarded stored_as(DType dtype, const Guarded& values) {
     return out;
 }
 
-/// For outputs that are rounded to the activation type once: half an ulp of it, and the difference of two orders of
-/// summation in float. `terms` is the length of the longest sum.
+/// For outputs that are rounded once to the activation type: half an ulp of it, plus the difference between two orders
+/// of summation in float. `terms` is the length of the longest sum.
 inline Tolerance rounding(DType dtype, double terms = 1) {
     const double sum = 4e-7 * (1 + std::sqrt(terms));
     if (dtype == DType::F16) return {.absolute = 6e-8, .relative = 0x1.02p-11, .of_largest = sum};

@@ -9,7 +9,7 @@
 namespace scene::test {
 namespace {
 
-constexpr size_t margin = 256; // keeps the alignment that ops may expect
+constexpr size_t margin = 256; // a multiple of the alignment that ops may expect
 constexpr unsigned char sentinel = 0xA5;
 
 class Cpu final : public TestDevice {

@@ -10,7 +10,7 @@
 namespace scene::test {
 namespace {
 
-/// One device an activation type: a device has one for good.
+/// One instance for each activation type, since a CudaDevice has only one.
 class Emulated final : public TestDevice {
 public:
     explicit Emulated(DType activation)

@@ -12,8 +12,8 @@
 namespace scene::test {
 namespace {
 
-/// One device a precision: a device has one activation type for good. Every fusion that there is runs, not only those
-/// that are quicker.
+/// One instance for each precision, since a device has only one activation type. All fusions that the library has run,
+/// not only those that are quicker.
 class Gpu final : public TestDevice {
 public:
     explicit Gpu(Precision precision)
@@ -27,10 +27,10 @@ public:
     void* allocate(size_t bytes) override {
         void* memory = nullptr;
         SCENE_CUDA(cudaMalloc(&memory, std::max<size_t>(bytes, 1)));
-        // The sanitizer's initcheck wants memory as it is.
+        // SCENE_LEAVE_MEMORY is for the sanitizer's initcheck.
         if (const char* leave = std::getenv("SCENE_LEAVE_MEMORY"); !leave || !*leave)
             SCENE_CUDA(cudaMemset(memory, 0xFF, bytes));
-        SCENE_CUDA(cudaDeviceSynchronize()); // the device's own queue does not wait for this one
+        SCENE_CUDA(cudaDeviceSynchronize()); // the device's stream does not wait for the default stream
         return memory;
     }
     void release(void* memory) override { EXPECT_EQ(cudaFree(memory), cudaSuccess); }

@@ -1,5 +1,5 @@
-// The tests of the kernels and the device on a real GPU. Where none can be used, the program says why and fails:
-// `make test` builds it, `make gpu-check` runs it.
+// The tests of the kernels and the device on a real GPU. `make test` builds the program, `make gpu-check` runs it. If
+// no GPU can be used, it says why and fails.
 
 #include <cstdio>
 
@@ -14,7 +14,7 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "gpu_tests: %s\n", reason.c_str());
         return 1;
     }
-    // All devices of the process take the same plans, whatever was measured on this machine before.
+    // A cache of this process alone: all its devices take the same plans, and none from earlier runs.
     const scene::test::TemporaryFolder plans;
     setenv("XDG_CACHE_HOME", plans.path().c_str(), 1);
     return RUN_ALL_TESTS();

@@ -1,6 +1,6 @@
 #pragma once
 
-// Included before tests of tests/cuda_on_cpu when they are compiled for a GPU: orders of threads are the device's own.
+// Included before the tests of tests/cuda_on_cpu when they are compiled for a GPU, which orders threads itself.
 
 #include <cstdint>
 

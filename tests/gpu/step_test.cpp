@@ -16,13 +16,13 @@ struct Case {
     Fusions fusions = Fusions::Quickest;
 };
 
-/// What is quickest on this device may hide the other form, so half precision runs in both.
+/// Half precision runs unfused and fused: the quickest form alone would leave the other untested.
 constexpr Case cases[] = {{"fp32", Precision::Fp32, 1e-4},
                           {"tf32", Precision::Tf32, 1e-2},
                           {"fp16", Precision::Fp16, 1e-2, Fusions::Never},
                           {"fp16, fused", Precision::Fp16, 1e-2, Fusions::Always}};
 
-/// Wide enough that every convolution but the first is cuDNN's, on channels that fill whole packs.
+/// Wide enough that cuDNN computes every convolution but the first, and that channels fill whole vectors.
 StepConfig config_of(const Network* network) {
     StepConfig config = small_step(network, false, true);
     config.model.width = 0.25;
@@ -48,7 +48,7 @@ std::string engines_of(const Device& device) {
     return text;
 }
 
-/// Each kind of fusion ran, or else a test of them tests nothing.
+/// Each kind of fusion ran. Without this a test of fusions might test none.
 void expect_fused(const Device& device, const Network* network) {
     const auto ran = [&](const char* fusion) {
         const ConvReport report = device.planner().conv2d_report();
@@ -57,7 +57,7 @@ void expect_fused(const Device& device, const Network* network) {
         });
     };
     EXPECT_TRUE(ran("with sums")) << engines_of(device);
-    if (network != &fcnn) return; // squeeze-excitation reads the others' outputs
+    if (network != &fcnn) return; // squeeze-excitation reads the outputs of SE-Trans's convolutions
     EXPECT_TRUE(ran("forward of relu(scale*x + shift)")) << engines_of(device);
     EXPECT_TRUE(ran("weight-grad of relu(scale*x + shift)")) << engines_of(device);
     EXPECT_TRUE(ran("data-grad into a batch norm")) << engines_of(device);
@@ -107,8 +107,8 @@ TEST(GpuStep, LossAndGradientsOfTheFirstStep) {
     }
 }
 
-/// The losses of steps apart drift, since Adam's first steps depend on the signs of gradients; what must agree is how
-/// training goes.
+/// The losses of single steps drift apart, since Adam's first steps depend on the signs of gradients. Their means must
+/// agree.
 TEST(GpuStep, FiftyStepsLearnAsOnTheCpu) {
     const StepConfig config = config_of(&fcnn);
     const auto mean_loss = [&](Device& device, Precision precision, int from, int to) {

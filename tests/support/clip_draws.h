@@ -1,6 +1,6 @@
 #pragma once
 
-// Draws of augmentation as operands of ops' tests.
+// Augmentation's draws, as operands in the tests of ops.
 
 #include "tests/support/op_test.h"
 
@@ -18,7 +18,7 @@ inline const Augmentation everything{.roll = 7,
                                      .mixup_probability = 0.7f,
                                      .mixup_alpha = 0.3f};
 
-/// What draw_augmentation's reference draws for a batch of clips [T, F], at seed and step of `control`.
+/// What the reference of draw_augmentation draws for `clips` [N, T, F], at the seed and step of `control`.
 inline HostArray draws_for(const Augmentation& settings, const Shape& clips, const StepControl& control) {
     return run_reference(DrawAugmentation<HostArray>{.draws = empty({clips[0], sizeof(ClipDraw)}, DType::U8),
                                                      .control = control_of(control),

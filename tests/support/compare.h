@@ -1,7 +1,7 @@
 #pragma once
 
-// The one comparator of the tests. NaN and Inf are failures before anything else, and a failure is
-// !(error <= allowed), so that no comparison with NaN can pass.
+// The comparison of arrays with a tolerance. NaN and Inf fail first, and a failure is !(error <= allowed), so that no
+// comparison with NaN passes.
 
 #include <algorithm>
 #include <cmath>

@@ -17,13 +17,13 @@ inline std::string describe(const Conv2dShape& shape) {
            std::to_string(shape.padding);
 }
 
-/// So few that no library convolves.
+/// So few input channels that our own kernels convolve, and no library does.
 inline bool has_few_channels(const Conv2dShape& shape) { return shape.in_channels <= 4; }
 
-/// Winograd's transforms round what a direct sum does not. Measured at the models' full shapes, largest error over
-/// largest value: at most 3.4e-6 on the CPU (kernels/conv2d/cpu_algorithm.h). cuDNN's engines interpolate at the usual
-/// points, whose error is four times that of the CPU's (kernels/conv2d/cpu_winograd_transforms.h: 8e-6 for 2e-6).
-/// Everything else, as convolutions of few channels, sums products as the naive version does.
+/// Winograd's transforms round where a direct sum does not. On the CPU the largest error is at most 3.4e-6 of the
+/// largest value, measured at the models' full shapes (kernels/conv2d/cpu_algorithm.h). cuDNN's engines interpolate at
+/// the usual points, whose error is four times that of the CPU's points (kernels/conv2d/cpu_winograd_transforms.h: 8e-6
+/// and 2e-6). All other convolutions sum products as the naive version does.
 inline AllowanceOn convolution_allowance(const Conv2dShape& shape) {
     const bool winograd = shape.kernel == 3 && shape.stride == 1 && shape.padding == 1 && !has_few_channels(shape);
     return [winograd](TestDevice& device, DType) {
@@ -41,7 +41,7 @@ inline std::function<bool(TestDevice&)> offering(bool ConvFusion::*part, const C
     };
 }
 
-/// Of each channel.
+/// Per channel.
 struct Moments {
     std::vector<double> mean, variance; ///< biased
 };
@@ -58,15 +58,15 @@ inline Moments moments_of(const HostArray& y) {
     return moments;
 }
 
-/// First layers, which are of few channels: both models', odd extents, channels that fill no vectors, no padding, more
-/// padding than input.
+/// Convolutions of few input channels: both models' first layers, odd extents, channels that do not fill vectors, no
+/// padding, more padding than input.
 inline const std::vector<Conv2dShape> of_few_channels = {
     {2, 13, 12, 1, 144, 5, 2, 2}, {1, 103, 3, 1, 24, 5, 2, 2}, {1, 9, 7, 3, 40, 3, 1, 1},
     {1, 9, 7, 3, 9, 5, 2, 2},     {1, 55, 3, 1, 18, 3, 1, 1},  {3, 6, 5, 2, 10, 3, 1, 0},
     {2, 7, 5, 1, 8, 3, 2, 3},     {2, 9, 6, 4, 8, 3, 1, 1},    {1, 1, 1, 1, 1, 1, 1, 0}};
 
-/// All others, so that each algorithm of each device comes and is cut in each of its ways; layers of the models, and
-/// corners.
+/// All others: layers of the models and corner cases, so that each algorithm of each device runs, with each of its
+/// tilings.
 inline const std::vector<Conv2dShape> of_many_channels = {
     {1, 21, 17, 144, 16, 3, 1, 1}, {1, 21, 17, 16, 144, 3, 1, 1}, {1, 9, 8, 16, 288, 3, 1, 1},
     {3, 17, 9, 18, 40, 3, 1, 1},   {1, 5, 3, 40, 9, 3, 1, 1},     {2, 31, 13, 24, 24, 3, 1, 1},
@@ -120,8 +120,8 @@ inline Conv2dWeightGrad<HostArray> weight_grad_of(const Conv2dShape& shape) {
 
 inline bool on_cpu(TestDevice& device) { return device.kind() == DeviceKind::Cpu; }
 
-/// In half precision a library's weight gradient is rounded to half before it is widened: by 2^-11 of it at most. With
-/// an input norm relu(scale*x + shift) is, too.
+/// In half precision a library's weight gradient is rounded to half, by at most 2^-11 of it, before it is widened. With
+/// an input norm relu(scale*x + shift) is rounded too.
 inline AllowanceOn weight_grad_allowance(const Conv2dShape& shape, bool input_norm = false) {
     return [=](TestDevice& device, DType type) {
         std::optional<Allowance> allowance = convolution_allowance(shape)(device, type);
@@ -130,7 +130,7 @@ inline AllowanceOn weight_grad_allowance(const Conv2dShape& shape, bool input_no
     };
 }
 
-/// A failure names the engines that ran, in the order in which they were chosen.
+/// On a failure it prints the engines that ran, in the order in which they were chosen.
 class ConvolutionTest : public testing::Test {
 protected:
     void TearDown() override {

@@ -10,7 +10,7 @@
 
 namespace scene::test {
 
-/// Answers as another planner does.
+/// Forwards every question to another planner.
 class ForwardingPlanner : public Planner {
 public:
     explicit ForwardingPlanner(const Planner& to) : Planner(scratch_table<Functions>), to_(to) {}
@@ -33,9 +33,9 @@ private:
     const Planner& to_;
 };
 
-/// Hands every call on to another device. A test derives from ForwardingDevice<Itself> to see, or to change, what a
-/// program asks for: a member `void intercept(const Op<Tensor>&)` is called in place of the op and may call
-/// `inner().run(op)`. `Plans` is a ForwardingPlanner with other answers.
+/// Forwards every call to another device. A test derives from ForwardingDevice<Itself> to observe or change the ops
+/// that a program runs: a member `void intercept(const Op<Tensor>&)` is called instead of the op and may call
+/// `inner().run(op)`. `Plans` may be a ForwardingPlanner that answers differently.
 template <class Self, class Plans = ForwardingPlanner> class ForwardingDevice : public Device {
 public:
     explicit ForwardingDevice(std::unique_ptr<Device> to = make_cpu_device(1))

@@ -10,8 +10,8 @@
 
 namespace scene::test {
 
-/// The gradient of `loss`, a function of `at` in double precision, by central differences. With values near 1
-/// and step 1e-5 the error is about 1e-9; `loss` must not have a kink within a step of `at`.
+/// The gradient of `loss` at `at`, by central differences in double. With values near 1 and step 1e-5 the error is
+/// about 1e-9. `loss` must not have a kink within a step of `at`.
 inline std::vector<double> finite_differences(std::vector<double> at,
                                               const std::function<double(const std::vector<double>&)>& loss,
                                               double step = 1e-5) {
@@ -28,7 +28,7 @@ inline std::vector<double> finite_differences(std::vector<double> at,
     return gradient;
 }
 
-/// sum(a*b): with b = dy, the loss whose gradient an op's backward computes.
+/// sum(a*b). With b = dy it is the loss whose gradient an op's backward pass computes.
 inline double inner_product(const std::vector<double>& a, const std::vector<double>& b) {
     EXPECT_EQ(a.size(), b.size());
     double sum = 0;

@@ -5,8 +5,8 @@
 
 namespace scene::test {
 
-/// Uniform in [-0.5, 0.5): the upper 24 bits of x = 1664525 x + 1013904223 mod 2^32, from x = 1 on. The same numbers as
-/// `noise` in tools/reference/make_logmel_goldens.py, exactly.
+/// Uniform in [-0.5, 0.5): the upper 24 bits of the generator x = 1664525 x + 1013904223 mod 2^32, seeded with 1.
+/// Exactly the numbers of `noise` in tools/reference/make_logmel_goldens.py.
 inline std::vector<double> noise(int64_t samples) {
     std::vector<double> wave;
     uint32_t state = 1;

@@ -27,7 +27,7 @@ template <typename T> std::vector<double> values_of(const std::byte* bytes, size
     return values;
 }
 
-/// Through float first, as a device's values come.
+/// The values as the bytes of this type. F16 is rounded from float, as a device does.
 std::vector<std::byte> stored(DType dtype, const std::vector<double>& values) {
     switch (dtype) {
     case DType::F64: return bytes_as<double>(values);
@@ -61,7 +61,7 @@ std::vector<double> loaded(DType dtype, const std::byte* bytes, size_t count) {
 
 bool is_real(DType dtype) { return dtype == DType::F32 || dtype == DType::F16 || dtype == DType::F64; }
 
-/// The largest step between two numbers of the type near 1, halved: one rounding.
+/// The unit roundoff: the largest relative error of one rounding to the type.
 double rounding_of(DType dtype) {
     switch (dtype) {
     case DType::F16: return 0x1p-11;

@@ -1,14 +1,14 @@
 #pragma once
 
-// The tests of an op: one list of cases for every device there is, all against the op's reference.
+// The tests of an op: one list of cases for every device, all against the op's reference.
 //
 // A case is the op's record with HostArray operands. expect_like_reference runs it on every device and for every
-// activation type. Memory starts as NaN between sentinels, inputs are rounded to what the device stores before the
-// reference sees them, and inputs must come back unchanged.
+// activation type. Memory starts as NaN, on the CPU and the emulator between sentinels. Inputs are rounded to what the
+// device stores before the reference sees them, and must come back unchanged.
 //
-// Tolerance: the error, relative to the reference in double, may be twice that of the naive version in the device's own
-// precision (the reference in float, inputs and outputs rounded as the device's), or a few roundings of the largest
-// value where that is more.
+// Tolerance: the largest error against the reference in double may be twice that of the naive version in the device's
+// own precision (the reference in float, with inputs and outputs rounded as on the device), or a few roundings of the
+// largest value if that is more.
 
 #include <algorithm>
 #include <cmath>
@@ -32,14 +32,14 @@ namespace scene::test {
 
 // ---- operands -------------------------------------------------------------------------------------------------------
 
-/// An operand's values on the host, in double whatever it is stored as.
+/// An operand's values on the host, in double for every stored type.
 struct HostArray {
     DType dtype = DType::F32;
     Shape shape;
     std::vector<double> values;
-    bool given = false;      ///< false: what is in `values` means nothing yet
+    bool given = false;      ///< false: `values` has the right size, but no content yet
     bool activation = false; ///< stored in the device's activation type
-    std::string place;       ///< operands of the same place, not empty, are the same memory: in place
+    std::string place;       ///< operands with the same non-empty place share memory, as in-place ops do
 
     explicit operator bool() const { return !values.empty(); }
     double& operator[](int64_t i) { return values.at(static_cast<size_t>(i)); }
@@ -47,26 +47,26 @@ struct HostArray {
     int64_t size() const { return static_cast<int64_t>(values.size()); }
 };
 
-/// Nothing in it yet: for outputs.
+/// Without content: for outputs.
 HostArray empty(const Shape& shape, DType dtype = DType::F32);
 HostArray empty_activation(const Shape& shape);
 /// f32, uniform in [low, high), drawn from (seed, element index).
 HostArray uniform_f32(const Shape& shape, uint64_t seed, double low = -1, double high = 1);
 HostArray uniform_activation(const Shape& shape, uint64_t seed, double low = -1, double high = 1);
-/// Whole numbers in [low, high]: sums are exact, equal values are frequent.
+/// Integers in [low, high]: sums are exact, equal values are frequent.
 HostArray integer_activation(const Shape& shape, uint64_t seed, int low, int high);
 HostArray with_values(const Shape& shape, std::vector<double> values, DType dtype = DType::F32);
 HostArray indices_of(const Shape& shape, const std::vector<int32_t>& values);
 HostArray control_of(const StepControl& control);
 StepControl control_in(const HostArray& control);
-/// The operand in the memory `place` that it shares with another.
+/// The operand, in the memory of all operands with this place.
 HostArray at_place(HostArray array, std::string place);
 /// The values as a tensor of this type holds them.
 std::vector<double> stored_as(DType dtype, std::vector<double> values);
 
 // ---- devices --------------------------------------------------------------------------------------------------------
 
-/// What ops run on: some promise more than others.
+/// Kinds of devices, which differ in what they guarantee.
 enum class DeviceKind : uint8_t { Cpu, Emulator, Gpu };
 
 /// A device as the tests of ops see it.
@@ -77,23 +77,23 @@ public:
     virtual std::string name() const = 0;
     virtual Device& device() = 0;
     virtual std::vector<DType> activation_types() const = 0;
-    /// Whether its ops look at the values of indices, and refuse wrong ones, before they use them.
+    /// Whether its ops check the values of indices before they use them, and refuse wrong ones.
     virtual bool checks_values() const { return false; }
-    /// Memory that holds nothing yet, with sentinels around it, which `release` looks at.
+    /// Memory that starts as NaN. On the CPU and the emulator it lies between sentinels that `release` checks.
     virtual void* allocate(size_t bytes) = 0;
     virtual void release(void* memory) = 0;
     /// Whether it rounds the operands of F32 matrix products to TF32.
     virtual bool has_tf32_products() const { return false; }
-    /// In how many orders of threads and blocks a case is run; `shuffle` chooses the next.
+    /// The number of orders of threads and blocks in which a case runs; `shuffle` sets the order.
     virtual int orders() const { return 1; }
     virtual void shuffle(uint64_t /*seed*/) {}
 };
 
-/// Those of this program: tests/devices/.
+/// The devices of this test program (tests/devices/).
 std::vector<TestDevice*> devices();
-/// Those that must give the same bits as this one of devices(): it with other numbers of threads.
+/// Devices that must give the same bits as `device`, which is one of devices(): the same with other thread counts.
 std::vector<TestDevice*> twins_of(const TestDevice& device);
-/// One more case has run on the device; the numbers are printed when the program ends.
+/// Counts a case on the device. The counts are printed when the program ends.
 void count_case(const TestDevice& device);
 
 // ---- running --------------------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ public:
     Memory& operator=(const Memory&) = delete;
 
     DType dtype_of(const HostArray& array) const { return array.activation ? activation_ : array.dtype; }
-    /// Uploads what is given. Absent arrays are absent tensors.
+    /// The array's tensor on the device, uploaded if it is `given`. Absent if the array is.
     Tensor tensor(const HostArray& array);
     Tensor scratch(size_t bytes);
     HostArray download(const HostArray& like, const Tensor& from) const;
@@ -121,10 +121,10 @@ private:
     std::map<std::string, void*> places_;
 };
 
-/// What reads of the same memory as something that is written is no input to be found unchanged.
+/// An input that came back from the device. (Not for an input that shares memory with an output.)
 void expect_unchanged(const HostArray& before, const HostArray& after);
 
-/// A record's operands on the host in one floating-point type, for the reference.
+/// A record's operands on the host, in one floating-point type, for the reference.
 class ReferenceMemory {
 public:
     explicit ReferenceMemory(DType real) : real_(real) {}
@@ -141,7 +141,8 @@ struct Largest {
     double error = 0, value = 0;
 };
 Largest error_of(const HostArray& actual, const HostArray& expected);
-/// Prints the worst element.
+/// The largest error may be `factor` times that of `naive`, or `roundings` of the largest value in the type `stored`,
+/// or `of_largest` times the largest value. A failure prints the worst element.
 testing::AssertionResult within(const HostArray& actual, const HostArray& expected, const HostArray& naive,
                                 DType stored, double factor, double roundings, double of_largest = 0);
 
@@ -196,20 +197,21 @@ template <template <class> class Op> Op<HostArray> rounded(const Op<HostArray>& 
 }
 
 struct Allowance {
-    double factor = 2;    ///< of the naive version's error
-    double roundings = 4; ///< of the largest value, in the type that is stored
-    /// The same of outputs that are no activations, where that is more: sums. The error of n additions in float is
-    /// about sqrt(n) roundings, and with few sums the naive version's largest one may happen to be much smaller.
+    double factor = 2;    ///< times the naive version's error
+    double roundings = 4; ///< of the largest value, in the stored type
+    /// As `roundings`, for outputs that are sums and not activations, if that is more. The error of n additions in
+    /// float is about sqrt(n) roundings; with few sums, the naive version's largest error may happen to be much
+    /// smaller.
     double sum_roundings = 0;
-    /// Of the largest value, whatever the type; for what the naive version does not have.
+    /// A share of the largest value, for every type: for errors that the naive version does not have.
     double of_largest = 0;
     bool product = false; ///< a matrix product in F32: TF32, where the device has it, has the precision of F16
 };
 
-/// For an activation type on a device; nothing where the op is not to run.
+/// The allowance for an activation type on a device; nothing if the op is not to run there.
 using AllowanceOn = std::function<std::optional<Allowance>(TestDevice&, DType)>;
 
-/// Calls work(device, activation type, label) for every device, type and order.
+/// Calls work(device, activation type) for every device, type and order; for one type if there is no activation.
 template <class Work> void for_each_setting(bool has_activation, Work&& work) {
     for (TestDevice* device : devices()) {
         for (const DType type : device->activation_types()) {
@@ -271,7 +273,7 @@ void expect_like_reference(const Op<HostArray>& record, const std::string& label
     expect_like_reference(record, label, [&](TestDevice&, DType) { return std::optional(allowance); });
 }
 
-/// Calls check(record after the op ran) for each device. Inputs are rounded to what the device stores.
+/// Calls check(the record after the op ran) for each device. Inputs are rounded to what the device stores.
 template <template <class> class Op, class Check> void on_each_device(const Op<HostArray>& record, Check&& check) {
     for (TestDevice* device : devices()) {
         SCOPED_TRACE(device->name());
@@ -280,7 +282,7 @@ template <template <class> class Op, class Check> void on_each_device(const Op<H
     }
 }
 
-/// The same bits when it runs again, and on the device's twins; on every device, or on every one that is chosen.
+/// The op gives the same bits when it runs again and on the device's twins, on every device or on every `chosen` one.
 template <template <class> class Op>
 void expect_same_bits(const Op<HostArray>& record, const std::function<bool(TestDevice&)>& chosen = {}) {
     const auto same = [](const Op<HostArray>& a, const Op<HostArray>& b) {
@@ -308,7 +310,7 @@ void expect_same_bits(const Op<HostArray>& record, const std::function<bool(Test
     }
 }
 
-/// std::logic_error on every device, or on every one that is chosen.
+/// The op throws std::logic_error on every device, or on every `chosen` one.
 template <template <class> class Op>
 void expect_refused(const Op<HostArray>& record, const std::function<bool(TestDevice&)>& chosen = {}) {
     for (TestDevice* device : devices()) {
@@ -317,7 +319,7 @@ void expect_refused(const Op<HostArray>& record, const std::function<bool(TestDe
     }
 }
 
-/// std::logic_error on every device that looks at the values of indices.
+/// The op throws std::logic_error on every device that checks the values of indices.
 template <template <class> class Op> void expect_values_refused(const Op<HostArray>& record) {
     for (TestDevice* device : devices()) {
         if (!device->checks_values()) continue;

@@ -7,7 +7,7 @@
 
 namespace scene::test {
 
-/// Runs an op whose scratch is left out with as much as the planner says, and waits for it.
+/// Runs an op, whose scratch the caller leaves out, with as much scratch as the planner asks for. Waits for the op.
 template <template <class> class Op> void run_with_scratch(Device& device, Op<Tensor> op) {
     const Op<TensorSpec> spec = rebound<TensorSpec>(op, [](const Tensor& tensor) { return spec_of(tensor); });
     const size_t bytes = device.planner().scratch_bytes(spec);

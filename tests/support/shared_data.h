@@ -5,7 +5,7 @@
 
 namespace scene::test {
 
-/// Real data beside the project, which a fresh clone does not have: $SCENE_SHARED or ../shared.
+/// The folder `data` of $SCENE_SHARED, or of ../shared: real data, which a fresh clone does not have.
 inline std::filesystem::path shared_data() {
     const char* named = std::getenv("SCENE_SHARED");
     return std::filesystem::path(named ? named : "../shared") / "data";

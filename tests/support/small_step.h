@@ -1,6 +1,6 @@
 #pragma once
 
-// A small network's step on some device, with inputs that depend on nothing but their place, for comparing devices.
+// A step of a small network with reproducible inputs, for comparing devices.
 
 #include <algorithm>
 #include <cmath>
@@ -64,7 +64,7 @@ public:
     }
     StepRunner& runner() { return runner_; }
     void run() { runner_.executor().run(program()); }
-    /// The order starts again.
+    /// Back to the start of the order.
     void rewind() {
         StepControl now = control();
         now.cursor = 0;
@@ -85,7 +85,7 @@ public:
             out[variable->name] = values(segment, variable->name);
         return out;
     }
-    /// Every parameter as half precision stores it.
+    /// Rounds every parameter to half precision.
     void round_parameters() {
         for (auto& [name, values] : all(Segment::Parameters)) {
             std::vector<float> rounded;
@@ -93,7 +93,7 @@ public:
             runner_.executor().upload(Segment::Parameters, name, rounded.data(), rounded.size() * sizeof(float));
         }
     }
-    /// Every parameter off by up to `share` of itself.
+    /// Changes every parameter by up to `share` of itself.
     void perturb_parameters(float share) {
         uint32_t stream = 0;
         for (auto& [name, values] : all(Segment::Parameters)) {
@@ -118,22 +118,22 @@ private:
     std::vector<float> features_;
 };
 
-/// Distances of two gradients over the length of the expected one.
+/// The distance between two gradients, relative to the norm of the expected one.
 struct GradientDistance {
     double whole = 0;      ///< of all parameters as one vector
-    double largest = 0;    ///< of a parameter's, the largest
-    std::string parameter; ///< whose that is
+    double largest = 0;    ///< the largest of a single parameter tensor
+    std::string parameter; ///< that tensor
 };
 
-/// How far half precision moves the gradient depends on the network: where values lie within a few roundings of each
-/// other, rectifiers and pooling windows decide otherwise. Rounding the parameters alone, in a step that is otherwise
-/// exact, tells how far; a step in half rounds some five times as often, and independent errors add up in squares. So
-/// its distance may be that of the rounded parameters times this.
+/// How far half precision moves the gradient depends on the network: where values are within a few roundings of each
+/// other, relu and max pooling decide differently. A step whose parameters alone are rounded to half, and which is
+/// otherwise exact, tells how far. A step in half precision rounds about five times as often, and the squares of
+/// independent errors add up. So its distance may be that of the rounded parameters times this.
 constexpr double rounding_growth = 2.24; // sqrt(5)
-/// And no more than this, whatever the network: beyond it a wrong op could hide.
+/// The distance may not be larger than this for any network: a wrong op could hide behind it.
 constexpr double most_rounding = 0.3;
 
-/// Parameters whose expected gradient is shorter than `least` of the longest are not looked at one by one. `actual` is
+/// `largest` leaves out parameters whose expected gradient has a norm below `least` times the largest norm. `actual` is
 /// divided by `scale`.
 inline GradientDistance gradient_distance(const std::map<std::string, std::vector<float>>& actual,
                                           const std::map<std::string, std::vector<float>>& expected, double least,
@@ -157,7 +157,7 @@ inline GradientDistance gradient_distance(const std::map<std::string, std::vecto
         all_lengths += length(values) * length(values);
         if (length(values) < least * longest) continue;
         const double distance = std::sqrt(sum) / length(values);
-        if (!(distance <= out.largest)) out.largest = distance, out.parameter = name; // a NaN counts as the largest
+        if (!(distance <= out.largest)) out.largest = distance, out.parameter = name; // also if it is NaN
     }
     out.whole = std::sqrt(all_differences / all_lengths);
     return out;
@@ -167,7 +167,7 @@ inline GradientDistance gradient_distance(const std::map<std::string, std::vecto
 
 using Gradients = std::map<std::string, std::vector<float>>;
 
-/// Of so many steps at the same parameters, each with other clips and other dropout masks than the one before.
+/// The gradients of `steps` steps with learning rate 0: the parameters stay, clips and dropout masks change.
 inline std::vector<Gradients> gradients_at_rest(SmallStep& step, int steps) {
     step.set_control({.seed = 9, .learning_rate = 0});
     std::vector<Gradients> out;
@@ -179,14 +179,13 @@ inline std::vector<Gradients> gradients_at_rest(SmallStep& step, int steps) {
     return out;
 }
 
-/// A step in float rounds otherwise on another device, by about 1e-6 of its values. Its loss and activations are
-/// continuous, so they follow by that much, and so do the gradients, unless a rectifier's input or two values of a
-/// pooling window lie so close that the decision flips: then a gradient goes another way, and is off by up to some
-/// hundredths, although nothing is wrong. That happens in one step out of several, a wrong op is wrong in all of them.
-/// So more than a third of the steps must be close.
+/// A step in float rounds differently on another device, by about 1e-6 of its values. The loss and the activations are
+/// continuous, so they differ by that much. So do the gradients, unless the input of a relu, or two values of a pooling
+/// window, are so close that the decision flips. Then a correct gradient is off by up to a few hundredths. Flips occur
+/// in some of the steps, but a wrong op is wrong in all of them. So more than a third of the steps must be close.
 constexpr double most_float_distance = 1e-3;
-/// And none may be further off than twice what flips can do, which the CPU itself tells: `perturbed` are its gradients
-/// with parameters off by ten times as much as float rounds, so that decisions flip ten times as often.
+/// No step may be further off than twice what flips cause. The CPU tells how much that is: `perturbed` are its
+/// gradients with parameters changed by ten times float's rounding, so that decisions flip ten times as often.
 constexpr float flipping_share = 1e-5f;
 
 inline testing::AssertionResult same_gradients_in_float(const std::vector<Gradients>& actual,

@@ -8,7 +8,7 @@
 
 namespace scene::test {
 
-/// An empty folder that goes away with the object.
+/// A folder that is empty at first and deleted with the object.
 class TemporaryFolder {
 public:
     TemporaryFolder() {

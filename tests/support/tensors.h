@@ -17,8 +17,8 @@
 
 namespace scene::test {
 
-/// A tensor in memory of its own. Every byte starts as 0xFF (NaN as a floating-point number, -1 as an integer), and
-/// 64 bytes before and behind are sentinels: an op that writes there fails the test when the tensor goes.
+/// A tensor with memory of its own. Every byte starts as 0xFF (NaN as a floating-point number, -1 as an integer). The
+/// 64 bytes before and behind it are sentinels: an op that writes there fails the test when the tensor is destroyed.
 class Guarded {
 public:
     explicit Guarded(const Shape& shape, DType dtype = DType::F32) : view_{nullptr, dtype, shape} {
@@ -37,7 +37,7 @@ public:
             }
     }
 
-    operator Tensor() const { return view_; } // NOLINT: tests hand it to ops as the tensor it is
+    operator Tensor() const { return view_; } // NOLINT: ops take it as the tensor that it is
     const Shape& shape() const { return view_.shape; }
     int64_t size() const { return view_.elements(); }
     template <typename T> std::span<T> as() const { return {view_.as<T>(), static_cast<size_t>(view_.elements())}; }
@@ -61,7 +61,7 @@ inline Guarded uniform(const Shape& shape, uint64_t seed, float low = -1, float 
     return tensor;
 }
 
-/// Whole numbers in [low, high], so that equal values are frequent and sums are exact.
+/// Integers in [low, high], so that equal values are frequent and sums are exact.
 inline Guarded integers(const Shape& shape, uint64_t seed, int low, int high) {
     Guarded tensor = uniform(shape, seed, static_cast<float>(low), static_cast<float>(high + 1));
     for (float& value : tensor.floats()) value = std::floor(value);
@@ -112,7 +112,7 @@ inline Device& cpu() {
     return *device;
 }
 
-/// `run` returns the outputs of an op on a device; they must be the same bytes twice and on 1, 2 and 3 threads.
+/// `run` returns the outputs of an op on a device. They must be the same bytes twice, and with 1, 2 and 3 threads.
 inline void expect_same_bits(const std::function<std::vector<Guarded>(Device&)>& run) {
     const std::vector<Guarded> expected = run(cpu());
     for (const int threads : {2, 1, 3}) {
@@ -122,7 +122,6 @@ inline void expect_same_bits(const std::function<std::vector<Guarded>(Device&)>&
             EXPECT_TRUE(again[i].same_bytes(expected[i]))
                 << "output " << i << " differs with " << threads << " threads";
     }
-    make_cpu_device(2); // oneDNN's thread count again
 }
 
 } // namespace scene::test

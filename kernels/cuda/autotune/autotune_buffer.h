@@ -6,7 +6,7 @@
 
 namespace scene::cuda {
 
-/// Device memory of a measurement.
+/// Device memory for a measurement.
 class AutotuneBuffer {
 public:
     /// Content unspecified.

@@ -1,5 +1,5 @@
 // Which fusions of batch norm and convolution a device offers for a shape: those that are quicker on it than the
-// separate ops that they save. Times are remembered (PlanCache), so that every process decides alike.
+// separate ops that they replace. Times are cached (PlanCache), so that every process decides the same.
 
 #include <algorithm>
 #include <functional>
@@ -20,7 +20,7 @@
 namespace scene::cuda {
 namespace {
 
-/// Seconds of the separate ops around a convolution, each measured with the kernels that would run.
+/// Seconds of the separate ops around a convolution, each measured with the kernels that run in a step.
 class SeparateOps {
 public:
     SeparateOps(PlanCache& times, DType activation, Context& cuda, const Planning& planning)
@@ -42,10 +42,10 @@ public:
                                               .scale = row(affine, 0, map),
                                               .shift = row(affine, 1, map),
                                               .epilogue = {}};
-            return settled_seconds(cuda_.stream, [&] { run(op, cuda_); });
+            return warm_seconds(cuda_.stream, [&] { run(op, cuda_); });
         });
     }
-    /// Of a norm with a relu behind it.
+    /// Of a batch norm that is followed by a relu.
     double norm_backward(const Shape& map) const {
         return seconds("batch_norm_backward", map, [&] {
             const AutotuneBuffer x(map, activation_), dy(map, activation_), rows({6, channels(map)}, DType::F32);
@@ -61,7 +61,7 @@ public:
                                                                   .epilogue = {}});
         });
     }
-    /// What a data gradient with the norm's sums leaves to do.
+    /// What remains to be done after a data gradient with BN reduce.
     double apply_gradient(const Shape& map) const {
         return seconds("batch_norm_apply_gradient", map, [&] {
             const AutotuneBuffer x(map, activation_), dz(map, activation_), rows({5, channels(map)}, DType::F32);
@@ -73,20 +73,20 @@ public:
                                                     .scale = row(rows, 2, map),
                                                     .dgamma = row(rows, 3, map),
                                                     .dbeta = row(rows, 4, map)};
-            return settled_seconds(cuda_.stream, [&] { run(op, cuda_); });
+            return warm_seconds(cuda_.stream, [&] { run(op, cuda_); });
         });
     }
-    /// From sums to moments, which a fused convolution leaves to do.
+    /// From sums to mean and variance: what remains to be done after a convolution with statistics.
     double finish_statistics(const Shape& map) const {
         return seconds("mean_var_from_sums", {channels(map)}, [&] {
             const AutotuneBuffer rows({4, channels(map)}, DType::F32);
-            return settled_seconds(cuda_.stream, [&] {
+            return warm_seconds(cuda_.stream, [&] {
                 mean_var_from_sums(row(rows, 0, map), row(rows, 1, map), row(rows, 2, map), row(rows, 3, map),
                                    map.elements() / channels(map), cuda_.stream);
             });
         });
     }
-    /// Scale and shift in the activation type, which a fused convolution reads.
+    /// Casts scale and shift to the activation type, in which a convolution with a normalised input reads them.
     double cast_affine(const Shape& map) const {
         if (activation_ == DType::F32) return 0; // they are read as they are
         return 2 * seconds("convert", {channels(map)}, [&] {
@@ -94,7 +94,7 @@ public:
                    const AutotuneBuffer from(per_channel, DType::F32), to(per_channel, activation_);
                    const Convert<Tensor> op{.y = Tensor{to.get(), activation_, per_channel},
                                             .x = Tensor{from.get(), DType::F32, per_channel}};
-                   return settled_seconds(cuda_.stream, [&] { run(op, cuda_); });
+                   return warm_seconds(cuda_.stream, [&] { run(op, cuda_); });
                });
     }
 
@@ -104,7 +104,7 @@ private:
         const size_t bytes = scratch_bytes(spec, planning_);
         const AutotuneBuffer scratch(bytes);
         op.scratch = Tensor{scratch.get(), DType::U8, {static_cast<int64_t>(bytes)}};
-        return settled_seconds(cuda_.stream, [&] { run(op, cuda_); });
+        return warm_seconds(cuda_.stream, [&] { run(op, cuda_); });
     }
     static int64_t channels(const Shape& map) { return map[map.rank() - 1]; }
     static Tensor row(const AutotuneBuffer& rows, int64_t index, const Shape& map) {
@@ -139,7 +139,8 @@ double TunedConvolutions::seconds(const ConvolutionTask& task) {
     return library_->seconds(task).value();
 }
 
-/// Why not is in the library's choices, for the report.
+/// Whether an engine runs this fused task. If not, the library's choices have the reason; with Fusions::Always it is an
+/// Error.
 bool TunedConvolutions::can_fuse(const ConvolutionTask& task) {
     if (!library_->offers(task)) return false;
     library_->choose(task);
@@ -153,14 +154,14 @@ bool TunedConvolutions::can_fuse(const ConvolutionTask& task) {
     }
 }
 
-/// The library reads a normalised input only where it also gives statistics, so the former comes with the latter.
+/// In a forward pass cuDNN normalises the input only if it also writes statistics: normalize_input implies statistics.
 ConvFusion TunedConvolutions::choose_fusion(const Conv2dShape& shape, Context* device) {
     const ConvolutionTask plain{shape, ConvPass::Forward, {}}, plain_grad{shape, ConvPass::WeightGrad, {}};
     const ConvolutionTask sums{shape, ConvPass::Forward, {.normalize_input = false, .statistics = true}};
     const ConvolutionTask all{shape, ConvPass::Forward, {.normalize_input = true, .statistics = true}};
     const ConvolutionTask all_grad{shape, ConvPass::WeightGrad, {.normalize_input = true, .statistics = false}};
     const ConvolutionTask plain_data_grad{shape, ConvPass::DataGrad, {}};
-    const ConvolutionTask into_norm{shape, ConvPass::DataGrad, {.bn_reduce = true}};
+    const ConvolutionTask bn_reduce{shape, ConvPass::DataGrad, {.bn_reduce = true}};
     ConvFusion fusion{.bias_relu = true, .closed_form_bn = conv2d_bn_relu_suits(shape)};
     if (conv2d_stem_suits(shape) || fusions_ == Fusions::Never) return fusion;
     ConvFusion wanted{.normalize_input = true, .statistics = true, .bn_reduce = true};
@@ -172,7 +173,7 @@ ConvFusion TunedConvolutions::choose_fusion(const Conv2dShape& shape, Context* d
     }
     fusion.statistics = wanted.statistics && can_fuse(sums);
     fusion.normalize_input = wanted.normalize_input && fusion.statistics && can_fuse(all) && can_fuse(all_grad);
-    fusion.bn_reduce = wanted.bn_reduce && can_fuse(into_norm);
+    fusion.bn_reduce = wanted.bn_reduce && can_fuse(bn_reduce);
     if (fusions_ == Fusions::Always || shape.full_batch > 0) return fusion;
 
     SCENE_CHECK(device, "without a device nothing is measured");
@@ -180,7 +181,7 @@ ConvFusion TunedConvolutions::choose_fusion(const Conv2dShape& shape, Context* d
     const Planning planning{.convolutions = this};
     const SeparateOps ops(library_->times(), activation_, cuda, planning);
     if (fusion.bn_reduce)
-        fusion.bn_reduce = seconds(into_norm) + ops.apply_gradient(shape.x()) <
+        fusion.bn_reduce = seconds(bn_reduce) + ops.apply_gradient(shape.x()) <
                            seconds(plain_data_grad) + ops.norm_backward(shape.x());
     if (!fusion.statistics) return fusion;
     const double separate = seconds(plain) + ops.statistics(shape.y());

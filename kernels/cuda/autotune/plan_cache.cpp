@@ -20,7 +20,7 @@ double rounded(double microseconds) { return std::round(10 * microseconds) / 10;
 
 constexpr std::string_view first_line = "scene convolution plans, version 2: problem, choice, microseconds";
 
-/// A folder for temporary files of this user alone: in one that others may write, they could choose the plans.
+/// A temporary folder that only this user can access: whoever can write to it chooses the plans.
 std::filesystem::path private_temporary_folder() {
     std::error_code failed;
     const std::filesystem::path temporary = std::filesystem::temp_directory_path(failed);
@@ -42,7 +42,7 @@ std::map<std::string, PlanCache::Entry> PlanCache::read() const {
     if (!std::getline(stream, line) || line != first_line) return {};
     std::map<std::string, Entry> entries;
     while (std::getline(stream, line)) {
-        if (stream.eof()) return {}; // cut off before the line's end
+        if (stream.eof()) return {}; // the last line is incomplete
         const size_t first = line.find('\t'), second = line.find('\t', first + 1);
         if (first == std::string::npos || second == std::string::npos) return {};
         Entry entry{line.substr(first + 1, second - first - 1), 0};
@@ -63,7 +63,7 @@ std::optional<PlanCache::Entry> PlanCache::find(const std::string& problem) cons
 }
 
 void PlanCache::add(const std::string& problem, const std::string& choice, double microseconds) {
-    for (const auto& [known, entry] : read()) entries_.try_emplace(known, entry); // another program's
+    for (const auto& [known, entry] : read()) entries_.try_emplace(known, entry); // another process's
     // Rounded as the file has it, so that the next process decides on the same numbers.
     entries_[problem] = {choice, rounded(microseconds)};
     if (file_.empty()) return;
@@ -71,7 +71,7 @@ void PlanCache::add(const std::string& problem, const std::string& choice, doubl
         write();
         write_failure_.clear();
     } catch (const std::exception& error) {
-        // A home that cannot be written costs time at the next start, nothing else.
+        // Without a file the next process measures again, nothing else.
         write_failure_ = error.what();
     }
 }

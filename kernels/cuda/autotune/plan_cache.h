@@ -7,9 +7,9 @@
 
 namespace scene::cuda {
 
-/// What was measured: which choice was the quickest for which problem, and how quick, on disk: one file per device and
-/// version of cuDNN. Text; a file that is damaged or of another format counts as empty. Programs may share it: the last
-/// writer's entries stay.
+/// Measured times on disk: for each problem the quickest choice and its time. One text file per device and version of
+/// cuDNN; a damaged file, or one of another format, counts as empty. Processes may share a file: `add` merges what
+/// others have written, and of simultaneous writers the last one's file stays.
 class PlanCache {
 public:
     /// `file` need not exist; an empty name keeps everything in memory.
@@ -21,15 +21,16 @@ public:
     };
     /// `problem` is one line, such as ConvolutionProblem::text.
     std::optional<Entry> find(const std::string& problem) const;
-    /// Remembers tenths of microseconds and writes the file. Where that fails, the entry is known to this process only.
+    /// Adds an entry, rounded to tenths of microseconds, and writes the file. If that fails, only this process knows
+    /// the entry.
     void add(const std::string& problem, const std::string& choice, double microseconds);
-    /// The file, or why there is none, in one line.
+    /// The file, or why the times are not kept on disk, in one line.
     std::string place() const;
 
-    /// $XDG_CACHE_HOME/scene, or ~/.cache/scene, or, where there is no home, scene-<user id> in the folder for
-    /// temporary files ($TMPDIR, /tmp), made for this user alone; empty where that is not his own.
+    /// $XDG_CACHE_HOME/scene, else $HOME/.cache/scene, else scene-<user id> in the folder for temporary files ($TMPDIR,
+    /// /tmp), created for this user alone. Empty if that folder is another user's or others have access to it.
     static std::filesystem::path folder();
-    /// "NVIDIA-H100-80GB-HBM3-cudnn-9.19.0.plans" in the folder; empty where that is.
+    /// "NVIDIA-H100-80GB-HBM3-cudnn-9.19.0.plans" in folder(); empty if folder() is.
     static std::filesystem::path file_for(const std::string& device, const std::string& cudnn_version);
 
 private:

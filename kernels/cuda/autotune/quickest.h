@@ -14,7 +14,8 @@
 
 namespace scene::cuda {
 
-/// After a fault of a kernel a device answers every call of the process with the same error.
+/// The device is lost to this process: after a kernel's fault (an illegal access, say) every call returns the same
+/// error.
 class BrokenDevice : public Error {
 public:
     using Error::Error;
@@ -22,29 +23,31 @@ public:
 
 struct Trial {
     std::string name;
-    std::function<double()> run; ///< runs it once; the seconds that the device took. Throws Error where it does not run
+    std::function<double()> run; ///< runs once and returns the device's seconds; throws Error if it does not run
 };
 
 struct Quickest {
     size_t index = 0;
     double seconds = 0;
-    std::string failures; ///< the trials that did not run, by what they said, in one line
+    std::string failures; ///< the trials that did not run, grouped by message, in one line
 };
 
-/// A device that was idle needs some time to raise its clocks; of short runs so many will do, each of which the host
-/// waits for.
+/// An idle device needs some time to raise its clocks. The host waits for each run, so the number of short runs is
+/// limited.
 constexpr double warm_up_seconds = 0.05;
 constexpr int most_warm_up_runs = 1000;
 
-/// The first trial that runs warms the device up. Then there are two rounds, in which all trials take turns, so that
-/// none gains by its place: each runs once and then three times, of which the median counts. A trial's time is the
-/// better one of its rounds'. A trial that fails drops out, unless `device_is_broken` says that the others would
-/// fail for its sake: then BrokenDevice is thrown. Throws Error where none runs.
+/// The quickest of the trials. The first one that runs warms the device up. Then the trials take turns in two rounds,
+/// so that none gains by its position: in a round each runs once untimed and three times timed, of which the median
+/// counts. A trial's time is the better of its two medians.
+///
+/// A trial that throws Error drops out. If `device_is_broken` then says that all others would fail too, BrokenDevice is
+/// thrown. Throws Error if no trial runs.
 inline Quickest quickest_of(const std::vector<Trial>& trials, const std::function<bool()>& device_is_broken) {
     constexpr double never = std::numeric_limits<double>::infinity();
     std::vector<double> best(trials.size(), never);
     std::vector<bool> failed(trials.size());
-    std::vector<std::pair<std::string, std::string>> failures; // what was said, and by whom
+    std::vector<std::pair<std::string, std::string>> failures; // message, names of the trials
     double warm = 0;
     int warm_up_runs = 0;
     const auto time = [&](const Trial& trial) {

@@ -1,6 +1,6 @@
 #pragma once
 
-// Times on the device, and memory to take them on.
+// Measures time on the device.
 
 #include <cuda_runtime.h>
 
@@ -9,7 +9,7 @@
 
 namespace scene::cuda {
 
-/// A place in the stream's order whose time the device notes.
+/// A CUDA event: a point in a stream whose time the device records.
 class Event {
 public:
     Event() { SCENE_CUDA(cudaEventCreate(&event_)); }
@@ -18,7 +18,7 @@ public:
     Event& operator=(const Event&) = delete;
 
     void record(cudaStream_t stream) { SCENE_CUDA(cudaEventRecord(event_, stream)); }
-    /// Waits for this event; seconds since `before`.
+    /// Waits for this event. Seconds between `before` and this event.
     double seconds_since(const Event& before) const {
         float milliseconds = 0;
         SCENE_CUDA(cudaEventSynchronize(event_));
@@ -30,7 +30,7 @@ private:
     cudaEvent_t event_ = nullptr;
 };
 
-/// Seconds that the device takes for what `queue()` puts on the stream.
+/// Seconds that the device takes for the work that `queue()` puts on the stream.
 template <typename Queue> double seconds_of(cudaStream_t stream, const Queue& queue) {
     Event begin, end;
     begin.record(stream);
@@ -41,12 +41,12 @@ template <typename Queue> double seconds_of(cudaStream_t stream, const Queue& qu
 
 /// Whether every call fails from now on, as after an illegal access.
 inline bool device_is_broken() {
-    (void)cudaGetLastError(); // an error that passes is gone now
+    (void)cudaGetLastError(); // clears an error that is not sticky
     return cudaStreamSynchronize(nullptr) != cudaSuccess;
 }
 
-/// The same of a warm device, in the manner of quickest_of.
-template <typename Queue> double settled_seconds(cudaStream_t stream, const Queue& queue) {
+/// seconds_of on a warm device: the time of the only trial of quickest_of.
+template <typename Queue> double warm_seconds(cudaStream_t stream, const Queue& queue) {
     return quickest_of({{"a kernel", [&] { return seconds_of(stream, queue); }}}, device_is_broken).seconds;
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// The convolutions that a device leaves to its library: which fusions of a shape are used, and which engine computes
-// what. `tune` decides that, before programs are built. Everything else here answers and runs.
+// The convolutions that a device leaves to its library: which fusions are used for a shape, and which engine computes
+// each pass. `tune` decides that, before programs are built. Everything else tells and runs what was decided.
 
 #include <memory>
 #include <utility>
@@ -23,21 +23,21 @@ public:
     TunedConvolutions(DType activation, std::unique_ptr<Convolutions> library, Fusions fusions)
         : activation_(activation), library_(std::move(library)), fusions_(fusions) {}
 
-    /// Decides how a shape is computed, once and for good, in all passes: by measurement on the device, or where there
-    /// is none (null) by what the library takes for best. A batch that is not full takes what suits the full one.
-    /// Throws BrokenDevice, and Error where a plain convolution has no engine to compare fusions with, or with
-    /// Fusions::Always where a fusion that the library is made for has none.
+    /// Decides how all passes of a shape are computed; a second call changes nothing. With a device it measures;
+    /// without one (null) it takes what the library's heuristics rank first. A partial batch (full_batch > 0) takes the
+    /// fusions and engines of the full batch. Throws BrokenDevice. Throws Error if a plain convolution has no engine to
+    /// compare a fusion with, and with Fusions::Always if a fusion that the library offers has no engine.
     void tune(const Conv2dShape& shape, Context* device);
     bool knows(const Conv2dShape& shape) const { return find(shape) != nullptr; }
 
     DType activation() const { return activation_; }
     std::string version() const { return library_->version(); }
-    /// What was decided so far, and what ran.
+    /// All choices so far, and which of them ran.
     ConvReport report() const;
 
-    // These throw std::logic_error for a shape that was not tuned, and for a fusion that is not offered for it.
+    // These throw std::logic_error for a shape that was not tuned, and for a fusion that fusion(shape) does not offer.
     const ConvFusion& fusion(const Conv2dShape& shape) const;
-    /// Of the library. Throws Error, with the reasons, where no engine computes the task.
+    /// The library's workspace. Throws Error, with the reasons, if no engine computes the task.
     size_t workspace_bytes(const ConvolutionTask& task) const;
     /// Queued on `stream`.
     void run(const ConvolutionTask& task, const ConvolutionOperands& operands, void* workspace, cudaStream_t stream);

@@ -1,14 +1,14 @@
 #pragma once
 
-// The transposed convolution of a small-channel (stem) convolution: the values of an output row are multiplied with the
-// weights of each patch element (GEMM) and added to the input rows below it (col2im). A block works on a chunk of a
-// clip, row by row.
+// The data gradient of a small-channel (stem) convolution, a transposed convolution: a GEMM multiplies the values of an
+// output row with the weights of each patch element, and col2im adds the products to the input rows under that output
+// row. A block works on a chunk of a clip, one output row after another.
 
 #include "kernels/cuda/common/im2col.h"
 
 namespace scene::cuda {
 
-/// How clips are cut into chunks: enough of them for all multiprocessors.
+/// Splits clips into chunks of output rows: four chunks for each multiprocessor, if there are enough rows.
 struct ChunkTiling {
     int chunks_per_clip, rows_per_chunk; ///< output rows
 
@@ -20,8 +20,8 @@ struct ChunkTiling {
     int64_t chunks(const StemSizes& size) const { return size.clips * chunks_per_clip; }
 };
 
-/// A block's part of a clip. It sums over output rows first_out to end_out - 1, and writes input rows first_in to
-/// end_in - 1. Those take from the halo too: all output rows halo_first to halo_end - 1.
+/// A block's part of a clip. The block owns output rows first_out to end_out - 1, over which it sums, and input rows
+/// first_in to end_in - 1, which it writes. Output rows halo_first to halo_end - 1 contribute to those input rows.
 struct Chunk {
     int64_t clip;
     int first_out, end_out, first_in, end_in;
@@ -43,8 +43,9 @@ struct Chunk {
     }
 };
 
-/// Shared memory of the product of a row's values [Q, depth] with weights [T, depth], and of the input rows that its
-/// products are added to. The pitch is such that lanes at neighbouring positions read different banks.
+/// Shared memory of the product of an output row's values [Q, depth] and weights [T, depth], and of the input rows that
+/// the products are added to. The pitch is an odd number of vec4s, so that lanes at neighbouring positions read
+/// different banks.
 struct Col2imLayout {
     int pitch, depth_vec4s, tiles, splits, ring_floats;
 
@@ -64,11 +65,11 @@ struct Col2imLayout {
     }
 };
 
-/// A ring buffer holds the `kernel` input rows under the current output row. An input row is retired, which is written
-/// and cleared, when no later output row reaches it.
+/// A ring buffer holds the `kernel` input rows under the current output row. When no later output row reaches an input
+/// row, it is retired: written and cleared.
 class Col2im {
 public:
-    float* weights; ///< [T, pitch], to be filled; zeros beyond the depth
+    float* weights; ///< [T, pitch], to be filled by the caller; zeros beyond the depth
     float* values;  ///< [Q, pitch], of the current output row
 
     __device__ Col2im(float* shared, const StemSizes& size, int depth, const Chunk& chunk)
@@ -80,15 +81,16 @@ public:
     }
     __device__ int pitch() const { return layout_.pitch; }
 
-    /// Calls write(row, column, value) for every value of the chunk's input rows that output rows from p on do not
-    /// reach: their sums are complete. A barrier lies between this and `add_row`, on both sides.
+    /// Retires the chunk's input rows that no output row from p on reaches, whose sums are therefore complete: calls
+    /// write(row, column, value) for each of their values. The caller puts barriers between this call and
+    /// `add_row`, before and after.
     template <typename Write> __device__ void retire_before(int p, Write&& write) {
         const int above = p * size_.stride - size_.padding;
         retire(above < end_row_ ? above : end_row_, write);
     }
     template <typename Write> __device__ void retire_rest(Write&& write) { retire(end_row_, write); }
 
-    /// A row's values: set(q, k, to) fills the four of position q from depth k on, zeros beyond the depth.
+    /// Fills `values`: set(q, k, to) gives the four of position q from depth k on, zeros beyond the depth.
     template <typename Set> __device__ void load_values(Set&& set) {
         for (int i = static_cast<int>(threadIdx.x); i < size_.out_width * layout_.depth_vec4s; i += block_threads) {
             const int q = i / layout_.depth_vec4s, k = i % layout_.depth_vec4s * vec4;
@@ -98,7 +100,7 @@ public:
         }
     }
 
-    /// Adds output row p, whose values and the weights must be there, seen by all threads.
+    /// Adds output row p. All threads must see its values and the weights: there is a barrier before it.
     __device__ void add_row(int p) {
         multiply();
         __syncthreads();
@@ -117,7 +119,7 @@ private:
         }
     }
 
-    /// products [splits, position, element, tiles]: the positions of a tile lie position_tiles apart.
+    /// products [splits, position, element, tiles]. The positions of a tile are position_tiles apart.
     __device__ void multiply() {
         const int across = size_.position_tiles();
         for (int i = static_cast<int>(threadIdx.x); i < layout_.tiles * layout_.splits; i += block_threads) {
@@ -158,6 +160,7 @@ private:
         }
     }
 
+    /// Adds the products to the `kernel` input rows from first_row on, except retired ones.
     __device__ void gather(int first_row) {
         const int row_values = size_.width * size_.channels, across = size_.position_tiles();
         for (int i = static_cast<int>(threadIdx.x); i < size_.kernel * row_values; i += block_threads) {
@@ -186,7 +189,7 @@ private:
     int end_row_;
 };
 
-/// Shared memory of a block that adds values of this depth, with an input tile and a vec4 in front.
+/// Bytes of shared memory of a block with an input tile and one vec4 before a Col2im of this depth.
 inline size_t col2im_bytes(const StemSizes& size, int depth) {
     return static_cast<size_t>(size.input_floats(1) + vec4 + Col2imLayout(size, depth).floats(size)) * sizeof(float);
 }

@@ -1,8 +1,8 @@
 #pragma once
 
-// Sums over rows for each channel, the reduction behind batch norm, layer norm, squeeze-excitation and bias
-// gradients. Two kernels: each block sums a piece of the rows (float, at most a few hundred terms per thread), then the
-// pieces are added in double. Both in an order that depends on the shape alone.
+// Sums over rows for each channel, the reduction behind batch norm, layer norm, squeeze-excitation and bias gradients.
+// Two kernels: each block sums a chunk of the rows in float (at most a few hundred terms per thread), then the chunks'
+// sums are added in double. The order of both depends on the shape alone.
 
 #include "kernels/cuda/common/operands.h"
 #include "kernels/cuda/launch.h"
@@ -14,18 +14,18 @@ inline RowBlocks column_sum_blocks(int64_t groups, int64_t rows, int64_t channel
     return {groups, rows, channels, width, 4, 8};
 }
 
-/// Bytes of partial sums for `sums` sums per channel, whatever the width of the packs.
+/// Bytes of the partial sums for `sums` sums per channel, with vectors of any width.
 inline size_t column_sum_bytes(int64_t groups, int64_t rows, int64_t channels, int sums) {
-    int64_t pieces = 0;
+    int64_t chunks = 0;
     for (const int width : {1, 4, 8})
-        if (channels % width == 0) pieces = std::max(pieces, column_sum_blocks(groups, rows, channels, width).pieces());
-    return static_cast<size_t>(groups * pieces * sums * channels) * sizeof(float);
+        if (channels % width == 0) chunks = std::max(chunks, column_sum_blocks(groups, rows, channels, width).pieces());
+    return static_cast<size_t>(groups * chunks * sums * channels) * sizeof(float);
 }
 
-/// partial [groups, pieces, S, C]. `Terms` is copied to each thread: start(group, channel) is called once, then
-/// add(sums, row) for each of the thread's rows.
+/// partial [groups, chunks, S, C]. Each thread has its own copy of `terms`, for V channels: start(group, first channel)
+/// is called once, then add(sums, row) for each of the thread's rows.
 template <int V, int S, typename Terms> __global__ void __launch_bounds__(block_threads)
-    sum_pieces(float* partial, Terms terms, int64_t rows, int64_t rows_per_piece, int channels) {
+    sum_chunks(float* partial, Terms terms, int64_t rows, int64_t rows_per_piece, int channels) {
     float* shared = dynamic_shared<float>(); // [blockDim.y][S][V][blockDim.x]
     const int across = static_cast<int>(blockDim.x), down = static_cast<int>(blockDim.y);
     const int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
@@ -48,8 +48,8 @@ template <int V, int S, typename Terms> __global__ void __launch_bounds__(block_
     float* out = partial + (static_cast<int64_t>(blockIdx.z) * gridDim.x + blockIdx.x) * S * channels;
     const int width = S * V * across;
     for (int i = y * across + x; i < width; i += across * down) {
-        const int of_pack = i % across, v = i / across % V, s = i / across / V;
-        const int c = (static_cast<int>(blockIdx.y) * across + of_pack) * V + v;
+        const int vector = i % across, v = i / across % V, s = i / across / V;
+        const int c = (static_cast<int>(blockIdx.y) * across + vector) * V + v;
         if (c >= channels) continue;
         float total = 0;
         for (int row = 0; row < down; ++row) total += shared[row * width + i];
@@ -59,19 +59,19 @@ template <int V, int S, typename Terms> __global__ void __launch_bounds__(block_
 
 constexpr int finish_channels = 32, finish_rows = 8;
 
-/// Calls finish(group, channel, sums) once for each channel of each group.
+/// Adds the chunks' sums and calls finish(group, channel, sums) once for each channel of each group.
 template <int S, typename Finish> __global__ void __launch_bounds__(finish_channels* finish_rows)
-    add_pieces(Finish finish, const float* partial, int pieces, int channels) {
+    add_chunks(Finish finish, const float* partial, int chunks, int channels) {
     double* shared = dynamic_shared<double>(); // [finish_rows][S][finish_channels]
     const int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
     const int channel = static_cast<int>(blockIdx.x) * finish_channels + x;
-    const float* from = partial + static_cast<int64_t>(blockIdx.y) * pieces * S * channels;
+    const float* from = partial + static_cast<int64_t>(blockIdx.y) * chunks * S * channels;
     double sum[S] = {};
     if (channel < channels) {
-        for (int piece = y; piece < pieces; piece += finish_rows) {
+        for (int chunk = y; chunk < chunks; chunk += finish_rows) {
 #pragma unroll
             for (int s = 0; s < S; ++s)
-                sum[s] += static_cast<double>(from[(static_cast<int64_t>(piece) * S + s) * channels + channel]);
+                sum[s] += static_cast<double>(from[(static_cast<int64_t>(chunk) * S + s) * channels + channel]);
         }
     }
 #pragma unroll
@@ -86,10 +86,10 @@ template <int S, typename Finish> __global__ void __launch_bounds__(finish_chann
 }
 
 template <int S, typename Finish> void launch_add_pieces(const Finish& finish, const float* partial, int64_t groups,
-                                                         int64_t pieces, int64_t channels, cudaStream_t stream) {
+                                                         int64_t chunks, int64_t channels, cudaStream_t stream) {
     const dim3 grid(static_cast<unsigned>(divide_up(channels, finish_channels)), static_cast<unsigned>(groups));
-    launch(add_pieces<S, Finish>, grid, dim3(finish_channels, finish_rows),
-           finish_channels * finish_rows * S * sizeof(double), stream, finish, partial, static_cast<int>(pieces),
+    launch(add_chunks<S, Finish>, grid, dim3(finish_channels, finish_rows),
+           finish_channels * finish_rows * S * sizeof(double), stream, finish, partial, static_cast<int>(chunks),
            static_cast<int>(channels));
 }
 
@@ -98,7 +98,7 @@ void launch_column_sums(const Finish& finish, const Terms& terms, float* partial
                         int64_t channels, cudaStream_t stream) {
     const RowBlocks blocks = column_sum_blocks(groups, rows, channels, V);
     const size_t shared = size_t{blocks.block.x} * blocks.block.y * S * V * sizeof(float);
-    launch(sum_pieces<V, S, Terms>, blocks.grid, blocks.block, shared, stream, partial, terms, rows,
+    launch(sum_chunks<V, S, Terms>, blocks.grid, blocks.block, shared, stream, partial, terms, rows,
            blocks.rows_per_piece, static_cast<int>(channels));
     launch_add_pieces<S>(finish, partial, groups, blocks.pieces(), channels, stream);
 }

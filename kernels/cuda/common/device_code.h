@@ -1,7 +1,6 @@
 #pragma once
 
-// What kernels share: element types, vector loads, reductions of fixed order, dropout, the block layout of
-// rows x channels.
+// What kernels share: element types, vectorised access, reductions of fixed order, dropout.
 
 #include <cstdint>
 
@@ -15,7 +14,7 @@ namespace scene::cuda {
 
 constexpr int warp_lanes = 32;
 constexpr unsigned all_lanes = 0xFFFFFFFFu;
-/// Threads of a block unless a kernel has its reasons.
+/// Threads of most blocks.
 constexpr int block_threads = 256;
 
 /// This block's dynamic shared memory, 16-byte aligned.
@@ -37,32 +36,32 @@ template <typename T> __device__ inline T from_float(float value);
 template <> __device__ inline float from_float<float>(float value) { return value; }
 template <> __device__ inline half from_float<half>(float value) { return __float2half_rn(value); }
 
-/// V consecutive elements that are loaded and stored at once, in pieces of up to 16 bytes; their address is a multiple
-/// of the size of a piece.
-template <typename T, int V> struct alignas(sizeof(T) * V < 16 ? sizeof(T) * V : 16) Pack { T element[V]; };
+/// V consecutive elements for vectorised access. A load or store instruction moves 16 bytes, or the whole vector where
+/// that is smaller; addresses are multiples of that size.
+template <typename T, int V> struct alignas(sizeof(T) * V < 16 ? sizeof(T) * V : 16) AlignedVector { T element[V]; };
 
-/// Elements in 16 bytes.
-template <typename T> constexpr int full_pack = 16 / sizeof(T);
+/// Elements of a vector of 16 bytes.
+template <typename T> constexpr int full_vector = 16 / sizeof(T);
 
-/// The pack at this address.
-template <int V, typename T> __device__ inline Pack<T, V>* pack_at(T* address) {
+/// The vector at this address. The emulator checks its alignment.
+template <int V, typename T> __device__ inline AlignedVector<T, V>* vector_at(T* address) {
 #if !defined(__CUDACC__)
-    emulator::check_alignment(address, alignof(Pack<T, V>));
+    emulator::check_alignment(address, alignof(AlignedVector<T, V>));
 #endif
-    return reinterpret_cast<Pack<T, V>*>(address);
+    return reinterpret_cast<AlignedVector<T, V>*>(address);
 }
 
 template <int V, typename T> __device__ inline void load(float (&to)[V], const T* from) {
-    const Pack<T, V> pack = *pack_at<V>(const_cast<T*>(from));
+    const AlignedVector<T, V> vector = *vector_at<V>(const_cast<T*>(from));
 #pragma unroll
-    for (int v = 0; v < V; ++v) to[v] = to_float(pack.element[v]);
+    for (int v = 0; v < V; ++v) to[v] = to_float(vector.element[v]);
 }
 
 template <int V, typename T> __device__ inline void store(T* to, const float (&from)[V]) {
-    Pack<T, V> pack;
+    AlignedVector<T, V> vector;
 #pragma unroll
-    for (int v = 0; v < V; ++v) pack.element[v] = from_float<T>(from[v]);
-    *pack_at<V>(to) = pack;
+    for (int v = 0; v < V; ++v) vector.element[v] = from_float<T>(from[v]);
+    *vector_at<V>(to) = vector;
 }
 
 // ---- reductions: the order of additions depends on nothing but the layout ---------------------------------------
@@ -73,7 +72,7 @@ template <typename T> __device__ inline T warp_sum(T value) {
     return value;
 }
 
-/// NaN if any lane's is: a maximum that hides a NaN hides a bug.
+/// The maximum, NaN if either is: a maximum that hides a NaN hides a bug.
 __device__ inline float larger(float a, float b) { return a > b || a != a ? a : b; }
 
 __device__ inline float warp_max(float value) {
@@ -82,8 +81,8 @@ __device__ inline float warp_max(float value) {
     return value;
 }
 
-/// The sum over a block of whole warps, in every thread. `shared` holds one T for each warp; it may be used again
-/// after the next barrier.
+/// The sum over a block of whole warps, in every thread. `shared` has one T for each warp; it may be reused after the
+/// next barrier.
 template <typename T> __device__ inline T block_sum(T value, T* shared) {
     const int thread = static_cast<int>(threadIdx.x), warps = static_cast<int>(blockDim.x) / warp_lanes;
     value = warp_sum(value);
@@ -94,6 +93,7 @@ template <typename T> __device__ inline T block_sum(T value, T* shared) {
     return sum;
 }
 
+/// The maximum over a block, NaN if any value is; `shared` as for block_sum.
 __device__ inline float block_max(float value, float* shared) {
     const int thread = static_cast<int>(threadIdx.x), warps = static_cast<int>(blockDim.x) / warp_lanes;
     value = warp_max(value);
@@ -104,15 +104,15 @@ __device__ inline float block_max(float value, float* shared) {
     return largest;
 }
 
-/// This thread's number in a grid of one-dimensional blocks.
+/// This thread's index in a one-dimensional grid.
 __device__ inline int64_t thread_in_grid() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
 
-/// relu that lets NaN pass.
+/// relu that propagates NaN.
 __device__ inline float rectified(float z) { return 0.0f > z ? 0.0f : z; }
 
 // ---- dropout ----------------------------------------------------------------------------------------------------
 
-/// What a thread needs to draw masks; made on the host, completed by `read_control` on the device.
+/// What a thread needs to draw dropout masks. Made on the host; `read_control` completes it on the device.
 struct DropoutMask {
     uint32_t threshold = 0, stream = 0;
     float kept = 1; ///< 1/(1 - p)
@@ -130,7 +130,7 @@ struct DropoutMask {
         if (threshold == 0) return 1.0f;
         return random_word(seed, stream, step, static_cast<uint64_t>(index)) < threshold ? 0.0f : kept;
     }
-    /// For V elements from `first` on, a multiple of V.
+    /// The factors of V elements from `first` on, which is a multiple of V.
     template <int V> __device__ void factors(float (&factor_of)[V], int64_t first) const {
         if constexpr (V % 4 != 0) {
 #pragma unroll

@@ -1,8 +1,8 @@
 #pragma once
 
-// What the kernels of small-channel (stem) convolutions share: sizes, input tiles and weights in shared memory, and
-// the weight gradient's GEMM. A patch (im2col) is what one output position sees of the input: T =
-// R*S*C elements, zeros in the padding.
+// What the kernels of small-channel (stem) convolutions share: sizes, input tiles and weights in shared memory, and the
+// weight gradient's GEMM. An im2col patch is what one output position sees of the input: T = R*S*C elements, zeros in
+// the padding.
 
 #include "kernels/cuda/common/operands.h"
 #include "kernels/cuda/launch.h"
@@ -29,20 +29,20 @@ struct StemSizes {
           kernel(static_cast<int>(shape.kernel)), stride(static_cast<int>(shape.stride)),
           padding(static_cast<int>(shape.padding)), clips(shape.batch), out_rows(shape.batch * shape.out_height()) {}
 
-    /// T.
+    /// T, the elements of a patch.
     __host__ __device__ int patch() const { return kernel * kernel * channels; }
     __host__ __device__ int patch_tiles() const { return (patch() + patch_tile - 1) / patch_tile; }
     /// Output channels rounded up to a multiple of 4: the pitch of the weights in shared memory.
     __host__ __device__ int padded_channels() const { return (out_channels + vec4 - 1) / vec4 * vec4; }
     /// Register tiles of four output positions in an output row.
     __host__ __device__ int position_tiles() const { return (out_width + vec4 - 1) / vec4; }
-    /// Values of one row of an input tile, padding included: all that the last four positions read.
+    /// Floats of one row of an input tile, padding included: up to what the last tile of four positions reads.
     __host__ __device__ int input_pitch() const { return ((position_tiles() * vec4 - 1) * stride + kernel) * channels; }
-    /// Of an input tile, the input rows under so many output rows, rounded up to a multiple of 4.
+    /// Floats of an input tile: the input rows under `rows` output rows, rounded up to a multiple of 4.
     __host__ __device__ int input_floats(int rows) const {
         return (((rows - 1) * stride + kernel) * input_pitch() + vec4 - 1) / vec4 * vec4;
     }
-    /// Where in an input tile the element of the first position's patch lies.
+    /// Offset in an input tile of this element of the first position's patch.
     __device__ int patch_offset(int element) const {
         const int patch_row = kernel * channels;
         return element / patch_row * input_pitch() + element % patch_row;
@@ -66,7 +66,7 @@ template <typename T> __device__ void load_channels(float (&to)[vec4], const T* 
     for (int v = 0; v < vec4; ++v) to[v] = k + v < size.out_channels ? to_float(from[k + v]) : 0.0f;
 }
 
-/// input [rows, input_pitch] = the input rows under output row p and those after it, zeros outside the input.
+/// input [rows, input_pitch] = `rows` input rows, from the first under output row p on; zeros outside the input.
 template <typename T>
 __device__ void load_input_tile(float* input, const T* x, const StemSizes& size, int64_t clip, int p, int rows) {
     const int pitch = size.input_pitch(), first_value = -size.padding * size.channels;
@@ -78,9 +78,9 @@ __device__ void load_input_tile(float* input, const T* x, const StemSizes& size,
     }
 }
 
-/// How the threads of a block share the weight gradient's GEMM [K, positions] x [positions, T]. Each register tile
-/// (four output channels, patch_tile elements) belongs to `splits` threads, of which each takes every `splits`-th
-/// position (split-K).
+/// How the threads of a block share the weight gradient's GEMM [K, positions] x [positions, patch], where `patch` is T
+/// or T + 1. A register tile (four output channels, patch_tile elements) has `splits` threads, each of which takes
+/// every `splits`-th position (split-K).
 struct WgradTiling {
     int tiles, per_block, splits;
 
@@ -91,15 +91,15 @@ struct WgradTiling {
     }
     /// A grid's extent in y.
     unsigned blocks() const { return static_cast<unsigned>(divide_up(tiles, per_block)); }
-    /// Shared memory in which the splits are added.
+    /// Floats of shared memory in which the splits are added.
     int split_floats() const { return splits * patch_tile * vec4 * per_block; }
 };
 
-/// A thread's share of sum over positions of gradient[k] * patch[element]. With one element more than the patch has,
-/// that one is 1 everywhere: its sums are the gradient's own.
+/// A thread's part of dw [K, patch] = the sum over positions of gradient[k]*patch[element]. If patch = T + 1, the extra
+/// element is the constant 1, so its column is the sum of the gradient.
 class WgradTile {
 public:
-    /// The input tile has the 1 behind its input_floats(1) floats, where it is asked for.
+    /// If patch = T + 1, the caller stores the 1 behind the input_floats(1) floats of the input tile.
     __device__ WgradTile(const StemSizes& size, int patch) : tiling_(size, patch), patch_(patch) {
         split_ = static_cast<int>(threadIdx.x) / tiling_.per_block;
         in_block_ = static_cast<int>(threadIdx.x) % tiling_.per_block;
@@ -116,7 +116,7 @@ public:
         }
     }
 
-    /// gradient [Q][pitch] and the input tile of one output row.
+    /// Adds one output row: gradient [Q, pitch] and its input tile.
     __device__ void add_row(const float* gradient, int pitch, const float* input, const StemSizes& size) {
         if (!works_) return;
         for (int q = split_; q < size.out_width; q += tiling_.splits) {
@@ -132,10 +132,11 @@ public:
         }
     }
 
-    /// to [K, patch] = the block's sums; the splits of a tile are added in order, in `splits`.
+    /// to [K, patch] = the block's sums. The splits of a tile are added in order; `splits` is split_floats() of shared
+    /// memory.
     __device__ void store(float* to, float* splits, const StemSizes& size) const {
         const int width = patch_tile * vec4 * tiling_.per_block;
-        __syncthreads(); // whatever was in that memory has been read
+        __syncthreads(); // `splits` may overlap what other threads still read
         if (split_ < tiling_.splits) {
             float* of_split = splits + split_ * width + in_block_;
 #pragma unroll

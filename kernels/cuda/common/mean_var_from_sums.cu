@@ -14,7 +14,7 @@ __global__ void __launch_bounds__(block_threads)
     const double m = static_cast<double>(sum[c]) / rows;
     const double v = static_cast<double>(square_sum[c]) / rows - m * m;
     mean[c] = static_cast<float>(m);
-    variance[c] = v < 0 ? 0.0f : static_cast<float>(v); // a NaN stays one: the step must be skipped
+    variance[c] = v < 0 ? 0.0f : static_cast<float>(v); // NaN is kept, so that the step is skipped
 }
 
 } // namespace

@@ -1,7 +1,7 @@
 #pragma once
 
-// The host's side of an op: the choice of a kernel by element type and vector width, and the
-// layout of blocks over rows x channels.
+// The host's side of an op: the choice of a kernel by element type and vector width, and the layout of blocks over
+// rows x channels.
 
 #include <algorithm>
 #include <bit>
@@ -13,6 +13,7 @@
 
 namespace scene::cuda {
 
+/// The mask of `dropout`. `control` may be absent without dropout.
 inline DropoutMask mask_of(const Dropout& dropout, const Tensor& control) {
     SCENE_CHECK(dropout.p >= 0 && dropout.p < 1,
                 "dropout probability " + std::to_string(dropout.p) + " is not in [0, 1)");
@@ -38,18 +39,18 @@ template <typename Work> void with_activation_type(const Tensor& x, Work&& work)
 
 template <int V> struct Width { static constexpr int value = V; };
 
-/// Whether rows of `channels` elements of T can be read in packs of 16 bytes from all these addresses.
+/// Whether rows of `channels` elements of T at all these addresses allow access by vectors of 16 bytes.
 template <typename T> bool packs_fit(int64_t channels, std::initializer_list<const void*> addresses) {
-    if (channels % full_pack<T> != 0) return false;
+    if (channels % full_vector<T> != 0) return false;
     return std::all_of(addresses.begin(), addresses.end(),
                        [](const void* address) { return reinterpret_cast<uintptr_t>(address) % 16 == 0; });
 }
 
-/// Calls work(Width<V>{}) with the widest pack that rows of `channels` elements of T at all these addresses allow.
+/// Calls work(Width<V>{}): V elements are 16 bytes where all rows allow it, else V = 1.
 template <typename T, typename Work>
 void with_pack_width(int64_t channels, std::initializer_list<const void*> addresses, Work&& work) {
     if (packs_fit<T>(channels, addresses)) {
-        work(Width<full_pack<T>>{});
+        work(Width<full_vector<T>>{});
     } else {
         work(Width<1>{});
     }
@@ -57,31 +58,31 @@ void with_pack_width(int64_t channels, std::initializer_list<const void*> addres
 
 constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/// Streaming multiprocessors of an H100. Grids are cut for it whatever the device, so that the order of a reduction,
-/// and with it the bits of its result, does not depend on the device.
+/// Streaming multiprocessors of an H100. Grids are sized for it on every device, so that the order of a reduction, and
+/// with it the bits of its result, does not depend on the device.
 constexpr int64_t multiprocessors = 132;
 
-/// How blocks share [groups] x [rows, channels]. A block is x packs of V channels by y rows, so that its threads read
-/// consecutive memory and each keeps its channels; it walks a piece of the rows of one group.
+/// How blocks share `groups` matrices [rows, channels]. A block is x vectors of `width` channels by y rows, so that its
+/// threads read consecutive memory and each keeps its channels. It works on a chunk of the rows of one group.
 struct RowBlocks {
-    dim3 block, grid; ///< grid: pieces, tiles of packs, groups
+    dim3 block, grid; ///< grid: chunks of rows, tiles of vectors, groups
     int64_t rows_per_piece = 0;
 
     RowBlocks(int64_t groups, int64_t rows, int64_t channels, int width, int64_t blocks_per_multiprocessor,
               int64_t least_rows_per_thread) {
-        const int64_t packs = channels / width, x = std::min<int64_t>(packs, block_threads), y = block_threads / x;
-        const int64_t tiles = divide_up(packs, x);
+        const int64_t vectors = channels / width, x = std::min<int64_t>(vectors, block_threads), y = block_threads / x;
+        const int64_t tiles = divide_up(vectors, x);
         const int64_t wanted = std::max<int64_t>(1, multiprocessors * blocks_per_multiprocessor / (groups * tiles));
         rows_per_piece = std::max(divide_up(divide_up(rows, wanted), y), least_rows_per_thread) * y;
-        const int64_t pieces = divide_up(rows, rows_per_piece);
-        SCENE_CHECK(groups <= 65535 && tiles <= 65535 && pieces <= 0x7FFFFFFF, "too many rows or channels for a grid");
+        const int64_t chunks = divide_up(rows, rows_per_piece);
+        SCENE_CHECK(groups <= 65535 && tiles <= 65535 && chunks <= 0x7FFFFFFF, "too many rows or channels for a grid");
         block = dim3(static_cast<unsigned>(x), static_cast<unsigned>(y));
-        grid = dim3(static_cast<unsigned>(pieces), static_cast<unsigned>(tiles), static_cast<unsigned>(groups));
+        grid = dim3(static_cast<unsigned>(chunks), static_cast<unsigned>(tiles), static_cast<unsigned>(groups));
     }
     int64_t pieces() const { return grid.x; }
 };
 
-/// Elementwise passes: many short blocks.
+/// For elementwise passes: many short blocks.
 inline RowBlocks elementwise_blocks(int64_t rows, int64_t channels, int width, int64_t groups = 1) {
     return {groups, rows, channels, width, 32, 4};
 }

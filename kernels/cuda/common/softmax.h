@@ -6,8 +6,8 @@
 
 namespace scene::cuda {
 
-/// log p_k = (logit_k - largest) - log_sum. The first difference is exact where it matters, so that large logits cost
-/// no digits.
+/// log p_k = (logit_k - largest) - log_sum. The first difference is exact where it matters, so that large logits lose
+/// no precision.
 struct LogSoftmax {
     float largest, log_sum;
 

@@ -6,7 +6,7 @@
 
 namespace scene::cuda {
 
-/// Calls work(X{}, Y{}) with the type of the input and that of the tokens, which may be float after halves.
+/// Calls work(X{}, Y{}): X is the element type of the input, Y that of the tokens, which is X or float.
 template <typename Work> void with_token_types(const Tensor& x, const Tensor& y, Work&& work) {
     SCENE_CHECK(y.dtype == DType::F32 || y.dtype == x.dtype, "tokens are neither F32 nor of the input's type");
     with_activation_type(x, [&](auto x_type) {

@@ -14,7 +14,7 @@ namespace {
 
 constexpr uint32_t alignment = 16; ///< bytes, of every matrix
 
-/// The functions of cuBLASLt that are used here. They are cuBLASLt's of the same name.
+/// The cuBLASLt functions that are used here, from dlopen.
 struct CublasLibrary {
     decltype(&cublasLtGetVersion) get_version;
     decltype(&cublasLtGetStatusString) get_status_string;
@@ -65,7 +65,7 @@ void check(cublasStatus_t status, const char* what) {
     if (status != CUBLAS_STATUS_SUCCESS) fail("cuBLASLt: {}: {}", what, cublas().get_status_string(status));
 }
 
-/// A column-major matrix, as cuBLASLt sees it: the transpose of the row-major one in the same memory.
+/// A column-major matrix, as cuBLASLt has them: the transpose of the row-major matrix in the same memory.
 class Layout {
 public:
     Layout(DType type, int64_t rows, int64_t columns) {
@@ -100,7 +100,7 @@ private:
     cublasLtMatmulDesc_t description_ = nullptr;
 };
 
-/// Everything that is worked out once for a product.
+/// What is prepared once for all products of a shape.
 struct ProductPlan {
     Description description;
     Layout first, second, result;
@@ -122,8 +122,7 @@ public:
         return fmt::format("cuBLASLt {}.{}.{}", v / 10000, v / 100 % 100, v % 100);
     }
 
-    /// Row-major c = a b is column-major c^T = b^T a^T, and row-major memory read as column-major is transposed
-    /// already.
+    /// Row-major c = a b is column-major c^T = b^T a^T, and row-major memory, read as column-major, is the transpose.
     void multiply(const Product& product, void* c, const void* a, const void* b, void* workspace,
                   cudaStream_t stream) override {
         auto known = plans_.find(product);

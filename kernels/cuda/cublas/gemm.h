@@ -6,10 +6,11 @@
 
 namespace scene::cuda {
 
-/// Loads cuBLASLt; throws Error with one line where that fails.
+/// Opens cuBLASLt. Throws Error with one line if that fails.
 void load_cublas();
 
-/// cuBLASLt's matrix products, loaded late; with `tensor_cores` operands may be rounded to TF32.
+/// Matrix products by cuBLASLt, which is opened here if it was not. With `tensor_cores`, F32 operands may be rounded to
+/// TF32. Throws Error with one line.
 std::unique_ptr<Gemm> make_cublas_gemm(bool tensor_cores);
 
 } // namespace scene::cuda

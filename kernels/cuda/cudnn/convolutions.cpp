@@ -11,24 +11,24 @@
 namespace scene::cuda {
 namespace {
 
-constexpr size_t most_candidates = 12; ///< that are measured; the heuristics seldom put the quickest behind them
+constexpr size_t most_candidates = 12; ///< measured, assuming that the heuristics rank the quickest among the first
 
 size_t bytes_of(const Shape& shape, DType type) { return static_cast<size_t>(shape.elements()) * size_of(type); }
 
-/// A pass may use as much again as its activations have, and some more: engines that want another layout inside need
-/// that, and those that want still more are never the quickest.
+/// The workspace limit: as much as x, y and w together, and 64 MiB. Engines that change the layout internally need
+/// about that. Those that need more are assumed to be slower.
 size_t most_workspace(const Conv2dShape& shape, DType type) {
     return bytes_of(shape.x(), type) + bytes_of(shape.y(), type) + bytes_of(shape.w(), type) + (size_t{64} << 20);
 }
 
-/// Random operands of a pass.
-struct TrialOperands {
+/// Random operands of a pass, to measure it with.
+struct AutotuneOperands {
     AutotuneBuffer x, w, y;
     std::optional<AutotuneBuffer> norm_x;
     std::vector<std::unique_ptr<AutotuneBuffer>> per_channel;
     ConvolutionOperands operands;
 
-    explicit TrialOperands(const ConvolutionProblem& problem)
+    explicit AutotuneOperands(const ConvolutionProblem& problem)
         : x(problem.task.shape.x(), problem.type), w(problem.task.shape.w(), problem.type),
           y(problem.task.shape.y(), problem.type) {
         const auto& [shape, pass, fusion] = problem.task;
@@ -152,9 +152,9 @@ void CudnnConvolutions::measure(Chosen& out, const ConvolutionProblem& problem) 
         if (out.plan) return;
     }
     std::vector<ConvolutionPlan> candidates = convolution_plans(problem, target_, most_candidates);
-    const TrialOperands operands(problem);
+    const AutotuneOperands operands(problem);
     check_cudnn(cudnn().set_stream(target_.handle(), nullptr), "choosing a stream");
-    std::optional<AutotuneBuffer> workspace; // of the size that the last candidate wanted
+    std::optional<AutotuneBuffer> workspace; // as large as the last candidate needed it
     std::vector<Trial> trials;
     for (const ConvolutionPlan& plan : candidates)
         trials.push_back({plan.engine, [&, &plan = plan] {

@@ -11,7 +11,7 @@
 
 namespace scene::cuda {
 
-/// Owner of one descriptor of cuDNN's graph API: created empty, given its attributes, finalised, and read.
+/// Owns one descriptor of cuDNN's graph API. It is created empty, given its attributes, finalised and then read.
 class Descriptor {
 public:
     explicit Descriptor(cudnnBackendDescriptorType_t type);
@@ -24,7 +24,7 @@ public:
 
     cudnnBackendDescriptor_t get() const { return descriptor_; }
 
-    // Each throws Error when cuDNN refuses the attribute.
+    // Sets an attribute. Throws Error if cuDNN refuses it.
     void set(cudnnBackendAttributeName_t name, int64_t value) { set_all(name, CUDNN_TYPE_INT64, 1, &value); }
     void set(cudnnBackendAttributeName_t name, std::span<const int64_t> values) {
         set_all(name, CUDNN_TYPE_INT64, static_cast<int64_t>(values.size()), values.data());
@@ -60,21 +60,21 @@ public:
 
     /// `what` names the descriptor in the Error.
     void finalize(const std::string& what);
-    /// False when cuDNN does not support what the descriptor describes.
+    /// False if cuDNN does not support what the descriptor describes.
     bool try_finalize();
-    /// Empty, or what cuDNN says against it.
+    /// Empty, or why cuDNN refuses the descriptor.
     std::string finalize_or_reason();
 
     int64_t integer(cudnnBackendAttributeName_t name) const;
-    /// The elements of an enumeration or number attribute, `most` at most.
+    /// The elements of an attribute of numbers or enumerators, at most `most`.
     template <typename T>
     std::vector<T> values(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, int64_t most) const {
         std::vector<T> out(static_cast<size_t>(most));
         out.resize(static_cast<size_t>(get_all(name, type, most, out.data())));
         return out;
     }
-    /// Descriptors of type `type` that the attribute holds, `most` at most; without it as many as cuDNN says there are.
-    /// It says so for lists of results, but counts no choices of knobs.
+    /// The descriptors of type `type` that the attribute holds, at most `most`; without `most`, as many as cuDNN
+    /// counts. cuDNN counts lists of results, but not knob choices.
     std::vector<Descriptor> descriptors(cudnnBackendAttributeName_t name, cudnnBackendDescriptorType_t type,
                                         std::optional<int64_t> most = {}) const;
 

@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t alignment = 16; ///< bytes, of every tensor's address
 
-/// What has no memory gets numbers of its own behind the roles.
+/// Ids of virtual tensors, which have no memory, behind those of ConvTensor.
 enum class Virtual : int64_t { Scaled = 100, Shifted, Rectified, Gradient, Centred, Normed, Multiplied, Raised };
 
 /// A tensor of `shape` = [outermost, rows, columns, channels], channels last, as cuDNN's [outermost, channels, rows,
@@ -52,7 +52,7 @@ Descriptor arithmetic(cudnnPointwiseMode_t mode) {
     return out;
 }
 
-/// y = x (function) operand; the operand, absent for the relu, is one value per channel.
+/// y = function(x, operand). The operand is one value per channel; the relu has none.
 Descriptor pointwise(const Descriptor& function, const Descriptor& x, const Descriptor* operand, const Descriptor& y) {
     Descriptor out(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
     out.set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, function);
@@ -63,7 +63,7 @@ Descriptor pointwise(const Descriptor& function, const Descriptor& x, const Desc
     return out;
 }
 
-/// The names that one pass has for the attributes of its operation.
+/// cuDNN's names for the operation of one pass and its attributes.
 struct PassNames {
     const char* name;
     cudnnBackendDescriptorType_t operation;
@@ -150,7 +150,7 @@ ConvolutionGraph::ConvolutionGraph(const ConvolutionProblem& problem, const Plan
     operation.finalize(problem.text());
     operations_.push_back(std::move(operation));
     if (fusion.statistics) add_sums(y, problem);
-    if (fusion.bn_reduce) add_norm_gradient(x, gradient, problem);
+    if (fusion.bn_reduce) add_bn_reduce(x, gradient, problem);
     graph_.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, std::span<const Descriptor>(operations_));
     if (target.handle()) graph_.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, target.handle());
     graph_.finalize("the graph of " + problem.text());
@@ -187,8 +187,8 @@ void ConvolutionGraph::add_sums(const Descriptor& y, const ConvolutionProblem& p
     operations_.push_back(std::move(sums));
 }
 
-void ConvolutionGraph::add_norm_gradient(const Descriptor& dz, const Descriptor& gradient,
-                                         const ConvolutionProblem& problem) {
+void ConvolutionGraph::add_bn_reduce(const Descriptor& dz, const Descriptor& gradient,
+                                     const ConvolutionProblem& problem) {
     const Shape map = problem.task.shape.x(), per_channel{1, 1, 1, map[3]};
     const auto channels = [&](ConvTensor role) -> const Descriptor& {
         return keep(tensor(per_channel, DType::F32, role));
@@ -216,7 +216,7 @@ void ConvolutionGraph::add_norm_gradient(const Descriptor& dz, const Descriptor&
     sums.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_DY_DESC, dz);
     sums.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_DBN_SCALE_DESC, channels(ConvTensor::DGamma));
     sums.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_DBN_BIAS_DESC, channels(ConvTensor::DBeta));
-    // The factors of dx = A*dz + B*x + C, which batch_norm_apply_gradient works out itself.
+    // The coefficients of dx = A*dz + B*x + C. batch_norm_apply_gradient computes them itself.
     sums.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_EQ_DY_SCALE_DESC, channels(ConvTensor::UnusedA));
     sums.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_EQ_X_SCALE_DESC, channels(ConvTensor::UnusedB));
     sums.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_EQ_BIAS, channels(ConvTensor::UnusedC));

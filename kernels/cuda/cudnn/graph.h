@@ -1,6 +1,6 @@
 #pragma once
 
-// Convolutions as operation graphs of cuDNN: one pass, and what is fused with it.
+// Convolutions as operation graphs of cuDNN: one pass and what is fused with it.
 
 #include <deque>
 #include <memory>
@@ -12,12 +12,12 @@
 
 namespace scene::cuda {
 
-/// What graphs and plans are made for.
+/// The device that graphs and plans are made for.
 class PlanTarget {
 public:
     /// The current device.
     PlanTarget();
-    /// A device that need not be there: its properties as JSON, in the form that cuDNN takes.
+    /// A device that need not be present: its properties as JSON, in the form that cuDNN takes.
     explicit PlanTarget(const std::string& device_properties);
     PlanTarget(PlanTarget&&) = delete;
     ~PlanTarget();
@@ -31,7 +31,7 @@ private:
     std::unique_ptr<Descriptor> properties_;
 };
 
-/// One pass and what is allowed in computing it.
+/// A task and what is allowed in computing it.
 struct ConvolutionProblem {
     ConvolutionTask task;
     DType type = DType::F32;        ///< of all tensors but the sums, F32 or F16; sums are float
@@ -41,11 +41,11 @@ struct ConvolutionProblem {
     bool run_time_compiled = false; ///< also engines that cuDNN compiles for the problem: seconds each
 
     /// "forward F16 [16, 250, 32, 144] [144, 3, 3, 144] stride 1 padding 1 deterministic within 41943040": one line,
-    /// the key of a cache.
+    /// the key in PlanCache.
     std::string text() const;
 };
 
-/// The tensors of a graph that have memory, by their role; gradients have the role of what they are the gradient of.
+/// Ids of a graph's tensors that have memory. A gradient has the id of its tensor: dx is X, dz is X.
 enum class ConvTensor : int64_t {
     X = 1,
     W,
@@ -66,25 +66,26 @@ enum class ConvTensor : int64_t {
     UnusedC
 };
 
-/// The operation graph of one problem, with everything that it refers to.
+/// The operation graph of one problem. It owns the descriptors that it refers to.
 class ConvolutionGraph {
 public:
     ConvolutionGraph(const ConvolutionProblem& problem, const PlanTarget& target);
     const Descriptor& get() const { return graph_; }
 
 private:
-    /// Keeps the descriptor as long as the graph.
+    /// Keeps the descriptor alive as long as the graph.
     const Descriptor& keep(Descriptor descriptor);
-    /// relu(scale*x + shift), which has no memory.
+    /// The virtual tensor relu(scale*x + shift).
     const Descriptor& normalized(const Descriptor& x, const ConvolutionProblem& problem);
+    /// The sums of y and of y*y over all rows.
     void add_sums(const Descriptor& y, const ConvolutionProblem& problem);
-    /// From the convolution's gradient, which has no memory, to dz and the batch norm's sums.
-    void add_norm_gradient(const Descriptor& dz, const Descriptor& gradient, const ConvolutionProblem& problem);
-    /// function(a, b), which has no memory; one of them may be a value per channel.
+    /// From the convolution's gradient, a virtual tensor, to dz, dgamma and dbeta.
+    void add_bn_reduce(const Descriptor& dz, const Descriptor& gradient, const ConvolutionProblem& problem);
+    /// The virtual tensor function(a, b), of shape `map`. b is one value per channel, or null.
     template <typename Role> const Descriptor& computed(cudnnPointwiseMode_t function, const Descriptor& a,
                                                         const Descriptor* b, const Shape& map, Role role);
 
-    std::deque<Descriptor> parts_; // its references stay valid
+    std::deque<Descriptor> parts_; // a deque, so that references stay valid
     std::vector<Descriptor> operations_;
     Descriptor graph_;
 };

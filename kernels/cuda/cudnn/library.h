@@ -6,7 +6,7 @@
 
 namespace scene::cuda {
 
-/// The functions of cuDNN that are used here, loaded late. They are cuDNN's of the same name.
+/// The cuDNN functions that are used here, from dlopen.
 struct CudnnLibrary {
     decltype(&cudnnGetVersion) get_version;
     decltype(&cudnnGetErrorString) get_error_string;
@@ -25,10 +25,10 @@ struct CudnnLibrary {
     std::string version() const;
 };
 
-/// Loads cuDNN on the first call; throws Error with one line where that fails.
+/// Opens cuDNN on the first call. Throws Error with one line if that fails.
 const CudnnLibrary& cudnn();
 
-/// What cuDNN says about its last failure, in one line.
+/// What cuDNN says about its last failure, which had this status, in one line.
 std::string cudnn_reason(cudnnStatus_t status);
 
 /// Throws Error: what was tried, and what cuDNN says about it.

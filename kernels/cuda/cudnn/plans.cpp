@@ -8,7 +8,7 @@
 namespace scene::cuda {
 namespace {
 
-/// The configurations that one mode of the heuristics proposes; none where it does not know the problem.
+/// The configurations that one mode of the heuristics proposes; none if it does not support the problem.
 std::vector<Descriptor> proposals(const Descriptor& graph, const PlanTarget& target, cudnnBackendHeurMode_t mode) {
     Descriptor heuristics(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
     heuristics.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph);
@@ -56,7 +56,7 @@ bool suits(const Descriptor& engine, const ConvolutionProblem& problem) {
     return problem.tensor_cores || problem.type != DType::F32 || !noted(CUDNN_NUMERICAL_NOTE_TENSOR_CORE);
 }
 
-/// Why configurations were not taken.
+/// How many proposed configurations were left out, and why.
 struct LeftOut {
     int proposed = 0, by_notes = 0, too_large = 0, not_built = 0;
     std::string last_not_built;
@@ -70,7 +70,7 @@ struct LeftOut {
     }
 };
 
-/// Calls `take(config, name)` for each suitable configuration, each name once, until it says that it has enough.
+/// Calls take(config, name) for each suitable configuration, each name once, until it returns false.
 template <typename Take> void visit_suitable(const ConvolutionProblem& problem, const ConvolutionGraph& graph,
                                              const PlanTarget& target, LeftOut& left_out, Take&& take) {
     std::vector<std::string> seen;
@@ -90,7 +90,7 @@ template <typename Take> void visit_suitable(const ConvolutionProblem& problem, 
     }
 }
 
-/// The first `most` plans whose engines `wanted` takes.
+/// The first `most` plans whose engines' names `wanted` accepts.
 template <typename Wanted> std::vector<ConvolutionPlan> build_plans(const ConvolutionProblem& problem,
                                                                     const PlanTarget& target, size_t most,
                                                                     LeftOut& left_out, Wanted&& wanted) {

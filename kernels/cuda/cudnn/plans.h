@@ -1,7 +1,7 @@
 #pragma once
 
 // The engine configurations that cuDNN's heuristics propose for a convolution, and the execution plans that can be
-// built from those, on a device or from a device's properties alone.
+// built from them, on a device or from a device's properties alone.
 
 #include <memory>
 #include <optional>
@@ -20,21 +20,22 @@ struct ConvolutionPlan {
     size_t workspace = 0; ///< bytes
 };
 
-/// The names of the heuristics' engines that suit the problem, in their order, best first. Nothing is built, so some
-/// may be of no use.
+/// The names of the proposed engines that suit the problem, in the heuristics' order, best first. No plan is built, so
+/// some may have none.
 std::vector<std::string> convolution_engines(const ConvolutionProblem& problem, const PlanTarget& target);
 
-/// The plans that suit the problem, in the heuristics' order, best first, `most` at most; those whose engine cannot be
-/// built for the target are left out. Throws Error when none is left: how many were left out for which reason.
+/// At most `most` plans that suit the problem, in the heuristics' order, best first. Engines that cannot be built for
+/// the target, or need too much workspace, are left out. Throws Error if none remains, with how many were left out and
+/// why.
 std::vector<ConvolutionPlan> convolution_plans(const ConvolutionProblem& problem, const PlanTarget& target,
                                                size_t most);
 
-/// The one of them whose engine has this name, or nothing. No other is built: that costs up to a second each where an
-/// engine is compiled at run time.
+/// The plan whose engine has this name, if there is one. No other plan is built: an engine that is compiled at run time
+/// takes up to a second.
 std::optional<ConvolutionPlan> convolution_plan(const ConvolutionProblem& problem, const PlanTarget& target,
                                                 const std::string& engine);
 
-/// Runs the plan on the target's stream, with `workspace` of at least plan.workspace bytes.
+/// Queues the plan on the stream of the target's handle. `workspace`: at least plan.workspace bytes.
 void execute(const ConvolutionPlan& plan, const PlanTarget& target, const ConvolutionOperands& operands,
              void* workspace);
 

@@ -1,5 +1,5 @@
-// Windowed frames to memory, their spectra to memory, then magnitude, filter bank and decibels. kernels/log_mel/cuda.cu
-// keeps all that in shared memory.
+// Three steps with device memory between them: windowed frames; cuFFT; magnitude, filter bank and decibels.
+// kernels/log_mel/cuda.cu does the same in one kernel, in shared memory.
 
 #include "kernels/cuda/cufft/log_mel.h"
 
@@ -19,8 +19,8 @@ __global__ void __launch_bounds__(block_threads)
         row[i] = windowed_sample(samples, table, spec, frame, i);
 }
 
-/// spectra [clips, frames, n_fft/2 + 1]. Blocks: pieces of the frames by clips. Writes the kept frames, not yet
-/// floored, and peaks [clips, pieces].
+/// spectra [clips, frames, n_fft/2 + 1]. Blocks: chunks of log_mel_piece frames by clips. Writes the kept frames,
+/// before the floor at peak - top_db, and the chunks' maxima: peaks [clips, chunks].
 __global__ void __launch_bounds__(block_threads)
     spectra_to_decibels(float* out, float* peaks, const double2* spectra, LogMelTable table, LogMelSpec spec) {
     const int bins = spec.n_fft / 2 + 1, all_frames = 1 + spec.samples / spec.hop;
@@ -45,7 +45,7 @@ __global__ void __launch_bounds__(block_threads)
     if (thread == 0) peaks[static_cast<int64_t>(blockIdx.y) * gridDim.x + blockIdx.x] = peak;
 }
 
-/// Where everything lies in the scratch, each part on a boundary that suits any library.
+/// Offsets of the parts of the scratch, each a multiple of 256 bytes.
 struct Layout {
     size_t peaks = 0, rows, spectra, work, bytes;
 
@@ -81,7 +81,7 @@ void log_mel_by_library(const LogMel<Tensor>& op, int64_t at_once, FourierTransf
     auto* peaks = reinterpret_cast<float*>(memory + layout.peaks);
     auto* rows = reinterpret_cast<double*>(memory + layout.rows);
     auto* spectra = reinterpret_cast<double2*>(memory + layout.spectra);
-    const int64_t clip_values = static_cast<int64_t>(spec.frames) * spec.bands, pieces = log_mel_pieces(spec);
+    const int64_t clip_values = static_cast<int64_t>(spec.frames) * spec.bands, chunks = log_mel_pieces(spec);
     const auto bins = static_cast<size_t>(spec.n_fft / 2 + 1);
     for (int64_t first = 0; first < operands.clips; first += at_once) {
         const int64_t clips = std::min(at_once, operands.clips - first);
@@ -89,9 +89,9 @@ void log_mel_by_library(const LogMel<Tensor>& op, int64_t at_once, FourierTransf
         launch(window_frames, dim3(static_cast<unsigned>(spec.all_frames()), height), dim3(block_threads), 0, stream,
                rows, operands.wave + first * spec.samples, table, spec);
         transforms.run(spec.n_fft, clips * spec.all_frames(), spectra, rows, memory + layout.work, stream);
-        launch(spectra_to_decibels, dim3(static_cast<unsigned>(pieces), height), dim3(block_threads),
+        launch(spectra_to_decibels, dim3(static_cast<unsigned>(chunks), height), dim3(block_threads),
                (bins + block_threads / warp_lanes) * sizeof(float), stream, operands.out + first * clip_values,
-               peaks + first * pieces, spectra, table, spec);
+               peaks + first * chunks, spectra, table, spec);
     }
     raise_to_floor(operands.out, peaks, operands.clips, spec, stream);
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-// The log-mel of cufft/log_mel.h for a benchmark. No CUDA header is needed here.
+// Log-mel by cuFFT (cufft/log_mel.h) for benchmarks. Needs no CUDA header.
 
 #include <memory>
 
@@ -12,11 +12,12 @@ namespace scene {
 class CufftLogMel {
 public:
     virtual ~CufftLogMel() = default;
-    /// Queues it, in order with the device's ops. `op.scratch` is not used. Shapes: those that it was made for.
+    /// Queues `op`, in order with the device's ops. Its spec and clips are those of make_cufft_log_mel; `op.scratch` is
+    /// not used.
     virtual void run(const LogMel<Tensor>& op) = 0;
 };
 
-/// Allocates what a run needs. Throws Error where `device` is no GPU or cuFFT cannot be opened.
+/// Allocates the scratch of a run. Throws Error if `device` is no GPU or cuFFT cannot be opened.
 std::unique_ptr<CufftLogMel> make_cufft_log_mel(Device& device, const LogMelSpec& spec, int64_t clips);
 
 } // namespace scene

@@ -14,7 +14,7 @@
 namespace scene::cuda {
 namespace {
 
-/// The functions of cuFFT that are used here. They are cuFFT's of the same name.
+/// The cuFFT functions that are used here, from dlopen.
 struct CufftLibrary {
     decltype(&cufftGetVersion) get_version;
     decltype(&cufftCreate) create;

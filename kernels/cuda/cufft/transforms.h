@@ -7,8 +7,7 @@
 
 namespace scene::cuda {
 
-/// Fourier transforms of real rows, in double. `make_cufft_transforms` implements them;
-/// tests put their own in their place.
+/// Fourier transforms of real rows, in double. make_cufft_transforms implements them; tests substitute their own.
 class FourierTransforms {
 public:
     virtual ~FourierTransforms() = default;
@@ -20,7 +19,7 @@ public:
     virtual void run(int points, int64_t rows, double2* spectra, double* x, void* scratch, cudaStream_t stream) = 0;
 };
 
-/// Opens cuFFT. Throws Error with one line where that fails, or where cuFFT's header was missing when this was built.
+/// Opens cuFFT. Throws Error with one line if that fails, or if this was built without cuFFT's header.
 std::unique_ptr<FourierTransforms> make_cufft_transforms();
 
 } // namespace scene::cuda

@@ -1,8 +1,8 @@
 #pragma once
 
-// Stands in for CUDA's <cuda_runtime.h>, so that g++ compiles kernels/cuda/*.cu and the emulator runs them. It has what
-// those files use and nothing else. Deliberately absent, so that their use does not compile: floating-point atomics
-// (a reduction has a fixed order) and __shared__ variables (all shared memory is dynamic, where its bounds are known).
+// Stands in for CUDA's <cuda_runtime.h>, so that g++ compiles the .cu files and the emulator runs them. It has what
+// those files use and nothing else. Floating-point atomics and __shared__ variables are left out on purpose, so that
+// they do not compile: a reduction has a fixed order, and shared memory is dynamic, so that its bounds are known.
 
 #include <cmath>
 #include <cstdint>
@@ -17,7 +17,7 @@
 #include "tests/cuda_on_cpu/emulator.h"
 
 #define __global__
-// Inlined for the checker of accesses: what a call returns or takes by value is copied behind its back.
+// Inlined for the access checker, which does not see what a call returns or takes by value.
 #define __device__ __attribute__((always_inline))
 #define __host__
 #define __grid_constant__
@@ -89,7 +89,7 @@ inline const char* cudaGetErrorName(cudaError_t error) {
     }
     return "?";
 }
-/// The emulator's own words about the last failure.
+/// The emulator's own message about the last failure.
 inline const char* cudaGetErrorString(cudaError_t) { return emulator::last_error().c_str(); }
 
 inline cudaError_t cudaGetDevice(int* device) {
@@ -114,7 +114,7 @@ inline cudaError_t cudaDriverGetVersion(int* version) {
 }
 inline cudaError_t cudaRuntimeGetVersion(int* version) { return cudaDriverGetVersion(version); }
 
-// While a graph is captured, what would be queued is only kept; what a device cannot do in a capture fails.
+// While a graph is captured, work is stored and not run. What a device cannot do in a capture fails.
 struct CUgraph_st {
     std::vector<std::function<cudaError_t()>> work;
 };
@@ -125,10 +125,10 @@ constexpr unsigned cudaStreamNonBlocking = 1;
 
 namespace emulator {
 
-inline std::unique_ptr<CUgraph_st> capture; ///< null: nothing is captured
-inline int streams = 0;                     ///< that were created and not destroyed
+inline std::unique_ptr<CUgraph_st> capture; ///< the graph that is being captured, or null
+inline int streams = 0;                     ///< created and not yet destroyed
 
-/// Runs the work, or keeps it for the graph that is being captured.
+/// Runs the work, or stores it in the graph that is being captured.
 inline cudaError_t enqueue(std::function<cudaError_t()> work) {
     if (!capture) return work();
     capture->work.push_back(std::move(work));
@@ -200,7 +200,7 @@ inline cudaError_t cudaMalloc(void** memory, size_t bytes) {
 inline cudaError_t cudaFree(void* memory) {
     return !memory || emulator::release(memory) ? cudaSuccess : cudaErrorInvalidValue;
 }
-/// In order with everything else: there is one queue, and it has always run dry.
+/// Synchronous, as all work is: it runs before the call returns.
 inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t) {
     if (emulator::capture) return cudaErrorStreamCaptureUnsupported; // the host's memory may change before a replay
     if (kind != cudaMemcpyHostToDevice && !emulator::check_range(from, bytes)) return cudaErrorInvalidValue;
@@ -260,7 +260,8 @@ inline void __syncwarp(unsigned mask = emulator::full_warp,
 
 namespace emulator {
 
-/// What lane `source` of the mask brings; the own value where the lane is outside the segment of `width` lanes.
+/// The value of lane `source`, which the mask must name; the lane's own value unless `inside`, that is, if `source` is
+/// outside the segment of `width` lanes.
 template <typename T> T shuffle(unsigned mask, T value, bool inside, unsigned source, std::source_location place) {
     static_assert(std::is_arithmetic_v<T> && sizeof(T) <= 8);
     uint64_t bits = 0, values[warp_size];
@@ -312,7 +313,7 @@ inline int __all_sync(unsigned mask, int predicate, std::source_location place =
 
 namespace emulator {
 
-/// Not instrumented: the checker is told of one atomic access instead of a read and a write.
+/// Not instrumented, so that the access checker sees one atomic access and not a read and a write.
 template <typename T, typename Change>
 __attribute__((noinline, no_sanitize("thread"))) T change_atomically(T* at, Change&& change) {
     static_assert(std::is_integral_v<T> && sizeof(T) >= 4);
