@@ -6,7 +6,7 @@
 namespace scene {
 namespace {
 
-/// A tensor of the file and the variable it holds.
+/// A tensor of the file and the variable that it stores.
 struct StoredVariable {
     std::string stored_name;
     const Variable* variable;
@@ -22,7 +22,7 @@ std::vector<StoredVariable> stored_variables(const Variables& variables, Checkpo
     if (content == CheckpointContent::Model) return out;
     append(Segment::FirstMoment, "optim/exp_avg/");
     append(Segment::SecondMoment, "optim/exp_avg_sq/");
-    for (const char* name : {"target", "weight", "control"}) { // bytes last: the floats before them stay aligned
+    for (const char* name : {"target", "weight", "control"}) { // U8 last, so that the floats stay aligned
         const Variable* variable = variables.find(Segment::State, name);
         SCENE_CHECK(variable != nullptr, std::string("a training program has a variable ") + name);
         out.push_back({std::string("state/") + name, variable});

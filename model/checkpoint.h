@@ -1,13 +1,20 @@
 #pragma once
 
-// A model on disk: a safetensors file with one F32 tensor per parameter and running statistic, under the names of the
-// PyTorch modules. Two layouts differ from PyTorch's: convolution weights are [K, R, S, C] (PyTorch: [K, C, R, S]), and
-// there is no num_batches_tracked. Metadata, all strings: "format" "scene.cu checkpoint", "version", the network
-// ("model.*"), the features ("features.*"), "classes" and "cities" (JSON arrays), "system", "fit_rule", and what
-// training tells ("training.*").
+// The checkpoint file: safetensors with one F32 tensor per parameter and running statistic, under PyTorch's module
+// names. It differs from a PyTorch state_dict in two points:
+// - convolution weights are [K, R, S, C] (PyTorch: [K, C, R, S]);
+// - there is no num_batches_tracked.
 //
-// A file that a run resumes from also holds "optim/exp_avg/<parameter>" and "optim/exp_avg_sq/<parameter>" (Adam's
-// moments), "state/target" [R, K], "state/weight" [R] and "state/control" (StepControl, U8).
+// Metadata, all strings:
+// - "format": "scene.cu checkpoint"; "version";
+// - "model.*": the network; "features.*": the log-mel settings;
+// - "classes", "cities": JSON arrays;
+// - "system", "fit_rule";
+// - "training.*": stage, epoch, scores and other facts about the training.
+//
+// A file that a run resumes from also holds the training state:
+// - "optim/exp_avg/<parameter>", "optim/exp_avg_sq/<parameter>": Adam's moments;
+// - "state/target" F32 [R, K], "state/weight" F32 [R], "state/control" U8 (StepControl).
 
 #include <filesystem>
 
@@ -19,19 +26,20 @@ namespace scene {
 
 enum class CheckpointContent : uint8_t {
     Model,    ///< parameters and running statistics
-    Training, ///< and what exact resume needs
+    Training, ///< the same and the training state, for an exact resume
 };
 
-/// Writes the executor's variables. The file appears under its name only when it is complete.
+/// Writes the executor's variables. The write is atomic: `file` appears under its name only when it is complete.
 void save_checkpoint(const std::filesystem::path& file, const CheckpointInfo& info, const Executor& executor,
                      CheckpointContent content = CheckpointContent::Model);
 
-/// Fills the executor's parameters and running statistics (and optimiser state). Every name and shape is checked before
-/// anything is changed: fails naming what is missing, has another shape, or belongs to another model.
+/// Loads the parameters and running statistics and, with CheckpointContent::Training, the training state. With
+/// CheckpointContent::Model a training state in the file is ignored. Names, shapes and types are all checked first:
+/// throws Error that names the tensor that is missing, does not match or is unknown, and then nothing has changed.
 void load_checkpoint(const SafetensorsFile& file, Executor& executor,
                      CheckpointContent content = CheckpointContent::Model);
 
-/// Fails where a parameter or statistic is NaN or infinite: such a model says nothing, or the same of everything.
+/// Throws Error if an F32 tensor of the file holds NaN or infinity: the predictions of such a model are meaningless.
 void require_finite_weights(const SafetensorsFile& file);
 
 } // namespace scene

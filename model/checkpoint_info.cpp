@@ -12,7 +12,7 @@ namespace {
 constexpr const char* format_name = "scene.cu checkpoint";
 constexpr int64_t format_version = 1;
 
-/// Writes or reads every setting under its metadata key: one list for both directions.
+/// Visits every numeric setting with its metadata key. Writing and reading share this list.
 template <typename Visitor, typename Info> void visit_numbers(Info& info, Visitor&& visit) {
     visit("model.width", info.model.width);
     visit("model.classes", info.model.classes);
@@ -58,7 +58,7 @@ std::vector<std::string> parse_names(const SafetensorsFile& file, const std::str
     } catch (const nlohmann::json::exception&) { fail_setting(file, key, text); }
 }
 
-/// Settings that would make the reader allocate or index nonsense.
+/// Refuses values with which the reader would allocate or index out of range.
 void check_sane(const SafetensorsFile& file, const CheckpointInfo& info) {
     const ModelConfig& model = info.model;
     const LogMelSpec& features = info.features;

@@ -5,7 +5,7 @@
 namespace scene {
 namespace {
 
-/// Runs the op under its name.
+/// Runs the op inside a profiler range of its name.
 void run_op(Device& device, const Bindings& bindings, const Op& op) {
     struct Range {
         Device& device;

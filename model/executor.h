@@ -15,11 +15,11 @@ struct OpTime {
     double seconds = 0;
 };
 
-/// Runs the programs of one model in one arena: the variables, then room for the largest program's transients. One
-/// allocation for its whole life.
+/// Runs the programs of one model. One arena, allocated once, holds the variables and behind them the transients of the
+/// largest program.
 class Executor {
 public:
-    /// All programs must have been built with `variables`, which must not grow any more.
+    /// All programs must have been built with `variables`. No variable may be declared afterwards.
     Executor(Device& device, const Variables& variables, std::vector<const Program*> programs);
     ~Executor();
     Executor(const Executor&) = delete;
@@ -29,24 +29,26 @@ public:
     const Variables& variables() const { return variables_; }
     size_t arena_bytes() const { return arena_bytes_; }
 
-    /// Gives an external tensor its memory, in every program that has one of that name. `host` must outlive the
-    /// executor.
+    /// Binds the external tensor `name` in every program that has one. `host` must outlive the executor. A CPU reads it
+    /// in place; a GPU gets a copy, one for all tensors bound to the same `host`.
     void bind_external(const std::string& name, const void* host, size_t bytes);
-    /// The same for memory that is the device's already, which must outlive the executor too.
+    /// The same for device memory, which must outlive the executor too.
     void bind_external(const std::string& name, const Tensor& device);
 
     /// Runs the program's setup ops (work that depends on parameters only).
     void setup(const Program& program);
-    /// Runs one step. The first run of a program executes and records it, later ones replay the record.
+    /// Runs one step, without the setup ops. The first call executes the ops one by one and then records them; later
+    /// calls replay the recording (Device::record).
     void run(const Program& program);
-    /// Runs one step op by op, as the range "step" of a profiler, and reports the time of each.
+    /// Runs one step op by op, inside the profiler range "step", and returns the time of each op.
     std::vector<OpTime> profile(const Program& program);
 
-    /// The variable in device memory.
+    /// The variable in device memory. upload and download copy the whole of it: `bytes` must be its size.
     Tensor tensor(Segment segment, const std::string& name) const;
     void upload(Segment segment, const std::string& name, const void* host, size_t bytes);
     void download(Segment segment, const std::string& name, void* host, size_t bytes) const;
-    /// The values of a transient tensor after a run, if nothing has taken its memory since: for tests.
+    /// Where a program's tensor lies. For tests: a transient keeps its values after a run only until its memory is
+    /// reused.
     Tensor tensor(const Program& program, TensorId id) const;
 
 private:
@@ -64,7 +66,7 @@ private:
     size_t arena_bytes_ = 0;
     void* arena_ = nullptr;
     std::vector<Bound> bound_;
-    std::vector<std::pair<const void*, void*>> imports_; ///< host memory and its device twin
+    std::vector<std::pair<const void*, void*>> imports_; ///< host memory, and where the device reads it
 };
 
 } // namespace scene

@@ -8,7 +8,7 @@
 namespace scene {
 namespace {
 
-/// A tensor of the file and the variable that takes its values.
+/// A tensor of the file and the variable that it initialises.
 struct Placed {
     const SafetensorsEntry* entry;
     const Variable* variable;
@@ -26,7 +26,7 @@ std::vector<int64_t> extents(const Shape& shape) {
     return out;
 }
 
-/// The shape that the file must have: PyTorch's convolution weights have their channels second.
+/// The shape that the file must have: PyTorch's convolution weights are [K, C, R, S].
 std::vector<int64_t> stored_shape(const Variable& variable, bool pytorch) {
     std::vector<int64_t> shape = extents(variable.shape);
     if (pytorch && shape.size() == 4) shape = {shape[0], shape[3], shape[1], shape[2]};
@@ -52,7 +52,7 @@ void check_checkpoint(const SafetensorsFile& file, const CheckpointInfo& theirs,
              features.low_hz, features.top_db);
 }
 
-/// Not a weight: optimiser state of ours, PyTorch's count of batches.
+/// Training state of a checkpoint, or PyTorch's batch counter: no weights.
 bool is_bookkeeping(const std::string& name) {
     return name.starts_with("optim/") || name.starts_with("state/") || name.ends_with(".num_batches_tracked");
 }
@@ -125,7 +125,7 @@ ImportPlan plan_import(const SafetensorsFile& file, const Variables& variables, 
 template <typename T> std::vector<float> converted(std::span<const std::byte> bytes) {
     std::vector<float> out(bytes.size() / sizeof(T));
     for (size_t i = 0; i < out.size(); ++i) {
-        T value; // a foreign writer may leave tensors unaligned
+        T value; // other writers may leave tensors unaligned
         std::memcpy(&value, bytes.data() + i * sizeof(T), sizeof(T));
         out[i] = static_cast<float>(value);
     }
@@ -154,7 +154,7 @@ std::string list(const std::vector<std::string>& names) {
 } // namespace
 
 std::string imported_name(const std::string& name) {
-    // The baseline's SE_Trans (ICME 2024, APSIPA ASC 2025): its module, then ours.
+    // Modules of the baseline's SE_Trans (ICME 2024, APSIPA ASC 2025), and ours.
     static constexpr std::array<std::array<std::string_view, 2>, 8> modules{{{"bn0.", "input_norm."},
                                                                              {"SE_block1.", "block1."},
                                                                              {"SE_block2.", "block2."},

@@ -9,7 +9,7 @@
 namespace scene {
 namespace {
 
-/// FNV-1a, to give every parameter a random stream of its own.
+/// A random stream per parameter: FNV-1a of its name.
 uint32_t stream_of(std::string_view name) {
     uint32_t hash = 2166136261u;
     for (char letter : name) hash = (hash ^ static_cast<uint8_t>(letter)) * 16777619u;
@@ -23,7 +23,7 @@ public:
     float uniform(size_t index, double bound) const {
         return static_cast<float>(bound * (2.0 * uniform_of(random_word(seed_, stream_, 0, index)) - 1.0));
     }
-    /// Box and Muller's transform of two words of the element's own block.
+    /// Box-Muller transform of two words of the element's own Philox block.
     float normal(size_t index, double deviation) const {
         const PhiloxBlock block = random_block(seed_, stream_, 1, index);
         const double radius = std::sqrt(-2.0 * std::log(1.0 - uniform_of(block.word[0])));

@@ -6,9 +6,8 @@
 
 namespace scene {
 
-/// Gives every parameter its first value from its Init, and every running statistic 0 (mean) or 1 (variance). The
-/// random numbers depend on `seed`, the parameter's name and the element's index only, so they are the same whatever
-/// else the model contains.
+/// Initialises every parameter as its Init says, every running mean with 0 and every running variance with 1. A random
+/// number depends on `seed`, the parameter's name and the element's index only, not on the rest of the model.
 void initialize_parameters(Executor& executor, uint64_t seed);
 
 } // namespace scene

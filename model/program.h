@@ -17,9 +17,9 @@ struct TensorId {
 };
 
 enum class Storage : uint8_t {
-    Transient, ///< lives inside one step; the planner gives it its place in the arena
-    Variable,  ///< outlives the step; its place comes from Variables
-    External,  ///< memory of the caller (the feature store), bound before the first run
+    Transient, ///< lives inside one step; plan_memory assigns its offset
+    Variable,  ///< outlives the step; Variables assigns its offset
+    External,  ///< the caller's memory (the feature store), bound before the first run
 };
 
 struct TensorInfo {
@@ -27,9 +27,9 @@ struct TensorInfo {
     DType dtype = DType::F32;
     Shape shape;
     Storage storage = Storage::Transient;
-    TensorId buffer;                  ///< Transient: the tensor whose memory this one uses (itself, unless aliased)
-    Segment segment = Segment::State; ///< Variable: where
-    size_t offset = 0;                ///< Variable: bytes into the segment; Transient: into the step's memory
+    TensorId buffer;                  ///< Transient: the tensor that owns the memory (itself, unless an alias)
+    Segment segment = Segment::State; ///< Variable: the segment that holds it
+    size_t offset = 0;                ///< in bytes; Variable: in the segment, Transient: in the step's memory
 
     size_t bytes() const { return static_cast<size_t>(shape.elements()) * size_of(dtype); }
 };
@@ -39,40 +39,41 @@ std::string_view name_of(Phase phase);
 
 class Bindings;
 
-/// One op of a program, with everything there is to know about it: all from its record (ProgramBuilder::add).
+/// One op of a program. ProgramBuilder::add derives everything here from the op's record.
 struct Op {
     std::string name; ///< "block1.conv2.forward"
     std::string kind; ///< the record's name, "conv2d_forward"
     Phase phase = Phase::Forward;
-    std::vector<TensorId> writes, reads; ///< in the record's order, without absent ones; what is updated is in both
-    TensorId scratch;                    ///< absent where the device needs none
+    std::vector<TensorId> writes, reads; ///< in the record's order, without absent ones; an InOut is in both
+    TensorId scratch;                    ///< absent if the device needs none
     double flops = 0;
-    double bytes = 0; ///< moved, if nothing stays in a cache; scratch is not counted
+    double bytes = 0; ///< memory traffic without any cache reuse; scratch is not counted
     std::function<void(Device&, const Bindings&)> call;
 };
 
-/// A step as data: the one description of what runs, in which order, on which tensors, at which cost. Made by
-/// ProgramBuilder, placed by plan_memory, run by Executor.
+/// A step as data: which ops run, in which order, on which tensors, at which cost. Built by ProgramBuilder, laid out in
+/// memory by plan_memory, run by Executor.
 struct Program {
-    std::string name; ///< "fcnn train batch 16"
+    std::string name; ///< "FCNN training batch 16"
     std::vector<TensorInfo> tensors;
     std::vector<Op> ops;
     size_t transient_bytes = 0; ///< size of the step's memory; set by plan_memory
-    size_t lower_bound = 0;     ///< largest live set; no plan can be smaller
+    size_t lower_bound = 0;     ///< bytes of the largest live set; no plan can be smaller
 
     const TensorInfo& info(TensorId id) const { return tensors.at(static_cast<size_t>(id.value)); }
-    /// Bytes moved by all ops but those of setup.
+    /// Sum over all ops but those of setup.
     double bytes_moved() const;
     double flops(Phase phase) const;
 };
 
-/// Where a program's tensors are while it runs.
+/// Maps a program's tensor ids to memory while it runs.
 class Bindings {
 public:
     Bindings(const Program& program, const Variables& variables, void* arena, const std::vector<void*>& externals)
         : program_(program), variables_(variables), arena_(static_cast<std::byte*>(arena)), externals_(externals) {}
 
-    /// The tensor in memory; an absent id gives an absent tensor.
+    /// The tensor in memory; an absent id gives an absent tensor. std::logic_error for an external tensor that is not
+    /// bound.
     Tensor operator[](TensorId id) const;
 
 private:

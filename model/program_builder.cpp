@@ -7,10 +7,10 @@
 namespace scene {
 namespace {
 
-/// Every read follows a write of the same tensor, nobody reads what an in-place op has overwritten, and setup hands
-/// only variables on.
+/// Checks that every read of a transient follows a write of it, that nothing reads a tensor after an in-place op has
+/// overwritten it, and that the step reads no transient of setup.
 void check_dataflow(const Program& program) {
-    std::vector<TensorId> holder(program.tensors.size()); // per buffer: the tensor whose values it holds now
+    std::vector<TensorId> holder(program.tensors.size()); // by buffer: the tensor whose values it holds now
     std::vector<bool> written_in_setup(program.tensors.size(), false);
     for (const Op& op : program.ops) {
         for (TensorId id : op.reads) {
@@ -141,7 +141,7 @@ void ProgramBuilder::build_backward() {
 
 Program ProgramBuilder::finish() {
     SCENE_CHECK(backward_.empty(), "build_backward was not called");
-    // Setup runs before the step, so what it needs for a while shares memory with all of the step.
+    // With setup first, the lifetimes of its transients end before the step, which reuses their memory.
     std::stable_partition(program_.ops.begin(), program_.ops.end(),
                           [](const Op& op) { return op.phase == Phase::Setup; });
     check_dataflow(program_);

@@ -12,11 +12,11 @@ namespace scene {
 
 enum class Mode : uint8_t { Training, Inference };
 
-/// Builds a Program. A layer is a plain function: it adds its forward ops and, in training, registers what adds its
-/// backward ops, which `build_backward` calls in reverse order. There is no autograd at run time.
+/// Builds a Program. A layer is a plain function: it adds its forward ops and registers a function that adds its
+/// backward ops. `build_backward` calls these functions in reverse order. There is no autograd at run time.
 class ProgramBuilder {
 public:
-    /// `full_batch`: of the program that this one shares its variables with, where `batch` is its smaller last one.
+    /// `full_batch`: if this program is for the smaller last batch of an epoch, the size of a full batch; else 0.
     ProgramBuilder(std::string program_name, const Planner& planner, Variables& variables, Mode mode, int64_t batch,
                    int64_t full_batch = 0);
 
@@ -26,52 +26,56 @@ public:
     int64_t full_batch() const { return full_batch_; }
 
     // ---- tensors --------------------------------------------------------------------------------------------
+    /// A tensor that lives inside one step; `finish` assigns its memory.
     TensorId transient(const std::string& name, const Shape& shape, DType dtype = DType::F32);
     /// A transient of the device's activation type.
     TensorId activation(const std::string& name, const Shape& shape);
-    /// A tensor in the memory of `source` from now on: a reshaped view, or the output of an op that works in place.
-    /// After an op writes the alias, nothing may read `source` any more (checked by `finish`).
+    /// A tensor in the memory of `source`, with as many elements: a reshaped view, or the output of an in-place op.
+    /// After an op writes the alias, nothing may read `source` (checked by `finish`).
     TensorId alias(TensorId source, const std::string& name, const Shape& shape);
     TensorId variable(Segment segment, const std::string& name, const Shape& shape, DType dtype = DType::F32);
     TensorId external(const std::string& name, const Shape& shape, DType dtype);
-    /// A trained parameter. In training its gradient is `parameter_gradient(name)`.
+    /// A trained parameter, F32.
     TensorId parameter(const std::string& name, const Shape& shape, Init init);
+    /// The gradient of a declared parameter, F32.
     TensorId parameter_gradient(const std::string& name);
-    /// A declared parameter for ops that take it in the activation type: itself, or its F16 copy, which is made in
-    /// setup and kept up to date by `adam`.
+    /// A declared parameter in the activation type: itself if that is F32, else its F16 copy. A setup op makes the
+    /// copy; `adam` and `weight_decay` keep it up to date.
     TensorId activation_parameter(const std::string& name);
     bool half_precision() const { return planner_.activation_type() == DType::F16; }
-    /// The whole of a flat segment as one vector; call when every parameter has been declared.
+    /// The whole segment as one vector, padding included. Call it after every parameter has been declared.
     TensorId flat(Segment segment);
-    /// Step control block, U8 [sizeof(StepControl)].
+    /// The step's control block, U8 [sizeof(StepControl)].
     TensorId control();
     const Shape& shape(TensorId id) const { return program_.info(id).shape; }
     DType dtype(TensorId id) const { return program_.info(id).dtype; }
 
     // ---- ops ------------------------------------------------------------------------------------------------
     void phase(Phase phase) { phase_ = phase; }
-    /// Appends an op in the current phase. What it writes, reads and moves, its scratch, its arithmetic and its call
-    /// follow from the record.
+    /// Appends an op in the current phase. Its writes, reads, bytes, FLOPs, scratch and call follow from the record.
+    /// The caller leaves the scratch empty.
     template <template <class> class Record> void add(const std::string& name, Record<TensorId> record);
     /// Appends an op that has no record, in the current phase.
     void append(Op op);
 
     // ---- backward -------------------------------------------------------------------------------------------
-    /// Names the gradient of an activation; each activation gets exactly one.
+    /// Sets the gradient of an activation, once. Gradients are not accumulated.
     void set_gradient(TensorId activation, TensorId gradient);
-    /// The gradient set for the activation; it must exist.
+    /// The gradient that was set; std::logic_error if there is none.
     TensorId gradient(TensorId activation) const;
-    /// Declares that nobody needs the gradient of this tensor (an input of the model).
+    /// Declares that the gradient of this tensor is not needed (an input of the model).
     void stop_gradient(TensorId input);
     bool needs_gradient(TensorId activation) const;
-    /// Registers what adds a layer's backward ops. Ignored in inference.
+    /// Registers a function that adds a layer's backward ops. Ignored in inference.
     void on_backward(std::function<void()> build);
+    /// Calls the registered functions, last one first, in Phase::Backward.
     void build_backward();
-    /// A new dropout stream number, counted from 1 in the order of calls.
+    /// A new stream number for a dropout mask: 1, 2, ... in the order of calls.
     uint32_t next_random_stream() { return random_stream_++; }
 
-    /// Moves setup to the front, checks the program (every read follows a write, aliases are safe, nothing transient
-    /// crosses from setup) and plans its memory.
+    /// Moves the setup ops to the front, checks the program and plans its memory. std::logic_error if build_backward
+    /// was not called, if a transient is read before it is written or after an alias of it was written, or if it is
+    /// written in setup and read in the step.
     Program finish();
 
 private:

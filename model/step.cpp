@@ -40,7 +40,7 @@ Batch gather_batch(ProgramBuilder& b, const StepConfig& config, int64_t max_batc
     return batch;
 }
 
-/// The batch as the network is trained on it.
+/// Adds the augmentation ops, if there are any, and returns the augmented batch.
 Batch augment_batch(ProgramBuilder& b, const StepConfig& config, Batch batch) {
     const Augmentation& settings = config.augmentation;
     if (!settings.any()) return batch;
@@ -110,7 +110,7 @@ void add_metrics(ProgramBuilder& b, const StepConfig& config, const Batch& batch
                          .target = batch.target});
 }
 
-/// Puts the rows of a batch into their clips' places of a table.
+/// Writes the rows of a batch to the rows of their clips in the table `name`.
 void scatter(ProgramBuilder& b, const StepConfig& config, const std::string& name, TensorId rows, TensorId order) {
     const TensorId table = b.variable(Segment::State, name, {config.rows, b.shape(rows)[1]});
     b.add("scatter." + name,
@@ -131,7 +131,7 @@ void add_adam(ProgramBuilder& b, const AdamSettings& settings) {
                                  .settings = settings});
 }
 
-/// After Adam, which finds out whether the step is skipped.
+/// Comes after Adam, which decides whether the step is skipped.
 void add_decoupled_decay(ProgramBuilder& b, const Variables& variables, float rate) {
     if (rate == 0) return;
     for (const Variable* weight : variables.all(Segment::Parameters)) {
@@ -145,7 +145,7 @@ void add_decoupled_decay(ProgramBuilder& b, const Variables& variables, float ra
     }
 }
 
-/// Setup of a program that works in F16: the parameters' copy.
+/// Setup of a program in F16: copies the parameters.
 void add_half_parameters(ProgramBuilder& b) {
     if (!b.half_precision()) return;
     b.phase(Phase::Setup);
@@ -160,7 +160,7 @@ std::string program_name(const StepConfig& config, const char* what) {
     return fmt::format("{} {} batch {}", config.model.network->title, what, config.batch);
 }
 
-/// Of no device: everything in float, nothing fused. It notes the convolutions that it is asked about.
+/// A planner without a device: everything in F32, nothing fused. It collects the convolutions that it is asked about.
 class NoDevice final : public Planner {
 public:
     NoDevice() : Planner(scratch_table<NoScratch>) {}

@@ -4,19 +4,19 @@
 
 namespace scene {
 
-/// What a step needs to know besides the network.
+/// The settings of a training or inference step.
 struct StepConfig {
     ModelConfig model;
     int64_t batch = 64; ///< N
     int64_t rows = 1;   ///< R: clips in the feature store
     float label_smoothing = 0;
     AdamSettings adam;
-    float decoupled_decay = 0; ///< AdamW's weight decay: of parameters with two axes or more, not of biases and norms
+    float decoupled_decay = 0; ///< AdamW's weight decay, of parameters with two or more axes (not biases and norms)
     bool embeddings = false;   ///< the inference step also writes the table "embedding"
-    Augmentation augmentation; ///< of training batches; inference never augments
+    Augmentation augmentation; ///< of training batches; the inference step ignores it
 };
 
-/// Names of the variables and the external tensor below.
+/// Names of the tables that are described at build_training_step.
 namespace tables {
 constexpr const char* features = "features";
 constexpr const char* order = "order";
@@ -31,38 +31,42 @@ constexpr const char* confusion = "confusion";
 constexpr const char* control = "control";
 } // namespace tables
 
-/// The tables a step gathers its batch from and writes its results to.
+/// Builds one training step of batch size N = config.batch: gather, augment, forward, loss, metrics, backward, Adam
+/// and weight decay; then control.cursor += N and, unless Adam skipped the step, control.step += 1.
 ///
-/// External:  "features"      [R, T, F] f32  the store's log-mel
-/// State:     "order"         [R + N] I32    this epoch's clips from position control.cursor on; -1 = padding slot
-///            "target"        [R, K] f32     class distribution of every clip; zeros = unlabelled
-///            "weight"        [R] f32        sample weight
-///            "city"          [R] I32        multimodal models
-///            "time"          [R, 8] f32     multimodal models
-///            "probabilities" [R, K] f32     softmax outputs, written by the inference step
-///            "embedding"     [R, D] f32     what the classifier reads, where asked for
-///            "loss_sum"      [1] F64        metrics since they were last set to zero
-///            "confusion"     [K, K] I32     [true][predicted]
+/// A step gathers its batch from tables in device memory and writes its results there:
+///
+/// External:  "features"      [R, T, F] F32  the store's log-mel
+/// State:     "order"         [R + B] I32    the epoch's clips; a batch starts at control.cursor; -1: padding slot
+///            "target"        [R, K] F32     class distribution of every clip; zeros: unlabelled
+///            "weight"        [R] F32        sample weight
+///            "city"          [R] I32        multimodal models only; -1: unknown
+///            "time"          [R, 8] F32     multimodal models only; zeros: unknown
+///            "probabilities" [R, K] F32     softmax outputs, written by the inference step
+///            "embedding"     [R, D] F32     the classifier's input, written by it with StepConfig::embeddings
+///            "loss_sum"      [1] F64        sum of the losses since it was last set to zero
+///            "confusion"     [K, K] I32     counts [true][predicted] since they were last set to zero
 ///            "control"       U8             StepControl
-/// N in "order" is the largest batch of the run: `max_batch` below.
 ///
-/// One training step: gather, augmentation, forward, loss, backward, Adam, metrics; control.cursor += N,
-/// control.step += 1. Where nothing is augmented there are no ops for it. Under mixup a clip's city and time stay those
-/// of the clip with the larger share, and the confusion counts the largest entry of the mixed target.
-/// On a device whose activations are F16 the convolutional part is F16, gradients carry control.loss_scale, which the
-/// step adjusts, and setup ops copy the parameters to F16: run them (Executor::setup) before the first step after the
-/// parameters were set.
-/// `max_batch` must be the same for all programs that share `variables`.
+/// B = `max_batch` is the largest batch of the run, the same for all programs that share `variables`.
+///
+/// Augmentation adds ops only if it is on. Under mixup a mixed clip has the city and time of the clip with the larger
+/// share, and the confusion counts the largest entry of the mixed target as the truth.
+///
+/// If the device's activation type is F16, the convolutional part runs in F16, and gradients are multiplied by
+/// control.loss_scale, which the step adjusts. Setup ops then copy the parameters to F16: run them (Executor::setup)
+/// whenever the parameters were set from outside.
 Program build_training_step(const Planner& planner, Variables& variables, const StepConfig& config, int64_t max_batch);
 
-/// One inference step: gather, forward, softmax, metrics, probabilities; control.cursor += N. Run its setup ops
-/// (Executor::setup) after every change of parameters.
+/// Builds one inference step on the same tables: gather, forward, loss, metrics, scatter of the probabilities;
+/// control.cursor += N. Run its setup ops (Executor::setup) after every change of the parameters.
 Program build_inference_step(const Planner& planner, Variables& variables, const StepConfig& config, int64_t max_batch);
 
-/// The parameters and running statistics of the model, as every program of it declares them. Needs no device.
+/// The variables that an inference program of the model declares, parameters and running statistics among them. Needs
+/// no device.
 Variables declared_variables(StepConfig config);
 
-/// The convolutions of a step, for Device::autotune. Needs no device.
+/// The different convolution shapes of a step, for Device::autotune. Needs no device.
 std::vector<Conv2dShape> convolution_shapes(const StepConfig& config, Mode mode, int64_t max_batch);
 
 } // namespace scene

@@ -10,18 +10,19 @@
 
 namespace scene {
 
-/// Which steps of a model there are, by batch size.
+/// The batch sizes of a model's programs.
 struct StepPrograms {
     std::vector<int64_t> training;
-    int64_t inference = 0; ///< 0: none
-    int64_t max_batch = 0; ///< the largest batch of the run; 0: the largest of these
+    int64_t inference = 0; ///< 0: no inference program
+    int64_t max_batch = 0; ///< the largest batch of the run; 0, or smaller than one of these: the largest of these
 };
 
-/// A model in a device's memory: its variables, the programs that train and run it, the one arena that they share, the
-/// tables of a step (model/step.h) and its control block. R rows are the store's clips.
+/// A model on a device: its programs, and the arena with its variables, tables (model/step.h) and control block. R =
+/// config.rows clips.
 class StepRunner {
 public:
-    /// `config.batch` is not used: the batches are those of `programs`. Every weight is 1, every city and time unknown.
+    /// Autotunes the convolutions, builds the programs and allocates the arena. `config.batch` is not used. Weights
+    /// start at 1, cities and times as unknown, the control block at its defaults.
     StepRunner(Device& device, const StepConfig& config, const StepPrograms& programs);
     StepRunner(const StepRunner&) = delete;
     StepRunner& operator=(const StepRunner&) = delete;
@@ -31,22 +32,26 @@ public:
     const Variables& variables() const { return variables_; }
     Executor& executor() { return *executor_; }
     const Executor& executor() const { return *executor_; }
+    /// The training program of this batch size; std::logic_error if there is none.
     const Program& training(int64_t batch) const;
+    /// Whether there is one.
     bool trains(int64_t batch) const { return training_.contains(batch); }
     const Program& inference() const { return inference_; }
 
-    /// [R, T, F] f32; `host` must outlive the runner.
+    /// [R, T, F] F32. The memory must outlive the runner.
     void bind_features(std::span<const float> host);
     void bind_features(const Tensor& on_device);
 
+    /// Initialises parameters and running statistics (model/initialize.h).
     void initialize(uint64_t seed);
 
-    /// The clips of the steps to come, padding slots behind them, and the cursor at the first.
+    /// Starts a pass: "order" becomes `clips`, then padding slots; control.cursor = 0.
     void begin(std::span<const int32_t> clips);
-    void set_targets(std::span<const float> targets);                              ///< [R, K]; zeros: unlabelled
-    void set_weights(std::span<const float> weights);                              ///< [R]
-    void set_metadata(std::span<const int32_t> city, std::span<const float> time); ///< [R], [R, 8]; multimodal models
-    Tensor weight_table() const;                                                   ///< on the device
+    void set_targets(std::span<const float> targets); ///< [R, K]; zeros: unlabelled
+    void set_weights(std::span<const float> weights); ///< [R]
+    /// [R], [R, 8]; multimodal models only.
+    void set_metadata(std::span<const int32_t> city, std::span<const float> time);
+    Tensor weight_table() const; ///< in device memory
 
     StepControl control() const;
     void set_control(const StepControl& control);
@@ -57,9 +62,13 @@ public:
     std::vector<float> probabilities() const; ///< [R, K]
     std::vector<float> embeddings() const;    ///< [R, D]; only with StepConfig::embeddings
 
-    /// Before the first step after the parameters were set: what a step takes in another form than they have.
+    /// Runs the setup ops of training: the F16 copy of the parameters, if the device uses one. Call it after the
+    /// parameters were set from outside.
     void prepare_training();
+    /// Runs the setup ops of inference, which also fold batch norms and prepare weights. Call it after every change of
+    /// the parameters, by training too.
     void prepare_inference();
+    /// One step. `batch` is one of StepPrograms::training.
     void train(int64_t batch) { executor_->run(training(batch)); }
     void infer() { executor_->run(inference_); }
 

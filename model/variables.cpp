@@ -3,13 +3,13 @@
 namespace scene {
 namespace {
 
-/// Whether a tensor of the segment lies where the parameter of its name lies in Parameters.
+/// Whether the segment mirrors the layout of Parameters.
 bool has_parameter_layout(Segment segment) {
     return segment == Segment::Gradients || segment == Segment::FirstMoment || segment == Segment::SecondMoment ||
            segment == Segment::HalfParameters;
 }
 
-/// Bytes, or an offset in bytes, of a segment with the parameters' layout.
+/// Converts bytes or a byte offset in Parameters to a segment of the same layout.
 size_t scaled_to(Segment segment, size_t parameter_bytes) {
     return segment == Segment::HalfParameters ? parameter_bytes / 2 : parameter_bytes;
 }

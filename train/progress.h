@@ -8,37 +8,37 @@
 
 namespace scene {
 
-/// What is known after an epoch; one line of metrics.jsonl.
+/// The results of an epoch; one line of metrics.jsonl.
 struct EpochRecord {
     int64_t stage = 1; ///< from 1
-    int64_t epoch = 1; ///< from 1
+    int64_t epoch = 1; ///< from 1 in each stage
     double learning_rate = 0;
-    double train_loss = 0; ///< mean over the clips, weights and smoothing included
+    double train_loss = 0; ///< mean over the clips, with weights and label smoothing
     double train_balanced_accuracy = 0;
     double validation_loss = 0;
-    double validation_balanced_accuracy = 0; ///< on all validation clips: stage 2 with pseudo labels as truth
-    double validation_labelled = 0;          ///< on truly labelled clips only; equal to the former in stage 1
-    bool best = false;                       ///< this epoch's weights were kept
-    double seconds = 0;                      ///< of the training clips; not reproducible, like clips_per_second
-    double clips_per_second = 0;
+    double validation_balanced_accuracy = 0; ///< on all validation clips; from stage 2 on with pseudo labels as truth
+    double validation_labelled = 0;          ///< on clips with true labels; in stage 1 equal to the former
+    bool best = false;                       ///< the best of its stage so far; its weights were saved
+    double seconds = 0;                      ///< of the training pass; not reproducible
+    double clips_per_second = 0;             ///< of the training pass; not reproducible
 };
 
-/// Called while long work goes on, always from the thread that started it. All functions may do nothing.
+/// Callbacks during long work, always on the thread that started it.
 class Progress {
 public:
     virtual ~Progress() = default;
-    /// A counted piece of work starts: "stage 1 epoch 3/20", 696 clips.
+    /// Work on so many clips begins: "stage 1 epoch 3/20", 696.
     virtual void begin(const std::string& /*what*/, int64_t /*clips*/) {}
-    /// So many clips of it are done, all together.
+    /// `done` clips of it are done, in total.
     virtual void advance(int64_t /*done*/) {}
     virtual void end() {}
-    /// `whose` is "" or the run inside a run that it is of: "teacher: ".
+    /// An epoch is complete. `whose` is "", or the prefix of an inner run: "teacher: ".
     virtual void epoch(const EpochRecord& /*record*/, const std::string& /*whose*/) {}
-    /// One line worth telling: "pseudo labels: 6960 clips, mean confidence 0.91".
+    /// One line for the user: "pseudo labels: 6960 clips, mean confidence 0.91".
     virtual void message(const std::string& /*line*/) {}
 };
 
-/// Passes everything on with `prefix` before what is said: for a run inside a run.
+/// Forwards to another Progress with a prefix: for a run inside a run.
 class PrefixedProgress final : public Progress {
 public:
     PrefixedProgress(Progress& inner, std::string prefix) : inner_(inner), prefix_(std::move(prefix)) {}
@@ -53,13 +53,13 @@ private:
     std::string prefix_;
 };
 
-/// Thrown between two steps once the stop flag is set; the message says how to go on. The command exits with 130.
+/// Thrown between two steps when the stop flag is set. The message says how to resume. The command exits with 130.
 class Interrupted : public Error {
 public:
     using Error::Error;
 };
 
-/// What every long function of this room takes. `stop` may be set from a signal handler.
+/// An argument of all long-running functions of train/. `stop` may be set from a signal handler.
 struct Session {
     Progress& progress;
     const std::atomic<bool>& stop;

@@ -8,8 +8,8 @@
 namespace scene {
 namespace {
 
-/// Steps between two looks at the device: often enough to end a broken epoch and to answer Ctrl-C, seldom enough that a
-/// device with a queue stays busy.
+/// Steps between two checks for non-finite values, which wait for the device: few enough to end a diverged epoch early
+/// and, with a short queue, to answer Ctrl-C at once; enough to keep a GPU busy.
 constexpr int64_t steps_per_look = 8;
 
 StepConfig over_the_store(StepConfig settings, const FeatureStore& store) {
@@ -74,7 +74,7 @@ void TrainingSession::begin_pass(std::span<const int32_t> clips) {
     runner_.set_control(start);
 }
 
-/// False once a gradient was not finite although it was not scaled, or the loss sum is not finite.
+/// False if the loss sum is not finite, or a gradient was not finite at loss scale 1.
 bool TrainingSession::finite() const {
     const StepControl now = runner_.control();
     const bool broken_gradient = now.nonfinite != 0 && now.loss_scale <= LossScaling{}.least;

@@ -11,22 +11,23 @@
 
 namespace scene {
 
-/// What a pass over some clips gave.
+/// The result of a pass over some clips.
 struct PassResult {
-    double loss_sum = 0; ///< over the clips; 0 for those without a target in inference with zero weight
+    double loss_sum = 0; ///< sum of the weighted losses; without label smoothing a clip without a target adds 0
     Confusion confusion; ///< over the clips that have a target
-    bool finite = true;  ///< loss and gradients; a training pass stops soon after the first that is not
-    int64_t clips = 0;   ///< done
+    bool finite = true;  ///< of the loss and of gradients at loss scale 1; a training pass stops soon after one is not
+    int64_t clips = 0;   ///< the clips that were processed
 };
 
-/// Called between steps with the clips done so far; a pass ends early when it throws.
+/// Called between steps with the number of clips done so far. An exception ends the pass.
 using PassProgress = std::function<void(int64_t done)>;
 
-/// Passes of one model over the clips of one store. Rows of every table are the store's clips.
+/// Training and inference passes of one model over the clips of one store. Row r of every table is clip r of the store.
 class TrainingSession {
 public:
-    /// `settings.batch` clips per step; training programs also for every other size in `training_batches` (empty: the
-    /// model is only run). `city` [clips]: index into the model's cities, -1 unknown.
+    /// Inference is in batches of `settings.batch`; settings.rows is not used. There is a training program for every
+    /// size in `training_batches`, each at most settings.batch (empty: inference only). `city` [R]: index into the
+    /// model's cities, -1: unknown.
     TrainingSession(Device& device, const FeatureStore& store, const StepConfig& settings,
                     const std::vector<int64_t>& training_batches, std::span<const int32_t> city);
     Executor& executor() { return runner_.executor(); }
@@ -36,26 +37,28 @@ public:
     /// Whether there is a training program for each of these batch sizes.
     bool trains(const std::vector<int64_t>& batches) const;
 
-    /// First values for every parameter and statistic.
+    /// Initialises parameters and running statistics (model/initialize.h).
     void initialize(uint64_t seed) { runner_.initialize(seed); }
-    /// Zeros Adam's moments and its step count; `seed` keys the stage's dropout masks.
+    /// Zeros Adam's moments and its step count and resets the loss scale. `seed` becomes the key of dropout masks and
+    /// augmentation.
     void restart_optimizer(uint64_t seed);
 
     void set_targets(std::span<const float> targets) { runner_.set_targets(targets); } ///< [R, K]; zeros: unlabelled
     void set_weights(std::span<const float> weights) { runner_.set_weights(weights); } ///< [R]
-    /// Equation (1) on the device: weights from `probabilities` [R, K] over `members`, mean 1; 1 for all others.
+    /// Equation (1) on the device: weights of `members` from the teacher's `probabilities` [R, K], scaled to mean 1; 1
+    /// for all other clips.
     void set_hard_weights(std::span<const float> probabilities, std::span<const int32_t> members, Confidence measure);
     std::vector<float> weights() const { return runner_.weights(); }
 
-    /// One training step per batch of `order`, the last one smaller where the clips do not divide.
+    /// One training step per batch of `order`; the last batch may be smaller.
     PassResult train(std::span<const int32_t> order, double learning_rate, const PassProgress& progress);
 
-    /// Predicts `clips` and counts those with a target. `probabilities` has their rows afterwards. Parameters must not
-    /// have changed since the last `prepare_inference`.
+    /// Predicts `clips`; afterwards `probabilities` has their rows. Call prepare_inference before it whenever the
+    /// parameters have changed.
     PassResult infer(std::span<const int32_t> clips, const PassProgress& progress);
     void prepare_inference() { runner_.prepare_inference(); }
     std::vector<float> probabilities() const { return runner_.probabilities(); } ///< [R, K]
-    /// [R, D], likewise: what the classifier reads. Only with StepConfig::embeddings.
+    /// The classifier's inputs [R, D], likewise. Only with StepConfig::embeddings.
     std::vector<float> embeddings() const { return runner_.embeddings(); }
 
 private:

@@ -3,9 +3,9 @@
 namespace scene {
 namespace {
 
-/// Inference of convolution + batch norm + relu as one convolution with folded weights and a bias.
+/// Inference: convolution, batch norm and relu as one convolution with folded weights, bias and relu.
 FeatureMap folded_convolution(ProgramBuilder& b, const Convolution& conv, const Norm& norm) {
-    // What is made of them in setup is all that the step reads.
+    // If the device prepares weights, only setup reads the folded ones, and they need not outlive it.
     const bool prepared = b.planner().conv2d_prepared_weights(conv.shape).floats > 0;
     const std::string name = conv.name + ".folded_weight";
     const TensorId folded = prepared ? b.activation(name, conv.shape.w())
@@ -17,7 +17,7 @@ FeatureMap folded_convolution(ProgramBuilder& b, const Convolution& conv, const 
     return stored_map(b, conv.y);
 }
 
-/// Training of convolution + batch norm + relu where the device has the closed form (kernels/conv2d_bn_relu).
+/// Training: convolution, batch norm and relu, if the device has the closed form (kernels/conv2d_bn_relu).
 FeatureMap closed_form(ProgramBuilder& b, const Convolution& conv, const Norm& norm) {
     const int64_t patch = conv.shape.kernel * conv.shape.kernel * conv.shape.in_channels;
     const TensorId x = conv.x.stored, y = conv.y;

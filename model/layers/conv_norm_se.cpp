@@ -14,7 +14,7 @@ Linear gate_layer(ProgramBuilder& b, const std::string& name, int64_t in, int64_
     return layer;
 }
 
-/// Returns the gradient of x, the layer's input.
+/// Adds the layer's backward ops and returns the gradient of its input x.
 TensorId gate_backward(ProgramBuilder& b, const Linear& layer, TensorId dy, TensorId y, TensorId x) {
     const TensorId dpre = add_activation_backward(b, layer, dy, y);
     add_weight_grad(b, layer, dpre, x);

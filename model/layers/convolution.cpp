@@ -9,15 +9,14 @@ Convolution declare_convolution(ProgramBuilder& b, const FeatureMap& x, const Co
                   spec.kernel, spec.stride, spec.padding, b.full_batch()};
     conv.fusion = b.planner().conv2d_fusion(conv.shape);
     conv.x = x;
-    if (conv.normalizes_on_load()) { // cast once: forward and backward see the same rounded values
+    if (conv.normalizes_on_load()) { // one cast, so that forward and backward read the same rounded values
         const DType type = b.planner().activation_type();
         conv.x.scale = converted(b, x.scale, conv.name + ".input_scale", type);
         conv.x.shift = converted(b, x.shift, conv.name + ".input_shift", type);
     }
-    const int64_t window = spec.kernel * spec.kernel;
-    const Init init = spec.init == Init::Kind::HeNormal
-                          ? Init::he_normal(x.shape[3] * window)
-                          : Init::xavier_uniform(x.shape[3] * window, spec.channels * window);
+    const int64_t area = spec.kernel * spec.kernel;
+    const Init init = spec.init == Init::Kind::HeNormal ? Init::he_normal(x.shape[3] * area)
+                                                        : Init::xavier_uniform(x.shape[3] * area, spec.channels * area);
     conv.parameter = b.parameter(spec.conv + ".weight", conv.shape.w(), init);
     conv.w = b.activation_parameter(spec.conv + ".weight");
     conv.y = b.activation(spec.conv + ".out", conv.shape.y());

@@ -1,6 +1,6 @@
 #pragma once
 
-// One convolution of a network, for the layers that have one.
+// A single convolution, shared by the layers that contain one.
 
 #include <string>
 
@@ -9,39 +9,43 @@
 
 namespace scene {
 
-/// Between an activation and its raw output.
+/// A convolution without bias, from the feature map x to its raw output y (before batch norm).
 struct Convolution {
     std::string name;
     Conv2dShape shape;
-    ConvFusion fusion;
+    ConvFusion fusion; ///< what the device can fuse for this shape
     FeatureMap x;
-    TensorId parameter; ///< the weights, f32
+    TensorId parameter; ///< the weights, F32 [K, R, S, C]
     TensorId w;         ///< the same in the activation type
-    TensorId y;
+    TensorId y;         ///< [N, P, Q, K]
 
+    /// Whether it reads x.raw and applies batch norm and relu itself.
     bool normalizes_on_load() const { return fusion.normalize_input && static_cast<bool>(x.raw); }
+    /// y after 2x2 pooling.
     Shape pooled_y() const { return {shape.batch, shape.out_height() / 2, shape.out_width() / 2, shape.out_channels}; }
 };
 
+/// Declares the parameter `spec.conv`.weight and the output; adds no forward op but the cast of an input norm.
 Convolution declare_convolution(ProgramBuilder& builder, const FeatureMap& x, const ConvNormSpec& spec);
 
-/// What a convolution multiplies with: w, or what the device made of it once.
+/// The weights of a convolution: exactly one of w [K, R, S, C] and the device's prepared form of it.
 struct Weights {
     TensorId w, prepared;
 };
 
-/// Inference: `w` in the form that the device makes of it in setup, if it makes one.
+/// Inference: adds the setup op that prepares `w`, if the device has a prepared form for the shape.
 Weights inference_weights(ProgramBuilder& builder, const Convolution& conv, TensorId w);
 
-/// y = conv(x); statistics of y come with it when `statistics` is given and the device can, and in an op of their own
-/// when it is given and the device cannot.
+/// y = conv(x), or relu(conv(x) + bias) with a bias. With `statistics`, also mean and variance of y: fused into the
+/// convolution if the device can, else by an op of their own.
 void add_convolution(ProgramBuilder& builder, const Convolution& conv, const Weights& weights, const Norm* statistics,
                      TensorId bias);
 
-/// The gradients of weights and, if anyone needs it, of the input, from dy, the gradient of the raw output.
+/// Weight gradient and, if it is needed, data gradient from dy, the gradient of y. The data gradient also reduces
+/// dgamma and dbeta of the batch norm of x if the device can (NormOfMap).
 void add_convolution_backward(ProgramBuilder& builder, const Convolution& conv, TensorId dy);
 
-/// folded = w*scale.
+/// folded = w*scale[k]: batch norm folded into the weights.
 void add_fold(ProgramBuilder& builder, const Convolution& conv, TensorId folded, TensorId scale);
 
 } // namespace scene

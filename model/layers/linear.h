@@ -1,6 +1,6 @@
 #pragma once
 
-// One linear layer of a network, for the layers that have one.
+// A single linear layer, shared by the layers that contain one.
 
 #include <string>
 
@@ -9,17 +9,19 @@
 namespace scene {
 
 struct Linear {
-    std::string name;         ///< of its ops
-    std::string weight, bias; ///< parameters; no bias where the name is empty
-    TensorId w, b;
+    std::string name;         ///< prefix of its ops' names
+    std::string weight, bias; ///< names of the parameters; an empty bias: none
+    TensorId w, b;            ///< [O, I], [O]
     Activation activation = Activation::None;
     Dropout dropout;
 };
 
-/// y = dropout(activation(x w^T + bias)).
+/// y [M, O] = dropout(activation(x w^T + bias)) for x [M, I].
 TensorId add_linear_forward(ProgramBuilder& builder, const Linear& layer, TensorId x);
-/// The gradient before activation and dropout, in the memory of dy; dy itself where there is neither.
+/// dpre, the gradient of x w^T + bias, from dy and the forward output y. Works in place over dy; without activation and
+/// dropout it adds no op and returns dy.
 TensorId add_activation_backward(ProgramBuilder& builder, const Linear& layer, TensorId dy, TensorId y);
+/// Gradients of weight and bias.
 void add_weight_grad(ProgramBuilder& builder, const Linear& layer, TensorId dpre, TensorId x);
 /// dx = dpre w.
 TensorId add_data_grad(ProgramBuilder& builder, const Linear& layer, TensorId dpre);

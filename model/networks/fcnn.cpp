@@ -1,4 +1,4 @@
-// Paper, section II-D and Fig. 3, after Wang et al.'s DCASE 2020 FCNN.
+// The paper's FCNN (section II-D and Fig. 3), after the DCASE 2020 entry of Wang et al.
 
 #include "model/networks/network.h"
 

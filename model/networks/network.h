@@ -1,8 +1,8 @@
 #pragma once
 
-// The networks there are, in one table (networks.cpp). A network is the convolutional part between the normalised
-// features and the tokens; what is around it is common to all: batch norm over the bands, deltas, a transformer encoder
-// layer, the maximum over the tokens, and the fusion head with city and time.
+// All networks, in one table (networks.cpp). A network here is the convolutional part, from the normalised features to
+// the tokens. The rest is common to all: deltas, batch norm over the bands, a transformer encoder layer, the maximum
+// over the tokens, the fusion with city and time, and the classifier.
 
 #include <string>
 #include <string_view>
@@ -19,39 +19,39 @@ constexpr int64_t encoder_tokens = 16;
 struct Network {
     std::string_view name;  ///< in configurations and checkpoints: "fcnn"
     std::string_view title; ///< for people: "FCNN"
-    /// The least extents of the features, frames and bands in either order, that leave its last batch norm two
-    /// positions of a single clip.
-    int64_t least_shorter, least_longer;
-    /// Adds the network: normalised features [N, T, F, C] to tokens [N, encoder_tokens, D], D a multiple of the
-    /// encoder's 8 heads.
+    /// The smallest input, whose shorter and longer side are frames and bands in either order: the last batch norm
+    /// needs two positions in a batch of one clip.
+    int64_t min_short_side, min_long_side;
+    /// Adds the network: normalised features [N, T, F, C] of the activation type to tokens F32 [N, encoder_tokens, D].
+    /// D must be a multiple of the encoder's 8 heads.
     TensorId (*tokens)(ProgramBuilder& builder, const ModelConfig& config, const FeatureMap& input);
 };
 
-extern const Network se_trans;  ///< baseline of the challenge (Bai et al., arXiv 2402.02694): System #1
+extern const Network se_trans;  ///< the challenge's baseline (Bai et al., arXiv 2402.02694): System #1
 extern const Network small_cnn; ///< four convolutions, for small devices
 
 const std::vector<const Network*>& networks();
-/// Null where there is none of that name.
+/// Null if there is none of that name.
 const Network* network_named(std::string_view name);
 
 /// max(8, 8*round(channels*width/8)).
 int64_t scaled_channels(int64_t channels, double width);
 
-/// What a network reads. City and time are absent when the model is audio-only.
+/// The inputs of a model. City and time are absent if the model is audio-only.
 struct NetworkInputs {
-    TensorId features; ///< [N, T, F] f32, log-mel in dB
-    TensorId city;     ///< [N] I32, -1 = unknown
-    TensorId time;     ///< [N, 8] f32, all zeros = unknown
+    TensorId features; ///< F32 [N, T, F], log-mel in dB
+    TensorId city;     ///< I32 [N]; -1: unknown
+    TensorId time;     ///< F32 [N, 8]; all zeros: unknown
 };
 
 struct NetworkOutputs {
-    TensorId embedding; ///< [N, D], what the classifier reads
-    TensorId logits;    ///< [N, K]
+    TensorId embedding; ///< F32 [N, D], the classifier's input
+    TensorId logits;    ///< F32 [N, K]
 };
 
 /// Adds the whole model. In training the gradient of the logits must be set before `build_backward`. In inference,
-/// batch norms use running statistics and are folded into the convolutions by setup ops where the device can add bias
-/// and relu. Parameters and running statistics are named as PyTorch modules name them: "block1.conv1.weight",
+/// batch norms use the running statistics; setup ops fold them into the convolutions if the device can add bias and
+/// relu. Parameters and running statistics have the names of PyTorch modules: "block1.conv1.weight",
 /// "block1.norm1.running_mean", "encoder.self_attn.in_proj_weight", "head.classifier.bias".
 NetworkOutputs build_network(ProgramBuilder& builder, const ModelConfig& config, const NetworkInputs& inputs);
 

@@ -10,7 +10,7 @@ constexpr int encoder_heads = 8;
 constexpr int64_t encoder_feed_forward = 32;
 constexpr int64_t city_embedding = 16, time_embedding = 16, fusion_width = 128;
 
-/// The features as [N, T, F, C], with delta channels when the model has them.
+/// The features as [N, T, F, C]; C = 3 with deltas, else 1.
 TensorId input_map(ProgramBuilder& b, const ModelConfig& config, TensorId features) {
     b.stop_gradient(features);
     const Shape map{b.shape(features)[0], config.frames, config.bands, config.input_channels()};
@@ -25,7 +25,7 @@ TensorId input_map(ProgramBuilder& b, const ModelConfig& config, TensorId featur
     return x;
 }
 
-/// What the classifier reads.
+/// The classifier's input: the audio embedding, in a multimodal model fused with city and time.
 TensorId fusion(ProgramBuilder& b, const ModelConfig& config, TensorId audio, const NetworkInputs& inputs) {
     if (!config.multimodal) return audio;
     b.stop_gradient(inputs.time);

@@ -1,4 +1,4 @@
-// The challenge's baseline (Bai et al., arXiv 2402.02694): two blocks of convolutions with squeeze-excitation.
+// The challenge's baseline (Bai et al., arXiv 2402.02694): two blocks of two convolutions with squeeze-excitation.
 
 #include "model/networks/network.h"
 

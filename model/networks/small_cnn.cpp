@@ -1,6 +1,6 @@
-// A small network for small devices and quick tries: the budget of DCASE's low-complexity task, in the manner of its
-// entries (Schmid et al., "CP-JKU submission to DCASE23", 2023), of plain 3x3 convolutions alone: four of them, each
-// halving the map, 16 to 128 channels.
+// A network for small devices and quick experiments, within the budget of DCASE's low-complexity task (see Schmid et
+// al., "CP-JKU submission to DCASE23", 2023): four plain 3x3 convolutions of 16, 32, 64 and 128 channels, each followed
+// by 2x2 max pooling.
 
 #include "model/networks/network.h"
 

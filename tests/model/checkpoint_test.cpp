@@ -49,7 +49,7 @@ struct Model {
         executor->download(Segment::State, name, out.data(), out.size());
         return out;
     }
-    /// Numbers everywhere, different for every seed.
+    /// Fills all tensors with numbers that depend on the seed.
     void fill(uint64_t seed) {
         initialize_parameters(*executor, seed);
         for (Segment segment : {Segment::FirstMoment, Segment::SecondMoment, Segment::Statistics}) {
@@ -81,7 +81,7 @@ class Checkpoint : public testing::Test {
 protected:
     Checkpoint() : model_(small_info()) { model_.fill(5); }
 
-    /// The saved file with its metadata or tensors changed by hand.
+    /// A copy of the saved file with changed metadata, or with a tensor missing, reshaped or added.
     std::filesystem::path changed(const std::function<void(Metadata&)>& change, const std::string& without = "",
                                   const std::string& reshaped = "", const std::string& added = "") {
         save_checkpoint(folder_ / "good", small_info(), *model_.executor);
@@ -140,7 +140,7 @@ TEST_F(Checkpoint, AModelLoadsFromAFileToResumeFrom) {
         {"best", "optim/exp_avg/", "missing"}));
 }
 
-/// Key by key, since reading with the same list that wrote would not see two keys exchanged.
+/// Key by key: writer and reader share one list, so a round trip would not notice two swapped keys.
 TEST_F(Checkpoint, TheMetadataSayWhatMadeTheFile) {
     CheckpointInfo info = small_info(&se_trans);
     info.model.deltas = true;

@@ -8,7 +8,7 @@
 namespace scene::test {
 namespace {
 
-/// Remembers what is asked of it beside ops.
+/// Records the calls to the device other than ops.
 class Spy : public ForwardingDevice<Spy> {
 public:
     std::vector<size_t> allocated;

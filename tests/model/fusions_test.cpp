@@ -1,4 +1,5 @@
-// Whatever a device offers to do in one op, the step is the same; and every op touches what it says and nothing else.
+// A step gives the same result whatever fusions the device offers, and every op touches only the operands that it
+// declares.
 
 #include <cstring>
 
@@ -11,7 +12,7 @@
 namespace scene::test {
 namespace {
 
-/// Offers other fusions than the CPU does; its ops can do all of them.
+/// Offers or withholds one fusion. The CPU's ops support all of them.
 class OtherFusions : public ForwardingPlanner {
 public:
     using ForwardingPlanner::ForwardingPlanner;
@@ -20,7 +21,7 @@ public:
 
     ConvFusion conv2d_fusion(const Conv2dShape& shape) const override {
         ConvFusion fusion = ForwardingPlanner::conv2d_fusion(shape);
-        // The closed form is for few input channels and a convolution whose input gradient nobody needs.
+        // The closed form is for few input channels and a convolution whose data gradient is not needed.
         if (part != &ConvFusion::closed_form_bn || shape.in_channels <= 3) fusion.*part = offered;
         return fusion;
     }
@@ -34,7 +35,7 @@ public:
     }
 };
 
-/// Kinds of ops with which a fusion shows, or with which its absence does.
+/// A fusion, and a kind of op that occurs more often with it, or without it if it is not offered.
 struct Case {
     const char* name;
     bool ConvFusion::*part;
@@ -47,8 +48,8 @@ const Case cases[] = {
     {"NoInputNorm", &ConvFusion::normalize_input, false, "batch_norm_forward", true},
     {"NoStatistics", &ConvFusion::statistics, false, "batch_norm_statistics", true},
     {"NoBias", &ConvFusion::bias_relu, false, "batch_norm_forward", false},
-    {"NormGradient", &ConvFusion::bn_reduce, true, "conv2d_data_grad_bn_reduce", true},
-    {"NormOfWindows", &ConvFusion::closed_form_bn, true, "conv2d_bn_statistics", true},
+    {"BnReduce", &ConvFusion::bn_reduce, true, "conv2d_data_grad_bn_reduce", true},
+    {"ClosedFormBn", &ConvFusion::closed_form_bn, true, "conv2d_bn_statistics", true},
 };
 
 int64_t count(const Program& program, const std::string& kind) {
@@ -71,7 +72,7 @@ TEST_P(Fusions, GiveTheSameStep) {
     };
     EXPECT_GT(with(fused), with(plain)) << "the case does not occur in this network";
     EXPECT_EQ(count(fused.training, "batch_norm_apply_gradient"), count(fused.training, "conv2d_data_grad_bn_reduce"))
-        << "sums that a convolution has taken are not taken again";
+        << "sums that a data gradient has reduced are not reduced again";
     for (SmallModel* model : {&plain, &fused}) {
         model->train();
         model->set_control({.seed = 9});
@@ -84,7 +85,7 @@ TEST_P(Fusions, GiveTheSameStep) {
             out[variable->name] = model.get(segment, variable->name);
         return out;
     };
-    // A relu whose input is within a rounding of 0 may let one position's gradient through or not.
+    // A relu whose input is within a rounding error of 0 may pass the gradient of that position or not.
     const GradientDistance distance =
         gradient_distance(floats(fused, Segment::Gradients), floats(plain, Segment::Gradients), 1e-3);
     EXPECT_LE(distance.whole, 0.01);
@@ -98,7 +99,7 @@ TEST_P(Fusions, GiveTheSameStep) {
     EXPECT_TRUE(all_close(std::span<const float>(actual), std::span<const float>(wanted), {.absolute = 1e-3}));
 }
 
-/// A CPU device that makes nothing of weights before they are used.
+/// A CPU device without prepared weights.
 class NoPreparation : public ForwardingPlanner {
 public:
     using ForwardingPlanner::ForwardingPlanner;
@@ -129,7 +130,7 @@ TEST(PreparedWeights, GiveTheSameInferenceAndFollowTheTraining) {
     }
 }
 
-/// Runs a program op by op in memory of the test's own.
+/// Runs a program op by op in memory that the test owns.
 class Bench {
 public:
     Bench(Device& device, const SmallModel& model, const Program& program)
@@ -152,7 +153,7 @@ public:
     void expect_honest(const Op& op) {
         const std::vector<std::byte> before(memory_, memory_ + size_);
         const Bindings bindings(program_, variables_, memory_, externals_);
-        // First with nothing there but what the op says it reads.
+        // First with only the operands that the op declares as read.
         std::memset(memory_, 0xFF, size_);
         for (const TensorId id : op.reads) copy(bindings[id], before, memory_);
         op.call(device_, bindings);
@@ -217,7 +218,7 @@ TEST(Ops, TouchWhatTheySayAndNothingElse) {
     }
 }
 
-/// Answers as a device in half precision does.
+/// A planner of a device in half precision.
 class HalfPlans : public ForwardingPlanner {
 public:
     using ForwardingPlanner::ForwardingPlanner;
@@ -267,7 +268,7 @@ TEST(HalfPrecision, WeightsAndActivationsOfConvolutionsAreHalvesAndNothingElseIs
             }
             EXPECT_GT(convolutions, 3u);
         }
-        // The copy follows the parameters, and the scale the step that was or was not made.
+        // Adam updates the F16 copy too; the loss scale is adjusted after the step, made or skipped.
         const auto place = [&](const char* name) { return find(training, name) - training.ops.data(); };
         const std::vector<TensorId>& written = find(training, "adam")->writes;
         EXPECT_TRUE(std::any_of(written.begin(), written.end(), [&](TensorId id) {

@@ -1,5 +1,5 @@
-// Whole networks against PyTorch in double precision. tools/reference/make_model_goldens.py has the recipe by which
-// both sides generate the same parameters and inputs, and the reasons for the tolerances.
+// Whole networks against PyTorch in double precision. tools/reference/make_model_goldens.py defines how both sides
+// generate the same parameters and inputs, and explains the tolerances.
 
 #include <algorithm>
 #include <cmath>
@@ -22,7 +22,7 @@ using test::Tolerance;
 
 constexpr uint32_t fine_stream = 1000, coarse_stream = 1001, time_stream = 1002, weight_stream = 1003;
 constexpr uint32_t sample_stream = 2000, projection_stream = 3000, first_statistic = 500;
-constexpr double relative_error = 1e-4; // what the goldens determine in f32, see SMOOTH_ERROR in the script
+constexpr double relative_error = 1e-4; // attainable in F32, see SMOOTH_ERROR in the script
 
 std::vector<std::string> names_in(const std::string& list) {
     std::vector<std::string> names;
@@ -31,7 +31,7 @@ std::vector<std::string> names_in(const std::string& list) {
     return names;
 }
 
-/// What one golden describes, and the numbers that its recipe generates.
+/// One golden file, and the parameters and inputs that its recipe generates.
 class Golden {
 public:
     explicit Golden(const std::string& name) : file_("tests/goldens/" + name + ".safetensors") {
@@ -51,7 +51,8 @@ public:
     std::vector<std::string> parameters() const { return names_in(text("parameters")); }
     std::vector<std::string> statistics() const { return names_in(text("statistics")); }
     std::span<const double> tensor(const std::string& name) const { return file_.tensor(name).as<double>(); }
-    /// Relative error that gradients may have: a case that is not smooth is as uncertain as PyTorch's own f32 run.
+    /// Tolerated relative error of gradients. If the case is not smooth, it follows from the error of PyTorch's own F32
+    /// run.
     double gradient_error() const {
         return text("smooth") == "True" ? relative_error : std::max(relative_error, 3 * number("fp32_gradient_error"));
     }
@@ -117,7 +118,8 @@ public:
         return values;
     }
 
-    /// Samples, norm, maximum and projection of a tensor of E elements; `number` is its place in the recipe's streams.
+    /// Compares samples, norm, maximum and projection of a tensor; `number` is its number in the recipe's random
+    /// streams.
     void expect_summarised(const std::string& name, uint32_t number, const std::vector<float>& actual,
                            double error) const {
         const std::span<const double> summary = tensor(name + "/summary"), samples = tensor(name + "/samples");
@@ -167,7 +169,7 @@ void keep(ProgramBuilder& builder, TensorId transient, const std::string& name) 
     builder.add("keep." + name, ConcatForward<TensorId>{.y = kept, .parts = {transient}});
 }
 
-/// Forward and backward without an update, keeping what a golden has.
+/// Forward and backward without an update. The tensors that a golden has stay in memory.
 Program build_training(const Device& device, Variables& variables, const ModelConfig& config, int64_t batch) {
     ProgramBuilder builder("golden training", device.planner(), variables, Mode::Training, batch);
     const TensorId logits = build_network(builder, config, declare_inputs(builder, config)).logits;

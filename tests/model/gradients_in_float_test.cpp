@@ -9,7 +9,8 @@
 namespace scene::test {
 namespace {
 
-/// The comparison of tests/gpu, by the CPU alone: it forgives a flip, and neither a fault nor noise in one step.
+/// Tests the gradient comparison of tests/gpu on the CPU alone. It must accept relu and pooling flips, and neither a
+/// wrong gradient nor noise in a single step.
 TEST(GradientsInFloat, AWrongOneIsFoundAndAFlipForgiven) {
     const auto gradients = [](float share) {
         SmallStep step(cpu(), small_step(&fcnn, false, true), Mode::Training);
@@ -20,7 +21,7 @@ TEST(GradientsInFloat, AWrongOneIsFoundAndAFlipForgiven) {
     EXPECT_NE(expected[0], expected[1]) << "steps differ";
     std::vector<Gradients> actual = gradients(1e-6f);
     EXPECT_TRUE(same_gradients_in_float(actual, expected, perturbed));
-    std::vector<Gradients> flipped = perturbed; // whatever flips there were
+    std::vector<Gradients> flipped = perturbed; // includes the flips that occurred
     for (size_t i = 0; i < 2; ++i) flipped[i] = actual[i];
     EXPECT_TRUE(same_gradients_in_float(flipped, expected, perturbed));
     const auto longest = std::max_element(expected[0].begin(), expected[0].end(), [](const auto& a, const auto& b) {

@@ -60,7 +60,7 @@ struct Model {
 
 const char* const weights_file = "tests/goldens/import_weights.safetensors";
 
-/// A copy of a file with other names, metadata and tensors left out.
+/// Copies a file with other metadata and with tensors renamed, left out or declared as F16.
 struct Rewrite {
     std::function<std::string(const std::string&)> name = [](const std::string& old) { return old; };
     Metadata metadata = {{"format", "pt"}};
@@ -89,7 +89,7 @@ protected:
 
 /// The logarithms of the probabilities differ from PyTorch's logits by a constant per clip.
 void expect_golden_predictions(Model& model) {
-    // What an import leaves out: the classifier.
+    // An import never loads the classifier.
     const SafetensorsFile weights(weights_file), golden("tests/goldens/import_logits.safetensors");
     for (const std::string name : {"head.classifier.weight", "head.classifier.bias"})
         model.executor->upload(Segment::Parameters, name, weights.tensor(name).bytes.data(),
@@ -205,7 +205,7 @@ TEST_F(Import, ACheckpointLosesItsClassifierAndOtherCitiesTable) {
               (std::vector<std::string>{"head.city.weight", "head.classifier.weight", "head.classifier.bias"}));
 }
 
-/// A row of the table belongs to a name: as many cities are not the same ones.
+/// A row of the embedding belongs to a name: the same number of cities is not enough.
 TEST_F(Import, TheTableOfCitiesComesOnlyWithTheSameNamesInTheSameOrder) {
     using Cities = std::vector<std::string>;
     Model trained;
@@ -231,7 +231,7 @@ TEST_F(Import, TheTableOfCitiesComesOnlyWithTheSameNamesInTheSameOrder) {
     EXPECT_FALSE(imports([](Cities& cities) { cities.clear(); }));
 }
 
-/// Of as many values in as many axes, in ours as in PyTorch's layout.
+/// The same number of elements and axes, in our layout and in PyTorch's.
 TEST_F(Import, ATensorOfTheSameSizeAndAnotherShapeIsRefused) {
     Model model;
     const auto before = model.values("block1.conv1.weight");
@@ -300,7 +300,7 @@ TEST_F(Import, OtherNetworksAndFilesAreRefused) {
     EXPECT_EQ(model.values("block1.conv1.weight"), before) << "nothing was loaded by halves";
 }
 
-/// Values of a file that names a few tensors, as PyTorch would write them.
+/// A file with some of the tensors, as PyTorch would write it.
 std::filesystem::path few_tensors(const std::filesystem::path& file, const std::vector<std::string>& names) {
     SafetensorsWriter writer(file, {{"format", "pt"}});
     for (const std::string& name : names) writer.declare(name, "F64", {name.ends_with("num_batches_tracked") ? 1 : 16});

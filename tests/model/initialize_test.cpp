@@ -1,4 +1,4 @@
-// First values: what each parameter's distribution is, by a table of its own, and that no two draws are related.
+// Initial values: the distribution of each parameter, against a separate table, and the independence of the draws.
 
 #include "model/initialize.h"
 
@@ -12,7 +12,7 @@
 namespace scene {
 namespace {
 
-/// A model without anything to train it on.
+/// An initialised model without data.
 class Initialized {
 public:
     Initialized(const Network* architecture, uint64_t seed) {
@@ -43,15 +43,16 @@ private:
 };
 
 struct Expected {
-    double constant = NAN; ///< the same everywhere
-    double uniform = NAN;  ///< in (-uniform, uniform)
-    double normal = NAN;   ///< of this standard deviation
+    double constant = NAN; ///< all elements equal
+    double uniform = NAN;  ///< bound a of Uniform(-a, a)
+    double normal = NAN;   ///< standard deviation
 };
 
-/// PyTorch's defaults for the encoder, the challenge baseline's and the FCNN's own initialisers, written down by name.
+/// By parameter name: PyTorch's defaults for the encoder, the initialisers of the challenge baseline and of the FCNN
+/// for the rest.
 Expected expected_of(const std::string& name, const Shape& shape, bool fcnn) {
-    const int64_t window = shape.rank() == 4 ? shape[1] * shape[2] : 1;
-    const auto in = static_cast<double>(window * shape[shape.rank() - 1]), out = static_cast<double>(window * shape[0]);
+    const int64_t area = shape.rank() == 4 ? shape[1] * shape[2] : 1;
+    const auto in = static_cast<double>(area * shape[shape.rank() - 1]), out = static_cast<double>(area * shape[0]);
     if (name.find("norm") != std::string::npos) return {.constant = name.ends_with("bias") ? 0.0 : 1.0};
     if (name == "encoder.linear1.bias") return {.uniform = 1 / std::sqrt(fcnn ? 128.0 : 32.0)};
     if (name == "encoder.linear2.bias") return {.uniform = 1 / std::sqrt(32.0)};
@@ -78,7 +79,7 @@ class FirstValues : public testing::TestWithParam<const Network*> {};
 INSTANTIATE_TEST_SUITE_P(Networks, FirstValues, testing::Values(&fcnn, &se_trans),
                          [](const auto& instance) { return instance.param == &fcnn ? "Fcnn" : "SeTrans"; });
 
-/// Five standard errors of each moment, at the size of the parameter.
+/// Within five standard errors of each moment, for the parameter's number of elements.
 TEST_P(FirstValues, HaveTheMomentsOfTheirFormulas) {
     const Initialized model(GetParam(), 1);
     for (const Variable* parameter : model.variables().all(Segment::Parameters)) {
@@ -110,7 +111,7 @@ TEST_P(FirstValues, HaveTheMomentsOfTheirFormulas) {
             ASSERT_EQ(value, statistic->name.ends_with("running_var") ? 1.0f : 0.0f) << statistic->name;
 }
 
-/// Neither two parameters nor neighbours in one are correlated, whatever their distributions.
+/// Neither two parameters nor neighbouring elements of one are correlated.
 TEST_P(FirstValues, AreIndependent) {
     const Initialized model(GetParam(), 1), other(GetParam(), 2);
     std::vector<std::pair<std::string, std::vector<float>>> drawn;
@@ -142,7 +143,8 @@ TEST_P(FirstValues, AreTheSameForTheSameSeed) {
     EXPECT_GE(differ, 12u);
 }
 
-/// A run of an earlier build can be repeated: these draws stay. Uniform ones alone, which no math library rounds.
+/// These draws must never change, so that a run of an earlier build can be repeated. Uniform ones only: they do not
+/// depend on the rounding of a math library.
 TEST(FirstValuesPinned, StayFromBuildToBuild) {
     const Initialized model(&se_trans, 1234);
     const std::vector<float> weight = model.values("head.classifier.weight");

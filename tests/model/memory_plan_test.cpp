@@ -32,7 +32,7 @@ std::vector<TensorId> used_by(const Op& op) {
     return ids;
 }
 
-/// First and last op that touches the tensor.
+/// The first and the last op that touch the tensor.
 std::pair<size_t, size_t> life(const Program& program, TensorId id) {
     size_t first = program.ops.size(), last = 0;
     for (size_t step = 0; step < program.ops.size(); ++step)
@@ -105,7 +105,7 @@ TEST(MemoryPlan, RandomProgramsNeverOverlapAndStayNearTheBound) {
     }
 }
 
-/// When a buffer is used and how large it is, whoever's name it goes by.
+/// Lifetime and size of a buffer over all its aliases.
 struct Use {
     size_t first = SIZE_MAX, last = 0, bytes = 0, offset = 0;
 };
@@ -152,13 +152,13 @@ TEST(MemoryPlan, StepsOfNetworksNeverOverlap) {
     }
 }
 
-/// What a step holds between two ops may lie behind its last use already, and is not reused before.
+/// Memory is reused after a buffer's last use, and not before.
 TEST(MemoryPlan, ABufferIsFreeAfterItsLastReaderAndNotBefore) {
     Program program;
     const TensorId a = add_tensor(program, 256), b = add_tensor(program, 256), c = add_tensor(program, 256);
     add_op(program, {a}, {});
     add_op(program, {b}, {});
-    add_op(program, {c}, {a}); // a and c meet here
+    add_op(program, {c}, {a}); // a and c are live at the same time here
     add_op(program, {}, {b, c});
     plan_memory(program);
     EXPECT_EQ(program.transient_bytes, 768u);

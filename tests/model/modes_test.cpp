@@ -1,4 +1,4 @@
-// What differs between training and inference, compared in both: dropout, batch norm, augmentation, counters, tables.
+// The differences between training and inference: dropout, batch norm, augmentation, counters, tables.
 
 #include <cmath>
 #include <set>
@@ -12,7 +12,7 @@
 namespace scene::test {
 namespace {
 
-/// Remembers what the ops of a step were told.
+/// The CPU's planner, with its fusions or without.
 class MaybeFusing : public ForwardingPlanner {
 public:
     using ForwardingPlanner::ForwardingPlanner;
@@ -23,6 +23,7 @@ public:
     }
 };
 
+/// Records the dropout settings of a step's ops.
 class Spy : public ForwardingDevice<Spy, MaybeFusing> {
 public:
     struct Masked {
@@ -30,7 +31,7 @@ public:
         uint32_t stream;
         bool operator==(const Masked&) const = default;
     };
-    /// By the layer's name, forward and backward.
+    /// [forward, backward], by the layer's name.
     std::map<std::string, std::vector<Masked>> masked[2];
 
     void begin_range(const std::string& name) override { op_ = name; }
@@ -110,7 +111,7 @@ TEST_P(Modes, DropoutIsForTrainingAndBackwardMasksWhatForwardMasked) {
     EXPECT_TRUE(without.masked[0].empty() && without.masked[1].empty());
 }
 
-/// The loss of clip 0 alone, in a batch with others.
+/// The loss of clip 0 in a batch whose other clips have weight 0.
 double loss_beside(SmallModel& model, std::vector<int32_t> others, bool training) {
     model.weight.assign(model.weight.size(), 0.0f);
     model.weight[0] = 1;
@@ -142,7 +143,7 @@ TEST_P(Modes, RunningStatisticsFollowTheBatchInTrainingAndDecideInference) {
     for (const auto& [name, bytes] : model.bytes(Segment::Statistics))
         EXPECT_NE(bytes, fresh.at(name)) << name << " is not kept up to date";
 
-    // Of the input everything is known: clips 0, 1 and 2.
+    // The input is known exactly: clips 0, 1 and 2.
     const auto bands = static_cast<size_t>(config_.model.bands), rows = 3 * static_cast<size_t>(config_.model.frames);
     const std::vector<float> mean = model.get(Segment::Statistics, "input_norm.running_mean");
     const std::vector<float> variance = model.get(Segment::Statistics, "input_norm.running_var");
@@ -252,7 +253,7 @@ TEST_P(Modes, PredictionsStandInTheRowsOfTheirClips) {
         for (double& value : expected) value /= sum;
         EXPECT_TRUE(all_close(std::span<const float>(actual), std::span<const double>(expected), {.absolute = 1e-5}));
     }
-    // The same clips from other places of the batch, in a table that was not there before.
+    // The same clips at other positions of the batch, and a table that is reset.
     model.set(Segment::State, "probabilities", unset);
     model.set_order({1, 3, 4});
     model.set_control({.seed = 9});

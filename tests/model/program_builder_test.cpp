@@ -168,7 +168,7 @@ TEST_F(ProgramBuilderTest, ARequiredOperandThatIsAbsentIsRefused) {
                  std::logic_error);
 }
 
-/// A record of which an operand is left out does not compile.
+/// A record with a missing required operand does not compile.
 template <class T> constexpr bool compiles_whole = requires(T t) {
     BandMoments<T>{.mean = t, .deviation = t, .clip_mean = t, .x = t};
 };
@@ -182,7 +182,7 @@ static_assert(compiles_whole<TensorId> && compiles_whole<Tensor>);
 static_assert(!compiles_without_x<TensorId> && !compiles_without_x<Tensor>);
 static_assert(!compiles_without_mean<TensorId> && !compiles_without_mean<Tensor>);
 
-/// Every member of every record is seen.
+/// The members of every record can be counted, and no record has too many.
 template <template <class> class... Record> constexpr bool all_counted(OpList<Record...>) {
     return ((fields::count<Record<Tensor>>() > 0 && fields::count<Record<Tensor>>() <= most_fields) && ...);
 }

@@ -1,6 +1,7 @@
 #pragma once
 
-// A small network with both of its programs, and tables whose every entry is known: a step then has one right result.
+// A small network with a training and an inference program, and tables with known entries, so that the result of a step
+// is determined.
 
 #include <algorithm>
 #include <cstring>
@@ -14,7 +15,7 @@
 
 namespace scene::test {
 
-/// A variable that inference makes of the parameters and running statistics before it runs.
+/// A variable that setup of the inference program computes from parameters and running statistics.
 inline bool is_made_in_setup(const std::string& name) {
     return name.find(".folded_") != std::string::npos || name.ends_with(".prepared_weight");
 }
@@ -47,7 +48,7 @@ public:
             runner.set_metadata(city, time);
         }
         runner.initialize(5);
-        // Where every gamma is 1, a batch norm's scale is its inverse deviation.
+        // If every gamma were 1, a batch norm's scale would equal its inv_std.
         for (const Variable* parameter : variables.all(Segment::Parameters)) {
             if (parameter->name.find("norm") == std::string::npos) continue;
             std::vector<float> values = get(Segment::Parameters, parameter->name);
@@ -84,13 +85,13 @@ public:
         runner.set_targets(target);
         runner.set_weights(weight);
     }
-    /// The clips of the first batch; behind them are padding slots.
+    /// The clips of the first batch, followed by padding slots.
     void set_order(const std::vector<int32_t>& order) { runner.begin(order); }
     void set_control(const StepControl& control) { runner.set_control(control); }
     StepControl control() const { return runner.control(); }
     double loss_sum() const { return runner.loss_sum(); }
     void clear_metrics() { runner.clear_metrics(); }
-    /// Without its weights the classifier gives every clip the same logits: its bias.
+    /// Sets the classifier's weights to 0, so that every clip has the bias as its logits.
     void set_classifier(const std::vector<float>& bias) {
         set(Segment::Parameters, "head.classifier.bias", bias);
         std::vector<float> none(get(Segment::Parameters, "head.classifier.weight").size(), 0.0f);
@@ -101,7 +102,7 @@ public:
     static float draw(uint32_t stream, size_t index) { return 2 * uniform_of(random_word(3, stream, 0, index)) - 1; }
 
     StepConfig config;
-    StepRunner runner; ///< as if another program of the run had a larger batch
+    StepRunner runner; ///< max_batch is larger than its batch
     const Variables& variables;
     const Program &training, &inference;
     Executor& executor;

@@ -1,4 +1,4 @@
-// From the settings of a step to the loss, the gradients and the parameters that it leaves: a few lines in double each.
+// The effect of each setting of a step on loss, gradients and parameters, against a few lines in double each.
 
 #include <cmath>
 
@@ -28,15 +28,15 @@ std::vector<double> softmax_of_logits() {
     return p;
 }
 
-/// The wanted distribution of a row of the target, smoothed.
+/// A row of the target with label smoothing.
 std::vector<double> smoothed(const float* target, double smoothing) {
     std::vector<double> q;
     for (size_t k = 0; k < classes; ++k) q.push_back((1 - smoothing) * target[k] + smoothing / classes);
     return q;
 }
 
-/// A classifier that answers `logits` to every clip makes the loss and its gradient a matter of targets, weights and
-/// smoothing alone. Clips 4, 2 and 6; the target of clip 2 is spread over two classes, clip 6 has none.
+/// With a classifier that gives every clip the same logits, loss and gradient depend only on targets, weights and
+/// smoothing. The batch is clips 4, 2 and 6; the target of clip 2 has two classes, clip 6 has none.
 class KnownLogits : public testing::TestWithParam<float> {
 protected:
     void prepare(SmallModel& model) const {
@@ -175,7 +175,7 @@ TEST(AdamOfAStep, GradientsAreOfThisStepAlone) {
     EXPECT_EQ(model.bytes(Segment::Gradients), once);
 }
 
-/// Keeps what augmentation made of a batch, and what the network was given.
+/// Records the output of the augmentation ops and the network's input.
 class AugmentationSpy : public ForwardingDevice<AugmentationSpy> {
 public:
     Augmentation settings;
@@ -276,7 +276,7 @@ TEST(AugmentedStep, EveryPartHasTheOpsItNeeds) {
     }
 }
 
-/// Roll, gain and mixup by their definitions, on what the network, the loss and the metrics are given.
+/// Compares the inputs of network, loss and metrics with roll, gain and mixup by their definitions.
 TEST(AugmentedStep, TheNetworkTheLossAndTheMetricsGetTheAugmentedBatch) {
     AugmentationSpy spy;
     StepConfig config = small_config();
@@ -312,7 +312,7 @@ TEST(AugmentedStep, TheNetworkTheLossAndTheMetricsGetTheAugmentedBatch) {
     EXPECT_EQ(spy.counted, spy.target);
 }
 
-/// What a network of these settings consists of, written down a second time.
+/// The parameters of a network, written down independently.
 std::map<std::string, Shape> expected_parameters(const ModelConfig& m) {
     std::map<std::string, Shape> out;
     const auto scaled = [&](double channels) {
@@ -381,7 +381,7 @@ struct Table {
     bool operator==(const Table&) const = default;
 };
 
-/// As the comment of step.h lists them.
+/// The tables that the comment of step.h lists.
 std::map<std::string, Table> expected_tables(const StepConfig& config, int64_t max_batch, bool inference) {
     const ModelConfig& m = config.model;
     const int64_t r = config.rows, k = m.classes;
@@ -448,7 +448,7 @@ TEST(SettingsOfAStep, DecideParametersAndTablesAndNothingElse) {
     }
 }
 
-/// After Adam's update, which is the same with and without it in the first step.
+/// The decay is applied after Adam's update. In the first step that update is the same with and without the decay.
 TEST(DecoupledDecay, ShrinksWeightsAndNoBiasesOrNorms) {
     const auto device = make_cpu_device(1);
     StepConfig config = small_step(&se_trans, false, true);
@@ -467,7 +467,7 @@ TEST(DecoupledDecay, ShrinksWeightsAndNoBiasesOrNorms) {
     }
 }
 
-/// What the program plans is what the device holds, before and after it has run.
+/// The planned bytes are the bytes that the device holds, before and after a run.
 TEST(Memory, ADeviceHoldsWhatThePlanSays) {
     for (const Network* network : networks()) {
         for (const Mode mode : {Mode::Training, Mode::Inference}) {

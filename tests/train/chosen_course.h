@@ -1,8 +1,8 @@
 #pragma once
 
-// The course of a training, chosen and not hoped for: which epoch of a run is the best depends on the seed, the
-// processor's vectors and the library of convolutions, so a test that needs a best epoch before the last one says so in
-// the file that the run goes on from.
+// Sets which epoch of a run is the best. In a real training that depends on the seed, the SIMD width and the
+// convolution library. A test that needs a best epoch before the last one edits the scores in the file that the run
+// resumes from.
 
 #include <vector>
 
@@ -14,7 +14,7 @@
 
 namespace scene::test {
 
-/// Trains up to and with an epoch and leaves the run folder as Ctrl-C does then.
+/// Trains up to and including an epoch, then stops as by Ctrl-C.
 inline void train_until(Device& device, const FeatureStore& store, const RunConfig& config,
                         const std::filesystem::path& run, int64_t stage, int64_t epoch) {
     std::atomic<bool> stop{false};
@@ -23,8 +23,8 @@ inline void train_until(Device& device, const FeatureStore& store, const RunConf
     EXPECT_THROW(train_system(device, store, split_of(store, config), config, run, {recorder, stop}), Interrupted);
 }
 
-/// The last epoch of an interrupted run gets other scores on its validation clips. No score is above 1 or below 0, so
-/// that with 2 it stays the best of its stage, and with -1 the next one is better.
+/// Changes the validation scores of the last epoch of an interrupted run. Real scores are in [0, 1], so with 2 it stays
+/// the best epoch of its stage, and with -1 any later epoch is better.
 inline void set_last_scores(const std::filesystem::path& run, double all, double labelled) {
     const std::filesystem::path last = RunFolder{run}.last(), changed = last.string() + ".changed";
     {

@@ -1,11 +1,11 @@
 #pragma once
 
-// A device for tests of what is around the network: its networks compute nothing and answer what the test's script
-// says, so that no test depends on the course of a training, and it keeps what reached every step.
+// A device for tests of the code around the network. Its networks compute nothing: a script supplies their predictions,
+// so that no test depends on the course of a training. The device records the inputs of every step.
 //
-// A model here is its age: `adam` adds 1 to every parameter that is not 0, so that the classifier's weights, which
-// begin near 0, count the optimiser's steps. Loss, metrics, tables, weights of hard samples and the memory are
-// the CPU's.
+// A model is identified by its age: `adam` adds 1 to every parameter that is not 0, so that the classifier's weights,
+// which start near 0, count the optimiser's steps. Loss, metrics, tables, hard-sample weights and the memory are the
+// CPU's.
 
 #include <cmath>
 #include <functional>
@@ -19,14 +19,14 @@
 
 namespace scene::test {
 
-constexpr int64_t scripted_classes = 3; ///< of the store; no other layer with a bias is that narrow
+constexpr int64_t scripted_classes = 3; ///< of the store; identifies the classifier: no other bias has this size
 
 struct ScriptedModel {
     int64_t age = 0;
     bool se_trans = false; ///< System #1, the teacher
 };
 
-/// The most probable class, and its probability; the rest is shared out evenly.
+/// A prediction: the most probable class and its probability. The other classes share the rest equally.
 struct Answer {
     int32_t label = 0;
     double confidence = 1;
@@ -34,24 +34,24 @@ struct Answer {
 
 using Script = std::function<Answer(const ScriptedModel& model, int32_t clip)>;
 
-/// One step as it reached the device.
+/// The inputs of one step.
 struct StepSeen {
     bool training = false;
     ScriptedModel model;
     std::vector<int32_t> clips;          ///< without padding slots
-    std::vector<float> targets, weights; ///< [clips, K], [clips]: what the loss was given
-    StepControl control;                 ///< before it moved on
+    std::vector<float> targets, weights; ///< [clips, K], [clips]: inputs of the loss
+    StepControl control;                 ///< at the start of the step
     float smoothing = 0;
     AdamSettings adam;
     float decoupled_decay = 0;
     std::optional<Augmentation> augmentation;
     std::set<float> conv_dropout, encoder_dropout;
     bool deltas = false;
-    /// What was gathered for each place of the batch: the features' first value, the city, the 8 numbers of the time.
+    /// Gathered for each position of the batch: the first value of the features, the 8 numbers of the time, the city.
     std::vector<float> features, times;
     std::vector<int32_t> cities;
     std::vector<float> parameters; ///< sixteen of them, before the step
-    bool fresh_moments = false;    ///< Adam's are 0
+    bool fresh_moments = false;    ///< Adam's moments are 0
 };
 
 class ScriptedDevice final : public ForwardingDevice<ScriptedDevice> {
@@ -60,7 +60,7 @@ public:
 
     std::vector<StepSeen> steps; ///< all, of training and of inference, in order
 
-    // ---- what is looked at ------------------------------------------------------------------------------------
+    // ---- recorded ops -----------------------------------------------------------------------------------------
     void intercept(const GatherRows<Tensor>& op) {
         inner().run(op);
         const auto& now = *static_cast<const StepControl*>(op.control.data);
@@ -113,7 +113,7 @@ public:
         for (int64_t i = 0; i < 16; ++i) seen_.parameters.push_back(values[i * count / 16]);
         seen_.fresh_moments = true;
         for (int64_t i = 0; i < count; ++i) {
-            if (values[i] == 0) continue; // room between parameters, or one that begins with 0
+            if (values[i] == 0) continue; // padding between parameters, or an initial value of 0
             seen_.fresh_moments &= first[i] == 0 && second[i] == 0;
             values[i] += 1;
             first[i] = second[i] = 1;
@@ -141,7 +141,7 @@ public:
     void intercept(const SqueezeExciteSqueeze<Tensor>&) { seen_.model.se_trans = true; }
     void intercept(const Deltas<Tensor>&) { seen_.deltas = true; }
 
-    // ---- what is run as it is ---------------------------------------------------------------------------------
+    // ---- ops that the CPU runs --------------------------------------------------------------------------------
     void intercept(const AccumulateMetrics<Tensor>& op) { inner().run(op); }
     void intercept(const ScatterRows<Tensor>& op) { inner().run(op); }
     void intercept(const BandMoments<Tensor>& op) { inner().run(op); }
@@ -151,13 +151,13 @@ public:
     void intercept(const NearestVotes<Tensor>& op) { inner().run(op); }
     void intercept(const LogMel<Tensor>& op) { inner().run(op); }
 
-    /// The network's other ops compute nothing.
+    /// All other ops of the network compute nothing.
     template <template <class> class Op> void intercept(const Op<Tensor>&) {}
 
 private:
     Script script_;
     StepSeen seen_;
-    std::vector<int32_t> places_; ///< clips of the batch, -1: none
+    std::vector<int32_t> places_; ///< clips of the batch; -1: padding slot
 };
 
 } // namespace scene::test

@@ -1,7 +1,7 @@
 #pragma once
 
-// A run whose networks follow a script in which the best epoch is neither the first nor the last of its stage, and
-// every model has answers of its own: so each file of the run has one right content.
+// A run with scripted predictions. The best epoch is neither the first nor the last of its stage, and every model has
+// its own predictions, so that the content of each file of the run is determined.
 
 #include <atomic>
 #include <fstream>
@@ -32,7 +32,7 @@ class RunFiles : public testing::Test {
 protected:
     RunFiles() : store_(small_store(folder_ / "store", {.clips = 120, .places = true, .groups = true})) {
         config_.system = "wired";
-        config_.training.seed = 1234; // names of folders and orders of clips have it in them
+        config_.training.seed = 1234; // folder names and clip orders depend on it
         config_.training.batch = batch;
         config_.training.epochs = epochs;
         config_.training.hard_samples = false;
@@ -51,7 +51,7 @@ protected:
         return train_system(device_, store_, split_, config_, run_.folder, {recorder_, stop_});
     }
 
-    /// Hard samples with a teacher of one epoch.
+    /// Switches hard samples on, with a teacher of one epoch.
     void give_teacher() {
         RunConfig teacher = as_system(config_, 1);
         teacher.training.epochs = teacher.training.stages = 1;
@@ -62,7 +62,7 @@ protected:
     }
 
     // ---- the script -------------------------------------------------------------------------------------------
-    /// The clips of a stage: those with a label, and those whose pseudo label is confident enough.
+    /// The training clips of a stage: the labelled ones, and those whose pseudo label reaches the threshold.
     std::vector<int32_t> trains(int64_t stage) const {
         std::vector<int32_t> clips = clips_.labelled.train;
         if (stage == 1) return clips;
@@ -71,13 +71,14 @@ protected:
         return clips;
     }
     int64_t steps_of(int64_t stage) const { return (static_cast<int64_t>(trains(stage).size()) + batch - 1) / batch; }
-    /// Steps behind the model after an epoch; each stage goes on from the best model of the one before.
+    /// Optimiser steps of the model after an epoch. Each stage starts from the best model of the stage before.
     int64_t age(int64_t stage, int64_t epoch) const {
         const int64_t before = stage == 1 ? 0 : age(stage - 1, best_epoch);
         return before + epoch * steps_of(stage);
     }
     int64_t best_age(int64_t stage) const { return age(stage, best_epoch); }
-    /// Clips that choose the epoch are known to the best models alone; of all others about two of three.
+    /// The best models predict all validation clips correctly, other models none. Of the other clips every model
+    /// predicts about two thirds correctly.
     Answer answer(const ScriptedModel& model, int32_t clip) const {
         const int64_t own = model.se_trans ? 4 : 0;
         bool right = (clip * 7 + model.age * 5 + own) % 11 < 7;
@@ -87,10 +88,10 @@ protected:
     }
     Answer own_answer(int64_t model_age, int32_t clip) const { return answer({model_age, false}, clip); }
 
-    // ---- what the tests compute themselves --------------------------------------------------------------------
+    // ---- expected values --------------------------------------------------------------------------------------
     const std::string& name(int32_t clip) const { return store_.columns().names[static_cast<size_t>(clip)]; }
     int32_t label(int32_t clip) const { return store_.columns().label[static_cast<size_t>(clip)]; }
-    /// -sum q log p of the answer, q the smoothed target.
+    /// -sum q log p of the prediction, with the smoothed target q.
     double loss(int64_t model_age, int32_t clip, int32_t target) const {
         const Answer one = own_answer(model_age, clip);
         double out = 0;
@@ -100,7 +101,7 @@ protected:
         }
         return out;
     }
-    /// Mean over the classes of the share that is right.
+    /// Balanced accuracy.
     static double balanced(const std::vector<std::pair<int32_t, int32_t>>& true_and_predicted) {
         double right[3] = {}, all[3] = {}, sum = 0, classes = 0;
         for (const auto& [truth, predicted] : true_and_predicted) ++all[truth], right[truth] += truth == predicted;

@@ -1,7 +1,7 @@
 #pragma once
 
-// A store small enough to train on in a moment: every class is a pattern over the bands, buried in noise, that
-// a network learns from a few dozen clips but cannot know before.
+// A store small enough for a short training. Every class is a pattern over the bands with noise, which a network learns
+// from a few dozen clips.
 
 #include <atomic>
 #include <cmath>
@@ -22,17 +22,17 @@ namespace scene::test {
 struct SmallStoreOptions {
     int classes = 3;
     int clips = 60;
-    int labelled_of_ten = 5; ///< so many of ten clips carry a label
+    int labelled_of_ten = 5; ///< labelled clips of every ten
     float noise = 6;         ///< dB
-    bool places = false;     ///< cities and times
-    bool groups = false;     ///< three folds, sessions of one class, two devices
+    bool places = false;     ///< with cities and times
+    bool groups = false;     ///< with three folds, sessions of one class each, two devices
     uint64_t seed = 7;
 };
 
 inline constexpr int small_frames = 32, small_bands = 16;
 
-/// SCENE_TEST_SEED, 0 without: another one gives other noise and other first parameters, so that every training takes
-/// another course. All tests pass whatever it is.
+/// The environment variable SCENE_TEST_SEED, or 0. Another seed gives other noise and initial parameters, so that every
+/// training takes another course. All tests must pass with any seed.
 inline uint64_t test_seed() {
     const char* given = std::getenv("SCENE_TEST_SEED");
     return given ? std::strtoull(given, nullptr, 10) : 0;
@@ -76,7 +76,7 @@ inline FeatureStore small_store(const std::filesystem::path& file, const SmallSt
     return FeatureStore::open(file);
 }
 
-/// A run of a few seconds.
+/// The configuration of a run of a few seconds.
 inline RunConfig small_config(int system = 2) {
     RunConfig config = system_config(system);
     config.model.width = 0.05;
@@ -87,7 +87,7 @@ inline RunConfig small_config(int system = 2) {
     return config;
 }
 
-/// Notes what it was told.
+/// Records the calls.
 class Recorder final : public Progress {
 public:
     void epoch(const EpochRecord& record, const std::string&) override {

@@ -15,9 +15,9 @@
 namespace scene::test {
 namespace {
 
-class LearnerTest : public testing::Test {
+class TrainingSessionTest : public testing::Test {
 protected:
-    LearnerTest() : store_(small_store(folder_ / "store", {.clips = 30, .labelled_of_ten = 10})) {
+    TrainingSessionTest() : store_(small_store(folder_ / "store", {.clips = 30, .labelled_of_ten = 10})) {
         step_.model = model_for(small_config(2).model, store_);
         step_.batch = 8;
         clips_.resize(30);
@@ -41,7 +41,7 @@ protected:
     std::vector<int32_t> clips_;
 };
 
-TEST_F(LearnerTest, MetricsStartFromZeroInEveryPass) {
+TEST_F(TrainingSessionTest, MetricsStartFromZeroInEveryPass) {
     const auto training = ready();
     for (int pass = 0; pass < 3; ++pass) {
         const PassResult trained = training->train(clips_, 0, silent);
@@ -55,7 +55,7 @@ TEST_F(LearnerTest, MetricsStartFromZeroInEveryPass) {
     }
 }
 
-TEST_F(LearnerTest, EveryClipTrainsOnceAndTheRemainderIsASmallerBatch) {
+TEST_F(TrainingSessionTest, EveryClipTrainsOnceAndTheRemainderIsASmallerBatch) {
     const auto training = ready();
     std::vector<int64_t> done;
     const PassResult result = training->train(clips_, 1e-3, [&](int64_t clips) { done.push_back(clips); });
@@ -67,7 +67,7 @@ TEST_F(LearnerTest, EveryClipTrainsOnceAndTheRemainderIsASmallerBatch) {
     EXPECT_EQ(control.cursor, 30u);
 }
 
-TEST_F(LearnerTest, PaddedInferenceGivesEveryClipItsOwnAnswer) {
+TEST_F(TrainingSessionTest, PaddedInferenceGivesEveryClipItsOwnAnswer) {
     const auto training = ready({});
     training->prepare_inference();
     const PassResult all = training->infer(clips_, silent);
@@ -85,14 +85,14 @@ TEST_F(LearnerTest, PaddedInferenceGivesEveryClipItsOwnAnswer) {
     EXPECT_EQ(training->infer({}, silent).confusion.total(), 0);
 }
 
-TEST_F(LearnerTest, ClipsWithoutTargetsAreNotCounted) {
+TEST_F(TrainingSessionTest, ClipsWithoutTargetsAreNotCounted) {
     split_.labelled = {0, 1, 2, 3};
     const auto training = ready({});
     training->prepare_inference();
     EXPECT_EQ(training->infer(clips_, silent).confusion.total(), 4);
 }
 
-TEST_F(LearnerTest, WeightsScaleTheLoss) {
+TEST_F(TrainingSessionTest, WeightsScaleTheLoss) {
     const auto training = ready({});
     training->prepare_inference();
     const double once = training->infer(clips_, silent).loss_sum;
@@ -100,7 +100,7 @@ TEST_F(LearnerTest, WeightsScaleTheLoss) {
     EXPECT_NEAR(training->infer(clips_, silent).loss_sum, 2.5 * once, 1e-4 * once);
 }
 
-TEST_F(LearnerTest, HardWeightsKnownAnswer) {
+TEST_F(TrainingSessionTest, HardWeightsKnownAnswer) {
     const auto training = ready({});
     std::vector<float> probabilities(90, 0.0f);
     const std::vector<int32_t> members{4, 7};
@@ -113,8 +113,8 @@ TEST_F(LearnerTest, HardWeightsKnownAnswer) {
     EXPECT_EQ(weights[0], 1.0f);
 }
 
-/// Several threads share the reductions; their order must not depend on which is first.
-TEST_F(LearnerTest, TheSameBitsTwiceOnTwoThreads) {
+/// With several threads, the order of a reduction must not depend on the scheduling.
+TEST_F(TrainingSessionTest, TheSameBitsTwiceOnTwoThreads) {
     device_ = make_cpu_device(2);
     const std::vector<int32_t> batch(clips_.begin(), clips_.begin() + 8);
     std::vector<float> parameters[2];
@@ -131,23 +131,23 @@ TEST_F(LearnerTest, TheSameBitsTwiceOnTwoThreads) {
     device_ = make_cpu_device(1); // the number of threads outlives the device
 }
 
-TEST_F(LearnerTest, ABrokenLossIsReported) {
+TEST_F(TrainingSessionTest, ABrokenLossIsReported) {
     const auto training = ready();
     EXPECT_TRUE(training->train(clips_, 1e-3, silent).finite);
     EXPECT_FALSE(training->train(clips_, 1e30, silent).finite);
 }
 
-TEST_F(LearnerTest, ABrokenGradientIsReportedEvenIfTheLossIsFinite) {
+TEST_F(TrainingSessionTest, ABrokenGradientIsReportedEvenIfTheLossIsFinite) {
     const auto training = ready();
-    // The losses are finite up to 11 for each clip; they are about 2. A gradient overflows on the way back: with all of
-    // 20 seeds it does so from 1e37 on.
+    // Losses are about 2; up to 11 per clip their weighted values are finite. A gradient overflows in the backward
+    // pass: with each of 20 seeds it did for weights from 1e37 on.
     training->set_weights(std::vector<float>(30, 3e37f));
     const PassResult result = training->train(clips_, 1e-3, silent);
     EXPECT_TRUE(std::isfinite(result.loss_sum));
     EXPECT_FALSE(result.finite);
 }
 
-TEST_F(LearnerTest, StopsWhenProgressThrows) {
+TEST_F(TrainingSessionTest, StopsWhenProgressThrows) {
     const auto training = ready();
     EXPECT_THROW(training->train(clips_, 1e-3, [](int64_t) { throw std::runtime_error("stop"); }), std::runtime_error);
     EXPECT_EQ(training->train(clips_, 1e-3, silent).confusion.total(), 30) << "and starts anew";

@@ -36,8 +36,8 @@ const std::vector<AugmentationSettings>& augmentation_presets() {
          .frequency_mask_share = 8.0 / 64,
          .time_masks = 2,
          .time_mask_share = 64.0 / 1001},
-        // Any shift of a 10 s clip. A gain of 0.5 + Beta(10, 10) has a deviation of 0.96 dB, as uniform in +-1.7 dB
-        // has.
+        // roll_seconds: any shift of a 10 s clip. gain_db: EAT's factor of 0.5 + Beta(10, 10) has a standard deviation
+        // of 0.96 dB, and so has a gain that is uniform in +-1.7 dB.
         {.preset = "eat",
          .mixup_alpha = 0.7,
          .mixup_probability = 0.9,
@@ -53,7 +53,7 @@ const std::vector<AugmentationSettings>& augmentation_presets() {
 Augmentation augmentation_for(const AugmentationSettings& settings, const LogMelSpec& spec) {
     const double frames_per_second = static_cast<double>(spec.sample_rate) / spec.hop;
     Augmentation out;
-    // Half the clip either way is every shift there is.
+    // A roll is cyclic, so half the clip in either direction covers every shift.
     out.roll = std::min<int64_t>(std::llround(settings.roll_seconds * frames_per_second), spec.frames / 2);
     // A gain of g dB multiplies magnitudes by 10^(g/20), and the features are 10 log10 of magnitudes.
     out.gain = static_cast<float>(settings.gain_db / 2);

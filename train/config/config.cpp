@@ -8,7 +8,7 @@
 #include <sstream>
 #include <stdexcept>
 
-// Damaged files reach the library's assertions ("[,]" does): they become errors instead of the end of the program.
+// Some invalid files ("[,]") fail an assertion of toml++. Here it throws instead of ending the program.
 [[noreturn]] static void assertion_failed(const char* expression) { throw std::logic_error(expression); }
 #define TOML_ASSERT(expression) ((expression) ? static_cast<void>(0) : assertion_failed(#expression))
 #include <toml++/toml.h>
@@ -21,11 +21,11 @@
 namespace scene {
 namespace {
 
-/// One key of the file: how to read it from TOML, how to write it, what it may be.
+/// One key of the file: how to read it from TOML, how to write it, which values are allowed.
 struct Setting {
-    std::string key;     ///< "training.batch"
-    std::string allowed; ///< "a whole number from 1 to 65536"
-    bool text = false;   ///< takes a string, so that an override may leave its quotes out
+    std::string key;                                         ///< "training.batch"
+    std::string allowed;                                     ///< "a whole number from 1 to 65536"
+    bool text = false;                                       ///< a string; its quotes are optional in an override
     std::function<bool(RunConfig&, const toml::node&)> read; ///< false: not allowed
     std::function<std::string(const RunConfig&)> write;
 };
@@ -42,7 +42,7 @@ template <typename Field> Setting integer(std::string key, int64_t low, int64_t 
             [=](const RunConfig& config) { return fmt::format("{}", field(config)); }};
 }
 
-/// An interval as text, "(0, 1]", and as a test.
+/// An interval of numbers, with its description for messages.
 struct Interval {
     double low, high;
     bool with_low, with_high;
@@ -154,7 +154,7 @@ constexpr const char* preset_key = "augmentation.preset";
 #define FIELD(path)                                                                                                    \
     [](auto& config) -> auto& { return config.path; }
 
-/// Sets the whole section.
+/// augmentation.preset: sets the whole section.
 Setting preset_setting() {
     const std::vector<AugmentationSettings>& presets = augmentation_presets();
     std::vector<Choice<std::string>> names;
@@ -305,7 +305,7 @@ void apply(RunConfig& config, const Setting& setting, const toml::node& node, co
         fail("{}: {} = {} is not allowed; give {}", place, setting.key, shown(node), setting.allowed);
 }
 
-/// A value of a file or an override on its way into the configuration.
+/// A value from the file or an override, before it is applied.
 struct Assignment {
     const Setting* setting;
     std::string place;
@@ -352,7 +352,7 @@ std::vector<Assignment> read_file(const std::filesystem::path& file) {
     return out;
 }
 
-/// "value = TEXT" as a table; empty where that is not TOML.
+/// "value = TEXT" parsed as a table; empty if that is not TOML.
 toml::table parsed_value(const std::string& text) {
     try {
         return toml::parse("value = " + text);
@@ -388,7 +388,7 @@ RunConfig as_system(RunConfig config, int number) {
     config.system = std::to_string(number);
     static const Network* const of_system[] = {&se_trans, &fcnn, &fcnn, &fcnn}; // paper, Table I
     const Network* network = of_system[number - 1];
-    if (network != config.model.network) config.training.init.clear(); // another network's weights
+    if (network != config.model.network) config.training.init.clear(); // weights of another network do not fit
     config.model.network = network;
     config.training.hard_samples = number >= 3;
     config.training.label_smoothing = number < 4 ? 0 : smoothed ? config.training.label_smoothing : 0.1;

@@ -5,11 +5,13 @@
 
 namespace scene {
 
-/// Letters to insert, delete, exchange or swap with their neighbour.
+/// Optimal string alignment distance: the least number of letters to insert, delete or substitute, or to swap with
+/// their neighbours.
 size_t edit_distance(const std::string& a, const std::string& b);
 
-/// The one of `names` that was probably meant by `given`; empty where none is near. Dashes before a name do not count,
-/// and what begins like one name only ("eval") is near to it.
+/// The name that a user probably meant by `given`, or "". It is the one at the least edit distance, at most 3 and half
+/// the letters of `given`; else the only one that begins with `given`, of 3 letters or more ("eval"). Leading dashes
+/// are ignored.
 std::string nearest_name(const std::string& given, const std::vector<std::string>& names);
 
 } // namespace scene

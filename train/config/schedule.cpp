@@ -5,7 +5,7 @@
 namespace scene {
 namespace {
 
-/// The score that chooses the epoch.
+/// The score that selects the best epoch.
 double deciding_score(const EpochRecord& record, const TrainingSettings& settings) {
     const bool labelled_only = record.stage >= 2 && settings.choose_by == ChooseBy::Labelled;
     return labelled_only ? record.validation_labelled : record.validation_balanced_accuracy;
@@ -33,7 +33,7 @@ StageState stage_state(std::span<const EpochRecord> history, int64_t stage, cons
         }
     }
     const bool patience_spent = settings.early_stop > 0 && state.since_rise >= settings.early_stop;
-    const bool built_on = !history.empty() && history.back().stage > stage; // whatever the settings say by now
+    const bool built_on = !history.empty() && history.back().stage > stage; // final, even if the settings have changed
     state.finished = state.epochs >= settings.epochs || patience_spent || built_on;
     return state;
 }

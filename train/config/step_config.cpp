@@ -33,9 +33,9 @@ ModelConfig model_for(const ModelSettings& settings, const StoreShape& store) {
     model.encoder_dropout = static_cast<float>(settings.encoder_dropout);
     const int64_t shorter = std::min(model.frames, model.bands), longer = std::max(model.frames, model.bands);
     const Network& network = *model.network;
-    if (shorter < network.least_shorter || longer < network.least_longer)
+    if (shorter < network.min_short_side || longer < network.min_long_side)
         fail("{}: {} frames x {} bands are too few for {}, which needs {} of one and {} of the other", store.name,
-             model.frames, model.bands, network.title, network.least_longer, network.least_shorter);
+             model.frames, model.bands, network.title, network.min_long_side, network.min_short_side);
     if (model.deltas && model.frames < 9)
         fail("{}: model.deltas needs 9 frames or more, the store has {}", store.name, model.frames);
     return model;

@@ -1,6 +1,6 @@
 #pragma once
 
-// What a run's settings become: the network and the step that the trainer runs and `scene plan` shows.
+// From a run's configuration to the network and the step that the trainer runs and `scene plan` shows.
 
 #include <cstdint>
 #include <string>
@@ -13,21 +13,21 @@ namespace scene {
 
 class FeatureStore;
 
-/// What of a store decides the shape of a network and of its step.
+/// The properties of a store that determine network and step.
 struct StoreShape {
     std::string name; ///< for messages
     int64_t clips = 0, classes = 0, cities = 0;
-    bool places_or_times = false; ///< some clip has a city or a time
+    bool places_or_times = false; ///< at least one clip has a city or a time
     LogMelSpec spec;
 
     StoreShape() = default;
     StoreShape(const FeatureStore& store);
 };
 
-/// The network `settings` describes on this store.
+/// The network that `settings` describes on this store. Throws Error if the features are too small for it.
 ModelConfig model_for(const ModelSettings& settings, const StoreShape& store);
 
-/// The step that `config` describes on this store.
+/// The step that `config` describes on this store. Throws Error like model_for and augmentation_for.
 StepConfig step_config(const RunConfig& config, const StoreShape& store);
 
 } // namespace scene

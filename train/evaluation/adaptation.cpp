@@ -9,7 +9,7 @@
 namespace scene {
 namespace {
 
-/// A tensor in the device's memory.
+/// A tensor in device memory.
 class DeviceTensor {
 public:
     DeviceTensor(Device& device, DType dtype, const Shape& shape)
@@ -29,7 +29,7 @@ private:
     DeviceBuffer memory_;
 };
 
-/// Rows of length 1; a row of zeros stays.
+/// The rows scaled to length 1; a row of zeros stays zero.
 std::vector<float> normalised(std::span<const float> features, int64_t width) {
     std::vector<float> out(features.begin(), features.end());
     for (size_t begin = 0; begin < out.size(); begin += static_cast<size_t>(width)) {
@@ -48,7 +48,7 @@ struct MemoryBank::State {
     Device& device;
     AdaptationSettings settings;
     int64_t width, classes, source, joined = 0;
-    DeviceTensor memory, label, query, similarity, votes; ///< fixed shapes: every call is the same to the device
+    DeviceTensor memory, label, query, similarity, votes; ///< of fixed shapes: each op has only one
     DeviceBuffer scratch;
 
     State(Device& on, int64_t clips, int64_t row_width, int64_t class_count, const AdaptationSettings& chosen)
@@ -58,7 +58,7 @@ struct MemoryBank::State {
           similarity(device, DType::F32, {chosen.batch, clips + chosen.growth}),
           votes(device, DType::F32, {chosen.batch, class_count}) {}
 
-    /// The votes of the first rows of `query`, [rows, classes].
+    /// The shares [M, classes] of the votes for M rows of features, M <= settings.batch.
     std::vector<float> vote(std::span<const float> rows) {
         query.write<float>(0, rows);
         run_alone(device, LinearForward<Tensor>{.y = similarity.view(), .x = query.view(), .w = memory.view()},

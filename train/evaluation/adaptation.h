@@ -1,10 +1,11 @@
 #pragma once
 
-// Test-time adaptation without gradients: AdaNPC (Zhang et al., ICML 2023, arXiv 2304.12566). A memory of the network's
-// features of all labelled training clips votes for the class of a test clip, and test clips of a confident vote join
-// the memory. Differences from the published code: the memory starts with the labelled clips alone (there: one random
-// row of class 0 besides), and a vote's confidence is its largest share (there: the softmax of the shares, which for
-// ten classes never exceeds e/(e + 9) = 0.23, so that the threshold meant always or never).
+// Test-time adaptation without gradients: AdaNPC (Zhang et al., ICML 2023, arXiv 2304.12566). A memory holds the
+// network's features of all labelled training clips. Its nearest neighbours vote for the class of a test clip, and test
+// clips with a confident vote are added to it. Two differences from the published code:
+// - The memory starts with the labelled clips alone. There it also starts with one random row of class 0.
+// - The confidence of a vote is its largest share. There it is the softmax of the shares, which for ten classes never
+//   exceeds e/(e + 9) = 0.23, so that every threshold accepts all votes or none.
 
 #include <cstdint>
 #include <memory>
@@ -18,32 +19,32 @@ namespace scene {
 struct AdaptationSettings {
     int64_t neighbours = 100; ///< k, >= 1
     double temperature = 0.1; ///< of the softmax over the neighbours' similarities, > 0
-    double confidence = 0.5;  ///< least share of a vote that lets its clip join the memory; above 1: none does
-    int64_t growth = 1000;    ///< clips that may join, >= 0; the memory is full afterwards
-    int64_t batch = 64;       ///< clips that vote before the first of them may join
+    double confidence = 0.5;  ///< a clip joins the memory if the largest share of its vote is at least this
+    int64_t growth = 1000;    ///< the most clips that may join, >= 0
+    int64_t batch = 64;       ///< clips are classified in batches of this size; they join after their batch
 };
 
-/// What the memory says about a clip.
+/// The result of a clip's vote.
 struct Vote {
-    int32_t label = 0; ///< first of equal maxima
-    float share = 0;   ///< of the vote
-    bool joined = false;
+    int32_t label = 0;   ///< the class with the largest share; the first of equal maxima
+    float share = 0;     ///< its share
+    bool joined = false; ///< the clip has joined the memory
 };
 
-/// A memory of features, in the device's memory, and the votes of the nearest by cosine similarity.
+/// A memory of features, on the device, whose nearest neighbours by cosine similarity vote.
 class MemoryBank {
 public:
-    /// `features` [M, width] of any length (they are normalised) with `labels` [M], each in 0 .. classes - 1.
+    /// `features` [M, width], M >= 1, are normalised to length 1. `labels` [M] are in 0 .. classes - 1.
     MemoryBank(Device& device, std::span<const float> features, std::span<const int32_t> labels, int64_t width,
                int64_t classes, const AdaptationSettings& settings);
     ~MemoryBank();
     MemoryBank(const MemoryBank&) = delete;
     MemoryBank& operator=(const MemoryBank&) = delete;
 
-    /// Votes for clips with these features [N, width], in this order and in batches; after each batch its confident
-    /// clips join the memory with the label of the vote, in order, while there is room.
+    /// Classifies the clips with these features [N, width], in this order and in batches. After each batch its
+    /// confident clips join the memory, in order, with the label of their vote, while there is room.
     std::vector<Vote> classify(std::span<const float> features);
-    /// Forgets every clip that has joined.
+    /// Removes every clip that has joined.
     void reset();
     /// Clips in the memory, and how many of them have joined.
     int64_t size() const;

@@ -5,7 +5,7 @@
 namespace scene {
 namespace {
 
-/// `name_of(clip)` is empty where it is not known.
+/// One entry per name_of(clip), which is "" if it is unknown.
 template <typename NameOf> std::vector<PartScore> scores_by(std::span<const Prediction> predictions,
                                                             const StoreColumns& columns, NameOf&& name_of) {
     const auto classes = static_cast<int64_t>(columns.classes.size());

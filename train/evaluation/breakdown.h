@@ -9,15 +9,14 @@
 
 namespace scene {
 
-/// The labelled clips of one city or one device, true class against predicted class.
+/// The confusion matrix of the labelled clips of one city or one device.
 struct PartScore {
-    std::string name; ///< "(unknown)" for clips of no known city or device
+    std::string name; ///< "(unknown)" for clips whose city or device is unknown
     Confusion confusion;
     bool operator==(const PartScore&) const = default;
 };
 
-/// One entry per city (device) that occurs among the labelled clips, sorted by name, the unknown ones last. Empty where
-/// the store knows none of them.
+/// One entry per city (device) of the labelled clips, sorted by name, then one for unknown. Empty if all are unknown.
 std::vector<PartScore> scores_by_city(std::span<const Prediction> predictions, const StoreColumns& columns);
 std::vector<PartScore> scores_by_device(std::span<const Prediction> predictions, const StoreColumns& columns);
 

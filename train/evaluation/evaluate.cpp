@@ -17,7 +17,7 @@ void check_features(const std::filesystem::path& checkpoint, const CheckpointInf
              checkpoint.string(), store.path().string());
 }
 
-/// Where each of `names` stands in `known`; -1: nowhere.
+/// The index in `known` of each of `names`; -1 if it is not there.
 std::vector<int32_t> places_in(const std::vector<std::string>& known, const std::vector<std::string>& names) {
     std::vector<int32_t> places;
     for (const std::string& name : names) {
@@ -27,8 +27,8 @@ std::vector<int32_t> places_in(const std::vector<std::string>& known, const std:
     return places;
 }
 
-/// The store's columns with the model's classes instead of its own. A class that the model does not know could only be
-/// counted as wrong, which would be no score of this model: it is an error where a clip in `rows` is of it.
+/// The store's columns with the model's classes instead of its own. Fails if a clip in `rows` has a class that the
+/// model does not know: it could only be counted as wrong, and the score would say nothing about the model.
 StoreColumns with_classes_of(const CheckpointInfo& info, const std::filesystem::path& checkpoint,
                              const FeatureStore& store, std::span<const int32_t> rows) {
     StoreColumns columns = store.columns();
@@ -54,7 +54,7 @@ StoreColumns with_classes_of(const CheckpointInfo& info, const std::filesystem::
     return columns;
 }
 
-/// The store's cities as the model counts them.
+/// The model's city index of every clip; -1: unknown to store or model.
 std::vector<int32_t> cities_of(const CheckpointInfo& info, const StoreColumns& columns) {
     const std::vector<int32_t> index_of = places_in(info.cities, columns.cities);
     std::vector<int32_t> out;
@@ -62,7 +62,7 @@ std::vector<int32_t> cities_of(const CheckpointInfo& info, const StoreColumns& c
     return out;
 }
 
-/// The rows of these clips, of a table with one row for each of `clips`.
+/// Selects rows of a table with `clips` rows.
 std::vector<float> rows_of(const std::vector<float>& table, std::span<const int32_t> rows, int64_t clips) {
     const auto width = static_cast<std::ptrdiff_t>(table.size()) / clips;
     std::vector<float> out;

@@ -15,23 +15,23 @@ namespace scene {
 
 class FeatureStore;
 
+/// Predictions for N clips, in the order in which they were given. Classes are numbered as in the model.
 struct Evaluation {
-    std::vector<std::string> classes;       ///< the model's; all that follows counts them so
-    Confusion confusion;                    ///< over the labelled clips among them
-    std::vector<PartScore> cities, devices; ///< the same clips, where the store knows cities or devices
-    std::vector<int32_t> truth;             ///< the class of each clip asked for, -1: unlabelled
-    /// One row of K class probabilities per clip asked for.
-    std::vector<float> probabilities;
-    /// One row of the features that the classifier reads per clip asked for, where they were asked for.
-    std::vector<float> embeddings;
+    std::vector<std::string> classes;       ///< the model's, K
+    Confusion confusion;                    ///< over the labelled clips
+    std::vector<PartScore> cities, devices; ///< over the labelled clips; empty if the store knows no cities or devices
+    std::vector<int32_t> truth;             ///< [N]; -1: unlabelled
+    std::vector<float> probabilities;       ///< [N, K]
+    std::vector<float> embeddings;          ///< [N, D], the classifier's input; empty if not requested
 };
 
-/// A run folder's best model of its last stage, or `path` itself when it is a file.
+/// `path` itself if it is a file; in a run folder, the best model of the highest stage there is. Throws Error if there
+/// is none.
 std::filesystem::path find_checkpoint(const std::filesystem::path& path);
 
-/// Predicts the clips `rows` of the store. Its classes are matched with the model's by name: it may have some of them,
-/// in any order. Fails if the checkpoint's features are not the store's, or a clip is of a class the model does not
-/// know. A city the model does not know is "unknown".
+/// Predicts the clips `rows` of the store. Classes and cities of store and model are matched by name. A city that the
+/// model does not know counts as unknown. Throws Error if the features of the checkpoint are not the store's, if its
+/// weights are not finite, or if a clip has a class that the model does not know; Interrupted if session.stop is set.
 Evaluation evaluate(Device& device, const std::filesystem::path& checkpoint, const FeatureStore& store,
                     std::span<const int32_t> rows, const Session& session, int64_t batch = 64, bool embeddings = false);
 

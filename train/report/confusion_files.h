@@ -8,17 +8,17 @@
 
 namespace scene {
 
-/// The matrix as a picture: one square per true and predicted class with its count, the darker the larger the share of
-/// the true class. SVG that needs nothing from elsewhere.
+/// The matrix as a self-contained SVG: one square per true and predicted class, with its count. The larger the share of
+/// the true class, the darker the square.
 std::string confusion_svg(const Confusion& confusion, std::span<const std::string> class_names,
                           const std::string& title);
 
-/// confusion.txt, confusion.csv and confusion.svg in the existing `folder`. `title` is one line; the text begins with
-/// it.
+/// Writes confusion.txt, confusion.csv and confusion.svg to the existing `folder`. `title` is one line; confusion.txt
+/// begins with it.
 void write_confusion(const std::filesystem::path& folder, const Confusion& confusion,
                      std::span<const std::string> class_names, const std::string& title);
 
-/// `text` with &, <, > and " written for HTML and SVG.
+/// `text` with &, <, > and " escaped for HTML and SVG.
 std::string escaped_markup(const std::string& text);
 
 } // namespace scene

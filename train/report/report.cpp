@@ -25,7 +25,7 @@ td:first-child,th:first-child{text-align:left}
 pre{background:#f4f6f8;padding:1em;overflow-x:auto}svg{max-width:100%;height:auto}
 )";
 
-/// One line of a chart.
+/// A curve of a chart.
 struct Curve {
     std::string name, colour;
     std::function<double(const EpochRecord&)> value;
@@ -34,7 +34,7 @@ struct Curve {
 constexpr double chart_width = 900, chart_height = 260, margin_left = 56, margin_right = 12, margin_top = 12,
                  margin_bottom = 34;
 
-/// All epochs of all stages from left to right; a dashed line where a stage begins.
+/// An SVG chart over the epochs of all stages, with a dashed line where a stage begins.
 std::string chart(const std::vector<EpochRecord>& history, const std::vector<Curve>& curves, const std::string& label) {
     double low = std::numeric_limits<double>::infinity(), high = -low;
     for (const EpochRecord& record : history) {

@@ -10,8 +10,8 @@
 
 namespace scene {
 
-/// A run on one page: scores, curves, confusion matrix, per-class table and settings, as HTML with inline SVG that
-/// needs nothing from elsewhere and runs no script.
+/// A run on one page: scores, curves, confusion matrix, per-class table and settings. Self-contained HTML with inline
+/// SVG and without scripts.
 std::string report_html(const RunConfig& config, const RunResult& result, const std::vector<EpochRecord>& history,
                         const std::vector<std::string>& classes);
 

@@ -24,7 +24,7 @@ template <typename T> std::string bytes_of(T value) {
     return out;
 }
 
-// The protobuf wire format: a key (field number and wire type), then the value.
+// Protobuf wire format: a key (field number and wire type), then the value.
 enum WireType : uint64_t { Varint = 0, Fixed64 = 1, Delimited = 2, Fixed32 = 5 };
 
 std::string varint(uint64_t value) {

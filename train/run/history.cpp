@@ -36,7 +36,7 @@ Json to_json(const EpochRecord& record, bool with_timings) {
     return json;
 }
 
-/// JSON has no NaN and no infinity: a score of no clips and a speed in no time are written as null.
+/// JSON has no NaN and no infinity: the score of no clips and an infinite speed are written as null.
 double number(const Json& json) {
     return json.is_null() ? std::numeric_limits<double>::quiet_NaN() : json.get<double>();
 }
@@ -102,7 +102,7 @@ void rewrite_epochs(const std::filesystem::path& file, const std::vector<EpochRe
         try {
             const EpochRecord record = parse_epoch_json(line, file.string());
             known.emplace(std::pair(record.stage, record.epoch), line);
-        } catch (const Error&) { // a line cut short by the kill that we resume from
+        } catch (const Error&) { // a line that was truncated by the kill
         }
     }
     std::string content;

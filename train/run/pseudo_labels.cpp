@@ -21,7 +21,7 @@ PseudoLabels choose_pseudo_labels(std::vector<Prediction> predictions, std::span
     PseudoLabels labels{std::move(predictions), {}};
     std::vector<int32_t> sorted_train(train.begin(), train.end());
     std::sort(sorted_train.begin(), sorted_train.end());
-    std::map<int32_t, std::vector<size_t>> by_class; // of those that train
+    std::map<int32_t, std::vector<size_t>> by_class; // training clips that reach the threshold
     float highest = 0;
     for (size_t i = 0; i < labels.predictions.size(); ++i) {
         const Prediction& one = labels.predictions[i];

@@ -18,7 +18,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* all_folds = "fold:all";
 
-/// One line per class, city or device that any run has, in the order in which they first occur.
+/// One line per score, class, city or device of any run, in the order of first occurrence.
 class Lines {
 public:
     explicit Lines(size_t runs) : runs_(runs) {}
@@ -140,7 +140,7 @@ std::string summary_json(const Summary& summary) {
 Summary train_repeats(Device& device, const FeatureStore& store, const RunConfig& base, int64_t seeds,
                       const std::filesystem::path& run, const Session& session) {
     std::vector<Repeat> repeats = repeats_of(base, seeds, store);
-    std::vector<Split> splits; // before anything is trained: an impossible split of a later run is known at once
+    std::vector<Split> splits; // drawn before anything is trained, so that an impossible one fails at once
     std::string note;
     for (Repeat& one : repeats) {
         splits.push_back(split_of(store.columns(), one.config.split));

@@ -1,6 +1,6 @@
 #pragma once
 
-// The same configuration several times: over seeds, over folds, or both; and what came of it, as mean and deviation.
+// Repeats a configuration over seeds, over folds, or both, and summarises the results as mean and deviation.
 
 #include <cstdint>
 #include <filesystem>
@@ -12,49 +12,49 @@
 
 namespace scene {
 
-/// One run of several.
+/// One of several runs.
 struct Repeat {
-    std::string name; ///< of its folder inside the run folder: "seed-1234", "fold-3", "fold-3-seed-1234"
+    std::string name; ///< its folder inside the run folder: "seed-1234", "fold-3", "fold-3-seed-1234"
     RunConfig config;
 };
 
-/// `settings` with the seed raised by `step`, if the split draws anything from its seed.
+/// `settings` with its seed increased by `step`, if the split depends on the seed.
 SplitSettings nth_draw(SplitSettings settings, uint64_t step);
 
-/// The folds that have labelled clips, ascending. Error if there are none.
+/// The folds with labelled clips, ascending. Throws Error if there are none.
 std::vector<int32_t> folds_of(const FeatureStore& store);
 
-/// `seeds` runs (0: one, with the seeds of `base`, and no seed in the name), whose training.seed and split.seed count
-/// up from those of `base`; the latter only where the split is drawn. A base split "fold:all" gives so many for every
-/// fold of the store.
+/// `seeds` runs, for the split "fold:all" so many per fold of the store. training.seed and, if the split depends on it,
+/// split.seed count up from those of `base`. With `seeds` = 0 it is one run (per fold) with the seeds of `base`, and no
+/// seed in its name.
 std::vector<Repeat> repeats_of(const RunConfig& base, int64_t seeds, const FeatureStore& store);
 
-/// A score of every run; NaN where a run does not have it.
+/// One score of every run; NaN if a run does not have it.
 struct SummaryLine {
     std::string name;
     std::vector<double> values; ///< [runs]
 };
 
 struct Summary {
-    std::string system, split;     ///< the split of `base`
-    std::vector<std::string> runs; ///< their names
+    std::string system, split;     ///< title and split name of `base`
+    std::vector<std::string> runs; ///< Repeat::name
     /// "train", "pseudo", "labelled_validation", "test_balanced_accuracy", "test_accuracy", "leaked_share",
     /// "leaked_share_with_unlabelled".
     std::vector<SummaryLine> scores;
-    std::vector<SummaryLine> classes;         ///< recall in the test
-    std::vector<SummaryLine> cities, devices; ///< balanced accuracy over the classes of that city or device in the test
+    std::vector<SummaryLine> classes;         ///< recall on the test clips
+    std::vector<SummaryLine> cities, devices; ///< balanced accuracy on the test clips of each city or device
 };
 
-/// `results` [runs], in the order of `repeats`, which is not empty.
+/// `results` are in the order of `repeats`; there is at least one.
 Summary summarize(const RunConfig& base, const std::vector<Repeat>& repeats, const std::vector<RunResult>& results,
                   const std::vector<std::string>& classes);
 
-/// {"format", "version", "system", "split", "runs", "scores", "classes", "cities", "devices"}; each line has mean,
-/// deviation (sample standard deviation, n - 1; null for one run) and the values.
+/// JSON: {"format", "version", "system", "split", "deviation", "runs", "scores", "classes", "cities", "devices"}. Each
+/// line has mean, deviation (sample standard deviation, n - 1; null for one run) and values.
 std::string summary_json(const Summary& summary);
 
-/// Trains every repeat in a folder of its own inside `run`, one after the other; what is complete is not run again, and
-/// what was stopped goes on. Leaves run/summary.json once all are complete.
+/// Trains the repeats one after the other, each in its own folder inside `run`, then writes run/summary.json. Complete
+/// runs are not repeated, stopped ones resume.
 Summary train_repeats(Device& device, const FeatureStore& store, const RunConfig& base, int64_t seeds,
                       const std::filesystem::path& run, const Session& session);
 

@@ -42,7 +42,7 @@ std::string read_text(const std::filesystem::path& file) {
     return text;
 }
 
-/// Rows of counts.
+/// An array of rows of counts.
 Json confusion_json(const Confusion& confusion) {
     Json rows = Json::array();
     for (int64_t truth = 0; truth < confusion.classes(); ++truth) {
@@ -95,7 +95,7 @@ void check_store(const RunFolder& run, const Json& now) {
     Json before;
     try {
         before = parse_ordered_json(read_text(run.store()));
-    } catch (const nlohmann::json::exception&) {} // as no object
+    } catch (const nlohmann::json::exception&) {} // reported below, like any JSON that is no object
     if (!before.is_object()) fail("{}: corrupted; start a new run folder", run.store().string());
     if (before == now) return;
     for (const auto& [key, value] : now.items()) {
@@ -109,13 +109,13 @@ void check_store(const RunFolder& run, const Json& now) {
          run.folder.string());
 }
 
-/// Of how long a stage goes on: these may change.
+/// Whether the difference concerns the length of a stage, which may change.
 bool is_length(const std::string& difference) {
     return difference.starts_with("training.epochs = ") || difference.starts_with("training.early_stop = ");
 }
 
-/// The stage that came last goes on under the new settings as if they had been the first: only if they would not have
-/// ended it earlier.
+/// Fails if the new settings would have ended the current stage before its last epoch: continuing it must give the same
+/// run as starting with them.
 void check_length(const RunFolder& run, const RunConfig& config, const std::vector<EpochRecord>& history) {
     const int64_t stage = history.back().stage;
     for (size_t epochs = 1; epochs < history.size(); ++epochs) {
@@ -137,7 +137,7 @@ std::vector<EpochRecord> read_run_history(const RunFolder& run) {
                                           : parse_history_json(history->second, run.last().string());
 }
 
-/// Takes over another training.epochs or training.early_stop.
+/// Accepts other values of training.epochs and training.early_stop.
 void change_length(const RunFolder& run, const RunConfig& config) {
     if (differences(load_config(run.config()), config).empty()) return;
     const std::vector<EpochRecord> history = read_run_history(run);
@@ -150,7 +150,7 @@ void change_length(const RunFolder& run, const RunConfig& config) {
         fail("{}: there is no such file to go on from; give the settings of before or another run folder",
              run.last().string());
     }
-    write_file(run.config(), to_toml(config)); // last: a kill before it leaves the settings of before
+    write_file(run.config(), to_toml(config)); // last, so that a kill before it leaves the old settings
 }
 
 void check_config(const RunFolder& run, const RunConfig& config) {
@@ -164,7 +164,8 @@ void check_config(const RunFolder& run, const RunConfig& config) {
          run.folder.string(), list);
 }
 
-/// A kill between the first epoch's model and the file to go on from leaves that model: the epoch is done again.
+/// Whether the run was killed in its first epoch, after best_model_1 and before last.safetensors. That epoch is
+/// repeated.
 bool is_left_by_a_killed_first_epoch(const RunFolder& run) {
     if (!std::filesystem::is_regular_file(run.best_model(1))) return false;
     const CheckpointInfo info = read_checkpoint_info(SafetensorsFile(run.best_model(1)));
@@ -175,7 +176,8 @@ bool is_left_by_a_killed_first_epoch(const RunFolder& run) {
     return std::count(lines.begin(), lines.end(), '\n') <= 1;
 }
 
-/// What a run writes, by name, but for the lock and the teacher's folder.
+/// The files of a run that may be removed: all but the lock, the teacher's folder and the models, of which only one
+/// that a killed first epoch left is included.
 std::vector<std::filesystem::path> files_of(const RunFolder& run) {
     std::vector<std::filesystem::path> files = {run.config(),
                                                 run.split(),
@@ -198,15 +200,15 @@ std::vector<std::filesystem::path> files_of(const RunFolder& run) {
     return files;
 }
 
-/// A run writes store.json before all else.
+/// Whether scene started a run in this folder: it writes store.json before any other file.
 bool is_begun_by_a_run(const RunFolder& run) {
     if (!std::filesystem::is_regular_file(run.store())) return false;
     const Json store = try_parse_json(read_text(run.store()));
     return store.is_object() && store.value("format", Json()) == store_identity_format;
 }
 
-/// Before a folder without a finished epoch is cleared: nothing that another program wrote is lost, and no model but
-/// one of a killed first epoch.
+/// Fails if clearing a folder without a complete epoch would remove files of another program, or models other than one
+/// of a killed first epoch.
 void check_clearable(const RunFolder& run) {
     for (int64_t stage = is_left_by_a_killed_first_epoch(run) ? 2 : 1; stage <= most_stages; ++stage)
         if (std::filesystem::is_regular_file(run.best_model(stage)))
@@ -219,7 +221,7 @@ void check_clearable(const RunFolder& run) {
     if (std::filesystem::is_directory(run.teacher())) check_clearable({run.teacher()});
 }
 
-/// What a start left behind that finished no epoch.
+/// Removes the files that a run without a complete epoch left.
 void clear_files(const RunFolder& run) {
     std::error_code ignored;
     if (is_begun_by_a_run(run))
@@ -228,7 +230,7 @@ void clear_files(const RunFolder& run) {
     if (!std::filesystem::is_directory(teacher.folder)) return;
     clear_files(teacher);
     std::filesystem::remove(teacher.lock(), ignored);
-    std::filesystem::remove(teacher.folder, ignored); // an empty one only
+    std::filesystem::remove(teacher.folder, ignored); // only if it is empty
 }
 
 } // namespace
@@ -255,7 +257,7 @@ std::string store_fingerprint(const FeatureStore& store) {
 RunLock::RunLock(const RunFolder& run) {
     std::error_code error;
     struct stat file = {};
-    do { // again where the holder before us removed it, with the folder
+    do { // again if the previous holder removed the lock file, with the folder
         if (descriptor_ >= 0) ::close(descriptor_);
         std::filesystem::create_directories(run.folder, error);
         if (error) fail("{}: cannot create the run folder: {}", run.folder.string(), error.message());
@@ -285,7 +287,7 @@ void clear_run_folder(const RunFolder& run) {
     clear_files(run);
     std::error_code ignored;
     std::filesystem::remove(run.lock(), ignored);
-    std::filesystem::remove(run.folder, ignored); // an empty one only
+    std::filesystem::remove(run.folder, ignored); // only if it is empty
 }
 
 void open_run_folder(const RunFolder& run, const RunConfig& config, const FeatureStore& store, const Split& split) {

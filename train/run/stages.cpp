@@ -10,10 +10,10 @@
 namespace scene {
 namespace {
 
-// Random streams of this file, apart from the dropout layers' small numbers.
+// Random streams. Dropout layers use small numbers.
 constexpr uint32_t order_stream = 0x4F524452, stage_stream = 0x53544147;
 
-/// The name of a split that keeps whole what the validation is to keep whole; empty: nothing.
+/// The split ("session" or "city") whose groups the validation keeps whole; empty: none.
 std::string_view kept_whole(Validation validation, const Split& split) {
     switch (validation) {
     case Validation::Auto: return split.name == "session" || split.name == "city" ? split.name : std::string_view();
@@ -33,7 +33,7 @@ void hold_out_clips(TrainingClips& clips, const FeatureStore& store, const Split
     clips.unlabelled = validation_split(split.unlabelled, label, settings.validation_share, settings.seed);
 }
 
-/// One class alone is learnt at once and says nothing.
+/// Fails if the labelled clips have fewer than two classes: there would be nothing to learn.
 void require_two_classes(const FeatureStore& store, const Split& split) {
     const StoreColumns& columns = store.columns();
     std::set<int32_t> classes;

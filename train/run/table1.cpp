@@ -16,7 +16,7 @@
 namespace scene {
 namespace {
 
-/// Balanced accuracies of the paper's Table I; the experiment has no test labels.
+/// Balanced accuracies of the paper's Table I. The split "experiment" has no test labels.
 struct PaperRow {
     const char* split;
     int system;
@@ -35,7 +35,7 @@ constexpr std::array<PaperRow, 8> paper_table{{
     {"experiment", 4, 0.989, 0.991, std::nullopt},
 }};
 
-/// Nothing for a split that the paper does not have.
+/// Null for a split that the paper does not have.
 const PaperRow* paper_row(const Table1Row& row) {
     for (const PaperRow& one : paper_table)
         if (row.split == one.split && row.system == one.system) return &one;
@@ -96,7 +96,7 @@ NamedSplit draw(const FeatureStore& store, const RunConfig& base, const std::str
     return out;
 }
 
-/// All draws before the first run, so that an impossible split is known at once.
+/// Draws all splits before the first run, so that an impossible one fails at once.
 std::vector<NamedSplit> draw_all(const FeatureStore& store, const RunConfig& base, const Table1Options& options,
                                  std::vector<std::string>& notes) {
     std::vector<NamedSplit> out;
@@ -115,7 +115,7 @@ std::string folder_of(std::string split) {
     return split;
 }
 
-/// Fails for settings that do not fit one of the splits; says once which splits have stage 1 only.
+/// Fails if the settings do not fit one of the splits. Reports which splits have stage 1 only.
 void check_all(const FeatureStore& store, const RunConfig& base, const std::vector<NamedSplit>& drawn,
                const Session& session) {
     std::string alone;

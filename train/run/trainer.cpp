@@ -22,12 +22,12 @@
 namespace scene {
 namespace {
 
-/// A System #1 inside the run's folder.
+/// Whether the run trains its own teacher, a System #1 inside the run folder.
 bool has_own_teacher(const RunConfig& config) {
     return config.training.hard_samples && config.training.teacher == "train";
 }
 
-/// The settings of the teacher: once the student has learned by its weights, the teacher's epochs are what they were.
+/// The configuration of the teacher. Once the student has trained with its weights, its length no longer changes.
 RunConfig teacher_config(const RunConfig& config, const RunFolder& teacher, bool has_taught) {
     RunConfig out = as_system(config, 1);
     if (!has_taught || !std::filesystem::exists(teacher.config())) return out;
@@ -37,7 +37,7 @@ RunConfig teacher_config(const RunConfig& config, const RunFolder& teacher, bool
     return out;
 }
 
-/// One run of one system, from wherever its folder stands to the end.
+/// One run of one system, from the state of its folder to the end.
 class SystemRun {
 public:
     SystemRun(Device& device, const FeatureStore& store, const Split& split, const RunConfig& config,
@@ -52,7 +52,7 @@ public:
         read_history();
         const int64_t last_stage = config_.training.stages;
         const bool weighs_ahead = stage_state(history_, last_stage, config_.training).epochs == 0;
-        if (config_.training.hard_samples && weighs_ahead) ask_teacher(); // before our own model takes its memory
+        if (config_.training.hard_samples && weighs_ahead) ask_teacher(); // before the student's model is allocated
         make_session();
         if (!history_.empty())
             load_checkpoint(SafetensorsFile(run_.last()), training_->executor(), CheckpointContent::Training);
@@ -96,7 +96,7 @@ private:
                  {"seed", std::to_string(config_.training.seed)}}};
     }
 
-    /// What is complete already: the epochs that last.safetensors tells of, and the pseudo labels they used.
+    /// Reads the complete epochs from last.safetensors, and which clips the current stage uses from its targets.
     void read_history() {
         if (std::filesystem::exists(run_.last())) {
             const CheckpointInfo info = read_checkpoint_info(SafetensorsFile(run_.last()));
@@ -129,7 +129,7 @@ private:
         const std::vector<float> targets = stage_targets(store_, split_, pseudo, distributions);
         if (stage >= 2) {
             clips_ = with_targets(all_clips_, targets, model_.classes);
-            if (!training_->trains(clips_.batches(config_.training))) { // another remainder: a program for it
+            if (!training_->trains(clips_.batches(config_.training))) { // a remainder of a new size
                 make_session();
                 load_checkpoint(SafetensorsFile(run_.best_model(stage - 1)), training_->executor());
             }
@@ -178,7 +178,7 @@ private:
                                       stage, hard.size(), members.size(), config_.training.hard_threshold));
     }
 
-    /// The teacher's probabilities of every clip that may train; the first stage needs some, the second all.
+    /// Trains the teacher if needed and predicts every clip that trains in some stage.
     void ask_teacher() {
         std::filesystem::path checkpoint = config_.training.teacher;
         PrefixedProgress progress(session_.progress, "teacher: ");
@@ -219,7 +219,7 @@ private:
         keep(record, events);
     }
 
-    /// The labelled clips alone, then, from stage 2 on, all with their pseudo labels as truth.
+    /// Scores on the labelled clips and, from stage 2 on, on all clips with pseudo labels as truth.
     void validate(EpochRecord& record, const std::string& what) {
         training_->prepare_inference();
         const auto pass = [&](const std::vector<int32_t>& clips) {
@@ -243,8 +243,8 @@ private:
         record.validation_balanced_accuracy = labelled.confusion.balanced_accuracy();
     }
 
-    /// Best model, log line, then the file to resume from: whatever the moment of a kill, the epoch is either complete
-    /// or done again to the same bits.
+    /// Writes the best model, then the log line, then the file to resume from. After a kill at any moment the epoch is
+    /// either complete or is repeated with the same bits.
     void keep(EpochRecord& record, TensorboardWriter& events) {
         history_.push_back(record);
         const StageState state = stage_state(history_, record.stage, config_.training);
@@ -335,16 +335,16 @@ private:
     const RunConfig& config_;
     RunFolder run_;
     const Session& session_;
-    PrefixedProgress progress_; ///< says that the student is meant, where there is a teacher too
-    TrainingClips all_clips_;   ///< the division of the split
+    PrefixedProgress progress_; ///< with the prefix "student: " if the run trains its own teacher
+    TrainingClips all_clips_;   ///< of the split
     TrainingClips clips_;       ///< without the clips whose pseudo labels the stage does not use
     ModelConfig model_;
     std::optional<TrainingSession> training_;
     std::vector<EpochRecord> history_;
-    std::vector<float> teacher_probabilities_; ///< [R, K]; empty until asked for
+    std::vector<float> teacher_probabilities_; ///< [R, K]; empty before ask_teacher
 };
 
-/// Fails when training.init does not fit: before the run folder has its settings, and a teacher is trained for hours.
+/// Fails if training.init does not fit the model. Called before anything is written or a teacher is trained for hours.
 void check_init(const FeatureStore& store, const RunConfig& config) {
     const StepConfig step = step_config(config, store);
     CheckpointInfo info;
@@ -355,7 +355,7 @@ void check_init(const FeatureStore& store, const RunConfig& config) {
     check_import(SafetensorsFile(find_checkpoint(config.training.init)), variables, info);
 }
 
-/// A teacher knows the store's features and its classes, in their order.
+/// Fails unless the teacher has the store's features and its classes, in the same order.
 void check_teacher(const std::string& teacher, const FeatureStore& store) {
     const std::filesystem::path checkpoint = find_checkpoint(teacher);
     const CheckpointInfo info = read_checkpoint_info(SafetensorsFile(checkpoint));
@@ -387,7 +387,7 @@ RunResult train_system(Device& device, const FeatureStore& store, const Split& s
     const RunFolder folder{run};
     RunConfig config = given;
     const std::string note = fit_stages(config, split);
-    if (!has_epochs(folder)) check_settings(store, split, config); // a run that goes on has its own copies
+    if (!has_epochs(folder)) check_settings(store, split, config); // a resumed run may not need the files it names
     const RunLock lock(folder);
     try {
         open_run_folder(folder, config, store, split);

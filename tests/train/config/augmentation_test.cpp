@@ -83,7 +83,7 @@ TEST(AugmentationSettings, SingleKeysBeatThePresetOfTheirPlace) {
     EXPECT_EQ(in_file.gain_db, 3);
     EXPECT_EQ(in_file.mixup_alpha, 0.2);
     EXPECT_EQ(in_file.time_masks, 2);
-    // A preset of the command line replaces all that the file says.
+    // A preset on the command line replaces the whole section of the file.
     const AugmentationSettings given =
         load_config(file, {"augmentation.time_masks=3", "augmentation.preset=dcase2024"}).augmentation;
     EXPECT_EQ(given.preset, "dcase2024");
@@ -120,9 +120,9 @@ TEST(AugmentationSettings, AreAmongTheDifferencesOfTwoRuns) {
     EXPECT_EQ(differences(before, now), std::vector<std::string>{"augmentation.mixup_alpha = 0.3 (was 0.0)"});
 }
 
-class AugmentedLearner : public testing::Test {
+class AugmentedSession : public testing::Test {
 protected:
-    AugmentedLearner() : store_(small_store(folder_ / "store", {.clips = 30, .labelled_of_ten = 10, .places = true})) {
+    AugmentedSession() : store_(small_store(folder_ / "store", {.clips = 30, .labelled_of_ten = 10, .places = true})) {
         step_.model = model_for(small_config(2).model, store_);
         step_.batch = 8;
         clips_.resize(30);
@@ -166,11 +166,11 @@ protected:
     std::vector<int32_t> clips_;
 };
 
-TEST_F(AugmentedLearner, OffIsTheProgramAsItWas) {
+TEST_F(AugmentedSession, OffIsTheProgramAsItWas) {
     const std::vector<std::string> before = ops();
     const std::vector<float> parameters = trained();
     for (const std::string& name : before) EXPECT_EQ(name.find("augment"), std::string::npos);
-    // On, but with draws that change nothing: other ops, the same dropout masks, the same bits.
+    // Augmentation is on, but its draws change nothing: other ops, the same dropout masks, the same bits.
     step_.augmentation = {.mixup_probability = 1e-9f, .mixup_alpha = 1};
     EXPECT_EQ(ops().size(), before.size() + 3);
     EXPECT_TRUE(trained() == parameters);
@@ -179,12 +179,12 @@ TEST_F(AugmentedLearner, OffIsTheProgramAsItWas) {
     EXPECT_FALSE(trained() == parameters);
 }
 
-TEST_F(AugmentedLearner, TheSameBitsTwice) {
+TEST_F(AugmentedSession, TheSameBitsTwice) {
     augment(with_everything({}));
     EXPECT_TRUE(trained() == trained());
 }
 
-TEST_F(AugmentedLearner, InferenceIsNotAugmented) {
+TEST_F(AugmentedSession, InferenceIsNotAugmented) {
     const auto scores = [&] {
         const auto training = ready();
         training->prepare_inference();
@@ -196,8 +196,8 @@ TEST_F(AugmentedLearner, InferenceIsNotAugmented) {
     EXPECT_TRUE(scores() == plain);
 }
 
-/// A learning rate of 0 and no dropout: the loss is that of what the network was shown.
-TEST_F(AugmentedLearner, EveryClipIsCountedOnceAndTheLossIsThatOfTheMixture) {
+/// With a learning rate of 0 and without dropout, the loss can be computed from the augmented batch.
+TEST_F(AugmentedSession, EveryClipIsCountedOnceAndTheLossIsThatOfTheMixture) {
     step_.model.conv_dropout = step_.model.encoder_dropout = 0;
     step_.augmentation = {.mixup_probability = 1, .mixup_alpha = 1};
     const auto training = ready();

@@ -1,4 +1,4 @@
-// Augmentation reaches every training step of a run, at the settings of its configuration, and nothing else.
+// Every training step of a run is augmented with the settings of its configuration, and no other step is.
 
 #include <gtest/gtest.h>
 
@@ -12,7 +12,7 @@ namespace {
 
 class AugmentedRun : public testing::Test {
 protected:
-    /// The steps of a System #4, its teacher's among them.
+    /// The steps of a System #4 and of its teacher.
     const std::vector<StepSeen>& steps(const std::vector<std::string>& augmentation) {
         RunConfig config = small_config(4);
         config.training.batch = 7; // and a remainder
@@ -43,7 +43,7 @@ TEST_F(AugmentedRun, EveryTrainingStepIsAugmentedAndNoOtherIs) {
                                 .time_mask = 2,
                                 .mixup_probability = 1,
                                 .mixup_alpha = 1};
-    int64_t training[2] = {}, inference[2] = {}; // ours, the teacher's
+    int64_t training[2] = {}, inference[2] = {}; // of the student, of the teacher
     std::set<int64_t> sizes;
     for (const StepSeen& step :
          steps({"augmentation.preset=panns", "augmentation.mixstyle_alpha=0.3", "augmentation.mixstyle_probability=0.5",
@@ -65,7 +65,7 @@ TEST_F(AugmentedRun, WithoutSettingsNothingIs) {
     for (const StepSeen& step : steps({})) EXPECT_FALSE(step.augmentation);
 }
 
-/// Only mixup changes targets: what the loss is given are then mixtures, in training alone.
+/// Only mixup changes targets. The loss then gets mixed targets, in training alone.
 TEST_F(AugmentedRun, MixedTargetsReachTheLossOfTrainingAlone) {
     const auto mixed = [](const StepSeen& step) {
         return std::any_of(step.targets.begin(), step.targets.end(),

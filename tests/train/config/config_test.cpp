@@ -45,7 +45,7 @@ TEST(Config, CommittedFilesAreTheSystems) {
         EXPECT_EQ(load_config(file), system_config(number)) << file;
     }
     EXPECT_EQ(load_config("configs/demo.toml").system, "4");
-    const RunConfig augmented = load_config("configs/augmented.toml"); // whose single keys repeat its preset's values
+    const RunConfig augmented = load_config("configs/augmented.toml"); // its keys repeat the values of its preset
     EXPECT_EQ(augmented.augmentation, load_config("", {"augmentation.preset=dcase2024"}).augmentation);
     EXPECT_EQ(augmented.training, system_config(4).training);
 }
@@ -60,7 +60,7 @@ TEST(Config, EveryCommittedFileLoads) {
     EXPECT_GE(files, 7u);
 }
 
-/// The recommended file differs from System #4 in how it is trained alone.
+/// The recommended configuration differs from System #4 only in the training.
 TEST(Config, RecommendedIsSystem4TrainedMore) {
     const RunConfig paper = system_config(4);
     RunConfig recommended = load_config("configs/recommended.toml");
@@ -123,7 +123,7 @@ TEST(Config, ReadsBackWhatItWrites) {
     EXPECT_EQ(to_toml(load_config(file.path())), to_toml(config));
 }
 
-/// A flag of the command line sets its field itself.
+/// Command-line flags set fields directly, without the checks of load_config.
 TEST(Config, WhatTheFileCouldNotHoldIsRefused) {
     RunConfig config = system_config(4);
     EXPECT_NO_THROW(check_config(config));
@@ -312,7 +312,7 @@ TEST(Config, DifferencesNameWhatChanged) {
     EXPECT_TRUE(differences(before, now).empty());
     now.training.batch = 32;
     now.runtime.precision = Precision::Fp16;
-    now.runtime.autotune = Autotune::Full; // other engines, and so other bits
+    now.runtime.autotune = Autotune::Full; // other engines give other bits
     const std::vector<std::string> expected{"training.batch = 32 (was 64)",
                                             "runtime.precision = \"fp16\" (was \"fp32\")",
                                             "runtime.autotune = \"full\" (was \"precompiled\")"};

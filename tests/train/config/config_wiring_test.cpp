@@ -1,5 +1,5 @@
-// Every key of the configuration, from the TOML file to where it takes effect: what it must change, and that it changes
-// nothing else. The networks follow a script, so that nothing here depends on the course of a training.
+// Every key of the configuration, from the TOML file to its effect: what it must change, and that it changes nothing
+// else. The networks' predictions are scripted, so that nothing depends on the course of a training.
 
 #include <algorithm>
 #include <fstream>
@@ -22,21 +22,22 @@
 namespace scene::test {
 namespace {
 
-/// The same answers at every age, about two of three right. Every teacher is of another mind.
+/// About two thirds of the predictions are correct. They do not depend on the model's age, except for a teacher.
 Answer steady_answer(bool teacher, int64_t age, int32_t clip) {
     const int64_t own = teacher ? age : 0;
     return {(clip * 7 + own) % 11 < 7 ? clip % 3 : (clip + 1) % 3,
             0.4 + 0.05 * static_cast<double>((clip * 3 + own) % 11)};
 }
 
-/// The first epoch of stage 2, which ends at step 10, is the best on labelled clips, whose classes are known then and
-/// forgotten later; the others are the best on pseudo labels, which are then as stage 1 gave them, up to step 6.
+/// Lets the two scores of stage 2 choose different epochs. The first epoch, which ends at step 10, is the best on
+/// labelled clips: their predictions are correct before step 12 only. Later epochs are the best on pseudo labels: their
+/// predictions are then those of stage 1, from which the labels came.
 Answer torn_answer(int64_t age, bool labelled, int32_t clip) {
     const bool right = labelled ? age < 12 : age < 8 || age > 12;
     return {right ? clip % 3 : (clip + 1) % 3, 0.9};
 }
 
-/// What a run did, each entry as text.
+/// Observable effects of a run, by name, as text.
 using Observations = std::map<std::string, std::string>;
 
 std::string text_of(const Augmentation& a) {
@@ -45,7 +46,7 @@ std::string text_of(const Augmentation& a) {
                        a.time_mask, a.mixup_alpha, a.mixup_probability);
 }
 
-/// The training passes and, of the stage that is asked for, what the loss was given for each clip.
+/// The training and inference passes of a run's student or teacher.
 class Passes {
 public:
     Passes(const std::vector<StepSeen>& steps, bool se_trans) {
@@ -175,16 +176,16 @@ using Settings = std::map<std::string, std::string>; ///< key to TOML value
 
 struct Case {
     std::string key, value;
-    Settings base; ///< beside the common settings
-    /// What changes, and to what; "*": to whatever.
+    Settings base; ///< in addition to the common settings
+    /// The observations that must change, and their new values; "*": any other value.
     std::map<std::string, std::string> changes;
     bool places = true; ///< the store knows cities and times
-    bool torn = false;  ///< the answers are torn_answer's
+    bool torn = false;  ///< predictions by torn_answer
 };
 
 const std::string any = "*";
 
-/// And these, to whatever.
+/// `changes` and `more`, with any values.
 std::map<std::string, std::string> with(std::map<std::string, std::string> changes,
                                         const std::vector<std::string>& more) {
     for (const std::string& one : more) changes.emplace(one, any);
@@ -368,7 +369,7 @@ protected:
         leave_run("guide", 1);
     }
 
-    /// A run whose model is a first value, or a teacher.
+    /// Leaves a run whose model serves as training.init or as a teacher.
     void leave_run(const std::string& name, int system) {
         RunConfig config = small_config(system);
         config.training.seed = 99;
@@ -379,7 +380,7 @@ protected:
         const std::atomic<bool> stop{false};
         train_system(device, store_, split_of(store_, config), config, folder_ / name, {recorder, stop});
     }
-    /// Every clip has a city, so that cities can be kept whole.
+    /// A store in which every clip has a city, so that cities can be kept whole.
     FeatureStore with_places() {
         const FeatureStore some = small_store(folder_ / "some", {.clips = 90, .places = true, .groups = true});
         StoreColumns columns = some.columns();
@@ -441,7 +442,7 @@ TEST_F(ConfigWiring, EveryKeyChangesWhatItShouldAndNothingElse) {
             if (expected != any) { EXPECT_EQ(after.at(name), expected) << name; }
         }
 
-        // Two runs are the same whatever they ran on.
+        // Device and threads do not distinguish runs.
         const std::vector<std::string> differ = differences(load(base), load(changed));
         const bool of_the_machine = one.key == "runtime.device" || one.key == "runtime.threads";
         EXPECT_EQ(differ.empty(), of_the_machine);
@@ -450,7 +451,7 @@ TEST_F(ConfigWiring, EveryKeyChangesWhatItShouldAndNothingElse) {
     EXPECT_EQ(tested, std::set<std::string>(keys.begin(), keys.end())) << "a case for every key";
 }
 
-/// Weights for one network are none for another.
+/// training.init does not fit another network.
 TEST(AsSystem, KeepsFirstValuesOnlyForTheirNetwork) {
     RunConfig config = system_config(4);
     config.training.init = "tuned.safetensors";

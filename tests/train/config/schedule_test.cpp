@@ -43,7 +43,8 @@ TEST(Schedule, TheLatestAmongEqualsIsBest) {
     EXPECT_FALSE(state.finished);
 }
 
-/// All clips, with pseudo labels as truth, prefer epoch 3; the truly labelled ones epochs 1 and 2.
+/// Epoch 3 is the best on all clips, with pseudo labels as truth; epochs 1 and 2 are the best on clips with true
+/// labels.
 TEST(Schedule, TheConfigSaysWhichClipsChooseInStageTwo) {
     auto history = scores(1, {0.4, 0.6, 0.9, 0.8});
     const double labelled[] = {0.7, 0.7, 0.2, 0.1};

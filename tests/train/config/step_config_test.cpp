@@ -10,7 +10,7 @@
 namespace scene::test {
 namespace {
 
-/// A store of four clips with what `change` makes of its columns.
+/// The shape of a store of four clips whose columns `change` has modified.
 template <typename Change> StoreShape shape_with(Change&& change) {
     const TemporaryFolder folder;
     const FeatureStore plain = small_store(folder / "plain", {.clips = 4});

@@ -17,7 +17,7 @@ namespace {
 
 constexpr int64_t width = 17, classes = 5;
 
-/// AdaNPC by its definition, in double, one clip after the other.
+/// AdaNPC by its definition, in double, clip by clip.
 class NaiveBank {
 public:
     NaiveBank(std::span<const float> features, std::span<const int32_t> labels, const AdaptationSettings& settings)
@@ -32,7 +32,7 @@ public:
             const size_t end = std::min(clips, first + batch);
             for (size_t i = first; i < end; ++i) out.push_back(vote(row(features, i)));
             for (size_t i = first; i < end; ++i) {
-                // Further from the bound than single precision is from double.
+                // Not within float rounding of the bound, else the comparison would be undetermined.
                 EXPECT_GT(std::abs(static_cast<double>(out[i].share) - settings_.confidence), 1e-5) << i;
                 const bool room = memory_.size() - source_ < static_cast<size_t>(settings_.growth);
                 out[i].joined = room && static_cast<double>(out[i].share) >= settings_.confidence;
@@ -56,7 +56,7 @@ private:
         return out;
     }
     Vote vote(const std::vector<double>& query) const {
-        std::vector<std::pair<double, size_t>> near; // by falling similarity
+        std::vector<std::pair<double, size_t>> near; // by descending similarity
         for (size_t m = 0; m < memory_.size(); ++m)
             near.emplace_back(-std::inner_product(query.begin(), query.end(), memory_[m].features.begin(), 0.0), m);
         std::sort(near.begin(), near.end());
@@ -152,7 +152,7 @@ TEST(MemoryBank, AConfidenceOfItselfJoinsUntilTheGrowthIsSpent) {
     }
 }
 
-/// The features a memory is made of are what the classifier reads.
+/// The embeddings are the classifier's input.
 TEST(Embeddings, AreTheClassifiersInput) {
     const TemporaryFolder folder;
     const std::unique_ptr<Device> device = make_cpu_device(1);

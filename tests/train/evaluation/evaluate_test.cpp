@@ -83,14 +83,14 @@ TEST_F(TrainedModel, CitiesAreMatchedByNameAndUnknownOnesAreUnknown) {
     StoreColumns columns = store_.columns();
     columns.cities = {"Nowhere", "Jinan", "Xi'an"}; // the same cities in another order, and a new one
     for (int32_t& city : columns.city) city = city < 0 ? -1 : 2 - city;
-    columns.city[0] = 0; // was unknown, is a city that the model does not know
+    columns.city[0] = 0; // "Nowhere", which the model does not know; was unknown
     ASSERT_EQ(store_.columns().city[0], -1);
     write_feature_store(folder_ / "reordered", columns, store_.logmel());
     const FeatureStore reordered = FeatureStore::open(folder_ / "reordered");
     EXPECT_EQ(evaluate(*device_, checkpoint_, reordered, rows_, session_).probabilities, before.probabilities);
 }
 
-/// A store like store_ with other class names, and its labels by `label_of` the old one.
+/// Copies of store_ with other class names, and labels mapped by `label_of`.
 class OtherClasses : public TrainedModel {
 protected:
     FeatureStore with(const std::vector<std::string>& classes, const std::vector<int32_t>& label_of) {
@@ -155,7 +155,7 @@ TEST_F(TrainedModel, EverySettingOfTheFeaturesMustBeTheModels) {
         [](LogMelSpec& spec) { spec.low_hz = 51; },
         [](LogMelSpec& spec) { spec.top_db = 60; },
         [](LogMelSpec& spec) { spec.samples += 1; },
-        [](LogMelSpec& spec) { std::swap(spec.frames, spec.bands); }, // as many values
+        [](LogMelSpec& spec) { std::swap(spec.frames, spec.bands); }, // the same number of values
     };
     for (size_t i = 0; i < std::size(others); ++i) {
         StoreColumns columns = store_.columns();
@@ -168,7 +168,7 @@ TEST_F(TrainedModel, EverySettingOfTheFeaturesMustBeTheModels) {
     }
 }
 
-/// The names tell which city it is, also where there are as many, or fewer than the model knows.
+/// Cities are matched by name, also if the store has as many cities as the model, or fewer.
 TEST_F(TrainedModel, AsManyCitiesAreNotTheSameOnes) {
     const auto probabilities = [&](const std::vector<std::string>& cities, const std::vector<int32_t>& index_of) {
         StoreColumns columns = store_.columns();
@@ -202,7 +202,7 @@ TEST_F(TrainedModel, ABatchIsAsLargeAsAskedForButForTheClips) {
     EXPECT_EQ(done(20, 64), (std::vector<int64_t>{20}));
 }
 
-/// City and time are those of the place in the batch, and nothing stays of the batch before.
+/// Every clip is predicted with its own city and time, and nothing is left over from the batch before.
 TEST_F(TrainedModel, EveryClipOfAPredictorsBatchHasItsOwnCityAndTime) {
     RandomSequence random(3, 1);
     std::vector<float> wave;
@@ -238,7 +238,7 @@ TEST_F(TrainedModel, ThePredictorNeedsOnlyTheCheckpoint) {
     clips[0].time = "2023-06-18 18:44:34";
     clips[1].city = "Atlantis";
 
-    // The same clips by way of a store.
+    // The same clips through a store.
     StoreColumns columns = store_.columns();
     columns.names = {"a", "b", "c"};
     columns.recorded.clear();

@@ -11,7 +11,7 @@
 namespace scene::test {
 namespace {
 
-/// The rule travels from the store through the training to the checkpoint, and from there to the wave.
+/// The fit rule of the store is saved in the checkpoint and applied by the predictor.
 TEST(Predictor, FillsShortClipsAsTheStoresWereFilled) {
     const TemporaryFolder folder;
     const FeatureStore looped = small_store(folder / "looped", {.clips = 30});

@@ -47,7 +47,7 @@ TEST(Tensorboard, EventsByteForByte) {
               wall + bytes({0x10, 0xAC, 0x02}) + bytes({0x2A, static_cast<int>(summary.size())}) + summary);
 }
 
-/// Seven bits a byte, the lowest first; the last byte is the one without the top bit.
+/// Varints: seven bits per byte, lowest first; the top bit is set in all bytes but the last.
 TEST(Tensorboard, NumbersOfEveryLength) {
     const struct {
         int64_t step;

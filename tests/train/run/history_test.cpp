@@ -65,7 +65,7 @@ TEST(History, AScoreOfNoClipsSurvives) {
     before.validation_labelled = std::numeric_limits<double>::quiet_NaN();
     EXPECT_TRUE(std::isnan(parse_epoch_json(epoch_json(before), "here").validation_labelled));
     EXPECT_TRUE(std::isnan(parse_history_json(history_json({before}), "here").at(0).validation_labelled));
-    before.clips_per_second = std::numeric_limits<double>::infinity(); // clips in no time
+    before.clips_per_second = std::numeric_limits<double>::infinity(); // 0 seconds were measured
     EXPECT_FALSE(std::isfinite(parse_epoch_json(epoch_json(before), "here").clips_per_second));
 }
 

@@ -67,7 +67,7 @@ TEST(PseudoLabels, ClipsWithoutATargetLeaveTheDivision) {
     EXPECT_EQ(kept.unlabelled.validation, (std::vector<int32_t>{5}));
 }
 
-/// A soft target may have no class above a half, and none of several that are largest.
+/// A soft target may have no class above a half, and several equal maxima.
 TEST(PseudoLabels, EveryClipWithAnyTargetStays) {
     TrainingClips clips;
     clips.unlabelled.train = {0, 1, 2, 3};
@@ -79,7 +79,7 @@ TEST(PseudoLabels, EveryClipWithAnyTargetStays) {
     EXPECT_EQ(kept.unlabelled.validation, (std::vector<int32_t>{5, 6}));
 }
 
-/// In the order of the predictions, however the clips that train are given.
+/// The order of the training clips does not matter.
 TEST(PseudoLabels, ACapHoldsForEveryClassInAnyOrderOfTheClips) {
     const std::vector<Prediction> predictions{{5, 0, 0.6f}, {3, 2, 0.9f}, {9, 1, 0.5f}, {1, 2, 0.8f}, {7, 0, 0.7f},
                                               {2, 1, 0.9f}, {8, 2, 0.7f}, {6, 0, 0.8f}, {4, 1, 0.4f}, {0, 2, 0.1f}};
@@ -129,7 +129,7 @@ TEST(PseudoLabels, TheFilesStageTwoIsNotStageTwelve) {
                                "a,Bus,0.500000,1,22\na,Bus,0.500000,1,2\n");
 }
 
-/// A run with pseudo labels of every kind.
+/// Runs with different settings of [pseudo].
 class PseudoRun : public testing::Test {
 protected:
     PseudoRun() : store_(small_store(folder_ / "store", {.clips = 120})) {
@@ -139,7 +139,7 @@ protected:
     RunResult train() {
         return train_system(*device_, store_, split_of(store_, config_), config_, folder_ / "run", {recorder_, stop_});
     }
-    /// Of the last stage's training.
+    /// A tensor of the training state in last.safetensors.
     std::vector<float> state(const std::string& name) const {
         const SafetensorsFile last(folder_ / "run" / "last.safetensors");
         const auto values = last.tensor("state/" + name).as<float>();
@@ -158,7 +158,7 @@ protected:
     RunConfig config_ = small_config(2);
 };
 
-/// The threshold of each round is the middle of the confidences that it meets, so that half of the clips are used.
+/// The threshold of each stage is the median of its confidences, so that half of the clips are used.
 TEST_F(PseudoRun, SoftTargetsOfEveryRoundAreTheBestModelsDistributions) {
     config_.training.stages = 3;
     config_.pseudo.labels = PseudoSettings::Labels::Soft;
@@ -243,7 +243,7 @@ TEST_F(PseudoRun, ConfidenceWeightsJoinThoseOfHardSamples) {
     for (int32_t clip : clips.unlabelled.validation) EXPECT_EQ(weights[static_cast<size_t>(clip)], 1.0f);
 }
 
-/// With this learning rate the network stays what it is at first: sure of nothing.
+/// With this learning rate the network stays as initialised, and all confidences are low.
 TEST_F(PseudoRun, AnImpossibleThresholdEndsTheRunWithItsReason) {
     config_.training.epochs = 1;
     config_.training.learning_rate = 1e-9;

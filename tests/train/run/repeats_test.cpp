@@ -30,7 +30,7 @@ class Repeats : public testing::Test {
 protected:
     Repeats() : store_(small_store(folder_ / "store", {.clips = 90, .places = true, .groups = true})) {
         config_.training.epochs = 1;
-        config_.training.seed = 1234; // the runs' names have it in them
+        config_.training.seed = 1234; // part of the runs' names
     }
     std::vector<std::string> names(int64_t seeds) const {
         std::vector<std::string> out;
@@ -88,7 +88,7 @@ TEST_F(Repeats, EverySeedDrawsAnew) {
     EXPECT_EQ(tests.size(), 5u);
 }
 
-/// A fold without a labelled clip has nothing to test.
+/// A fold without labelled clips has no test.
 TEST_F(Repeats, FoldsOfUnlabelledClipsAreNotRun) {
     StoreColumns columns = store_.columns();
     ASSERT_EQ(columns.label[89], -1);
@@ -173,7 +173,7 @@ TEST_F(Repeats, EachRunHasItsFolderAndWhatIsCompleteIsNotRunAgain) {
     EXPECT_EQ(summary.cities[0].name, "Jinan");
     EXPECT_EQ(summary.cities[2].name, "(unknown)");
     ASSERT_EQ(summary.devices.size(), 2u);
-    // The same numbers, read back from complete runs.
+    // The same summary, read back from complete runs.
     EXPECT_EQ(summary_json(train_repeats(*device_, store_, config_, 2, folder_ / "run", {recorder_, stop_})),
               summary_json(summary));
 }

@@ -26,7 +26,7 @@ std::string content(const std::filesystem::path& file) {
     return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
 }
 
-/// metrics.jsonl without the two timings.
+/// metrics.jsonl without the timings.
 std::string epochs_of(const std::filesystem::path& run) {
     std::ifstream stream(run / "metrics.jsonl");
     std::string out;
@@ -41,12 +41,12 @@ std::string epochs_of(const std::filesystem::path& run) {
 
 enum class Death : uint8_t {
     AtOnce,   ///< by SIGKILL
-    InAWrite, ///< when the next file is to be written: nothing of it is
+    InAWrite, ///< when the next file is written, before its first byte
     MidWrite, ///< in the middle of a file of more than 1000 bytes
-    MidLast,  ///< in the middle of the file to resume from, with the best model and the log written
+    MidLast,  ///< in the middle of last.safetensors, after the best model and the log were written
 };
 
-/// Dies at the n-th thing it is told, or in the first write after it.
+/// Ends the process at its n-th call, or in the first write after it.
 class DeadlyProgress final : public Progress {
 public:
     explicit DeadlyProgress(int last_call, Death death = Death::AtOnce, rlim_t model_bytes = 0)
@@ -89,7 +89,7 @@ protected:
         train_system(*device, store_, split_of(store_, config_), config_, run, {progress, stop});
         return progress.calls();
     }
-    /// The training in a process of its own, killed at a call; true if it was killed.
+    /// Trains in a child process that dies at a call; true if it was killed.
     bool train_and_die(const std::filesystem::path& run, int deadly_call, Death death = Death::AtOnce,
                        rlim_t model_bytes = 0) {
         const pid_t child = ::fork();
@@ -132,7 +132,7 @@ TEST_F(Resume, KilledAtAnyStepOfTheRunEndsWithTheSameBits) {
     expect_same_run(folder_ / "run", folder_ / "whole");
 }
 
-/// A file size limit ends the process wherever it writes the byte behind the limit.
+/// A file size limit ends the process when it writes a byte beyond the limit.
 TEST_F(Resume, KilledInTheMiddleOfAFileEndsWithTheSameBits) {
     const int calls = train(folder_ / "whole", -1);
     const auto model_bytes =
@@ -145,7 +145,7 @@ TEST_F(Resume, KilledInTheMiddleOfAFileEndsWithTheSameBits) {
     expect_same_run(folder_ / "run", folder_ / "whole");
 }
 
-/// The clips of the later stages, and the last batch's size, are known only when the stage before has ended.
+/// The clips of later stages, and so the size of the last batch, are known only after the stage before.
 TEST_F(Resume, KilledInRoundsOfChosenPseudoLabels) {
     config_.training.stages = 3;
     config_.training.hard_confidence = Confidence::Entropy;
@@ -176,8 +176,8 @@ TEST_F(Resume, WithAugmentationToo) {
     expect_same_run(folder_ / "run", folder_ / "whole");
 }
 
-/// The moment between a better model, its line in the log and the file to resume from. The first epoch of a stage
-/// always is the best so far.
+/// Killed after a better model and its log line were written, and before last.safetensors. The first epoch of a stage
+/// is always the best so far.
 TEST_F(Resume, KilledBetweenTheBestModelAndTheLast) {
     config_ = small_config(2);
     config_.training.epochs = 2;
@@ -194,7 +194,7 @@ TEST_F(Resume, KilledBetweenTheBestModelAndTheLast) {
                  std::runtime_error);
     ASSERT_TRUE(std::filesystem::exists(folder_ / "run" / "best_model_2.safetensors"));
     std::filesystem::rename(folder_ / "first", last);
-    std::ofstream(folder_ / "run" / "metrics.jsonl", std::ios::app) << "{\"stage\":1,\"ep"; // and a line cut short
+    std::ofstream(folder_ / "run" / "metrics.jsonl", std::ios::app) << "{\"stage\":1,\"ep"; // a truncated line
     train(folder_ / "run", -1);
     for (const char* name : exact_files) {
         if (std::string(name) == "hard_samples.csv") continue; // System #2 has none
@@ -203,7 +203,7 @@ TEST_F(Resume, KilledBetweenTheBestModelAndTheLast) {
     EXPECT_EQ(epochs_of(folder_ / "run"), epochs_of(folder_ / "whole"));
 }
 
-/// The best model is written before the file to resume from, so that no epoch counts whose model is missing.
+/// The best model is written before last.safetensors, so that no epoch is complete without its model.
 TEST_F(Resume, AnEpochWhoseBestModelCannotBeWrittenIsDoneAgain) {
     config_ = small_config(2);
     config_.training.epochs = 1;

@@ -1,5 +1,4 @@
-// What a run does when it is stopped and in later stages, and what the runs of a table and of repeats have of their
-// own.
+// Stopped and resumed runs, later stages, and what differs between the runs of a table or of repeats.
 
 #include <algorithm>
 
@@ -15,8 +14,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-/// A complete run whose best model has been replaced: with no epoch left to train, all that is left to do is done with
-/// that model, not with the last.
+/// A run with all epochs but no result, whose best model was replaced: it finishes with that model, not with the last
+/// one.
 TEST_F(RunFiles, WhatIsFinishedWithoutTrainingIsStillTheBestModels) {
     train();
     std::filesystem::copy_file(run_.best_model(1), run_.best_model(2),
@@ -31,8 +30,8 @@ TEST_F(RunFiles, WhatIsFinishedWithoutTrainingIsStillTheBestModels) {
     EXPECT_EQ(find_checkpoint(run_.folder), run_.best_model(2));
 }
 
-/// Stopped between two stages: the next begins from the best model's file, not from the last state, and asks the
-/// teacher again.
+/// Stopped between two stages: the next stage starts from the best model's file, not from the last state, and predicts
+/// with the teacher again.
 TEST_F(RunFiles, AStageThatBeginsAfterAStopStartsFromTheBestModel) {
     config_.training.hard_samples = true;
     recorder_.after_epoch = [&](const EpochRecord& record) { stop_ = record.stage == 1 && record.epoch == epochs; };
@@ -54,7 +53,7 @@ TEST_F(RunFiles, AStageThatBeginsAfterAStopStartsFromTheBestModel) {
     expect_predictions(best_age(2), split_.test);
 }
 
-/// A longer run of one stage, and the files of a run by which it is known.
+/// Runs of one stage that are continued with more epochs.
 class LongerRun : public RunFiles {
 protected:
     LongerRun() { config_.training.stages = 1; }
@@ -65,7 +64,7 @@ protected:
             texts.push_back(read_text(file));
         return texts;
     }
-    /// The files of a run that had the longer settings from its beginning; its folder is gone then.
+    /// The files of a run that had the longer settings from the start. Its folder is removed.
     std::vector<std::string> files_of_one_go() {
         train();
         const std::vector<std::string> out = files();
@@ -74,7 +73,8 @@ protected:
     }
 };
 
-/// The learning rate follows from the epoch, so a longer run is the one that was asked for later.
+/// The learning rate depends on the epoch only, so a continued run equals a run with the longer settings from the
+/// start.
 TEST_F(LongerRun, MoreEpochsContinueAFinishedRunAsIfItHadBegunSo) {
     config_.training.early_stop = 0;
     config_.training.epochs = epochs + 2;
@@ -139,7 +139,7 @@ TEST_F(RunFiles, ALengthThatWouldHaveEndedTheStageEarlierIsRefused) {
     EXPECT_EQ(read_text(run_.config()), before);
 }
 
-/// Nothing that was learned is lost, so the settings of then bind nobody.
+/// Without a complete epoch the run may start again with other settings.
 TEST_F(RunFiles, AFolderWithoutAFinishedEpochIsStartedOver) {
     train();
     for (const auto& file : {run_.last(), run_.result(), run_.best_model(1), run_.best_model(2)})
@@ -172,7 +172,7 @@ TEST_F(RunFiles, NoModelAndNoFileOfAnotherProgramIsClearedAway) {
     EXPECT_EQ(read_text(run_.best_model(2)), model);
 }
 
-/// The model of an epoch is written before the file to go on from.
+/// The model of an epoch is written before last.safetensors.
 TEST_F(RunFiles, AKillBehindTheFirstEpochsModelDoesThatEpochAgain) {
     recorder_.after_epoch = [&](const EpochRecord&) { stop_ = true; };
     EXPECT_THROW(train(), Interrupted);
@@ -185,7 +185,7 @@ TEST_F(RunFiles, AKillBehindTheFirstEpochsModelDoesThatEpochAgain) {
     ASSERT_FALSE(recorder_.epochs.empty());
     EXPECT_EQ(recorder_.epochs[0].epoch, 1);
     EXPECT_EQ(age_in(run_.best_model(1)), best_age(1));
-    // What is no such model: one of a later epoch, and one of the first behind which others came.
+    // Not such a model: one of a later epoch, and one of the first epoch if later epochs followed.
     for (const auto& file : {run_.last(), run_.result(), run_.best_model(2)}) std::filesystem::remove(file);
     const std::string metrics = read_text(run_.metrics());
     std::filesystem::remove(run_.metrics());
@@ -209,10 +209,10 @@ TEST_F(RunFiles, ARefusedFirstStartLeavesNoFolder) {
     EXPECT_FALSE(std::filesystem::exists(run_.folder));
 }
 
-/// Stopped inside a stage: optimiser, masks, targets and weights go on where they were.
+/// Stopped inside a stage: optimiser, dropout masks, targets and weights continue unchanged.
 TEST_F(RunFiles, AnEpochAfterAStopGoesOnFromTheLastState) {
     config_.training.hard_samples = true;
-    config_.pseudo.threshold = 0.57; // and the clips without a target stay out
+    config_.pseudo.threshold = 0.57; // clips without a target stay out, too
     train();
     std::vector<StepSeen> whole;
     for (const StepSeen& step : device_.steps)
@@ -221,9 +221,9 @@ TEST_F(RunFiles, AnEpochAfterAStopGoesOnFromTheLastState) {
     recorder_.after_epoch = [&](const EpochRecord& record) { stop_ = record.stage == 2 && record.epoch == 2; };
     EXPECT_THROW(train(), Interrupted); // in the teacher's second stage
     stop_ = false;
-    EXPECT_THROW(train(), Interrupted); // in our own
+    EXPECT_THROW(train(), Interrupted); // in the student's
     stop_ = false;
-    std::ofstream(run_.metrics(), std::ios::app) << "{\"stage\":2,\"ep"; // a line cut short
+    std::ofstream(run_.metrics(), std::ios::app) << "{\"stage\":2,\"ep"; // a truncated line
     recorder_.after_epoch = nullptr;
     train();
     std::vector<StepSeen> rest;
@@ -250,7 +250,7 @@ TEST_F(RunFiles, AnEpochAfterAStopGoesOnFromTheLastState) {
     }
 }
 
-/// Stages above the second: their own pseudo labels judge them, and their own clips are weighed and listed.
+/// Stages above the second are scored with their own pseudo labels, and weight and list their own clips.
 TEST_F(RunFiles, TheLastOfThreeStagesGivesTheResult) {
     config_.training.stages = 3;
     config_.training.hard_samples = true;
@@ -262,7 +262,7 @@ TEST_F(RunFiles, TheLastOfThreeStagesGivesTheResult) {
     const RunResult result = train();
     ASSERT_NE(trains(2), trains(3));
     std::vector<std::pair<int32_t, int32_t>> labelled, all;
-    const std::vector<EpochRecord> own(recorder_.epochs.end() - 9, recorder_.epochs.end()); // without the teacher's
+    const std::vector<EpochRecord> own(recorder_.epochs.end() - 9, recorder_.epochs.end()); // not the teacher's
     for (int64_t epoch = 1; epoch <= epochs; ++epoch) {
         const int64_t now = age(3, epoch);
         labelled.clear();
@@ -314,7 +314,7 @@ TEST_F(RunFiles, TheLastOfThreeStagesGivesTheResult) {
     }
 }
 
-/// Clips that a stage leaves out may train in the next; every stage chooses among all.
+/// Every stage chooses among all clips, also those that the stage before left out.
 TEST_F(RunFiles, ACapHoldsInEveryStage) {
     config_.training.stages = 3;
     config_.pseudo.threshold = 0.5;
@@ -346,7 +346,7 @@ TEST_F(RunFiles, ACapHoldsInEveryStage) {
     EXPECT_EQ(chosen.size(), 2u) << "the stages choose otherwise";
 }
 
-/// What a run of three stages has written, but for the clock's numbers and the paths.
+/// The files of a run of three stages, without timings and paths.
 std::map<std::string, std::string> written(const RunFolder& run) {
     std::map<std::string, std::string> files;
     for (const char* name :
@@ -356,7 +356,7 @@ std::map<std::string, std::string> written(const RunFolder& run) {
     return files;
 }
 
-/// Stopped in stage 2, between stages and twice in stage 3, a run ends with the same files.
+/// A run that is stopped in stage 2, between stages and twice in stage 3 ends with the same files.
 TEST_F(RunFiles, AStopInOrBeforeALaterStageChangesNothing) {
     give_teacher();
     config_.training.stages = 3;
@@ -379,7 +379,7 @@ TEST_F(RunFiles, AStopInOrBeforeALaterStageChangesNothing) {
     for (const auto& [name, content] : written(run_)) EXPECT_TRUE(content == whole.at(name)) << name;
 }
 
-/// Labels that a fold split hides, or that only the test has, are not heard: all but the test's scores is the same.
+/// Labels that a fold split hides, and those of the test, change nothing but the test scores.
 TEST_F(RunFiles, NoHiddenAndNoTestLabelReachesTheTraining) {
     give_teacher();
     config_.split.name = "fold:1";
@@ -401,7 +401,7 @@ TEST_F(RunFiles, NoHiddenAndNoTestLabelReachesTheTraining) {
     }
 }
 
-/// Every seed of a table and of repeated runs has its own draw, first values and teacher.
+/// Every seed of a table and of repeats has its own draw of the split, initial values and teacher.
 TEST_F(RunFiles, TheThirdSeedHasItsOwnDrawAndTeacher) {
     config_.training.epochs = config_.training.stages = 1;
     split_ = split_of(store_, config_);
@@ -442,7 +442,7 @@ TEST_F(RunFiles, TheThirdSeedHasItsOwnDrawAndTeacher) {
     EXPECT_NE(recorder_.messages[0].find("weighs the clips of all 3 runs"), std::string::npos);
 }
 
-/// Systems #3 and #4 of a table weigh with the teacher that is given, and only else with its System #1.
+/// Systems #3 and #4 of a table use the given teacher, and the table's System #1 only if none is given.
 TEST_F(RunFiles, ATablesTeacherIsTheOneThatIsGiven) {
     const auto teacher_of = [&](const std::string& given, const std::string& table, int system) {
         config_.training.teacher = given;

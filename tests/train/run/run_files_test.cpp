@@ -1,4 +1,4 @@
-// Each file of a run against the model and the clips that should have made it.
+// Compares each file of a run with the scripted predictions of the model that should have produced it.
 
 #include <algorithm>
 #include <cmath>
@@ -13,7 +13,7 @@ namespace {
 using Json = nlohmann::json;
 
 TEST_F(RunFiles, CheckpointsHoldTheModelTheirNameSays) {
-    config_.split.seed = 4321; // not the training's
+    config_.split.seed = 4321; // differs from training.seed
     train();
     for (int64_t stage : {1, 2}) {
         EXPECT_EQ(age_in(run_.best_model(stage)), best_age(stage));
@@ -47,7 +47,7 @@ TEST_F(RunFiles, CheckpointsHoldTheModelTheirNameSays) {
 TEST_F(RunFiles, EveryStageStartsFromTheBestModelBeforeItWithAFreshOptimizer) {
     config_.training.stages = 3;
     train();
-    std::vector<const StepSeen*> first; // step of every training pass
+    std::vector<const StepSeen*> first; // the first step of every training pass
     for (const StepSeen& step : device_.steps)
         if (step.training && step.control.cursor == 0) first.push_back(&step);
     ASSERT_EQ(first.size(), 9u);
@@ -103,7 +103,7 @@ TEST_F(RunFiles, PseudoLabelsOfEveryRoundAreTheBestModelsBeforeIt) {
         EXPECT_EQ(fields[3], "1");
         EXPECT_EQ(fields[4], std::to_string(round));
     }
-    // Every clip trains with its own target: the true label, or that of the round.
+    // Every clip trains with its own target: the true label, or the pseudo label of the stage.
     std::map<int64_t, std::set<int32_t>> trained; // by stage
     int64_t stage = 0, epoch = 0;
     for (const StepSeen& step : device_.steps) {
@@ -161,7 +161,7 @@ TEST_F(RunFiles, PredictionsMatrixResultAndReportAreTheLastStagesBestModels) {
     double right = 0;
     for (const auto& [truth, predicted] : test) right += truth == predicted;
 
-    // Leaks, by the sessions' names.
+    // Leaked shares, from the session names.
     std::set<std::string> with_label, any;
     const auto session = [&](int32_t clip) { return store_.columns().sessions[static_cast<size_t>(clip)]; };
     for (int32_t clip : split_.labelled) with_label.insert(session(clip)), any.insert(session(clip));
@@ -199,7 +199,7 @@ TEST_F(RunFiles, PredictionsMatrixResultAndReportAreTheLastStagesBestModels) {
         EXPECT_EQ(json[part][column]["clips"], own.size());
         EXPECT_DOUBLE_EQ(json[part][column]["balanced_accuracy"].get<double>(), balanced(own));
     }
-    // What the caller gets, and what a complete run gives again, is what the file says.
+    // The returned result, and the result of calling a complete run again, are those of the file.
     const RunResult again = train();
     EXPECT_TRUE(again.was_complete);
     for (const RunResult* one : {&result, &again}) {
@@ -229,7 +229,7 @@ TEST_F(RunFiles, PredictionsMatrixResultAndReportAreTheLastStagesBestModels) {
           std::string("<td>phone</td>"), std::string("<tr><td>2</td><td>2 *</td><td>0.004</td>"),
           std::string("<tr><td>2</td><td>3</td><td>0.002</td>")})
         EXPECT_NE(html.find(part), std::string::npos) << part;
-    std::set<std::string> curves; // of five quantities, no two of which are the same here
+    std::set<std::string> curves; // of five quantities, all different here
     for (size_t at = html.find("<polyline"); at != std::string::npos; at = html.find("<polyline", at + 1))
         curves.insert(html.substr(at, html.find("fill=", at) - at));
     EXPECT_EQ(curves.size(), 5u);
@@ -283,7 +283,7 @@ TEST_F(RunFiles, TheLogHoldsTheLossesAndScoresOfEveryEpoch) {
     EXPECT_FALSE(std::getline(lines, line));
 }
 
-/// The value behind each occurrence of a tag: field 2 of a summary's value, a float.
+/// The values of a tag: field 2 of a summary's value, a float, follows the tag.
 std::vector<float> scalars(const std::string& events, const std::string& tag) {
     std::vector<float> out;
     const std::string key = std::string(1, static_cast<char>(tag.size())) + tag + "\x15";
@@ -314,7 +314,7 @@ TEST_F(RunFiles, TheEventsAreTheLogs) {
     }
     for (const auto& [tag, values] : expected) EXPECT_EQ(scalars(events, tag), values) << tag;
     EXPECT_EQ(scalars(events, "clips_per_second").size(), 6u);
-    // Steps count on over the stages: field 2 of an event, before the summary.
+    // Steps (field 2 of an event, before the summary) are numbered over all stages.
     for (char step = 1; step <= 6; ++step)
         EXPECT_NE(events.find(std::string("\x10") + step + "\x2a"), std::string::npos) << int{step};
     EXPECT_EQ(events.find("\x10\x07\x2a"), std::string::npos);
@@ -338,7 +338,7 @@ TEST_F(RunFiles, SettingsSplitAndStoreAreThoseOfTheRun) {
     EXPECT_EQ(store["fingerprint"], store_fingerprint(store_));
 }
 
-/// Any column, and any of the three frames that count, is a part of the fingerprint.
+/// Each of these columns, and each of three frames, is part of the fingerprint.
 TEST_F(RunFiles, TheFingerprintSeesEveryColumn) {
     const std::string before = store_fingerprint(store_);
     const std::vector<float> logmel(store_.logmel().begin(), store_.logmel().end());
@@ -379,7 +379,7 @@ TEST_F(RunFiles, WithoutTestClipsTheUnlabelledAreThePredictions) {
         EXPECT_FALSE(std::filesystem::exists(run_.folder / file)) << file;
 }
 
-/// Test clips without labels are predicted and give no score.
+/// Test clips without labels are predicted, but give no score.
 TEST_F(RunFiles, ATestWithoutLabelsHasPredictionsOnly) {
     Split split;
     split.name = "by hand";
@@ -395,7 +395,7 @@ TEST_F(RunFiles, ATestWithoutLabelsHasPredictionsOnly) {
     EXPECT_FALSE(std::filesystem::exists(run_.folder / "confusion.csv"));
 }
 
-/// Equation (1) of the paper: 1/(confidence + 1e-8), scaled to mean 1 over the clips that train in the stage.
+/// Equation (1) of the paper: 1/(confidence + 1e-8), scaled to mean 1 over the training clips of the stage.
 TEST_F(RunFiles, HardSamplesAreTheTeachersBestModels) {
     config_.training.hard_samples = true;
     config_.training.hard_threshold = 0.64;

@@ -27,7 +27,7 @@ TEST(RunFolderFiles, AStoreIdentityThatIsNoObjectIsDamage) {
     }
 }
 
-/// As many clips in each part, other ones; and what the parts do not tell.
+/// Other clips in the same numbers, and another name or seed.
 TEST(RunFolderFiles, ASplitOfTheSameSizesIsAnotherOne) {
     const TemporaryFolder folder;
     const FeatureStore store = small_store(folder / "a.store", {.clips = 9});
@@ -46,7 +46,7 @@ TEST(RunFolderFiles, ASplitOfTheSameSizesIsAnotherOne) {
     EXPECT_NO_THROW(open_run_folder(run, {}, store, split));
 }
 
-/// The same numbers of everything, and often the same content in another order.
+/// Stores of the same sizes, some with the same content in another order.
 TEST(RunFolderFiles, AStoreOfTheSameSizesIsAnotherOne) {
     const TemporaryFolder folder;
     const FeatureStore store = small_store(folder / "a.store", {.clips = 9, .places = true});
@@ -150,7 +150,7 @@ TEST(RunFolderFiles, AConfusionMatrixThatIsNotSquareIsDamage) {
         std::string damaged = text;
         damaged.replace(damaged.find(first), first.size(), bad);
         if (bad == "[5, 1, 2]")
-            damaged.replace(damaged.find(second), second.size(), "[7]"); // four numbers all the same
+            damaged.replace(damaged.find(second), second.size(), "[7]"); // still four numbers, but no square matrix
         write_text(run.result(), damaged);
         EXPECT_TRUE(fails_with([&] { load_result(run); }, {"result.json", "corrupted"})) << bad;
     }

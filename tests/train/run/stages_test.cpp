@@ -87,7 +87,7 @@ TEST_F(Stages, ASessionSplitValidatesOnWholeSessions) {
     EXPECT_TRUE(std::any_of(by_clip.begin(), by_clip.end(), [&](const auto& one) { return both.contains(one); }));
 }
 
-/// One session of each class trains: none can be held out.
+/// Each class has one training session, so none can be held out.
 TEST_F(Stages, WhatCannotBeKeptWholeIsSaid) {
     const FeatureStore store = small_store(folder_ / "grouped", {.clips = 300, .groups = true});
     Split split = split_of(store.columns(), small_config(2).split);
@@ -107,7 +107,7 @@ TEST_F(Stages, WhatCannotBeKeptWholeIsSaid) {
 }
 
 TEST_F(Stages, TheDivisionDoesNotSeeHiddenLabels) {
-    Split hidden = split_; // as a fold split does: labelled in the store, unlabelled in the split
+    Split hidden = split_; // as in a fold split: clips labelled in the store and unlabelled in the split
     hidden.unlabelled.insert(hidden.unlabelled.end(), hidden.test.begin(), hidden.test.end());
     std::sort(hidden.unlabelled.begin(), hidden.unlabelled.end());
     hidden.test.clear();
@@ -119,7 +119,7 @@ TEST_F(Stages, TheDivisionDoesNotSeeHiddenLabels) {
         for (size_t k = 0; k < 3; ++k) EXPECT_EQ(targets[static_cast<size_t>(clip) * 3 + k], 0);
 }
 
-/// Whatever labels the clips have that the split does not train with theirs: division and targets are the same.
+/// Labels of clips that the split uses without their labels change neither the division nor the targets.
 TEST_F(Stages, WhatHiddenLabelsSayChangesNothing) {
     const FeatureStore store = small_store(folder_ / "grouped", {.clips = 300, .groups = true});
     for (const char* name : {"fold:1", "simulation", "session"}) {
@@ -187,7 +187,7 @@ TEST_F(Stages, ACitySplitValidatesOnWholeCities) {
               clips.labelled.validation.size());
 }
 
-/// The rows of the distributions are the store's clips, not the pseudo labels'.
+/// Rows of the distributions are indexed by clip of the store, not by pseudo label.
 TEST_F(Stages, SoftTargetsAreThoseOfTheirClips) {
     std::vector<float> distributions(900);
     for (size_t i = 0; i < 900; ++i) distributions[i] = static_cast<float>(i) / 1024;
@@ -256,7 +256,7 @@ TEST_F(Stages, TooFewLabelledClipsAreReported) {
                            {"simulation", "2 labelled clips are too few", "validation_share"}));
 }
 
-/// Of this store's clips, neither more nor fewer.
+/// A split file must have been made for this number of clips.
 TEST_F(Stages, ASplitsFileIsTakenByItsName) {
     SplitSettings settings;
     settings.name = (folder_ / "mine.json").string();

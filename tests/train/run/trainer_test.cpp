@@ -49,7 +49,7 @@ std::vector<std::string> lines_of(const std::filesystem::path& file) {
     return lines;
 }
 
-/// Little noise, and many steps for so few clips: whatever course the training takes, it learns.
+/// Little noise and many steps for so few clips, so that the training succeeds with any seed.
 class EasyTrainer : public Trainer {
 protected:
     EasyTrainer() : Trainer({.clips = 120, .labelled_of_ten = 8, .noise = 1}) {}
@@ -64,7 +64,7 @@ TEST_F(EasyTrainer, LearnsInTwoStagesAndLeavesTheRunFolder) {
     const RunResult result = train(config);
     ASSERT_TRUE(result.test);
     EXPECT_EQ(result.test->total(), static_cast<int64_t>(split.test.size()));
-    // Chance is 0.33. With 20 seeds it was 1 with vectors of 16 and of 8 floats, and 0.958 to 1 with 4.
+    // Chance is 0.33. Measured with 20 seeds: 1 with SIMD vectors of 16 and 8 floats, 0.958 to 1 with 4.
     EXPECT_GT(result.test->balanced_accuracy(), 0.8);
     EXPECT_EQ(result.checkpoint, in_run("best_model_2.safetensors"));
     EXPECT_FALSE(result.was_complete);
@@ -103,7 +103,7 @@ TEST_F(Trainer, ScoresAreThoseOfTheSavedModels) {
                      *result.labelled_score);
     EXPECT_EQ(score("best_model_2.safetensors", split_of(store_, config).test), *result.test);
 
-    // The pseudo labels are best_model_1's, and stage 2's score counts them as true.
+    // The pseudo labels are predictions of best_model_1, and the score of stage 2 counts them as true.
     const Split split = split_of(store_, config);
     const Evaluation first = evaluate(*device_, in_run("best_model_1.safetensors"), store_, split.unlabelled, session);
     const Evaluation second =
@@ -127,7 +127,7 @@ TEST_F(Trainer, ScoresAreThoseOfTheSavedModels) {
     EXPECT_DOUBLE_EQ(confusion.balanced_accuracy(), *result.pseudo_score);
 }
 
-/// The first epoch of stage 2 is made the best by one score and the worst by the other.
+/// The first epoch of stage 2 is the best by one score and the worst by the other.
 TEST_F(Trainer, TheScoreThatTheConfigNamesChoosesTheModelOfStageTwo) {
     RunConfig config = small_config(2);
     config.training.epochs = 2;
@@ -146,15 +146,15 @@ TEST_F(Trainer, TheScoreThatTheConfigNamesChoosesTheModelOfStageTwo) {
     }
 }
 
-/// Stage 2 again, step by step from the files of stage 1: it must start from the best model of stage 1 (not its last),
-/// with fresh moments and the first learning rate, and train on true and pseudo labels.
+/// Repeats stage 2 step by step from the files of stage 1. It must start from the best model of stage 1 (not the last
+/// one), with zeroed moments and the first learning rate, and train on true and pseudo labels.
 TEST_F(Trainer, StageTwoStartsFromTheBestModelWithAFreshOptimizer) {
     RunConfig config = small_config(2);
     config.training.epochs = 2;
     config.training.decay_every = 1;
     config.training.decay = 0.5;
     train_until(*device_, store_, config, in_run(""), 1, 1);
-    set_last_scores(in_run(""), 2, 2); // so that the second epoch makes the last model and not the best
+    set_last_scores(in_run(""), 2, 2); // so that the second epoch's model is the last and not the best
     train(config);
     ASSERT_EQ(read_checkpoint_info(SafetensorsFile(in_run("best_model_1.safetensors"))).training.at("epoch"), "1");
     const StageState second = stage_state(recorder_.epochs, 2, config.training);
@@ -191,7 +191,7 @@ TEST_F(Trainer, TheSameSeedGivesTheSameBits) {
     EXPECT_FALSE(lines_of(folder_ / "a" / "last.safetensors") == lines_of(folder_ / "c" / "last.safetensors"));
 }
 
-/// The threshold lies in the middle of the teacher's confidences: half of the clips are hard.
+/// The threshold is the median of the teacher's confidences: half of the clips are hard.
 TEST_F(Trainer, HardSampleWeightsHaveMeanOneOverTheStagesClips) {
     RunConfig teacher_config = small_config(1);
     teacher_config.training.epochs = 1;
@@ -248,7 +248,7 @@ TEST_F(Trainer, AGivenTeacherIsNotTrained) {
     EXPECT_TRUE(fails_with([&] { train(config, "other"); }, {"nothing.safetensors", "no such checkpoint"}));
 }
 
-/// Its probabilities are read by place.
+/// The teacher's probabilities are read by class index.
 TEST_F(Trainer, ATeacherWithTheSameClassesInAnotherOrderIsRefused) {
     RunConfig config = small_config(1);
     config.training.epochs = 1;
@@ -314,7 +314,7 @@ TEST_F(Trainer, ARunFolderBelongsToOneRun) {
     train(config);
     RunConfig other = config;
     other.training.batch = 9;
-    other.runtime.threads = 2; // changes nothing that a run is
+    other.runtime.threads = 2; // no difference of the run
     EXPECT_TRUE(fails_with([&] { train(other); }, {in_run("").parent_path().string(), "training.batch = 9 (was 8)"}));
     other.training.batch = 8;
     EXPECT_NO_THROW(train(other));
@@ -357,7 +357,7 @@ TEST_F(Trainer, StopsBetweenStepsAndGoesOn) {
         EXPECT_TRUE(lines_of(in_run(name)) == lines_of(folder_ / "whole" / name)) << name;
 }
 
-/// The learning rate becomes 1e30 in the second epoch.
+/// The learning rate is 1e30 in the second epoch.
 TEST_F(Trainer, ALossThatTurnsNanStopsTheRunAndKeepsTheLastGoodEpoch) {
     RunConfig config = small_config(2);
     config.training.decay = 1e33;
