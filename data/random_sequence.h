@@ -9,7 +9,7 @@
 
 namespace scene {
 
-/// The random words of one (seed, stream, step) one after the other, for code that draws a varying number of them.
+/// The random words of one (seed, stream, step) in order (kernels/philox.h), for code that draws a varying number.
 class RandomSequence {
 public:
     RandomSequence(uint64_t seed, uint32_t stream, uint32_t step = 0) : seed_(seed), stream_(stream), step_(step) {}

@@ -2,9 +2,9 @@
 
 namespace scene {
 
-/// std::bad_alloc where there is not the memory that a decoder and a resampler take. They do not ask whether they got
-/// what they asked for; so this does, before they are called. They are given blocks of bounded size, for which they
-/// take a few megabytes; what is tried is enough for many threads that come here at once.
+/// Throws std::bad_alloc if 64 MB of address space cannot be had. Call it before libsndfile and soxr, which do not
+/// check their own allocations. They take a few megabytes each for the block sizes used here; the 64 MB leave room for
+/// many threads that pass this check at once.
 void require_spare_memory();
 
 } // namespace scene

@@ -30,7 +30,7 @@ Recording read_recording(const fs::path& file, int sample_rate, int64_t most_sam
         const int64_t needed = most_samples == all_samples
                                    ? AudioDecoder::all_frames
                                    : static_cast<int64_t>(std::ceil(static_cast<double>(most_samples) / ratio));
-        // One sample more may come from rounding a length of the other rate.
+        // Rounding to the file's rate may give one sample more than asked for.
         const int64_t heard = most_samples == all_samples ? all_samples : most_samples + 1;
         Recording recording;
         std::vector<float>& wave = recording.wave;

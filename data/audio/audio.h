@@ -22,27 +22,30 @@ constexpr int64_t all_samples = std::numeric_limits<int64_t>::max();
 
 struct Recording {
     std::vector<float> wave;
-    bool longer = false; ///< the file goes on after `wave`
-    bool ends_early =
-        false; ///< it ends before its header or its last page says (data/audio/audio_decoder.h), yet was read
+    bool longer = false;     ///< the file goes on after `wave`
+    bool ends_early = false; ///< the file is shorter than it claims, yet was accepted (data/audio/audio_decoder.h)
 };
 
-/// Decodes WAV, FLAC, OGG, MP3, AIFF (and what else the installed libsndfile reads) to float32, integers scaled to
-/// [-1, 1), averages the channels, and resamples to `sample_rate` with soxr's HQ recipe: ceil(frames * sample_rate /
-/// rate) samples, as librosa.load(file, sr=sample_rate). Of these the first `most_samples`, bit for bit: no more of the
-/// file is decoded than they need, in memory for them and some megabytes.
+/// Decodes a file to mono float32 at `sample_rate`.
 ///
-/// Fails on a missing, empty or unreadable file, a folder, a file that is not audio, one that is cut short or damaged
-/// (data/audio/audio_decoder.h), one with no samples or with samples that are NaN, infinite or beyond `largest_sample`,
-/// a rate outside 1 to 768 kHz, more than 256 channels, and where there is not enough memory for it.
+/// - Decodes WAV, FLAC, OGG, MP3, AIFF and whatever else the installed libsndfile reads. Integers become [-1, 1).
+/// - Averages the channels.
+/// - Resamples with soxr's HQ recipe to ceil(frames * sample_rate / rate) samples, as
+///   librosa.load(file, sr=sample_rate) does.
+/// - Returns the first `most_samples` of these, bit for bit the same as from the whole file. It decodes no more of the
+///   file than they need, and its memory is that of these samples and a few megabytes.
+///
+/// Error: the file is missing, empty, unreadable, a folder, not audio, truncated or damaged
+/// (data/audio/audio_decoder.h), without samples, with samples that are NaN, infinite or beyond `largest_sample`, has a
+/// rate outside 1 to 768 kHz or more than 256 channels, or needs more memory than there is.
 Recording read_recording(const std::filesystem::path& file, int sample_rate, int64_t most_samples = all_samples);
-/// All of it.
+/// read_recording of the whole file.
 std::vector<float> read_mono(const std::filesystem::path& file, int sample_rate);
 
 /// How a clip becomes exactly as long as the features need. A longer clip keeps its first samples under both rules.
 enum class FitRule : uint8_t {
-    /// A shorter clip starts again at its end until the length is full. The default: every frame then shows the
-    /// scene, where zeros would put a flat floor of -top_db into the features that says only how long the file was.
+    /// A shorter clip repeats until the length is full. The default, because every frame then shows the scene. Zeros
+    /// would put a flat floor of -top_db into the features, which encodes only how long the file was.
     Loop,
     /// A shorter clip is followed by zeros.
     Zero,
@@ -54,10 +57,11 @@ FitRule fit_rule_from_name(std::string_view name); ///< fails, listing the names
 /// `wave`, not empty, cropped or extended to `samples`.
 std::vector<float> fit_length(std::vector<float> wave, int64_t samples, FitRule rule);
 
-/// True when no sample reaches half a step of 16-bit audio (2^-16). Silence is valid input; callers report it.
+/// True when every |sample| is below half a quantisation step of 16-bit audio (2^-16). Silence is valid input; callers
+/// report it.
 bool is_silent(std::span<const float> wave);
 
-/// A mono 16-bit PCM WAV in memory: round(32768 * sample), clipped to 16 bits; samples are finite.
+/// A mono 16-bit PCM WAV in memory: round(32768 * sample), clipped to 16 bits. Samples must be finite.
 std::string wav_bytes(std::span<const float> wave, int sample_rate);
 
 /// Writes wav_bytes. The file appears under its name only when it is complete; its folder must exist.

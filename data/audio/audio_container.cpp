@@ -12,7 +12,7 @@ namespace {
 
 constexpr uint64_t longest_size_32 = 0xffffffff;
 
-/// Chunks: a tag, a size and a body that is padded to a multiple of `align`.
+/// A container of chunks: each has a tag, a size and a body that is padded to a multiple of `align`.
 struct ChunkLayout {
     uint64_t first = 12; ///< where the first chunk begins
     uint64_t tag_bytes = 4;
@@ -21,7 +21,7 @@ struct ChunkLayout {
     bool counts_head = false; ///< the size includes tag and size
     uint64_t align = 2;
     std::string_view samples = "data";
-    uint64_t preface = 0;          ///< bytes of the samples' chunk that are no samples
+    uint64_t preface = 0;          ///< bytes before the samples in their chunk
     bool unknown_is_legal = false; ///< all ones mean "to the end of the file"
 
     uint64_t head_bytes() const { return tag_bytes + static_cast<uint64_t>(size_bytes); }
@@ -48,7 +48,7 @@ Chunk chunk_at(const FileBytes& file, const ChunkLayout& layout, uint64_t at) {
 
 uint64_t padded(uint64_t bytes, uint64_t align) { return (bytes + align - 1) / align * align; }
 
-/// Whether nothing but whole chunks fill the file from `at` on, the last one's padding perhaps missing.
+/// Whether the file consists of whole chunks from `at` on. The last one's padding may be missing.
 bool are_chunks(const FileBytes& file, const ChunkLayout& layout, uint64_t at) {
     constexpr int most_chunks = 1000;
     for (int i = 0; i < most_chunks; ++i) {
@@ -62,7 +62,8 @@ bool are_chunks(const FileBytes& file, const ChunkLayout& layout, uint64_t at) {
     return false;
 }
 
-/// Where the chunks behind samples of an unknown number begin, looked for in the file's tail.
+/// Offset of the chunks after the samples, where the samples' size is unknown: searched for in the last 64 KiB. The
+/// file's size if there are none.
 uint64_t end_of_samples(const FileBytes& file, const ChunkLayout& layout, uint64_t begin) {
     static constexpr std::array<std::string_view, 20> usual = {"LIST", "id3 ", "ID3 ", "bext", "cue ", "fact", "PEAK",
                                                                "afsp", "iXML", "JUNK", "junk", "smpl", "inst", "acid",
@@ -80,13 +81,14 @@ uint64_t end_of_samples(const FileBytes& file, const ChunkLayout& layout, uint64
 bool is_stream_size(uint64_t size, int bytes) {
     constexpr uint64_t nearly_2_gib = 0x7f000000, terabyte = uint64_t{1} << 40;
     if (size == 0 || (bytes == 4 && size >= nearly_2_gib) || size >= terabyte) return true;
-    // a 32-bit mark of an unknown size, in 64 bits
+    // a 32-bit placeholder of an unknown size, written to 64 bits
     constexpr uint64_t around = 1 << 20, marks[] = {uint64_t{1} << 31, uint64_t{1} << 32};
     return std::any_of(std::begin(marks), std::end(marks),
                        [&](uint64_t mark) { return size + around >= mark && size <= mark + around; });
 }
 
-/// Replaces what the header says of the samples, where that is wrong. `sizes`: every place that has their size.
+/// Patches the samples' size where the header is wrong. `sizes`: offsets of all fields with that size. `whole_at`:
+/// offset of the field with the size of the file; 0: none.
 void mend_size(const FileBytes& file, const ChunkLayout& layout, AudioView& view, uint64_t begin, uint64_t promised,
                const std::vector<uint64_t>& sizes, uint64_t whole_at) {
     const uint64_t held = file.size() - std::min(begin, file.size());
@@ -111,7 +113,7 @@ void mend_size(const FileBytes& file, const ChunkLayout& layout, AudioView& view
 }
 
 void view_chunks(const FileBytes& file, ChunkLayout layout, AudioView& view, uint64_t whole_at) {
-    constexpr int most_chunks = 10000; // zeros over gigabytes are as many empty chunks
+    constexpr int most_chunks = 10000; // gigabytes of zeros look like millions of empty chunks
     constexpr uint64_t mp3 = 0x55;
     uint64_t at = layout.first, format = 0, frames_at = 0;
     std::optional<Chunk> sizes_64;
@@ -123,7 +125,7 @@ void view_chunks(const FileBytes& file, ChunkLayout layout, AudioView& view, uin
         if (chunk.tag == layout.samples) {
             uint64_t promised = chunk.size;
             std::vector<uint64_t> sizes{at + layout.tag_bytes};
-            if (sizes_64 && promised == longest_size_32) { // the sizes are in the other chunk
+            if (sizes_64 && promised == longest_size_32) { // RF64: the sizes are in the chunk ds64
                 layout.size_bytes = 8;
                 whole_at = sizes_64->body;
                 sizes = {sizes_64->body + 8};
@@ -162,13 +164,13 @@ void view_au(const FileBytes& file, bool big_endian, AudioView& view) {
     view.patches.push_back({8, bytes_of(std::min(there, longest_size_32), 4, big_endian)});
 }
 
-/// Whether "OggS" there may begin a page (version 0, three flags) or is what compressed audio happens to hold.
+/// Whether "OggS" at `at` may begin a page (version 0, three flags). Compressed audio may hold these bytes too.
 bool is_page_head(std::string_view bytes, size_t at) {
     return (at + 4 >= bytes.size() || bytes[at + 4] == 0) &&
            (at + 5 >= bytes.size() || static_cast<uint8_t>(bytes[at + 5]) < 8);
 }
 
-/// Where the last page that begins before `before` begins. Zeros or something else may follow it.
+/// Offset of the last page that begins before `before`. Zeros or anything else may follow it.
 std::optional<uint64_t> last_page(const FileBytes& file, uint64_t before) {
     constexpr uint64_t step = 1 << 16, head = 6;
     while (before > 0) {
@@ -188,7 +190,7 @@ std::optional<uint64_t> last_page(const FileBytes& file, uint64_t before) {
 /// stream has flag 4.
 void view_ogg(const FileBytes& file, AudioView& view) {
     constexpr uint64_t head_bytes = 27;
-    uint64_t cut_at = 0; ///< where the last page that is not whole begins
+    uint64_t truncated_at = 0; ///< offset of the last page that is not whole
     std::optional<uint64_t> page = last_page(file, file.size());
     while (page) {
         const uint64_t segments = file.number(*page + head_bytes - 1, 1, false);
@@ -197,14 +199,14 @@ void view_ogg(const FileBytes& file, AudioView& view) {
         for (char size : sizes) end += static_cast<uint8_t>(size);
         if (*page + head_bytes <= file.size() && sizes.size() == segments && end <= file.size()) {
             const bool closed = (file.number(*page + 5, 1, false) & 4) != 0;
-            const bool cut = cut_at >= end; // or it is no page, but what this one holds
-            view.ends_early = cut || !closed;
-            view.streamed = !cut;
+            const bool truncated = truncated_at >= end; // below `end` it was no page but bytes inside this one
+            view.ends_early = truncated || !closed;
+            view.streamed = !truncated;
             view.knows_its_end = true;
             if (view.ends_early) view.end = end;
             return;
         }
-        cut_at = std::max(cut_at, *page);
+        truncated_at = std::max(truncated_at, *page);
         page = last_page(file, *page);
     }
     view.ends_early = true;

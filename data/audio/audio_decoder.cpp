@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 constexpr int lowest_rate = 1000, highest_rate = 768000, most_channels = 256;
 constexpr int64_t unknown_length = -1;
 
-/// What libsndfile reads: a file as its AudioView shows it.
+/// The virtual file that libsndfile reads: a file as its AudioView shows it.
 class ViewedFile {
 public:
     explicit ViewedFile(const fs::path& file) : bytes_(file), view_(view_audio(bytes_)) {
@@ -84,7 +84,7 @@ SF_VIRTUAL_IO callbacks() {
             nullptr, [](void* file) -> sf_count_t { return static_cast<ViewedFile*>(file)->tell(); }};
 }
 
-/// What kind of audio begins so, of those that libsndfile cannot decode; empty: unknown.
+/// The name of a format that libsndfile cannot decode, from the file's bytes; empty: unknown.
 std::string foreign_format(const FileBytes& file) {
     struct Mark {
         uint64_t at;
@@ -148,7 +148,7 @@ struct AudioDecoder::State {
     SNDFILE* sound = nullptr;
     AudioInfo info;
     int64_t promised = unknown_length; ///< frames
-    int64_t certain = 0;               ///< frames that are there where nothing is broken
+    int64_t certain = 0;               ///< frames that the file has unless it is damaged
     int64_t decoded = 0;
     bool ends_early = false;
     std::vector<float> interleaved, mono;
@@ -187,7 +187,7 @@ struct AudioDecoder::State {
         interleaved.resize(mono.size() * channels);
     }
 
-    /// The end of the file, reached before `needed` frames.
+    /// Called at the end of the file: an Error unless the file may end here (see AudioDecoder).
     void require_whole(int64_t needed) {
         const bool damaged = sf_error(sound) != SF_ERR_NO_ERROR;
         const bool fewer = promised != unknown_length && decoded < promised;
@@ -207,10 +207,10 @@ struct AudioDecoder::State {
         if (decoded == 0) fail("{}: holds no samples; remove it or export it again", file.string());
     }
 
-    /// Channels averaged.
+    /// Writes the mean of the channels to `mono`. Error: a sample is NaN, infinite or beyond `largest_sample`.
     void mix(int64_t frames) {
         const auto channels = static_cast<size_t>(info.channels);
-        const auto is_audio = [](float x) { return std::abs(x) <= largest_sample; }; // no NaN is
+        const auto is_audio = [](float x) { return std::abs(x) <= largest_sample; }; // false for NaN
         const size_t samples = static_cast<size_t>(frames) * channels;
         for (size_t i = 0; i < samples; ++i)
             if (!is_audio(interleaved[i]))

@@ -28,12 +28,12 @@ std::string lower_case(std::string text) {
 /// libsndfile's numbers of formats that its older headers do not name.
 constexpr int mpeg_container = 0x230000, opus_coding = 0x0064;
 
-/// An extension, the container that libsndfile must know for it, and the coding if that is a matter of its own.
+/// An extension, the container that libsndfile must support for it, and the coding if it must support that too.
 struct Extension {
     std::string_view name;
     int container, coding = 0;
 };
-/// All that libsndfile decodes but `.raw`, which does not say what is in it, and `.mat`, which holds anything.
+/// All formats of libsndfile except `.raw`, which has no header, and `.mat`, which holds any kind of data.
 constexpr Extension known_extensions[] = {
     {".wav", SF_FORMAT_WAV},     {".wave", SF_FORMAT_WAV},
     {".bwf", SF_FORMAT_WAV},     {".rf64", SF_FORMAT_RF64},
@@ -77,7 +77,7 @@ std::set<std::string, std::less<>> decodable_extensions() {
     return out;
 }
 
-/// Audio and video that another program decodes.
+/// Extensions of audio and video that ffmpeg can convert.
 bool is_convertible(std::string_view extension) {
     constexpr std::array<std::string_view, 24> extensions = {
         ".m4a", ".aac", ".mp4",  ".m4b", ".wma", ".webm", ".mka", ".mkv", ".mov", ".avi", ".ape",  ".wv",
@@ -96,7 +96,7 @@ bool is_at_or_above(const fs::path& upper, const fs::path& lower) {
     return end == upper.end();
 }
 
-/// Walks through a folder: real folders first, then what links lead to, so that a name without a link is met first.
+/// Walks a folder: real folders first, then the targets of links, so that a path without a link is found first.
 class Walk {
 public:
     explicit Walk(const fs::path& folder) {
@@ -111,14 +111,14 @@ public:
         for (const fs::path& link : linked_files_) {
             std::error_code nowhere;
             const fs::path real = fs::canonical(link, nowhere);
-            take(link, nowhere ? link : real); // reading it will say that it leads nowhere
+            take(link, nowhere ? link : real); // a dangling link: reading it is an Error
         }
         std::sort(found_.files.begin(), found_.files.end());
     }
     AudioFiles result() && { return std::move(found_); }
 
 private:
-    /// A folder that has not been entered before.
+    /// Enters a folder unless it has been entered before.
     void enter(const fs::path& folder) {
         std::error_code error;
         const fs::path real = fs::canonical(folder, error);

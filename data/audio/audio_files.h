@@ -1,7 +1,7 @@
 #pragma once
 
-// Which files of a folder are audio: one answer for class folders, for metadata that name clips by a part of their
-// file's name, and for prediction.
+// Which files in a folder are audio. Class folders, metadata that name a clip by part of its file name, and prediction
+// all use this.
 
 #include <cstdint>
 #include <filesystem>
@@ -11,16 +11,17 @@
 
 namespace scene {
 
-/// True for the names of formats that the installed libsndfile decodes, in any case: WAV, FLAC, OGG, MP3, AIFF ...
+/// True where the extension, in upper or lower case, is that of a format which the installed libsndfile decodes: WAV,
+/// FLAC, OGG, MP3, AIFF ...
 bool is_audio_name(const std::filesystem::path& file);
 
-/// True for what nobody means to be data: hidden files and folders, what a Mac or Windows leaves in folders and
+/// True for files and folders that are never data: hidden ones, those that macOS and Windows leave in folders and
 /// archives, and editors' backups.
 bool is_ignored_name(const std::filesystem::path& file);
 
-/// What lies in folders and was not taken, ignored names apart.
+/// What was found in folders and left out. Ignored names are not counted.
 struct LeftOut {
-    std::map<std::string, int64_t> by_extension;   ///< files that are no audio, or none that can be decoded
+    std::map<std::string, int64_t> by_extension;   ///< files that are not audio, or cannot be decoded
     std::vector<std::filesystem::path> unreadable; ///< folders
 
     void add(const LeftOut& other);
@@ -32,19 +33,19 @@ struct LeftOut {
 };
 
 struct AudioFiles {
-    std::vector<std::filesystem::path> files; ///< sorted; a link that leads nowhere is among them
+    std::vector<std::filesystem::path> files; ///< sorted; includes dangling links
     LeftOut left_out;
 };
 
-/// The audio files anywhere below a folder, through links too; a link back to a folder above is a loop and is not
-/// followed. What is reached twice counts once, under the name without a link if it has one.
+/// The audio files anywhere below a folder. Links are followed, except links to a folder above, which would be loops. A
+/// file that is reached twice is listed once, by the path without a link if there is one.
 AudioFiles audio_files_below(const std::filesystem::path& folder);
 
-/// The folders directly in a folder, links to folders too, sorted, without ignored names. An Error if the folder cannot
-/// be read.
+/// The folders directly in a folder, including links to folders, sorted, without ignored names. Error: the folder
+/// cannot be read.
 std::vector<std::filesystem::path> folders_in(const std::filesystem::path& folder);
 
-/// The files directly in a folder, sorted, without ignored names, audio or not. An Error as above.
+/// The files directly in a folder, audio or not, sorted, without ignored names. Error: as for folders_in.
 std::vector<std::filesystem::path> files_in(const std::filesystem::path& folder);
 
 } // namespace scene

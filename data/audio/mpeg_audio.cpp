@@ -15,10 +15,10 @@ std::string big_endian_32(uint64_t value) {
     return out;
 }
 
-/// A frame as its four bytes of header tell.
+/// An MPEG frame, from its four-byte header.
 struct Frame {
     uint64_t bytes = 0;
-    uint64_t side_info = 0; ///< bytes between the header and where an index has its name
+    uint64_t side_info = 0; ///< bytes between the header and the name of an index
     uint32_t kind = 0;      ///< version, layer and rate: the same in all frames of a file
 };
 
@@ -49,7 +49,7 @@ std::optional<Frame> frame_at(const FileBytes& file, uint64_t at) {
     return frame;
 }
 
-/// Behind ID3v2 tags.
+/// The offset after the ID3v2 tags at `at`.
 uint64_t after_tags(const FileBytes& file, uint64_t at) {
     constexpr int most_tags = 8;
     for (int tag = 0; tag < most_tags && file.text(at, 3) == "ID3"; ++tag) {
@@ -61,7 +61,7 @@ uint64_t after_tags(const FileBytes& file, uint64_t at) {
     return at;
 }
 
-/// Where a frame begins that another one of its kind follows.
+/// Offset of the first frame that another one of its kind follows.
 std::optional<uint64_t> first_frame(const FileBytes& file, uint64_t at) {
     at = after_tags(file, at);
     const std::string bytes = file.text(at, searched_bytes);
@@ -73,8 +73,8 @@ std::optional<uint64_t> first_frame(const FileBytes& file, uint64_t at) {
     return {};
 }
 
-/// The number of frames that a frame with an index tells; nothing if it has none. An index that also tells another
-/// number of bytes than there are gets a patch: the decoder would print a warning.
+/// The number of frames in the index that the frame holds, 0 if it does not say; nullopt if it holds no index. Patches
+/// the number of bytes in the index to that of the view, because the decoder prints a warning where they differ.
 std::optional<uint64_t> indexed_frames(const FileBytes& file, uint64_t at, const Frame& frame, AudioView& view) {
     const uint64_t name = at + header_bytes + frame.side_info;
     const std::string text = file.text(name, 4);
@@ -100,7 +100,7 @@ void show_mpeg_index(const FileBytes& file, AudioView& view) {
     const std::optional<uint64_t> indexed = indexed_frames(file, *first, frame, view);
     constexpr uint64_t unknown = 0xffffffff;
     if (indexed.value_or(0) != 0 && *indexed != unknown) return;
-    if (indexed) { // an index that tells nothing
+    if (indexed) { // an index without a number of frames
         *first += frame.bytes;
         const std::optional<Frame> second = frame_at(file, *first);
         if (!second) return;

@@ -4,11 +4,12 @@
 
 namespace scene {
 
-/// Whether MPEG audio (MP3, and layers 1 and 2) begins there, behind an ID3 tag or at once.
+/// Whether MPEG audio (layer 1, 2 or 3) begins at `at`, perhaps after ID3 tags.
 bool is_mpeg_audio(const FileBytes& file, uint64_t at);
 
-/// Shows an index (a "Xing" frame) in front of MPEG audio that has none: it promises more frames than there can be, so
-/// that all of them are decoded, whatever the bit rate of the first one. `view` has its `begin` where the audio begins.
+/// Puts an index (a "Xing" frame) before MPEG audio that has none. The index promises more frames than the file can
+/// hold, so that the decoder reads all of them whatever the bit rate of the first one. `view.begin` is where the audio
+/// begins.
 void show_mpeg_index(const FileBytes& file, AudioView& view);
 
 } // namespace scene

@@ -22,16 +22,16 @@ size_t hash_of(std::span<const float> values) {
     return std::hash<std::string_view>()({reinterpret_cast<const char*>(values.data()), values.size_bytes()});
 }
 
-/// What decoding one clip has shown.
+/// The result of decoding one clip.
 struct Decoded {
     std::string error; ///< not empty: unreadable
     int rate = 0;
     size_t samples = 0;
-    Fnv1a hash; ///< over samples
+    Fnv1a hash; ///< of the samples
     bool silent = false;
 };
 
-/// The whole file, block by block: a long one takes no more memory than a short one.
+/// Decodes the whole file block by block, so that memory does not grow with its length.
 Decoded decode(const std::filesystem::path& file) {
     Decoded out;
     try {
@@ -47,11 +47,11 @@ Decoded decode(const std::filesystem::path& file) {
     return out;
 }
 
-/// Clips by what identifies their sound.
+/// Groups clips by an identity of their sound.
 template <typename Identity> class SameSounds {
 public:
     void add(const Identity& identity, int32_t clip) { clips_[identity].push_back(clip); }
-    /// Groups of two or more, by their first clips.
+    /// Groups of two or more clips, ordered by their first clips.
     std::vector<std::vector<int32_t>> groups() const {
         std::vector<std::vector<int32_t>> out;
         for (const auto& [identity, clips] : clips_)

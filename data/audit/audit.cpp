@@ -16,7 +16,7 @@ namespace {
 
 constexpr double unknown = LeakedShare::unknown;
 
-/// A text per clip that clips may share; empty: unknown.
+/// The name of a clip's group; empty: unknown.
 using Key = std::function<std::string(size_t clip)>;
 
 enum class Part : uint8_t { LeftOut, TrainLabelled, TrainUnlabelled, Test };
@@ -32,7 +32,7 @@ std::vector<Part> parts_of(const Split& split, int64_t clips) {
     return parts;
 }
 
-/// The keys of every clip of some columns.
+/// The keys of each clip.
 class Keys {
 public:
     explicit Keys(const StoreColumns& columns) : columns_(columns) {}
@@ -56,8 +56,8 @@ private:
     const StoreColumns& columns_;
 };
 
-/// Counts by key; the names in `first` come first, in that order, and the clips of no key last. Empty counts are left
-/// out.
+/// Counts by key. The names in `first` come first, in that order; clips without a key come last. Keys without clips are
+/// left out.
 std::vector<ClipCounts> count(const StoreColumns& columns, const std::vector<Part>& parts, const Key& key,
                               const std::vector<std::string>& first = {}) {
     std::vector<ClipCounts> counts;
@@ -115,7 +115,7 @@ int32_t majority(const Votes& votes) {
     return static_cast<int32_t>(std::max_element(votes.begin(), votes.end()) - votes.begin());
 }
 
-/// Mean recall of the classes that are tested.
+/// Mean recall of the classes that occur in the test.
 double balanced_accuracy(const std::vector<double>& right, const std::vector<double>& tested) {
     double recalls = 0, present = 0;
     for (size_t c = 0; c < tested.size(); ++c) {

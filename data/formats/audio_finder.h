@@ -11,26 +11,27 @@
 
 namespace scene {
 
-/// Finds the file that a cell of a table means. As the cell stands, with back-slashes as slashes where that is needed;
-/// then
-/// - without DatasetOptions::audio: beside the table, in a folder `audio` there, above the table, in a folder `audio`
-///   there. The first that exists.
-/// - with it: in that folder; else the audio file below it whose path ends as the cell does, or that the cell ends with
-///   (a path of another machine), the longest common end first. Several as long are an Error.
+/// Finds the audio file that a table's cell names. Absolute paths are tried as they are. Relative ones are tried, first
+/// as written and then with slashes for backslashes:
+/// - Without DatasetOptions::audio: beside the table, in `audio` beside it, in the folder above, in `audio` there. The
+///   first file that exists is taken.
+/// - With DatasetOptions::audio: in that folder. Otherwise the audio file below it whose path, relative to the folder,
+///   ends with the cell's path or is an end of it (the cell may be a path on another machine). The longest common end
+///   wins; a tie is an Error.
 class AudioFinder {
 public:
     AudioFinder(const CsvTable& table, const DatasetOptions& options);
 
-    /// Empty if there is none. `place` is for errors.
+    /// The file, or an empty path if there is none. `place` ("table.csv:12") begins error messages.
     std::filesystem::path find(const std::string& cell, const std::string& place);
-    /// A file of that name which lies where the cell does not say; empty if there is none.
+    /// A file below DatasetOptions::audio with the cell's file name in any folder, for a hint; empty if there is none.
     std::filesystem::path namesake(const std::string& cell);
 
 private:
-    /// A file below the audio folder, by the parts of its path from that folder on.
+    /// A file below the audio folder.
     struct Candidate {
         std::filesystem::path file;
-        std::vector<std::string> parts;
+        std::vector<std::string> parts; ///< of its path, from that folder on
     };
 
     const std::vector<Candidate>& candidates(const std::string& name);
@@ -40,7 +41,7 @@ private:
     std::optional<std::unordered_map<std::string, std::vector<Candidate>>> by_name_; ///< made when first needed
 };
 
-/// The path in a cell, as this system writes it: slashes for back-slashes, no drive.
+/// The path in a cell as this system writes it: slashes for backslashes, no drive letter.
 std::filesystem::path portable_path(const std::string& cell);
 
 } // namespace scene

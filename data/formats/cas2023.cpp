@@ -24,7 +24,7 @@ const std::vector<std::string> cas2023_cities = {
     "Guilin",   "Guangzhou", "Chongqing", "Shenyang",   "Beijing",  "Baishan", "Taiyuan", "Tianjin",
     "Nanchang", "Shanghai",  "Luoyang",   "Liupanshui", "Shangrao", "Dandong"};
 
-/// The audio files below a folder (none for an empty path), found by a part of their name.
+/// The audio files below a folder (none for an empty path), found by part of their name.
 class AudioIndex {
 public:
     explicit AudioIndex(fs::path folder) : folder_(std::move(folder)) {
@@ -36,7 +36,7 @@ public:
         for (size_t i = 0; i < stems_.size(); ++i) by_stem_.emplace(stems_[i], i);
     }
 
-    /// What could not be searched, in words; else empty.
+    /// A sentence on folders that cannot be read; empty if there are none.
     const std::string& unreadable() const { return unreadable_; }
 
     /// The file whose stem is `name`, else the only one whose stem contains it; empty if there is none.
@@ -50,7 +50,7 @@ private:
     using Parts = std::unordered_multimap<std::string_view, size_t>;
     using Range = std::pair<Parts::const_iterator, Parts::const_iterator>;
 
-    /// Every part of that length of every stem; built once per length, of which metadata has two or three.
+    /// All substrings of that length of all stems. Built once per length; the names in metadata have few lengths.
     const Parts& parts_of_length(size_t length) {
         Parts& parts = parts_[length];
         if (!parts.empty() || length == 0) return parts;
@@ -80,7 +80,7 @@ private:
     std::map<size_t, Parts> parts_;
 };
 
-/// A clip's name without the folder and the extension that some write with it.
+/// A clip's name without folder and extension, which some metadata have.
 std::string name_in_files(const std::string& clip) {
     const fs::path file = portable_path(clip);
     return is_audio_name(file) ? file.stem().string() : clip;
@@ -111,7 +111,8 @@ std::string city_name(std::string_view cell) {
     return std::string(cell);
 }
 
-/// With two columns alone it is another dataset, as many have such a header, if no label is the challenge's.
+/// Whether a table with the two columns may be CAS2023's. Other datasets have this header too, so one label must be the
+/// challenge's, unless there are no labels.
 bool may_have_the_labels(const CsvTable& table) {
     const int label = table.find("scene_label");
     bool other = false;

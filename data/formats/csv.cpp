@@ -17,7 +17,7 @@ bool same_without_case(std::string_view a, std::string_view b) {
     return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
 }
 
-/// Spaces of every width and line ends, as spreadsheets and web pages leave them around a value.
+/// Spaces of all widths and line ends, which spreadsheets and web pages leave around a value.
 constexpr std::string_view blanks[] = {" ", "\t", "\r", "\n", "\v", "\f", "\xC2\xA0", "\xE3\x80\x80"};
 
 std::string trimmed(std::string_view text) {
@@ -37,13 +37,13 @@ std::string trimmed(std::string_view text) {
     return std::string(text);
 }
 
-/// Cuts text into records, one `next` at a time.
+/// Splits text into rows, one per call of `next`.
 class Scanner {
 public:
     Scanner(std::string_view text, char delimiter, const std::string& name, size_t line = 1)
         : text_(text), delimiter_(delimiter), name_(name), line_(line) {}
 
-    /// The next row in which something is written; false at the end.
+    /// The next row with a field that is not empty; false at the end.
     bool next(CsvRow& row) {
         const auto is_empty = [](const std::string& field) { return field.empty(); };
         do {
@@ -106,7 +106,7 @@ private:
 
 constexpr std::string_view separators = ",\t;|";
 
-/// What stands most often outside quotes in the header; of equally frequent ones the first of the list.
+/// The most frequent separator outside quotes in the header; a tie goes to the first in `separators`.
 char delimiter_of(std::string_view line) {
     std::array<size_t, separators.size()> counts{};
     bool quoted = false;
@@ -137,7 +137,7 @@ bool is_empty_row(std::string_view line) {
     return line.find_first_not_of(std::string(separators) + " \v\f") == std::string_view::npos;
 }
 
-/// The first line of `text` with something in it, from `at` on; its begin is put into `at` and counted in `line`.
+/// The first non-empty line of `text` from `at` on. Sets `at` to its begin and adds the lines skipped to `line`.
 std::string_view first_line(std::string_view text, size_t& at, size_t& line) {
     for (;;) {
         const size_t end = std::min(text.find_first_of("\r\n", at), text.size());
@@ -173,7 +173,8 @@ CsvTable header_of(std::string_view text, const Layout& layout, const std::strin
     return table;
 }
 
-/// Spreadsheets end rows with separators that stand for nothing, in the header, in the rows, or in some of them.
+/// Makes a row as long as the header by empty fields at its end, which spreadsheets add to the header, to the rows or
+/// to some of them.
 void even_out(std::vector<std::string>& fields, const std::vector<std::string>& header) {
     while (fields.size() > header.size() && fields.back().empty()) fields.pop_back();
     size_t named = header.size();

@@ -8,7 +8,7 @@
 namespace scene {
 
 struct CsvRow {
-    size_t line = 0; ///< of the file, from 1, where the row begins
+    size_t line = 0; ///< where the row begins in the file, from 1
     std::vector<std::string> fields;
 };
 
@@ -19,7 +19,7 @@ struct CsvTable {
     std::vector<std::string> header;
     std::vector<CsvRow> rows;
 
-    /// Index of a column, -1 if there is none; an Error if there are two. Header cells are compared without case.
+    /// Index of a column, -1 if there is none. Case does not count. Error: two columns have this name.
     int find(std::string_view column) const;
     /// "metadata.csv:12"
     std::string place(const CsvRow& row) const;
@@ -27,25 +27,29 @@ struct CsvTable {
     std::string header_text() const;
 };
 
-/// RFC 4180: fields may be quoted, "" inside quotes is a quote, quoted fields may hold delimiters and line ends. Also
-/// accepted: a byte-order mark, UTF-16, LF or CRLF, a missing last line end, and in place of commas tabs, semicolons or
-/// bars (what the header has most of, or what a line `sep=;` before it says). Fields are trimmed. Rows in which all
-/// fields are empty are skipped, as are empty fields behind the header's last. Errors name file and line: not text, not
-/// UTF-8, an open quote, a row with another number of fields than the header, no rows at all.
+/// Parses RFC 4180: fields may be quoted, "" inside quotes is a quote, quoted fields may hold delimiters and line ends.
+/// It also accepts:
+/// - a byte-order mark, UTF-16, LF, CR or CRLF, and a missing last line end,
+/// - tabs, semicolons or bars for commas: the most frequent in the header, or what a line `sep=;` before it names,
+/// - empty fields at the end of the header or of a row.
+///
+/// Fields are trimmed. Rows whose fields are all empty are skipped.
+/// Error, with file and line: not text, not UTF-8, an open quote, a row with another number of fields than the header,
+/// no rows.
 CsvTable parse_csv(std::string_view text, const std::string& name);
 CsvTable read_csv(const std::filesystem::path& file);
 
-/// The header row alone, without rows; what follows it is not looked at. A quoted header cell holds no line end.
+/// The header row alone; nothing after it is parsed. A header cell must not hold a line end.
 CsvTable parse_csv_header(std::string_view text, const std::string& name);
 CsvTable read_csv_header(const std::filesystem::path& file);
 
 /// The trimmed fields of one comma-separated line; none if all are empty. Errors begin with `name`.
 std::vector<std::string> csv_fields(std::string_view line, const std::string& name);
 
-/// The trimmed lines of a text file in which something is written. Errors as for read_csv.
+/// The non-empty lines of a text file, trimmed. Error: the file cannot be read or is not UTF-8.
 std::vector<std::string> read_lines(const std::filesystem::path& file);
 
-/// `field` as it must stand in a comma-separated file: quoted only where needed.
+/// `field` for a comma-separated file, quoted only where needed.
 std::string csv_field(std::string_view field);
 
 } // namespace scene

@@ -59,7 +59,7 @@ Dataset read_table(const fs::path& file, const DatasetOptions& options) {
     return format->read(table, options);
 }
 
-/// Not the list of bad clips that `scene prepare` leaves beside a store.
+/// Whether the file is a table, other than the list of bad clips that `scene prepare` writes beside a store.
 bool is_table_name(const fs::path& file) {
     const std::string name = folded_name(file.filename().string());
     return (name.ends_with(".csv") || name.ends_with(".tsv")) && !name.ends_with(".bad.csv");
@@ -74,8 +74,8 @@ std::vector<fs::path> tables_in(const fs::path& folder) {
     return tables;
 }
 
-/// How sure it is that a table is a dataset's metadata: 3 it has a known dataset's header, 2 files and labels, 1 files
-/// alone, 0 it is something else.
+/// How likely a table is a dataset's metadata. 3: it has a known dataset's header; 2: files and labels; 1: files only;
+/// 0: none of these.
 int likelihood(const fs::path& table, const DatasetOptions& options) {
     try {
         const CsvTable header = read_csv_header(table);
@@ -85,7 +85,7 @@ int likelihood(const fs::path& table, const DatasetOptions& options) {
     } catch (const Error&) { return 0; } // not a table at all; another file may be
 }
 
-/// The tables that are likeliest metadata, and how likely.
+/// The tables with the highest likelihood, and that likelihood.
 std::pair<std::vector<fs::path>, int> likeliest_tables(const std::vector<fs::path>& tables,
                                                        const DatasetOptions& options) {
     std::pair<std::vector<fs::path>, int> best{{}, 1};
@@ -97,7 +97,7 @@ std::pair<std::vector<fs::path>, int> likeliest_tables(const std::vector<fs::pat
     return best;
 }
 
-/// Whether a list of files without labels would hide that the folders beside it are classes.
+/// Whether class folders lie beside a list of files without labels, which would hide them.
 bool says_less_than_folders(const fs::path& folder, const DatasetOptions& options) {
     const bool may_be_folders = options.format == "auto" && options.columns.empty() && options.audio.empty();
     return may_be_folders && !fs::is_directory(folder / "audio") && has_class_folders(folder, 2);

@@ -139,7 +139,7 @@ void number_labels(Dataset& dataset, const std::vector<std::string>& labels, con
 
 namespace {
 
-/// "'Rain' and 'rain'; 'a b' and 'a  b'": the names that are spelt alike but for case, spaces, dashes and underscores.
+/// "'Rain' and 'rain'; 'a b' and 'a  b'": names that differ only in case, spaces, dashes and underscores.
 std::string look_alikes(const std::vector<std::string>& names) {
     std::map<std::string, std::vector<std::string>> alike;
     for (const std::string& name : names) alike[folded_name(name)].push_back("'" + name + "'");

@@ -1,6 +1,6 @@
 #pragma once
 
-// What the readers of dataset formats share; read_dataset (data/formats/dataset.h) chooses among them.
+// What the readers of the dataset formats share. read_dataset (data/formats/dataset.h) chooses the reader.
 
 #include <filesystem>
 #include <functional>
@@ -26,8 +26,9 @@ struct TableFormat {
 
 extern const TableFormat cas2023_format, esc50_format, tau_format, table_format;
 
-/// One folder of audio per class; a folder `unlabelled` holds clips without a label.
+/// Reads the format "folder" (data/formats/dataset.h).
 Dataset read_class_folders(const std::filesystem::path& folder, const DatasetOptions& options);
+/// Whether at least so many folders directly in `folder` have audio files below them.
 bool has_class_folders(const std::filesystem::path& folder, int at_least = 1);
 
 /// "unlabelled", also with one l, in any case.
@@ -37,24 +38,25 @@ bool means_unlabelled(std::string_view name);
 /// "shopping_mall" are the same.
 std::string folded_name(std::string_view text);
 
-/// "a, b, c", the first `limit` of them.
+/// "a, b, c and 2 more": the first `limit` items.
 std::string listed(std::span<const std::string> items, size_t limit = 30);
 
 /// Field of a row by column index; empty where the column is -1.
 std::string_view field_of(const CsvRow& row, int column);
 
-/// Gives the rows of a table their clips: name, file and line. Refuses what two rows share, naming both.
+/// Makes clips of a table's rows: their name, file and line. Refuses two rows with the same name or file.
 class ClipRows {
 public:
-    /// The file of a clip, empty if there is none.
+    /// Returns the file of a clip, or an empty path if there is none.
     using Find = std::function<std::filesystem::path(const std::string& name, const std::string& place)>;
-    /// Looks for files as AudioFinder does.
+    /// Finds files with AudioFinder.
     ClipRows(const CsvTable& table, const DatasetOptions& options);
     ClipRows(const CsvTable& table, const DatasetOptions& options, Find find);
 
-    /// Fails if the name is empty, or if it or its file is another row's already, however it is spelt or linked.
+    /// Error: the name is empty, or another row has the same name (after portable_path and normalisation) or the same
+    /// file (the same device and inode).
     Clip add(const CsvRow& row, int name_column);
-    /// Fails, naming rows, if files were not found and all are required.
+    /// Error, with the first rows: files were not found although the options require them.
     void report_missing() const;
 
 private:
@@ -77,21 +79,21 @@ private:
     size_t missing_ = 0;
 };
 
-/// A fold number from 0; nothing for other text.
+/// A fold number from 0; nullopt for other text.
 std::optional<int> fold_in(std::string_view cell);
-/// A fold number from 0; -1 for an empty cell; Error naming the row otherwise.
+/// A fold number from 0; -1 for an empty cell. Error, with the row: any other text.
 int parse_fold(std::string_view cell, const CsvTable& table, const CsvRow& row);
-/// The time in a cell; nothing for an empty cell; Error naming the row if it is not a time.
+/// The time in a cell; nullopt for an empty cell. Error, with the row: any other text.
 std::optional<RecordTime> parse_time(std::string_view cell, const CsvTable& table, const CsvRow& row);
 
 /// Sets every clip's label from `labels` [clips] (empty: unlabelled) and `dataset.classes` to `classes`, or to the
 /// labels found, sorted, if `classes` is empty.
 void number_labels(Dataset& dataset, const std::vector<std::string>& labels,
                    const std::vector<std::string>& classes = {});
-/// Adds to the notes what is odd about the labels: none at all (`why` follows, if it is not empty), one class only,
-/// classes that differ only in case or spaces.
+/// Notes oddities of the labels: no label, one class only (both followed by `why`, if it is not empty), classes that
+/// differ only in case, spaces or dashes.
 void note_labels(Dataset& dataset, const std::string& why = "");
-/// Sorted cities found become `dataset.cities`.
+/// Sets `dataset.cities` to the clips' cities, sorted, and notes those that differ only in case, spaces or dashes.
 void number_cities(Dataset& dataset);
 
 } // namespace scene

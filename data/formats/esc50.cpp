@@ -1,4 +1,4 @@
-// ESC-50 (Piczak, 2015) and subsets of it: `filename,fold,target,category`, with more columns allowed. Clips cut from
+// ESC-50 (Piczak, 2015) and subsets of it: `filename,fold,target,category`, with more columns allowed. Clips from
 // one Freesound recording (`src_file`, or the number in `fold-recording-take` file names) are one session.
 
 #include <charconv>

@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Refuses an audio file that lies, through a link, in two class folders.
+/// Refuses an audio file that is in two class folders by a link.
 class ClassOfFile {
 public:
     void add(const fs::path& file) {
@@ -40,7 +40,7 @@ std::vector<std::string> parts_of(const fs::path& path) {
 
 std::string quoted(const std::string& name) { return "'" + name + "'"; }
 
-/// What lies in a folder beside its class folders.
+/// Notes audio files beside the class folders, and adds other files there to `left_out`.
 void note_loose_files(Dataset& dataset, LeftOut& left_out, const fs::path& folder) {
     std::vector<std::string> loose;
     for (const fs::path& file : files_in(folder)) {
@@ -55,7 +55,8 @@ void note_loose_files(Dataset& dataset, LeftOut& left_out, const fs::path& folde
                             "); put them into the folder of their class or into `unlabelled`");
 }
 
-/// Parts of a dataset, such as `train` and `test`, that hold the class folders, where class folders are expected.
+/// Notes that the folders taken for classes may be parts of a dataset, such as `train` and `test`, which hold the class
+/// folders.
 void note_parts(Dataset& dataset) {
     std::map<std::string, std::set<std::string>> inside; // names of folders in each class folder
     for (const Clip& clip : dataset.clips) {

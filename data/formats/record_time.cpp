@@ -9,7 +9,7 @@
 namespace scene {
 namespace {
 
-/// Takes exactly `digits` digits off the front of `text`; -1 if they are not there.
+/// Removes exactly `digits` digits from the front of `text` and returns their number; -1 if they are not there.
 int take_number(std::string_view& text, size_t digits) {
     if (text.size() < digits) return -1;
     int value = 0;

@@ -17,8 +17,8 @@ struct RecordTime {
     bool operator==(const RecordTime&) const = default;
 };
 
-/// "YYYY-MM-DD HH:MM:SS" (also with T in the middle, without seconds, or without a time). Nothing if it is not a valid
-/// date and time in that form.
+/// Parses "YYYY-MM-DD HH:MM:SS", also with T in the middle, without seconds, or without a time. nullopt: any other text
+/// or an impossible date or time.
 std::optional<RecordTime> parse_record_time(std::string_view text);
 
 /// "YYYY-MM-DD HH:MM:SS"
@@ -26,9 +26,8 @@ std::string text_of(const RecordTime& time);
 
 inline constexpr int time_feature_count = 8;
 
-/// sin and cos of 2 pi times hour/24, (month - 1)/12, weekday/7 and minute/60, in this order: [sin hour, cos hour, sin
-/// month,
-/// ...]. An unknown time is all zeros, which no known time gives.
+/// sin and cos of 2 pi times hour/24, (month - 1)/12, weekday/7 and minute/60, in this order:
+/// [sin hour, cos hour, sin month, cos month, ...]. An unknown time is all zeros, which no known time gives.
 std::array<float, time_feature_count> time_features(const std::optional<RecordTime>& time);
 
 } // namespace scene

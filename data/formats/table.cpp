@@ -1,4 +1,4 @@
-// One's own CSV or TSV: DatasetOptions::columns says which column holds what.
+// A user's own CSV or TSV: DatasetOptions::columns says which column holds what.
 
 #include <algorithm>
 

@@ -9,24 +9,25 @@
 
 namespace scene {
 
-/// What a column of one's own table may hold.
+/// What a column of a user's own table may hold.
 enum class Role { File, Label, City, Time, Fold, Session, Device };
 constexpr std::array<std::string_view, 7> role_names = {"file", "label", "city", "time", "fold", "session", "device"};
 
-/// Which column holds what. For each role the first of these decides:
+/// Assigns a column to each role. The first rule that finds a column decides:
 /// 1. the column that --column names,
-/// 2. the column called as the role,
-/// 3. the column with one of the role's usual names (`filename`, `path`, `class`, `category` ...), compared without
-///    case, spaces, dashes and underscores; of several the one whose name is usual for it before the others'.
-/// Where 3 gives a column for time or fold in which something else stands, it is not used.
+/// 2. the column with the role's name,
+/// 3. the column with one of the role's usual names (`filename`, `path`, `class`, `category` ...). Case, spaces,
+///    dashes and underscores do not count. Of several, the one whose name comes first in the list of usual names.
+///
+/// Rule 3 skips a column for time or fold if a cell of it is neither empty nor a time or fold.
 class TableColumns {
 public:
-    /// Errors: a role that there is not, a column that there is not, two columns of the name that decides.
+    /// Error: an unknown role in the options, a named column that does not exist, two columns with the deciding name.
     TableColumns(const CsvTable& table, const DatasetOptions& options);
 
-    /// -1: none.
+    /// Index of the role's column; -1: none.
     int of(Role role) const { return column_[static_cast<size_t>(role)]; }
-    /// What rule 3 has decided, in a sentence; empty if nothing.
+    /// A sentence on what rule 3 decided; empty if nothing.
     std::string note() const;
 
 private:

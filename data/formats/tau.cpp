@@ -1,6 +1,6 @@
 // TAU Urban Acoustic Scenes (DCASE task 1): a tab-separated `meta.csv` with `filename scene_label identifier
-// source_label`, or the first two alone as in `evaluation_setup`. City and device also stand in names like
-// airport-barcelona-0-0-a.wav.
+// source_label`, or the first two alone as in `evaluation_setup`. File names such as airport-barcelona-0-0-a.wav hold
+// city and device too.
 
 #include "data/formats/dataset_format.h"
 

@@ -5,12 +5,12 @@
 
 namespace scene {
 
-/// A text file's bytes as UTF-8 without a byte-order mark. UTF-16, as spreadsheets save "Unicode text", is converted
-/// (with a mark, or with a first character from ASCII); anything else passes as it is. What was not valid UTF-16 is
-/// not valid UTF-8 either.
+/// A text file's bytes as UTF-8 without a byte-order mark. UTF-16 (spreadsheets' "Unicode text") is converted if it has
+/// a byte-order mark or begins with an ASCII character; other bytes are not changed. Unpaired UTF-16 surrogates become
+/// bytes that require_utf8 refuses.
 std::string to_utf8(std::string_view bytes);
 
-/// Fails, naming the line, on text that is not UTF-8; NUL is not text.
+/// Error, with the line: text that is not UTF-8, or holds NUL.
 void require_utf8(std::string_view text, const std::string& name);
 
 } // namespace scene

@@ -62,8 +62,8 @@ template <typename NameOf> Groups group_clips(const ClipColumns& clips, const In
     return groups;
 }
 
-/// Whole groups to the test, so that every class is on both sides and near its share. All in integers: which of two
-/// moves is nearer is then a fact, and not a matter of how a compiler rounds.
+/// Assigns whole groups to the test, so that every class is on both sides and near its share. It uses integers only, so
+/// that no choice between two moves depends on a compiler's rounding.
 class Division {
 public:
     Division(const Groups& groups, double share)
@@ -72,8 +72,8 @@ public:
             for (size_t c = 0; c < total_.size(); ++c) total_[c] += counts[c];
     }
 
-    /// Walks the groups in a random order and takes each that brings the test nearer to its share; then moves groups
-    /// for classes that are on one side only. Nothing if that fails.
+    /// Visits the groups in random order and takes each that brings the test nearer to its share, then moves groups for
+    /// classes that are on one side only. nullopt if that fails.
     std::optional<std::vector<bool>> attempt(uint64_t seed, uint32_t number) {
         std::vector<size_t> order(groups_.size());
         std::iota(order.begin(), order.end(), size_t{0});
@@ -97,14 +97,15 @@ public:
     }
 
 private:
-    static constexpr int64_t one = int64_t{1} << 24; ///< the share of all clips; squares of shares sum up in 64 bits
+    static constexpr int64_t one = int64_t{1}
+                                   << 24; ///< a share of 1 in fixed point; sums of squared shares fit in 64 bits
 
-    /// Clips of class c in the test after `group`, if any, has changed sides.
+    /// Clips of class c in the test if `group`, where given, changed sides.
     int64_t taken_after(size_t c, std::optional<size_t> group) const {
         if (!group) return taken_[c];
         return taken_[c] + (tests_[*group] ? -1 : 1) * groups_.counts[*group][c];
     }
-    /// Sum over the classes of the squared distance between the share in the test and the wanted one.
+    /// Sum over the classes of the squared difference between the share in the test and the wanted one.
     int64_t distance_after(std::optional<size_t> group) const {
         int64_t sum = 0;
         for (size_t c = 0; c < total_.size(); ++c) {
@@ -113,7 +114,7 @@ private:
         }
         return sum;
     }
-    /// True if no class that is now on both sides would be on one only.
+    /// True if every class that is on both sides stays on both when the group changes sides.
     bool may_move(size_t g) const {
         for (size_t c = 0; c < total_.size(); ++c) {
             const bool both = taken_[c] > 0 && taken_[c] < total_[c];
@@ -155,7 +156,8 @@ std::vector<bool> draw_test_groups(const ClipColumns& clips, const Groups& group
          options.name, attempts, groups.size(), groups.plural, groups.plural);
 }
 
-/// Labelled clips by the side of their group; unlabelled ones train where `may_train` says so.
+/// Builds the split. Labelled clips go to the side of their group; unlabelled ones train if `may_train(clip)` and their
+/// group does not test.
 template <typename MayTrain> Split assemble(const Groups& groups, const std::vector<bool>& tests,
                                             const Indices& labelled, const Indices& unlabelled,
                                             const SplitOptions& options, MayTrain&& may_train) {

@@ -16,7 +16,7 @@ using Indices = std::vector<int32_t>;
 
 constexpr int32_t several = -2;
 
-/// A name with one spelling of its path.
+/// A name with its path in normal form.
 std::string spelt_alike(const std::string& name) { return portable_path(name).lexically_normal().string(); }
 
 std::string last_component(const std::string& name) { return portable_path(name).filename().string(); }
@@ -38,7 +38,7 @@ std::vector<ListedName> read_list(const fs::path& file) {
     return names;
 }
 
-/// Clips by their name and by its last component.
+/// Finds clips by name or by the last component of their name.
 class ClipIndex {
 public:
     explicit ClipIndex(std::span<const std::string> names) {

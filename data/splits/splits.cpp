@@ -28,16 +28,16 @@ constexpr uint32_t shuffle_stream = 0x5B110001, remainder_stream = 0x5B110002;
 constexpr std::string_view split_format = "scene.cu split";
 constexpr int split_version = 1;
 
-/// Clips by label, each list in the order of `indices`; -1 is a group of its own.
+/// Clips grouped by label, in the order of `indices`; -1 is a group of its own.
 std::map<int32_t, Indices> by_label(std::span<const int32_t> indices, std::span<const int32_t> label) {
     std::map<int32_t, Indices> groups;
     for (int32_t i : indices) groups[label[static_cast<size_t>(i)]].push_back(i);
     return groups;
 }
 
-/// How many of each group are taken: `share` of them, rounded so that the total is `share` of all, rounded. The groups
-/// with the largest remainders are rounded up (of equal ones, the seed decides), each group gets between `least` and
-/// its size - `leave`.
+/// How many clips to take of each group: `share` of its size by the largest-remainder method, so that the total is
+/// round(share * all). The seed decides between equal remainders. Then each group gets at least `least` and leaves at
+/// least `leave`, as far as its size allows.
 std::vector<size_t> quotas(const std::vector<size_t>& sizes, double share, size_t least, size_t leave, uint64_t seed) {
     std::vector<size_t> quota(sizes.size()), order(sizes.size());
     const size_t total = std::accumulate(sizes.begin(), sizes.end(), size_t{0});
@@ -148,7 +148,7 @@ Split held_out_fold(const ClipColumns& clips, const Indices& labelled, const Ind
     return split;
 }
 
-/// K of "fold:K", -1 if the name is another.
+/// K of "fold:K"; -1 for another name.
 int fold_of(std::string_view name) {
     constexpr std::string_view prefix = "fold:";
     if (!name.starts_with(prefix)) return -1;

@@ -8,8 +8,8 @@
 
 namespace scene {
 
-/// Which clips train with their label, which train without (with pseudo labels in stage 2), and which test. Indices
-/// into the store, ascending.
+/// The clips that train with their label, those that train without it (with pseudo labels from stage 2 on), and those
+/// that test. Indices into the store, ascending.
 struct Split {
     std::string name;
     uint64_t seed = 0;
@@ -17,7 +17,7 @@ struct Split {
     bool operator==(const Split&) const = default;
 };
 
-/// What splits are made from: one entry per clip in every span that is not empty.
+/// The metadata that splits are made from: one entry per clip in every span that is not empty.
 struct ClipColumns {
     std::span<const int32_t> label; ///< -1: unlabelled
     std::span<const int32_t> fold;  ///< -1: none
@@ -29,45 +29,47 @@ struct ClipColumns {
 };
 
 struct SplitOptions {
-    /// "simulation": the labelled clips, half to train and half to test, with the same share of every class; all others
-    ///               unlabelled (paper, section III-A: 870 / 6,960 / 870).
-    /// "experiment": every labelled clip trains, all others unlabelled, no test (1,740 / 6,960).
+    /// "simulation": half of the labelled clips of every class train and half test; all others train without a label
+    ///               (paper, section III-A: 870 / 6,960 / 870).
+    /// "experiment": all labelled clips train, all others train without a label, none test (1,740 / 6,960).
     /// "fold:K":     the labelled clips of fold K test; of the other folds, `labelled_share` of every class trains with
     ///               its label and the rest without. Unlabelled clips of fold K are left out.
     /// "session":    all clips of a recording session are on one side; about `test_share` of every class tests, as
-    ///               near as whole sessions come to it. Unlabelled clips of a session that tests are left out, because
-    ///               pseudo labels would carry it into the training; so are those whose session is unknown.
-    /// "city":       all clips of a city are on one side: `cities` test, or, if there are none, cities drawn so that
-    ///               about `test_share` of every class tests. Unlabelled clips of these or of unknown cities are left
-    ///               out.
+    ///               nearly as whole sessions allow. Unlabelled clips of test sessions are left out, because pseudo
+    ///               labels would leak the session into the training; so are those of unknown sessions.
+    /// "city":       all clips of a city are on one side: `cities` test, or, if that is empty, cities drawn so that
+    ///               about `test_share` of every class tests. Unlabelled clips of test cities and of unknown cities are
+    ///               left out.
     /// "official":   the clips named in `test_list` test, those in `train_list` train; all others are left out.
     std::string name = "simulation";
     uint64_t seed = 1234;
     double labelled_share = 0.2;
     double test_share = 0.5;
     std::vector<std::string> cities = {};
-    /// CSV or TSV files with a column `filename` (as TAU's fold1_train.csv), or one file name per line. A name stands
-    /// for the clip of that name, or else for the only one whose last path component is the same.
+    /// CSV or TSV files with a column `filename` (as TAU's fold1_train.csv), or one file name per line. A name means
+    /// the clip of that name, or else the only clip with the same last path component.
     std::filesystem::path train_list = {}, test_list = {};
 };
 
-/// The same options give the same split on every machine. Error: an unknown name, a class that would have no clip to
-/// train on or to test, a labelled clip whose fold, session or city is needed and unknown, lists that do not fit.
+/// Makes a split; the same options give the same split on every machine. Error: an unknown name, a class without a clip
+/// to train on or to test, a labelled clip whose fold, session or city is needed and unknown, lists that do not fit the
+/// clips.
 Split make_split(const ClipColumns& clips, const SplitOptions& options);
 
-/// A part of some clips held out to choose epochs by.
+/// Clips divided into those that train and those that choose the epoch.
 struct ValidationSplit {
     std::vector<int32_t> train, validation; ///< ascending
 };
 
-/// Holds out `share` of `indices`, from every class of `label` (which may hold pseudo labels) alike; clips of label -1
-/// are held out in the same share. Classes with a single clip keep it for training.
+/// Holds out `share` of the clips `indices` for validation, at random and by class: the same share of every class of
+/// `label` (which may hold pseudo labels) and of the clips of label -1. Classes with a single clip keep it for
+/// training.
 ValidationSplit validation_split(std::span<const int32_t> indices, std::span<const int32_t> label, double share = 0.2,
                                  uint64_t seed = 1234);
 
-/// JSON: {"format", "version", "name", "seed", "clips", "labelled", "unlabelled", "test"}.
+/// Writes JSON: {"format", "version", "name", "seed", "clips", "labelled", "unlabelled", "test"}.
 void save_split(const std::filesystem::path& file, const Split& split, int64_t clips);
-/// Error if the file is not a split, was made for another number of clips, or puts a clip in two places.
+/// Error: the file is not a split, was made for another number of clips, or puts a clip into two parts.
 Split load_split(const std::filesystem::path& file, int64_t clips);
 
 } // namespace scene

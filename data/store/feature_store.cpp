@@ -66,7 +66,7 @@ Layout layout_of(const StoreColumns& columns) {
     return layout;
 }
 
-/// No NaN and no infinity; a loop over bits that becomes SIMD.
+/// Whether no value is NaN or infinite. It tests the exponent's bits, so that the compiler vectorises the loop.
 bool are_numbers(std::span<const float> values) {
     constexpr uint32_t exponent = 0x7f800000;
     uint32_t found = 0;
@@ -76,7 +76,7 @@ bool are_numbers(std::span<const float> values) {
     return found == 0;
 }
 
-/// Reads the parts of a store and says which one is wrong.
+/// Reads the parts of a store. Errors name the part that is wrong.
 class StoreReader {
 public:
     explicit StoreReader(const SafetensorsFile& file) : file_(file), name_(file.path().string()) {

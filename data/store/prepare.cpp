@@ -30,7 +30,8 @@ namespace fs = std::filesystem;
 constexpr int64_t chunk_clips = 32;
 constexpr int64_t page_bytes = 4096;
 
-/// What the features on the disk depend on: the settings, where they begin, and the files with their sizes and times.
+/// What the features on the disk depend on: the settings, their offset in the store, and the audio files with their
+/// sizes and times.
 std::string fingerprint_of(const Dataset& dataset, const PrepareOptions& options, int64_t head_bytes) {
     Fnv1a files;
     for (const Clip& clip : dataset.clips) {
@@ -46,7 +47,7 @@ std::string fingerprint_of(const Dataset& dataset, const PrepareOptions& options
                        chunk_clips, head_bytes, files.hash, name_of(options.fit), log_mel_spec_json(options.spec));
 }
 
-/// The store while it grows: features at their final place, head and tail still missing.
+/// The unfinished store: features at their final offset, without head and tail.
 class PartialStore {
 public:
     PartialStore(const fs::path& out, const fs::path& partial) : out_(out), partial_(partial) {
@@ -71,7 +72,7 @@ public:
     void reserve(int64_t bytes) {
         int error = EINTR;
         while (error == EINTR) error = ::posix_fallocate(descriptor_, 0, bytes);
-        if (error == 0 || error == EOPNOTSUPP || error == EINVAL) return; // a file system that cannot reserve
+        if (error == 0 || error == EOPNOTSUPP || error == EINVAL) return; // the file system cannot reserve
         if (fresh_) ::unlink(partial_.c_str());
         fail_write(out_, error);
     }
@@ -80,7 +81,7 @@ public:
         if (::fdatasync(descriptor_) != 0) fail_write(out_, errno);
     }
 
-    /// Adds what surrounds `features` bytes of features and gives the file its name.
+    /// Writes head and tail around `features` bytes of features and renames the file to its final name.
     void complete(StoreFrame frame, int64_t features) {
         const auto head_bytes = static_cast<int64_t>(frame.head.size());
         write(frame.tail.data(), frame.tail.size(), head_bytes + features);
@@ -124,7 +125,7 @@ private:
 /// Turns one chunk of clips into rows of features.
 class ChunkWorker {
 public:
-    /// `clips`: in the largest chunk.
+    /// `clips`: the number in the largest chunk.
     ChunkWorker(Device& device, const PrepareOptions& options, int64_t clips)
         : device_(device), options_(options), samples_(static_cast<size_t>(options.spec.samples)),
           row_(static_cast<size_t>(options.spec.frames) * static_cast<size_t>(options.spec.bands)),
@@ -218,7 +219,7 @@ ClipProblem problem_of(const Clip& clip, const std::string& reason) {
     return {clip.file.empty() ? clip.name : clip.file.string(), clip.line, reason};
 }
 
-/// Lists the problems, or removes the list of an earlier run if there are none.
+/// Writes the list of bad and silent clips, or removes an earlier run's list if there are none.
 void write_list(PrepareReport& report, const fs::path& list) {
     if (report.bad.empty() && report.silent.empty()) {
         std::error_code ignored;

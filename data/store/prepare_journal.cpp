@@ -21,7 +21,7 @@ using nlohmann::json;
 
 std::string checksum_of(const std::string& text) { return fmt::format("{:08x}", crc32c(text.data(), text.size())); }
 
-/// Takes one line with a right checksum off `text` at `at`; false if there is none.
+/// Reads one line with a correct checksum at `at` and moves `at` behind it; false if there is none.
 bool take_line(const std::string& text, size_t& at, std::string& line) {
     const size_t end = text.find('\n', at);
     if (end == std::string::npos || end - at < 9 || text[at + 8] != ' ') return false;
@@ -31,7 +31,7 @@ bool take_line(const std::string& text, size_t& at, std::string& line) {
     return true;
 }
 
-/// The record of this chunk, whose clips are `first` to `end`; nothing if the line is something else.
+/// The record of this chunk, whose clips are `first` to `end` - 1; nullopt if the line is anything else.
 std::optional<ChunkRecord> parse_record(const std::string& line, int64_t chunk, int64_t first, int64_t end) {
     const auto clip = [&](const json& value) {
         const auto number = whole_number<int64_t>(value);

@@ -1,7 +1,7 @@
 #pragma once
 
-// Which chunks of an unfinished store are on the disk. One line of text per chunk, with a checksum, so that a line cut
-// off by a kill does not count.
+// The journal of an unfinished store: which chunks are on the disk. It is a text file of one line for the fingerprint
+// and one per chunk. Each line has a checksum, so a partly written line is recognised and does not count.
 
 #include <cstdint>
 #include <filesystem>
@@ -21,9 +21,9 @@ struct ChunkRecord {
 
 class PrepareJournal {
 public:
-    /// Opens or creates the file. `records` are then the chunks 0, 1, ... of `chunk_clips` of `clips` that an earlier
-    /// run with the same fingerprint finished; a journal of another fingerprint is emptied. What follows a line that is
-    /// no record of the next chunk does not count.
+    /// Opens or creates the file. `records` are then the chunks 0, 1, ... that an earlier run with the same fingerprint
+    /// finished; a chunk is `chunk_clips` of the `clips`. The first line that is not the record of the next chunk, and
+    /// all after it, are removed. A journal with another fingerprint is emptied.
     PrepareJournal(const std::filesystem::path& file, const std::string& fingerprint, int64_t clips,
                    int64_t chunk_clips);
     ~PrepareJournal();
@@ -31,11 +31,11 @@ public:
     PrepareJournal& operator=(const PrepareJournal&) = delete;
 
     const std::vector<ChunkRecord>& records() const { return records_; }
-    /// True if the file held another run's chunks.
+    /// True if the file held a journal with another fingerprint.
     bool started_anew() const { return started_anew_; }
-    /// Forgets all chunks.
+    /// Removes all records.
     void clear();
-    /// Notes a chunk whose features are durable; on return the note is too.
+    /// Adds the record of a chunk whose features are on the disk; on return the record is on the disk too.
     void append(const ChunkRecord& record);
 
 private:

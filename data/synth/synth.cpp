@@ -43,7 +43,7 @@ void require_possible(const SynthOptions& options) {
         fail("--clips-per-session {}: choose a number from 1", options.clips_per_session);
 }
 
-/// Day and minute of a slot, the second of a session in it: sessions of one slot differ in the second only.
+/// The time of a session: the sessions of one slot share day and minute and differ in the second only.
 std::string time_of(uint64_t seed, int64_t slot, int label) {
     RandomSequence random(seed, slot_stream, static_cast<uint32_t>(slot));
     const uint32_t month = 5 + random.below(5), day = 1 + random.below(28), hour = 7 + random.below(16);
@@ -52,7 +52,7 @@ std::string time_of(uint64_t seed, int64_t slot, int label) {
 
 int city_of(uint64_t seed, int64_t slot) {
     RandomSequence random(seed, slot_stream, static_cast<uint32_t>(slot));
-    for (int i = 0; i < 4; ++i) random.next(); // what time_of draws
+    for (int i = 0; i < 4; ++i) random.next(); // the draws of time_of
     return static_cast<int>(random.below(synth_cities));
 }
 
@@ -62,7 +62,7 @@ std::string name_of_clip(uint64_t seed, int64_t clip) {
     return fmt::format("{:08x}{:08x}{:08x}{:08x}_1", words.word[0], words.word[1], words.word[2], words.word[3]);
 }
 
-/// Clips are dealt to the scenes in turn; a slot is ten sessions, one per scene. The order of the list is mixed.
+/// Assigns clips to scenes in turn. A slot is ten sessions, one per scene. The list is shuffled.
 std::vector<PlannedClip> plan(const SynthOptions& options) {
     std::vector<PlannedClip> clips(static_cast<size_t>(options.clips));
     std::vector<std::vector<size_t>> of_class(synth_classes);
@@ -87,7 +87,7 @@ std::vector<PlannedClip> plan(const SynthOptions& options) {
     return clips;
 }
 
-/// The dataset while it grows; removed unless it is given its name.
+/// The folder of an unfinished dataset. It is removed unless commit() gives it its final name.
 class UnfinishedFolder {
 public:
     explicit UnfinishedFolder(const fs::path& out)
@@ -105,7 +105,7 @@ public:
     UnfinishedFolder& operator=(const UnfinishedFolder&) = delete;
 
     const fs::path& path() const { return path_; }
-    /// One flush for all files, where one per file would take longer than the synthesis.
+    /// Flushes all files at once; flushing each would take longer than the synthesis.
     void commit() {
         const int folder = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         const bool flushed = folder >= 0 && ::syncfs(folder) == 0;

@@ -12,7 +12,7 @@ namespace {
 using Wave = std::vector<float>;
 using Context = IngredientContext;
 
-/// Noise through a filter, with a slow swell of `depth`, at level 1.
+/// Filtered noise with slow changes of loudness of `depth`, at level 1.
 void coloured_noise(Wave& wave, std::span<const Biquad> sections, float swell_hz, float depth, RandomSequence& random) {
     fill_noise(wave, random);
     filter(wave, sections);
@@ -212,7 +212,7 @@ void impacts(Wave& wave, const Context& c) {
     }
 }
 
-/// A reversing lorry, a door, a till; or now and then the chime before an announcement.
+/// A reversing lorry, a door, a till; sometimes the chime before an announcement.
 void beeps(Wave& wave, const Context& c) {
     const float hz = c.character.uniform(600, 1900) * c.pitch, period = c.character.uniform(0.5f, 1.5f);
     const bool chime = c.character.uniform() < 0.5f;

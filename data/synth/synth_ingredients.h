@@ -9,10 +9,10 @@ namespace scene {
 
 /// What an ingredient is rendered from.
 struct IngredientContext {
-    RandomSequence& character; ///< the same for all clips of a session: what the source is
-    RandomSequence& random;    ///< new for every clip: what it does
-    float pitch;               ///< factor of the city
-    float rate;                ///< how busy, 1 is typical
+    RandomSequence& character; ///< properties of the source, the same for all clips of a session
+    RandomSequence& random;    ///< what happens in the clip, different for every clip
+    float pitch;               ///< factor on frequencies, from the city
+    float rate;                ///< how busy; 1 is typical
 };
 
 enum class Ingredient {

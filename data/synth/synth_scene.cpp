@@ -102,7 +102,7 @@ const std::array<std::vector<Share>, synth_classes> recipes = {{
 }};
 constexpr size_t signature = 2;
 
-/// How a distractor sounds; its kind and probability come from elsewhere.
+/// Level and rate of an ingredient that a recipe does not mention.
 constexpr Share unmentioned = {I::Rumble, 0, -12, 1};
 
 Share share_of(int label, Ingredient kind, const SceneDifficulty& difficulty) {
@@ -138,8 +138,8 @@ struct Recorder {
 
     Recorder(uint64_t seed, int64_t session, const SceneDifficulty& difficulty) {
         RandomSequence random(seed, session_stream, static_cast<uint32_t>(session));
-        /// `value` drawn between `low` and `high`, as far from their middle as the effect says.
         const float effect = difficulty.session_effect;
+        // A value between `low` and `high`, its distance from their middle scaled by the effect.
         const auto draw = [&](float low, float high) {
             const float value = random.uniform(low, high);
             return std::max(0.2f * low, std::lerp(0.5f * (low + high), value, effect));
@@ -161,7 +161,7 @@ struct Recorder {
     }
 };
 
-/// Leaves small values as they are and bends large ones towards +-1.
+/// x/sqrt(1 + x^6): about x for small |x|, at most 0.73 in magnitude, and back towards 0 beyond |x| = 0.9.
 float limited(float x) { return x / std::sqrt(1 + x * x * x * x * (x < 0 ? -x : x) * (x < 0 ? -x : x)); }
 
 } // namespace

@@ -180,7 +180,7 @@ WaveTable::WaveTable(std::span<const float> amplitudes, RandomSequence& random) 
         const double phase = 2 * std::numbers::pi * static_cast<double>(random.uniform());
         const double angle = 2 * std::numbers::pi * static_cast<double>(k + 1) / size;
         const double cosine = std::cos(angle), sine = std::sin(angle);
-        double re = std::cos(phase), im = std::sin(phase); // turns by `angle` per entry
+        double re = std::cos(phase), im = std::sin(phase); // rotated by `angle` per entry
         for (size_t i = 0; i < size; ++i) {
             period_[i] += amplitudes[k] * static_cast<float>(im);
             const double turned = re * cosine - im * sine;
@@ -232,7 +232,7 @@ void add_decaying(std::span<float> wave, size_t at, std::span<const Partial> par
 void add_chirp(std::span<float> wave, size_t at, float hz0, float hz1, float seconds, float amplitude) {
     const auto length = static_cast<size_t>(seconds * synth_rate);
     if (length < 2) return;
-    // Phase, frequency and envelope are complex numbers that turn, so that no sample needs a sine.
+    // Phase, frequency and envelope are complex numbers that are rotated, so that no sample needs a sine.
     const float slope = two_pi * (hz1 - hz0) / synth_rate / static_cast<float>(length);
     float re = 1, im = 0;
     float step_re = std::cos(two_pi * hz0 / synth_rate), step_im = std::sin(two_pi * hz0 / synth_rate);

@@ -1,7 +1,7 @@
 #pragma once
 
-// Signal primitives of the synthetic scenes, made for speed: tens of milliseconds of work per clip. Waves are spans of
-// samples at `synth_rate`; everything random comes from a RandomSequence.
+// Signal primitives of the synthetic scenes. Waves are spans of samples at `synth_rate`. All randomness comes from a
+// RandomSequence. They are written for speed, because a clip takes tens of milliseconds.
 
 #include <array>
 #include <cstddef>
@@ -30,15 +30,15 @@ struct Biquad {
     static Biquad high_shelf(float hz, float db);
 };
 
-/// Up to six sections one after the other, in place. They run side by side in the processor.
+/// Filters in place with a cascade of up to six sections.
 void filter(std::span<float> wave, std::span<const Biquad> sections);
-/// wave = the weighted sum of band-passes of wave (formants): up to four.
+/// wave = sum_k weights[k] * sections[k](wave), up to four sections. Band-passes give formants.
 void filter_parallel(std::span<float> wave, std::span<const Biquad> sections, std::span<const float> weights);
 
 /// Uniform white noise in [-1, 1).
 void fill_noise(std::span<float> wave, RandomSequence& random);
 
-/// A value every 10 ms, linear in between; covers a clip with one value to spare.
+/// A value every 10 ms with linear interpolation between them; one value more than the clip needs.
 class Contour {
 public:
     static constexpr size_t step = synth_rate / 100;
@@ -48,7 +48,7 @@ public:
     float& operator[](size_t i) { return values_[i]; }
     float operator[](size_t i) const { return values_[i]; }
 
-    /// Smooth random values around 0 with deviation 1, changing at about `hz`.
+    /// Smooth random values with mean 0 and standard deviation 1 that change at about `hz`.
     static Contour random(size_t samples, float hz, RandomSequence& random);
 
 private:
@@ -63,7 +63,7 @@ float root_mean_square(std::span<const float> wave);
 /// mix += gain * wave
 void add(std::span<float> mix, std::span<const float> wave, float gain);
 
-/// One period of a sum of harmonics, for oscillators whose cost does not depend on their number.
+/// One period of a sum of harmonics, for oscillators whose cost does not depend on the number of harmonics.
 class WaveTable {
 public:
     /// amplitudes[k] belongs to harmonic k + 1; phases are random.
@@ -76,11 +76,10 @@ private:
     std::array<float, (1u << bits) + 1> period_;
 };
 
-/// Starts at sample `at` and adds amplitude * sum_k weights[k] exp(-t/decay_k) sin(2 pi hz[k] t): bells, clinks,
-/// thumps.
 struct Partial {
     float hz = 440, weight = 1, decay_seconds = 0.1f;
 };
+/// From sample `at` on: wave += amplitude * sum_k weight_k exp(-t/decay_k) sin(2 pi hz_k t). Bells, clinks, thumps.
 void add_decaying(std::span<float> wave, size_t at, std::span<const Partial> partials, float amplitude);
 
 /// Adds a sine gliding from hz0 to hz1 under a raised-cosine envelope.
@@ -90,17 +89,17 @@ void add_chirp(std::span<float> wave, size_t at, float hz0, float hz1, float sec
 void add_burst(std::span<float> wave, size_t at, float hz, float q, float decay_seconds, float amplitude,
                RandomSequence& random);
 
-/// Start samples of events: Poisson with `per_second`, or with `regularity` 1 evenly spaced, or in between.
+/// First samples of events, `per_second` on average: a Poisson process with `regularity` 0, evenly spaced with 1.
 std::vector<size_t> event_times(size_t samples, float per_second, float regularity, RandomSequence& random);
 
-/// wave[n] += sum over taps of gain * wave[n - delay]: early reflections of a room.
 struct Tap {
-    size_t delay = 0;
+    size_t delay = 0; ///< samples
     float gain = 0;
 };
+/// Early reflections of a room: out[n] = wave[n] + sum over taps of gain * wave[n - delay].
 std::vector<float> reflected(std::span<const float> wave, std::span<const Tap> taps);
 
-/// About normal with deviation 1: the sum of four uniforms, so never beyond 3.5.
+/// Approximately standard normal: a sum of four uniforms, so at most 3.5 in magnitude.
 float normal(RandomSequence& random);
 
 } // namespace scene
