@@ -52,7 +52,7 @@ void run(const Adam<Tensor>& op, Context& cpu) {
     const float step_size = static_cast<float>(static_cast<double>(step.learning_rate) / correction1);
     const float root_scale = static_cast<float>(1 / std::sqrt(correction2));
     const float unscale = 1.0f / step.loss_scale, decay = op.settings.weight_decay, epsilon = op.settings.epsilon;
-    for_pieces(cpu.threads, count, grain, [&](int64_t begin, int64_t end) {
+    for_chunks(cpu.threads, count, grain, [&](int64_t begin, int64_t end) {
 #pragma omp simd
         for (int64_t i = begin; i < end; ++i) {
             const float gradient = g[i] * unscale + decay * w[i];

@@ -74,7 +74,7 @@ void run(const AttentionForward<Tensor>& op, Context& cpu) {
     const size_t bytes = scratch.bytes(cpu.threads);
     auto* memory = scratch_of<float>(op.scratch, bytes + DropoutRows::scratch_bytes(tokens, cpu.threads));
     const DropoutRows drop(op.dropout, op.control, tokens, cpu.threads, memory + bytes / sizeof(float));
-    for_pieces(cpu.threads, e.clips * heads, 1, [&](int64_t item, int64_t) {
+    for_chunks(cpu.threads, e.clips * heads, 1, [&](int64_t item, int64_t) {
         float* p = scratch.own(memory);
         const int64_t n = item / heads, h = item % heads;
         const Head head = head_of(qkv, e, n, h);
@@ -102,7 +102,7 @@ void run(const AttentionBackward<Tensor>& op, Context& cpu) {
     const size_t bytes = scratch.bytes(cpu.threads);
     auto* memory = scratch_of<float>(op.scratch, bytes + DropoutRows::scratch_bytes(tokens, cpu.threads));
     const DropoutRows drop(op.dropout, op.control, tokens, cpu.threads, memory + bytes / sizeof(float));
-    for_pieces(cpu.threads, e.clips * heads, 1, [&](int64_t item, int64_t) {
+    for_chunks(cpu.threads, e.clips * heads, 1, [&](int64_t item, int64_t) {
         float* p = scratch.own(memory);
         float* dp = p + tokens;
         const int64_t n = item / heads, h = item % heads;

@@ -87,7 +87,7 @@ size_t scratch_bytes(const AugmentFeatures<TensorSpec>& op, const Planning&) { r
 void run(const AugmentFeatures<Tensor>& op, Context& cpu) {
     const FeatureOperands batch(op);
     const ChangedClips clips(batch, scratch_of<float>(op.scratch, ChangedClips::bytes(op.x.shape)));
-    for_pieces(cpu.threads, batch.clips * batch.frames, grain_for(batch.bands), [&](int64_t begin, int64_t end) {
+    for_chunks(cpu.threads, batch.clips * batch.frames, grain_for(batch.bands), [&](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row) {
             const int64_t n = row / batch.frames, frame = row % batch.frames;
             const float share = batch.draws[n].mix_share;

@@ -27,7 +27,7 @@ void run(const BandMoments<Tensor>& op, Context& cpu) {
     float* deviations = floats(op.deviation, {batch, bands}, "deviation");
     float* clip_means = floats(op.clip_mean, {batch}, "clip_mean");
     auto* sums = scratch_of<double>(op.scratch, sums_bytes(op.x.shape));
-    for_pieces(cpu.threads, batch, 1, [&](int64_t n, int64_t) {
+    for_chunks(cpu.threads, batch, 1, [&](int64_t n, int64_t) {
         double *sum = sums + n * 2 * bands, *squares = sum + bands;
         std::fill_n(sum, 2 * bands, 0.0);
         const float* clip = values + n * frames * bands;

@@ -99,7 +99,7 @@ void run(const BatchNormStatistics<Tensor>& op, Context& cpu) {
     float* variance = floats(op.variance, {channels}, "variance");
     const Tiling tiling(op.x.shape);
     auto* scratch = scratch_of<std::byte>(op.scratch, tiling.scratch_bytes());
-    for_pieces(cpu.threads, tiling.rows, tiling.chunk_rows, [&](int64_t begin, int64_t end) {
+    for_chunks(cpu.threads, tiling.rows, tiling.chunk_rows, [&](int64_t begin, int64_t end) {
         const Moments of_chunk = tiling.of_chunk(scratch, begin / tiling.chunk_rows);
         const Moments of_tile{of_chunk.squares + channels, of_chunk.squares + 2 * channels};
         auto* work = reinterpret_cast<float*>(of_tile.squares + channels);
@@ -182,7 +182,7 @@ void run(const BatchNormForward<Tensor>& op, Context& cpu) {
     if (!op.epilogue.max_pool) {
         auto* memory = scratch_of<float>(op.scratch, DropoutRows::scratch_bytes(channels, cpu.threads));
         const DropoutRows dropout(op.epilogue.dropout, op.control, channels, cpu.threads, memory);
-        for_pieces(cpu.threads, shape.elements() / channels, grain_for(channels), [&](int64_t begin, int64_t end) {
+        for_chunks(cpu.threads, shape.elements() / channels, grain_for(channels), [&](int64_t begin, int64_t end) {
             for (int64_t r = begin; r < end; ++r) {
                 const float* row = in + r * channels;
                 float* out_row = out + r * channels;
@@ -199,7 +199,7 @@ void run(const BatchNormForward<Tensor>& op, Context& cpu) {
 
     const int64_t height = shape[1], width = shape[2], out_height = height / 2, out_width = width / 2;
     const int64_t line = width * channels;
-    for_pieces(cpu.threads, shape[0] * out_height, grain_for(2 * line), [&](int64_t begin, int64_t end) {
+    for_chunks(cpu.threads, shape[0] * out_height, grain_for(2 * line), [&](int64_t begin, int64_t end) {
         for (int64_t p = begin; p < end; ++p) {
             const float* upper = in + (p / out_height * height + p % out_height * 2) * line;
             float* out_line = out + p * out_width * channels;

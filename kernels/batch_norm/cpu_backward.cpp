@@ -209,11 +209,11 @@ void run(const BatchNormBackward<Tensor>& op, Context& cpu) {
 
     if (!operands.dx) return;
     if (max_pool) {
-        for_pieces(
+        for_chunks(
             cpu.threads, shape[0] * lines.out_height, grain_for(2 * lines.width * channels),
             [&](int64_t begin, int64_t end) { write_pooled_lines(operands, lines, mean_dz, slope, begin, end); });
     } else {
-        for_pieces(cpu.threads, rows, grain_for(channels),
+        for_chunks(cpu.threads, rows, grain_for(channels),
                    [&](int64_t begin, int64_t end) { write_rows(operands, dropout, mean_dz, slope, begin, end); });
     }
 }
@@ -230,7 +230,7 @@ void run(const BatchNormApplyGradient<Tensor>& op, Context& cpu) {
     const float* dbeta = floats(op.dbeta, per_channel, "dbeta");
     float* dx = floats(op.dx, op.x.shape, "dx");
     const float one_row = 1.0f / static_cast<float>(rows);
-    for_pieces(cpu.threads, rows, grain_for(channels), [&](int64_t begin, int64_t end) {
+    for_chunks(cpu.threads, rows, grain_for(channels), [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; ++r) {
             const int64_t first = r * channels;
 #pragma omp simd

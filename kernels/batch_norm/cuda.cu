@@ -109,11 +109,11 @@ template <typename T, int V> void launch_statistics(float* mean, float* variance
                                                     int64_t rows, int64_t channels, cudaStream_t stream) {
     const RowBlocks blocks = moments_blocks(rows, channels, V);
     const size_t shared = size_t{blocks.block.x} * blocks.block.y * 2 * V * sizeof(float);
-    launch(partial_moments<T, V>, blocks.grid, blocks.block, shared, stream, partial, x, rows, blocks.rows_per_piece,
+    launch(partial_moments<T, V>, blocks.grid, blocks.block, shared, stream, partial, x, rows, blocks.rows_per_chunk,
            static_cast<int>(channels));
     launch(merge_partials, dim3(static_cast<unsigned>(divide_up(channels, merge_channels))),
            dim3(merge_channels, merge_rows), merge_channels * merge_rows * 2 * sizeof(double), stream, mean, variance,
-           partial, static_cast<int>(blocks.pieces()), rows, blocks.rows_per_piece, static_cast<int>(channels));
+           partial, static_cast<int>(blocks.chunks()), rows, blocks.rows_per_chunk, static_cast<int>(channels));
 }
 
 /// Bytes of the partial moments: enough for every vector width that the channels allow.
@@ -121,7 +121,7 @@ size_t statistics_scratch_bytes(const Shape& x) {
     const int64_t channels = x[x.rank() - 1], rows = x.elements() / channels;
     int64_t chunks = 0;
     for (const int width : {1, 4, 8})
-        if (channels % width == 0) chunks = std::max(chunks, moments_blocks(rows, channels, width).pieces());
+        if (channels % width == 0) chunks = std::max(chunks, moments_blocks(rows, channels, width).chunks());
     return static_cast<size_t>(chunks * 2 * channels) * sizeof(float);
 }
 
@@ -271,11 +271,11 @@ void run(const BatchNormForward<Tensor>& op, Context& cuda) {
             const auto* x = static_cast<const T*>(op.x.data);
             if (op.epilogue.max_pool) {
                 launch(normalize_and_pool<T, V>, blocks.grid, blocks.block, 0, cuda.stream, y, x, scale, shift, rows,
-                       blocks.rows_per_piece, static_cast<int>(shape[1]), static_cast<int>(shape[2]),
+                       blocks.rows_per_chunk, static_cast<int>(shape[1]), static_cast<int>(shape[2]),
                        static_cast<int>(channels), op.epilogue.relu);
             } else {
                 launch(normalize_rows<T, V>, blocks.grid, blocks.block, 0, cuda.stream, y, x, scale, shift, rows,
-                       blocks.rows_per_piece, static_cast<int>(channels), op.epilogue.relu, mask);
+                       blocks.rows_per_chunk, static_cast<int>(channels), op.epilogue.relu, mask);
             }
         });
     });

@@ -63,7 +63,7 @@ void run(const BatchNormApplyGradient<Tensor>& op, Context& cuda) {
                 const RowBlocks blocks = elementwise_blocks(rows, channels, V);
                 launch(apply_gradient<T, V>, blocks.grid, blocks.block, 0, cuda.stream, static_cast<T*>(op.dx.data),
                        static_cast<const T*>(op.dz.data), static_cast<const T*>(op.x.data), norm, rows,
-                       blocks.rows_per_piece, static_cast<int>(channels), 1.0f / static_cast<float>(rows));
+                       blocks.rows_per_chunk, static_cast<int>(channels), 1.0f / static_cast<float>(rows));
             });
     });
 }

@@ -221,13 +221,13 @@ template <typename T, int V> void launch_backward(T* dx, const FinishSums& finis
         const int64_t windows = shape[0] * ((shape[1] + 1) / 2) * ((shape[2] + 1) / 2);
         const RowBlocks blocks = elementwise_blocks(windows, channels, V);
         launch(write_windows<T, V>, blocks.grid, blocks.block, 0, stream, dx, op, finish.mean_dz, finish.slope, windows,
-               blocks.rows_per_piece);
+               blocks.rows_per_chunk);
     } else {
         launch_column_sums<V, 2>(finish, RowTerms<T, V>{op, mask, {}, 0}, partial, 1, rows, channels, stream);
         if (!dx) return;
         const RowBlocks blocks = elementwise_blocks(rows, channels, V);
         launch(write_rows<T, V>, blocks.grid, blocks.block, 0, stream, dx, op, finish.mean_dz, finish.slope, rows,
-               blocks.rows_per_piece, mask);
+               blocks.rows_per_chunk, mask);
     }
 }
 

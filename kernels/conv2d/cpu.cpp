@@ -111,7 +111,7 @@ void run(const FoldConvWeights<Tensor>& op, Context& cpu) {
     const int64_t out = op.w.shape[0], filter = op.w.elements() / out;
     float* folded = floats(op.folded_w, op.w.shape, "folded_w");
     const float *w = floats(op.w, op.w.shape, "w"), *scale = floats(op.scale, {out}, "scale");
-    for_pieces(cpu.threads, out, grain_for(filter), [&](int64_t first, int64_t last) {
+    for_chunks(cpu.threads, out, grain_for(filter), [&](int64_t first, int64_t last) {
         for (int64_t k = first; k < last; ++k) {
             for (int64_t i = 0; i < filter; ++i) folded[k * filter + i] = w[k * filter + i] * scale[k];
         }

@@ -118,7 +118,7 @@ void im2col_forward(int threads, float* y, const float* x, const float* w, const
     auto* thread_moments = reinterpret_cast<VectorMoments*>(packed + patch * panels.padded_columns());
     GroupMoments groups;
     if (epilogue.mean) groups = GroupMoments(thread_moments + threads * panels.vectors, moment_groups(shape), out);
-    for_pieces(threads, shape.batch * shape.out_height(), rows_per_group, [&](int64_t first_row, int64_t last_row) {
+    for_chunks(threads, shape.batch * shape.out_height(), rows_per_group, [&](int64_t first_row, int64_t last_row) {
         VectorMoments* moments = groups ? thread_moments + omp_get_thread_num() * panels.vectors : nullptr;
         if (moments) std::fill_n(moments, panels.vectors, VectorMoments{});
         alignas(64) float patches[block_pixels * max_patch];
@@ -159,7 +159,7 @@ void im2col_data_grad(int threads, float* dx, const float* dy, const float* w, v
     float* packed = static_cast<float*>(scratch);
     pack_panels(packed, panels, {w, patch, 1}, patch, out);
     const int64_t bands = divide_up(shape.height, rows_per_band);
-    for_pieces(threads, shape.batch * bands, 1, [&](int64_t chunk, int64_t) {
+    for_chunks(threads, shape.batch * bands, 1, [&](int64_t chunk, int64_t) {
         const int64_t n = chunk / bands, first_row = chunk % bands * rows_per_band;
         const int64_t last_row = std::min(shape.height, first_row + rows_per_band);
         const int64_t row_values = shape.width * shape.in_channels;
@@ -191,7 +191,7 @@ void im2col_weight_grad(int threads, float* dw, const float* dy, const float* x,
     const int64_t chunks_per_clip = divide_up(shape.out_height(), rows_per_sum);
     const int64_t padded = panels.padded_columns();
     float* partial = static_cast<float*>(scratch); // [chunks, patch, padded]
-    for_pieces(threads, split_k_chunks(shape), 1, [&](int64_t chunk, int64_t) {
+    for_chunks(threads, split_k_chunks(shape), 1, [&](int64_t chunk, int64_t) {
         const int64_t n = chunk / chunks_per_clip, first_p = chunk % chunks_per_clip * rows_per_sum;
         const int64_t last_p = std::min(shape.out_height(), first_p + rows_per_sum);
         float* sums = partial + chunk * patch * padded;
@@ -214,7 +214,7 @@ void im2col_weight_grad(int threads, float* dw, const float* dy, const float* x,
             }
         }
     });
-    for_pieces(threads, patch, 1, [&](int64_t value, int64_t) {
+    for_chunks(threads, patch, 1, [&](int64_t value, int64_t) {
         for (int64_t chunk = 1; chunk < split_k_chunks(shape); ++chunk) {
             const float* other = partial + (chunk * patch + value) * padded;
             for (int64_t k = 0; k < out; ++k) partial[value * padded + k] += other[k];

@@ -17,7 +17,7 @@ void GroupMoments::set(int64_t group, int64_t first, int64_t count, const Vector
 }
 
 void GroupMoments::merge(int threads, float* mean, float* variance) const {
-    for_pieces(threads, channels_, lanes, [&](int64_t begin, int64_t end) {
+    for_chunks(threads, channels_, lanes, [&](int64_t begin, int64_t end) {
         double count = 0, means[lanes] = {}, squares[lanes] = {};
         for (int64_t group = 0; group < groups_; ++group) {
             const double* values = values_ + group * (1 + 2 * channels_);

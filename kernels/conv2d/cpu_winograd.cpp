@@ -39,7 +39,7 @@ struct FilterLayout {
 void transform_filters(int threads, float* u, const Filters& filters, const FilterLayout& layout) {
     const Panels& panels = layout.panels;
     const int64_t chunks = divide_up(filters.inputs, lanes);
-    for_pieces(threads, panels.count * chunks, 1, [&](int64_t item, int64_t) {
+    for_chunks(threads, panels.count * chunks, 1, [&](int64_t item, int64_t) {
         const int64_t panel = item / chunks, first_input = item % chunks * lanes;
         const int64_t last_input = std::min<int64_t>(filters.inputs, first_input + lanes);
         const int64_t width = panels.width_of(panel), first_output = panels.first_column(panel);
@@ -150,7 +150,7 @@ private:
     void convolve() const {
         const int64_t all = blocks_.grid.count, panels = blocks_.filters.panels.count;
         if (blocks_.is_private) {
-            return for_pieces(threads_, all, blocks_.tiles, [&](int64_t begin, int64_t end) {
+            return for_chunks(threads_, all, blocks_.tiles, [&](int64_t begin, int64_t end) {
                 float* v = v_ + omp_get_thread_num() * blocks_.v_floats();
                 read(v, begin, begin, end);
                 for (int64_t panel = 0; panel < panels; ++panel) multiply(v, begin, begin, end, panel);
@@ -158,10 +158,10 @@ private:
         }
         for (int64_t first = 0; first < all; first += blocks_.tiles) {
             const int64_t tiles = std::min(blocks_.tiles, all - first);
-            for_pieces(threads_, tiles, 8,
+            for_chunks(threads_, tiles, 8,
                        [&](int64_t begin, int64_t end) { read(v_, first, first + begin, first + end); });
             const int64_t chunks = divide_up(tiles, Blocks::chunk);
-            for_pieces(threads_, panels * chunks, 1, [&](int64_t item, int64_t) {
+            for_chunks(threads_, panels * chunks, 1, [&](int64_t item, int64_t) {
                 const int64_t begin = item % chunks * Blocks::chunk, end = std::min(tiles, begin + Blocks::chunk);
                 multiply(v_, first, first + begin, first + end, item / chunks);
             });

@@ -39,7 +39,7 @@ struct Blocks {
 /// dw [K, 3, 3, C] = G^T dU G. A work item is a panel of K and a vector of C.
 void write_filter_gradients(int threads, float* dw, const float* du, const Blocks& blocks, int64_t outputs) {
     const int64_t inputs = blocks.inputs, chunks = divide_up(inputs, lanes);
-    for_pieces(threads, blocks.panels.count * chunks, 1, [&](int64_t item, int64_t) {
+    for_chunks(threads, blocks.panels.count * chunks, 1, [&](int64_t item, int64_t) {
         const int64_t panel = item / chunks, first_input = item % chunks * lanes;
         const int64_t last_input = std::min<int64_t>(inputs, first_input + lanes);
         const int64_t width = blocks.panels.width_of(panel), first_output = blocks.panels.first_column(panel);
@@ -81,7 +81,7 @@ void winograd_weight_grad(int threads, float* dw, const float* dy, const float* 
     const InputNorm norm{input_scale, input_shift};
     for (int64_t first = 0; first < blocks.grid.count; first += blocks.tiles) {
         const int64_t tiles = std::min(blocks.tiles, blocks.grid.count - first);
-        for_pieces(threads, tiles, 8, [&](int64_t begin, int64_t end) {
+        for_chunks(threads, tiles, 8, [&](int64_t begin, int64_t end) {
             for (int64_t t = begin; t < end; ++t) {
                 read_input_tile(v + t * blocks.row, blocks.v_stride, x, blocks.inputs, blocks.grid, first + t, norm);
                 for (int64_t panel = 0; panel < blocks.panels.count; ++panel) {
@@ -91,7 +91,7 @@ void winograd_weight_grad(int threads, float* dw, const float* dy, const float* 
                 }
             }
         });
-        for_pieces(threads, frequencies * blocks.panels.count, 1, [&](int64_t item, int64_t) {
+        for_chunks(threads, frequencies * blocks.panels.count, 1, [&](int64_t item, int64_t) {
             const int64_t f = item / blocks.panels.count, panel = item % blocks.panels.count;
             const int64_t width = blocks.panels.width_of(panel);
             multiply_panel(du + blocks.u_offset(panel) + f * blocks.u_stride(panel), width,

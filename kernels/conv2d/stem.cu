@@ -208,7 +208,7 @@ void conv2d_stem_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scratch, con
         launch(weight_gradient<T>, grid, dim3(block_threads), weight_gradient_shared_bytes(size), stream, partial,
                static_cast<const T*>(dy.data), static_cast<const T*>(x.data), size);
     });
-    launch_add_pieces<1>(finish, partial, 1, blocks, shape.w().elements(), stream);
+    launch_add_chunks<1>(finish, partial, 1, blocks, shape.w().elements(), stream);
 }
 
 } // namespace scene::cuda

@@ -222,7 +222,7 @@ void run(const Conv2dBnReluBackward<Tensor>& op, Context& cuda) {
         launch(sum_gradients<T>, dim3(chunks, WgradTiling(size, patch + 1).blocks()), dim3(block_threads),
                gradient_shared_bytes(size), cuda.stream, operands, size, tiling);
     });
-    launch_add_pieces<1>(FinishSums{sums, 1}, partial, 1, chunks, parts.sums, cuda.stream);
+    launch_add_chunks<1>(FinishSums{sums, 1}, partial, 1, chunks, parts.sums, cuda.stream);
     launch(channel_gradients, dim3(warp_blocks(size.out_channels)), dim3(block_threads), 0, cuda.stream, gradients);
     if (!op.dx) return;
     const int pitch = Col2imLayout(size, patch + 1).pitch;

@@ -139,7 +139,7 @@ void run(const Conv2dBnStatistics<Tensor>& op, Context& cuda) {
                static_cast<int>(tiles_per_clip), tiles);
     });
     const double positions = static_cast<double>(size.out_rows * size.out_width);
-    launch_add_pieces<1>(FinishSums{raw, 1 / positions}, partial, 1, blocks, raw_moments(size), cuda.stream);
+    launch_add_chunks<1>(FinishSums{raw, 1 / positions}, partial, 1, blocks, raw_moments(size), cuda.stream);
     launch(output_moments, dim3(warp_blocks(size.out_channels)), dim3(block_threads), 0, cuda.stream, mean, variance,
            moments, raw, w, static_cast<int>(patch), size.out_channels);
 }

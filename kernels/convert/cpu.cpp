@@ -8,7 +8,7 @@ namespace scene::cpu {
 namespace {
 
 template <typename To, typename From> void convert(To* to, const From* from, int64_t count, int threads) {
-    for_pieces(threads, count, 65536, [&](int64_t begin, int64_t end) {
+    for_chunks(threads, count, 65536, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) to[i] = static_cast<To>(from[i]);
     });
 }

@@ -241,7 +241,7 @@ void ConvolutionPlans::forward(float* y, const float* x, const float* w, const f
     const int64_t chunk_elements = chunk_of(shape).y().elements();
     float* weights = use.weights_in(scratch, w);
     if (use.reordered) use.reorder_weights(library_->engine, w, weights);
-    for_pieces(threads_, use.chunks, 1, [&](int64_t chunk, int64_t) {
+    for_chunks(threads_, use.chunks, 1, [&](int64_t chunk, int64_t) {
         use.run(library_->engine, chunk, x, y, weights, bias, use.scratchpad_in(scratch, omp_get_thread_num()));
         // oneDNN's own relu makes 0 of a NaN.
         if (relu) rectify(y + chunk * chunk_elements, chunk_elements);
@@ -252,7 +252,7 @@ void ConvolutionPlans::data_grad(float* dx, const float* dy, const float* w, voi
     const Plan& use = plan({shape, ConvPass::DataGrad});
     float* weights = use.weights_in(scratch, w);
     if (use.reordered) use.reorder_weights(library_->engine, w, weights);
-    for_pieces(threads_, use.chunks, 1, [&](int64_t chunk, int64_t) {
+    for_chunks(threads_, use.chunks, 1, [&](int64_t chunk, int64_t) {
         use.run(library_->engine, chunk, dx, dy, weights, nullptr, use.scratchpad_in(scratch, omp_get_thread_num()));
     });
 }
@@ -260,13 +260,13 @@ void ConvolutionPlans::data_grad(float* dx, const float* dy, const float* w, voi
 void ConvolutionPlans::weight_grad(float* dw, const float* dy, const float* x, void* scratch,
                                    const Conv2dShape& shape) {
     const Plan& use = plan({shape, ConvPass::WeightGrad});
-    for_pieces(threads_, use.chunks, 1, [&](int64_t chunk, int64_t) {
+    for_chunks(threads_, use.chunks, 1, [&](int64_t chunk, int64_t) {
         use.run(library_->engine, chunk, x, dy, use.chunk_gradient_in(scratch, threads_, chunk), nullptr,
                 use.scratchpad_in(scratch, omp_get_thread_num()));
     });
     float* sum = use.weights_in(scratch, dw);
     const auto elements = static_cast<int64_t>(use.weights.get_size() / sizeof(float));
-    for_pieces(threads_, elements, grain_for(use.chunks), [&](int64_t first, int64_t last) {
+    for_chunks(threads_, elements, grain_for(use.chunks), [&](int64_t first, int64_t last) {
         for (int64_t i = first; i < last; ++i) {
             double total = 0;
             for (int64_t chunk = 0; chunk < use.chunks; ++chunk)

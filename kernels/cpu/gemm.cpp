@@ -106,7 +106,7 @@ void multiply(int threads, float* c, MatrixView a, MatrixView b, const ProductSh
     constexpr int64_t block_rows = 64;
     const Panels panels(columns);
     const int64_t row_blocks = divide_up(rows, block_rows);
-    for_pieces(threads, panels.count * row_blocks, 1,
+    for_chunks(threads, panels.count * row_blocks, 1,
                [&, rows = rows, columns = columns, depth = depth](int64_t task, int64_t) {
                    const int64_t panel = task / row_blocks, first_row = task % row_blocks * block_rows;
                    const int64_t count = std::min(block_rows, rows - first_row);

@@ -12,7 +12,7 @@
 namespace scene::cpu {
 
 /// Calls work(begin, end) for consecutive chunks of `grain` items that cover [0, count); the last may be shorter.
-template <typename Work> void for_pieces(int threads, int64_t count, int64_t grain, Work&& work) {
+template <typename Work> void for_chunks(int threads, int64_t count, int64_t grain, Work&& work) {
     const int64_t chunks = (count + grain - 1) / grain;
 #pragma omp parallel for num_threads(threads) schedule(dynamic) if (chunks > 1)
     for (int64_t chunk = 0; chunk < chunks; ++chunk) work(chunk * grain, std::min(count, (chunk + 1) * grain));
@@ -45,7 +45,7 @@ struct GroupedSum {
         constexpr int64_t terms_in_float = 64;
         const int64_t chunk_units = units_per_chunk(), group_chunks = chunks();
         const int64_t step = std::max<int64_t>(1, terms_in_float / terms);
-        for_pieces(threads, groups * group_chunks, 1, [&](int64_t item, int64_t) {
+        for_chunks(threads, groups * group_chunks, 1, [&](int64_t item, int64_t) {
             const int64_t group = item / group_chunks, chunk = item % group_chunks;
             double* total = partial + (chunk * groups + group) * width;
             std::fill_n(total, width, 0.0);

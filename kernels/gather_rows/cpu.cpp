@@ -15,7 +15,7 @@ void run(const GatherRows<Tensor>& op, Context& cpu) {
     const auto row_bytes = static_cast<size_t>(operands.row_elements) * size_of(op.rows.dtype);
     // All bytes of -1 are 0xFF.
     const int padding = op.rows.dtype == DType::I32 ? 0xFF : 0;
-    for_pieces(cpu.threads, operands.batch, grain_for(operands.row_elements), [&](int64_t begin, int64_t end) {
+    for_chunks(cpu.threads, operands.batch, grain_for(operands.row_elements), [&](int64_t begin, int64_t end) {
         for (int64_t n = begin; n < end; ++n) {
             std::byte* row = static_cast<std::byte*>(op.rows.data) + static_cast<size_t>(n) * row_bytes;
             if (from[n] < 0) {

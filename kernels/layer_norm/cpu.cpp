@@ -33,7 +33,7 @@ void run(const LayerNormForward<Tensor>& op, Context& cpu) {
     float* mean_inv_std = floats(op.moments, {rows, 2}, "moments");
     auto* memory = scratch_of<float>(op.scratch, DropoutRows::scratch_bytes(features, cpu.threads));
     const DropoutRows drop(op.dropout, op.control, features, cpu.threads, memory);
-    for_pieces(cpu.threads, rows, grain_for(features), [&](int64_t begin, int64_t end) {
+    for_chunks(cpu.threads, rows, grain_for(features), [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; ++r) {
             const float* a = in + r * features;
             const float* b = side + r * features;

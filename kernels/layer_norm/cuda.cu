@@ -185,7 +185,7 @@ void run(const LayerNormBackward<Tensor>& op, Context& cuda) {
                                 static_cast<int>(features), mask);
                      });
     });
-    launch_add_pieces<2>(finish, partial, 1, chunks, features, cuda.stream);
+    launch_add_chunks<2>(finish, partial, 1, chunks, features, cuda.stream);
 }
 
 } // namespace scene::cuda

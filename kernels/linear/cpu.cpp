@@ -48,7 +48,7 @@ void run(const LinearForward<Tensor>& op, Context& cpu) {
     multiply(cpu.threads, y, {op.x.as<float>(), in, 1}, {op.w.as<float>(), 1, in}, {rows, out, in}, false, op.scratch);
     auto* memory = scratch_of<float>(op.scratch, DropoutRows::scratch_bytes(out, cpu.threads)); // the product is done
     const DropoutRows mask(op.dropout, op.control, out, cpu.threads, memory);
-    for_pieces(cpu.threads, rows, grain_for(out), [&, out = out](int64_t first, int64_t last) {
+    for_chunks(cpu.threads, rows, grain_for(out), [&, out = out](int64_t first, int64_t last) {
         for (int64_t row = first; row < last; ++row) {
             float* values = y + row * out;
             const float* factor = mask.row(row * out, out);
@@ -70,7 +70,7 @@ void run(const LinearActivationBackward<Tensor>& op, Context& cpu) {
     auto* memory = scratch_of<float>(op.scratch, DropoutRows::scratch_bytes(out, cpu.threads));
     const DropoutRows mask(op.dropout, op.control, out, cpu.threads, memory);
     const float kept = 1 - op.dropout.p; // y*kept is the activation's output: undoes dropout's 1/(1 - p)
-    for_pieces(cpu.threads, rows, grain_for(out), [&](int64_t first, int64_t last) {
+    for_chunks(cpu.threads, rows, grain_for(out), [&](int64_t first, int64_t last) {
         for (int64_t row = first; row < last; ++row) {
             const float* factor = mask.row(row * out, out);
             for (int64_t j = 0; j < out; ++j) {

@@ -57,8 +57,8 @@ __device__ const double2* transform(double2* from, double2* to, const double2* t
     return from;
 }
 
-/// One block for each piece of log_mel_piece frames (grid x) of a clip (grid y). Writes the kept frames, without the
-/// floor, and peaks [N, pieces], the largest value of all frames of a piece.
+/// One block for each chunk of log_mel_chunk_frames frames (grid x) of a clip (grid y). Writes the kept frames, without
+/// the floor, and peaks [N, chunks], the largest value of all frames of a chunk.
 __global__ void __launch_bounds__(block_threads)
     mel_decibels(float* out, float* peaks, const float* wave, LogMelTable table, LogMelSpec spec) {
     const int points = spec.n_fft / 2;
@@ -66,13 +66,13 @@ __global__ void __launch_bounds__(block_threads)
     double2* other = buffer + points;                            // [n_fft/2]
     float* magnitude = reinterpret_cast<float*>(other + points); // [n_fft/2 + 1]
     float* warp_peaks = magnitude + points + 1;                  // [warps]
-    const int thread = static_cast<int>(threadIdx.x), first_frame = static_cast<int>(blockIdx.x) * log_mel_piece;
+    const int thread = static_cast<int>(threadIdx.x), first_frame = static_cast<int>(blockIdx.x) * log_mel_chunk_frames;
     const int all_frames = 1 + spec.samples / spec.hop;
     const float* samples = wave + static_cast<int64_t>(blockIdx.y) * spec.samples;
     float* kept = out + static_cast<int64_t>(blockIdx.y) * spec.frames * spec.bands;
 
     float peak = -INFINITY;
-    for (int frame = first_frame; frame < first_frame + log_mel_piece && frame < all_frames; ++frame) {
+    for (int frame = first_frame; frame < first_frame + log_mel_chunk_frames && frame < all_frames; ++frame) {
         const auto windowed = [&](int i) { return windowed_sample(samples, table, spec, frame, i); };
         for (int i = thread; i < points; i += block_threads)
             buffer[i] = make_double2(windowed(2 * i), windowed(2 * i + 1));
@@ -93,11 +93,11 @@ __global__ void __launch_bounds__(block_threads)
 
 /// The clips are along the grid's y; the blocks along x share a clip's values. Each finds the clip's peak by itself.
 __global__ void __launch_bounds__(block_threads)
-    raise_values(float* out, const float* peaks, int pieces, int64_t clip_values, float top_db) {
+    raise_values(float* out, const float* peaks, int chunks, int64_t clip_values, float top_db) {
     float* shared = dynamic_shared<float>();
     float peak = -INFINITY;
-    for (int i = static_cast<int>(threadIdx.x); i < pieces; i += block_threads)
-        peak = larger(peak, peaks[static_cast<int64_t>(blockIdx.y) * pieces + i]);
+    for (int i = static_cast<int>(threadIdx.x); i < chunks; i += block_threads)
+        peak = larger(peak, peaks[static_cast<int64_t>(blockIdx.y) * chunks + i]);
     const float floor = block_max(peak, shared) - top_db;
     float* values = out + static_cast<int64_t>(blockIdx.y) * clip_values;
     for (int64_t i = thread_in_grid(); i < clip_values; i += static_cast<int64_t>(gridDim.x) * block_threads)
@@ -110,7 +110,7 @@ void raise_to_floor(float* out, const float* peaks, int64_t clips, const LogMelS
     const int64_t clip_values = static_cast<int64_t>(spec.frames) * spec.bands;
     const int64_t parts = std::min<int64_t>(divide_up(clip_values, 8 * block_threads), 65535);
     launch(raise_values, dim3(static_cast<unsigned>(parts), static_cast<unsigned>(clips)), dim3(block_threads),
-           block_threads / warp_lanes * sizeof(float), stream, out, peaks, static_cast<int>(log_mel_pieces(spec)),
+           block_threads / warp_lanes * sizeof(float), stream, out, peaks, static_cast<int>(log_mel_chunks(spec)),
            clip_values, spec.top_db);
 }
 
@@ -162,7 +162,7 @@ void run(const LogMel<Tensor>& op, Context& cuda) {
     auto* peaks = scratch_of<float>(op.scratch, log_mel_peaks_bytes(operands.clips, spec));
     constexpr int warps = block_threads / warp_lanes;
     const auto points = static_cast<size_t>(spec.n_fft / 2);
-    launch(mel_decibels, dim3(static_cast<unsigned>(log_mel_pieces(spec)), static_cast<unsigned>(operands.clips)),
+    launch(mel_decibels, dim3(static_cast<unsigned>(log_mel_chunks(spec)), static_cast<unsigned>(operands.clips)),
            dim3(block_threads), 2 * points * sizeof(double2) + (points + 1 + warps) * sizeof(float), cuda.stream,
            operands.out, peaks, operands.wave, cuda.log_mel_tables->get(spec), spec);
     raise_to_floor(operands.out, peaks, operands.clips, spec, cuda.stream);

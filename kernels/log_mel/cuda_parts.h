@@ -9,13 +9,13 @@
 
 namespace scene::cuda {
 
-constexpr int log_mel_piece = 4; ///< frames of a block, computed one after another
+constexpr int log_mel_chunk_frames = 4; ///< frames of a block, computed one after another
 
 /// Blocks for the frames of one clip.
-inline int64_t log_mel_pieces(const LogMelSpec& spec) { return divide_up(spec.all_frames(), log_mel_piece); }
-/// Bytes of the pieces' peaks, f32 [clips, pieces].
+inline int64_t log_mel_chunks(const LogMelSpec& spec) { return divide_up(spec.all_frames(), log_mel_chunk_frames); }
+/// Bytes of the chunks' peaks, f32 [clips, chunks].
 inline size_t log_mel_peaks_bytes(int64_t clips, const LogMelSpec& spec) {
-    return static_cast<size_t>(clips * log_mel_pieces(spec)) * sizeof(float);
+    return static_cast<size_t>(clips * log_mel_chunks(spec)) * sizeof(float);
 }
 
 /// Clips are along the grid's y, which has at most 65535 blocks.
@@ -24,7 +24,7 @@ inline void check_log_mel_grid(int64_t clips) {
 }
 
 /// Queues the kernel for the floor: out = max(out, peak - top_db), where `peak` is the largest of the clip's peaks. out
-/// [clips, frames, bands], peaks [clips, pieces].
+/// [clips, frames, bands], peaks [clips, chunks].
 void raise_to_floor(float* out, const float* peaks, int64_t clips, const LogMelSpec& spec, cudaStream_t stream);
 
 /// Sample i of a frame times the window; 0 outside the clip.

@@ -43,7 +43,7 @@ void run(const NearestVotes<Tensor>& op, Context& cpu) {
     SCENE_CHECK(*std::max_element(labels, labels + members) < classes, "a label is beyond the classes");
     const size_t thread_bytes = bytes_per_thread(members, classes);
     auto* scratch = scratch_of<char>(op.scratch, static_cast<size_t>(cpu.threads) * thread_bytes);
-    for_pieces(cpu.threads, queries, 1, [&](int64_t query, int64_t) {
+    for_chunks(cpu.threads, queries, 1, [&](int64_t query, int64_t) {
         auto* vote = reinterpret_cast<double*>(scratch + static_cast<size_t>(omp_get_thread_num()) * thread_bytes);
         auto* nearest = reinterpret_cast<Neighbour*>(vote + classes);
         int64_t candidates = 0;

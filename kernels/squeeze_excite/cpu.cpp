@@ -48,7 +48,7 @@ Incoming incoming(const float* dy, const Input& in, bool avg_pool, int64_t clip,
 
 void excite(float* y, const Input& in, const float* gate, int threads) {
     const int64_t channels = in.channels;
-    for_pieces(threads, in.clips * in.positions(), grain_for(channels), [&](int64_t begin, int64_t end) {
+    for_chunks(threads, in.clips * in.positions(), grain_for(channels), [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
             const float* x = in.at(0, i);
             const float* g = gate + i / in.positions() * channels;
@@ -66,7 +66,7 @@ void excite(float* y, const Input& in, const float* gate, int threads) {
 void excite_and_average(float* y, const Input& in, const float* gate, int threads) {
     const int64_t channels = in.channels, line = in.width * channels;
     const int64_t out_height = in.height / 2, out_width = in.width / 2;
-    for_pieces(threads, in.clips * out_height, grain_for(2 * line), [&](int64_t begin, int64_t end) {
+    for_chunks(threads, in.clips * out_height, grain_for(2 * line), [&](int64_t begin, int64_t end) {
         for (int64_t p = begin; p < end; ++p) {
             const int64_t clip = p / out_height;
             const float* x = in.at(clip, p % out_height * 2 * in.width);
@@ -157,7 +157,7 @@ void run(const SqueezeExciteBackward<Tensor>& op, Context& cpu) {
     const float* dy = floats(op.dy, output_shape(op.x.shape, op.avg_pool), "dy");
     float* dz = floats(op.dz, op.x.shape, "dz");
     const float mean_share = 1.0f / static_cast<float>(in.positions());
-    for_pieces(cpu.threads, in.clips * in.positions(), grain_for(channels), [&](int64_t begin, int64_t end) {
+    for_chunks(cpu.threads, in.clips * in.positions(), grain_for(channels), [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
             const int64_t clip = i / in.positions();
             const float* x = in.at(0, i);

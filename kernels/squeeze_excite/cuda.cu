@@ -109,7 +109,7 @@ void run(const SqueezeExciteForward<Tensor>& op, Context& cuda) {
             constexpr int V = decltype(width)::value;
             const RowBlocks blocks = elementwise_blocks(rows, channels, V, clips);
             launch(op.avg_pool ? excite_and_average<T, V> : excite<T, V>, blocks.grid, blocks.block, 0, cuda.stream,
-                   static_cast<T*>(op.y.data), in, rows, blocks.rows_per_piece);
+                   static_cast<T*>(op.y.data), in, rows, blocks.rows_per_chunk);
         });
     });
 }

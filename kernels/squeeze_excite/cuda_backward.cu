@@ -144,7 +144,7 @@ void run(const SqueezeExciteBackward<Tensor>& op, Context& cuda) {
             const RowBlocks blocks = elementwise_blocks(rows, channels, V, clips);
             launch(op.avg_pool ? average_backward<T, V> : excite_backward<T, V>, blocks.grid, blocks.block, 0,
                    cuda.stream, static_cast<T*>(op.dz.data), in, static_cast<const T*>(op.dy.data), dpooled, rows,
-                   blocks.rows_per_piece);
+                   blocks.rows_per_chunk);
         };
         with_pack_width<T>(channels, {op.dz.data, op.dy.data, in.x, in.scale, in.shift, gate, dpooled}, queue);
     });

@@ -13,7 +13,7 @@ void run(const TokenMaxForward<Tensor>& op, Context& cpu) {
     const float* in = floats(op.x, op.x.shape, "x");
     float* out = floats(op.y, {clips, features}, "y");
     int32_t* at = indices(op.argmax, {clips, features}, "argmax");
-    for_pieces(cpu.threads, clips, grain_for(tokens * features), [&](int64_t begin, int64_t end) {
+    for_chunks(cpu.threads, clips, grain_for(tokens * features), [&](int64_t begin, int64_t end) {
         for (int64_t n = begin; n < end; ++n) {
             const float* from = in + n * tokens * features;
             float* largest = out + n * features;
@@ -39,7 +39,7 @@ void run(const TokenMaxBackward<Tensor>& op, Context& cpu) {
     float* out = floats(op.dx, op.dx.shape, "dx");
     const float* gradient = floats(op.dy, {clips, features}, "dy");
     const int32_t* at = indices(op.argmax, {clips, features}, "argmax");
-    for_pieces(cpu.threads, clips * tokens, grain_for(features), [&](int64_t begin, int64_t end) {
+    for_chunks(cpu.threads, clips * tokens, grain_for(features), [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
             const auto t = static_cast<int32_t>(i % tokens);
             const float* from = gradient + i / tokens * features;

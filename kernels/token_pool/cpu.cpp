@@ -24,7 +24,7 @@ void run(const TokenPoolForward<Tensor>& op, Context& cpu) {
     const int64_t tokens = op.y.shape[1];
     const float* in = floats(op.x, shape, "x");
     float* out = floats(op.y, {clips, tokens, channels}, "y");
-    for_pieces(cpu.threads, clips * tokens, 1, [&](int64_t item, int64_t) {
+    for_chunks(cpu.threads, clips * tokens, 1, [&](int64_t item, int64_t) {
         const TokenRows rows(item % tokens, tokens, height);
         const float* from = in + (item / tokens * height + rows.first) * line * channels;
         const int64_t positions = (rows.last - rows.first) * line;
@@ -48,7 +48,7 @@ void run(const TokenPoolBackward<Tensor>& op, Context& cpu) {
     const int64_t tokens = op.dy.shape[1];
     float* out = floats(op.dx, shape, "dx");
     const float* gradient = floats(op.dy, {clips, tokens, channels}, "dy");
-    for_pieces(cpu.threads, clips * height, 1, [&](int64_t item, int64_t) {
+    for_chunks(cpu.threads, clips * height, 1, [&](int64_t item, int64_t) {
         const int64_t h = item % height;
         float* to = out + item * width * channels;
         std::fill_n(to, channels, 0.0f);

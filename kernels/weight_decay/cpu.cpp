@@ -14,7 +14,7 @@ void run(const WeightDecay<Tensor>& op, Context& cpu) {
     const StepControl& step = step_control(op.control);
     if (step.nonfinite) return;
     const float decay = step.learning_rate * op.rate; // w *= 1 - decay would round a small decay away
-    for_pieces(cpu.threads, shape.elements(), grain_for(1), [&](int64_t begin, int64_t end) {
+    for_chunks(cpu.threads, shape.elements(), grain_for(1), [&](int64_t begin, int64_t end) {
 #pragma omp simd
         for (int64_t i = begin; i < end; ++i) w[i] -= decay * w[i];
         if (half) {

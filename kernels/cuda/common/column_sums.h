@@ -18,14 +18,14 @@ inline RowBlocks column_sum_blocks(int64_t groups, int64_t rows, int64_t channel
 inline size_t column_sum_bytes(int64_t groups, int64_t rows, int64_t channels, int sums) {
     int64_t chunks = 0;
     for (const int width : {1, 4, 8})
-        if (channels % width == 0) chunks = std::max(chunks, column_sum_blocks(groups, rows, channels, width).pieces());
+        if (channels % width == 0) chunks = std::max(chunks, column_sum_blocks(groups, rows, channels, width).chunks());
     return static_cast<size_t>(groups * chunks * sums * channels) * sizeof(float);
 }
 
 /// partial [groups, chunks, S, C]. Each thread has its own copy of `terms`, for V channels: start(group, first channel)
 /// is called once, then add(sums, row) for each of the thread's rows.
 template <int V, int S, typename Terms> __global__ void __launch_bounds__(block_threads)
-    sum_chunks(float* partial, Terms terms, int64_t rows, int64_t rows_per_piece, int channels) {
+    sum_chunks(float* partial, Terms terms, int64_t rows, int64_t rows_per_chunk, int channels) {
     float* shared = dynamic_shared<float>(); // [blockDim.y][S][V][blockDim.x]
     const int across = static_cast<int>(blockDim.x), down = static_cast<int>(blockDim.y);
     const int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
@@ -34,8 +34,8 @@ template <int V, int S, typename Terms> __global__ void __launch_bounds__(block_
     float sum[S][V] = {};
     if (channel < channels) {
         terms.start(static_cast<int>(blockIdx.z), channel);
-        const int64_t first = blockIdx.x * rows_per_piece;
-        const int64_t end = first + rows_per_piece < rows ? first + rows_per_piece : rows;
+        const int64_t first = blockIdx.x * rows_per_chunk;
+        const int64_t end = first + rows_per_chunk < rows ? first + rows_per_chunk : rows;
         for (int64_t row = first + y; row < end; row += down) terms.add(sum, row);
     }
 #pragma unroll
@@ -85,7 +85,7 @@ template <int S, typename Finish> __global__ void __launch_bounds__(finish_chann
     finish(static_cast<int>(blockIdx.y), channel, sum);
 }
 
-template <int S, typename Finish> void launch_add_pieces(const Finish& finish, const float* partial, int64_t groups,
+template <int S, typename Finish> void launch_add_chunks(const Finish& finish, const float* partial, int64_t groups,
                                                          int64_t chunks, int64_t channels, cudaStream_t stream) {
     const dim3 grid(static_cast<unsigned>(divide_up(channels, finish_channels)), static_cast<unsigned>(groups));
     launch(add_chunks<S, Finish>, grid, dim3(finish_channels, finish_rows),
@@ -99,8 +99,8 @@ void launch_column_sums(const Finish& finish, const Terms& terms, float* partial
     const RowBlocks blocks = column_sum_blocks(groups, rows, channels, V);
     const size_t shared = size_t{blocks.block.x} * blocks.block.y * S * V * sizeof(float);
     launch(sum_chunks<V, S, Terms>, blocks.grid, blocks.block, shared, stream, partial, terms, rows,
-           blocks.rows_per_piece, static_cast<int>(channels));
-    launch_add_pieces<S>(finish, partial, groups, blocks.pieces(), channels, stream);
+           blocks.rows_per_chunk, static_cast<int>(channels));
+    launch_add_chunks<S>(finish, partial, groups, blocks.chunks(), channels, stream);
 }
 
 } // namespace scene::cuda

@@ -66,20 +66,20 @@ constexpr int64_t multiprocessors = 132;
 /// threads read consecutive memory and each keeps its channels. It works on a chunk of the rows of one group.
 struct RowBlocks {
     dim3 block, grid; ///< grid: chunks of rows, tiles of vectors, groups
-    int64_t rows_per_piece = 0;
+    int64_t rows_per_chunk = 0;
 
     RowBlocks(int64_t groups, int64_t rows, int64_t channels, int width, int64_t blocks_per_multiprocessor,
               int64_t least_rows_per_thread) {
         const int64_t vectors = channels / width, x = std::min<int64_t>(vectors, block_threads), y = block_threads / x;
         const int64_t tiles = divide_up(vectors, x);
         const int64_t wanted = std::max<int64_t>(1, multiprocessors * blocks_per_multiprocessor / (groups * tiles));
-        rows_per_piece = std::max(divide_up(divide_up(rows, wanted), y), least_rows_per_thread) * y;
-        const int64_t chunks = divide_up(rows, rows_per_piece);
+        rows_per_chunk = std::max(divide_up(divide_up(rows, wanted), y), least_rows_per_thread) * y;
+        const int64_t chunks = divide_up(rows, rows_per_chunk);
         SCENE_CHECK(groups <= 65535 && tiles <= 65535 && chunks <= 0x7FFFFFFF, "too many rows or channels for a grid");
         block = dim3(static_cast<unsigned>(x), static_cast<unsigned>(y));
         grid = dim3(static_cast<unsigned>(chunks), static_cast<unsigned>(tiles), static_cast<unsigned>(groups));
     }
-    int64_t pieces() const { return grid.x; }
+    int64_t chunks() const { return grid.x; }
 };
 
 /// For elementwise passes: many short blocks.

@@ -19,18 +19,18 @@ __global__ void __launch_bounds__(block_threads)
         row[i] = windowed_sample(samples, table, spec, frame, i);
 }
 
-/// spectra [clips, frames, n_fft/2 + 1]. Blocks: chunks of log_mel_piece frames by clips. Writes the kept frames,
-/// before the floor at peak - top_db, and the chunks' maxima: peaks [clips, chunks].
+/// spectra [clips, frames, n_fft/2 + 1]. Blocks: chunks of log_mel_chunk_frames frames by clips. Writes the kept
+/// frames, before the floor at peak - top_db, and the chunks' maxima: peaks [clips, chunks].
 __global__ void __launch_bounds__(block_threads)
     spectra_to_decibels(float* out, float* peaks, const double2* spectra, LogMelTable table, LogMelSpec spec) {
     const int bins = spec.n_fft / 2 + 1, all_frames = 1 + spec.samples / spec.hop;
     float* magnitude = dynamic_shared<float>(); // [bins]
     float* warp_peaks = magnitude + bins;       // [warps]
-    const int thread = static_cast<int>(threadIdx.x), first_frame = static_cast<int>(blockIdx.x) * log_mel_piece;
+    const int thread = static_cast<int>(threadIdx.x), first_frame = static_cast<int>(blockIdx.x) * log_mel_chunk_frames;
     float* kept = out + static_cast<int64_t>(blockIdx.y) * spec.frames * spec.bands;
 
     float peak = -INFINITY;
-    for (int frame = first_frame; frame < first_frame + log_mel_piece && frame < all_frames; ++frame) {
+    for (int frame = first_frame; frame < first_frame + log_mel_chunk_frames && frame < all_frames; ++frame) {
         const double2* spectrum = spectra + (static_cast<int64_t>(blockIdx.y) * all_frames + frame) * bins;
         for (int k = thread; k < bins; k += block_threads) {
             const double2 z = spectrum[k];
@@ -81,7 +81,7 @@ void log_mel_by_library(const LogMel<Tensor>& op, int64_t at_once, FourierTransf
     auto* peaks = reinterpret_cast<float*>(memory + layout.peaks);
     auto* rows = reinterpret_cast<double*>(memory + layout.rows);
     auto* spectra = reinterpret_cast<double2*>(memory + layout.spectra);
-    const int64_t clip_values = static_cast<int64_t>(spec.frames) * spec.bands, chunks = log_mel_pieces(spec);
+    const int64_t clip_values = static_cast<int64_t>(spec.frames) * spec.bands, chunks = log_mel_chunks(spec);
     const auto bins = static_cast<size_t>(spec.n_fft / 2 + 1);
     for (int64_t first = 0; first < operands.clips; first += at_once) {
         const int64_t clips = std::min(at_once, operands.clips - first);
