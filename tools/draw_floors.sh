@@ -1,7 +1,7 @@
 #!/bin/bash
 # Usage: tools/draw_floors.sh > docs/floors.svg   (make floors; make check-floors compares)
 #
-# Draws the rooms of the sources as floors, from their #include lines: which folder has how many files and lines, and how many
+# Draws the rooms of the sources as floors, from their #include lines: how many files and thousands of lines each has, and how many
 # includes go from a room down to another. Ends with status 1 where an include goes up or into the room beside, and where two
 # folders of a room need each other, directly or through others. (In kernels/ they do: a device knows all ops.)
 set -eu
@@ -36,7 +36,7 @@ function text(x, y, class, words) { printf "<text x=\"%d\" y=\"%d\" class=\"%s\"
 function draw_room(name, x, y, w,    i, at, names, count, folder, label, part) {
     box(x, y, w, height[name], "room")
     text(x + 12, y + 22, "name", name "/")
-    text(x + 12 + 11 * (length(name) + 1), y + 22, "says", says[name] " · " room_files[name] " files, " room_lines[name] " lines")
+    text(x + 12 + 11 * (length(name) + 1), y + 22, "says", says[name] " · " room_files[name] " files, " sprintf("%.0f", room_lines[name] / 1000) ",000 lines")
     count = 0
     for (folder in files) if (index(folder, name "/") == 1) names[++count] = folder
     for (i = 1; i < count; ++i) for (at = i + 1; at <= count; ++at) if (names[at] < names[i]) { part = names[i]; names[i] = names[at]; names[at] = part }
