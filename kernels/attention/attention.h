@@ -12,7 +12,8 @@ namespace scene {
 /// FLOPs of the forward pass's two matrix products, q k^T and p v. The backward pass has five of this size: q k^T
 /// again, and one each for dp, dq, dk and dv.
 inline double attention_flops(const Shape& qkv) {
-    return 4.0 * static_cast<double>(qkv[0] * qkv[1] * qkv[1] * (qkv[2] / 3));
+    const int64_t features = qkv[2] / 3;
+    return 4.0 * static_cast<double>(qkv[0] * qkv[1] * qkv[1] * features);
 }
 
 /// Per head: y [N, T, D] = dropout(p) v with the probabilities p = softmax(q k^T / sqrt(D/heads)). The dropout element
