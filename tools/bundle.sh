@@ -1,9 +1,9 @@
 #!/bin/bash
-# A folder that runs gpu_check.sh on a machine with a GPU and no package registry:
-#   tools/bundle.sh FOLDER SCENE GPU_TESTS          (and FOLDER.tar.gz, a third of the size)
-# It has the programs, the shared libraries they are linked to (but the C library, which the other machine has, and which
-# must not be older there than the programs ask for), the scripts, and the commit. cuDNN, cuBLASLt and cuFFT are not in it:
-# each has several hundred megabytes; gpu_check.sh finds those that PyTorch brings.
+# Makes a folder that runs gpu_check.sh on a machine with a GPU, where nothing can be built or installed:
+#   tools/bundle.sh FOLDER SCENE GPU_TESTS          (also makes FOLDER.tar.gz, a third of the size)
+# It has the programs, the shared libraries that they are linked to, the scripts, and the commit. The C library is not in it:
+# the other machine has one, which must be at least as new as the programs need. cuDNN, cuBLASLt and cuFFT are not in it
+# either, since each has several hundred megabytes; gpu_check.sh finds those that PyTorch brings.
 set -eu
 folder=$1 scene=$2 tests=$3
 most=$((64 * 1024 * 1024))

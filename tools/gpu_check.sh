@@ -1,27 +1,31 @@
 #!/bin/bash
-# Everything that a GPU is needed for, in a few minutes, and the evidence of it whatever breaks.
+# Runs everything that needs a GPU, in a few minutes, and keeps the evidence whatever breaks.
 #
 #   tools/gpu_check.sh [CALL] [REPORT]
 #
 # CALL is one of these, or all (the default), which does one after the other:
-#   contact       machine, tests on the device, the FCNN's training step unfused and as is quickest, log-mel
-#   measure       benchmarks in the order of their weight, op by op, PyTorch beside them
-#   experiment    System #4 on clips as many and as long as CAS2023 has
+#   contact       machine, tests on the device, the FCNN's training step without fusions and with the quickest ones, log-mel
+#   measure       benchmarks, the most important ones first, op by op, PyTorch beside them
+#   experiment    System #4 on as many and as long clips as CAS2023 has
 #   sanitize      compute-sanitizer over the kernels' tests
-# REPORT (*.json) is docs/gpu/<device>-<commit>.json by default, or $OUT/report.json where OUT is set.
+# REPORT (*.json) is $OUT/report.json if OUT is set, else docs/gpu/<device>-<commit>.json, for a single CALL with its name
+# before the .json.
 #
-# From the environment: OUT (the folder for logs.tgz and cache; default: that of REPORT, or build/gpu-check), SCENE and
-# GPU_TESTS (the programs; default build/scene, build/tests/gpu_tests), PYTHON (it writes the report, and where it has
-# PyTorch the peer is measured), SECONDS_IN_ALL (235 for contact and measure, else 570: what has not ended by then is
-# stopped, what has not begun is left out), SECONDS_FOR_TESTS (no process with tests has more), PARTS (*: a pattern of the
-# names of parts, such as 'bench_*', where only some are wanted).
+# From the environment:
+#   OUT                 folder for logs.tgz and cache; default: that of REPORT, or build/gpu-check
+#   SCENE, GPU_TESTS    the programs; default: build/scene, build/tests/gpu_tests
+#   PYTHON              writes the report; if it has PyTorch, the peer is measured
+#   SECONDS_IN_ALL      235 for contact and measure, else 570: a part that has not ended by then is stopped, one that has not
+#                       begun is left out
+#   SECONDS_FOR_TESTS   limit of each process with tests
+#   PARTS               a pattern of the names of the parts to run, such as 'bench_*'; default: *
 #
-# Each part is a process of its own with a limit of its own, because a kernel that fails takes its process with it. A part
-# that fails, hangs or finds no time is in the report as such, and the status is 1; the parts behind it run all the same.
-# The archive logs.tgz has all that any part printed. It is written after every part, the report before every part, so both
-# are there when this script is stopped; only after SIGKILL do they lack the part that ran. The output ends with what to
-# mend first. Measured plans are kept in OUT/cache for the next call; a bundle also takes those of ../cache.
-# No clock, mode or other setting of the device is changed.
+# Each part is a process with its own limit, because a kernel that fails takes its process with it. If a part fails, hangs or
+# finds no time, the report says so, the exit status is 1, and the other parts still run. The archive logs.tgz has everything
+# that the parts printed. It is written after every part, the report before every part. So both exist when this script is
+# stopped; only after SIGKILL do they lack the part that ran. The output ends with what to mend first. Measured plans are kept
+# in OUT/cache for the next call; a bundle also takes those of ../cache. No clock, mode or other setting of the device is
+# changed.
 set -u
 from=$PWD
 cd "$(dirname "$0")/.." || exit 1
@@ -39,7 +43,7 @@ esac
 case $call in contact | measure) in_all=${SECONDS_IN_ALL:-235} ;; *) in_all=${SECONDS_IN_ALL:-570} ;; esac
 for_tests=${SECONDS_FOR_TESTS:-$in_all} wanted=${PARTS:-*}
 [ "$in_all" -ge 30 ] 2> /dev/null || refuse "SECONDS_IN_ALL=$in_all: needs 30 or more"
-end=$((in_all - 8)) # the rest is for stopping what hangs, and for archive and report
+end=$((in_all - 8)) # the rest is for stopping a part that hangs, and for archive and report
 [ -x "$scene" ] || refuse "there is no $scene; run make, or set SCENE"
 
 [ -n "$report" ] || [ -z "${OUT:-}" ] || report=$OUT/report.json
@@ -62,8 +66,8 @@ else
 fi
 echo "$call" > "$logs/call"
 timeout 10 nvidia-smi --query-gpu=driver_version --format=csv,noheader > "$logs/driver" 2> /dev/null
-# Where cuDNN, cuBLASLt and cuFFT are not installed for everyone, those that PyTorch brings. Behind what is there: the
-# driver's folder stays in front.
+# The cuDNN, cuBLASLt and cuFFT that PyTorch brings, for a machine without installed ones. They come last in the search path:
+# the driver's folder must stay in front.
 for folder in $(timeout 10 "$python" -c \
     'import glob, site; print(*(d for s in site.getsitepackages() for d in glob.glob(s + "/nvidia/*/lib")))' 2> /dev/null); do
     export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder"
@@ -74,8 +78,8 @@ tell() { echo "== $*" | tee -a "$logs/summary"; }
 # shellcheck disable=SC2053  # a pattern
 is_wanted() { [[ $1 == $wanted ]]; }
 
-# archive: logs.tgz anew, and the old one stays until the new one is whole. A file keeps its ends, so that one part cannot
-# fill the disk. GNU tar's status 1 says that a file grew meanwhile.
+# archive: writes logs.tgz again; the old one stays until the new one is complete. Of a long file only the ends are kept, so
+# that one part cannot fill the disk. GNU tar's status 1 says that a file grew meanwhile.
 archive() {
     local file code=0 ends=1000000
     for file in "$logs"/*; do
@@ -91,7 +95,7 @@ archive() {
         rm -f "$out/logs.tgz.tmp"
     fi
 }
-# Without Python there is no report; the archive and the summary have what it would be made of.
+# Without Python there is no report; the archive has everything that it would be made from.
 write_report() {
     unreported=
     [ $begun = 1 ] || return
@@ -103,23 +107,24 @@ write_report() {
     unreported=$(tail -n 1 "$scratch/report")
 }
 
-# outcomes NAME: of the tests in that part's output, in order: OK, FAILED or SKIPPED, or RUN where the process died in it.
+# outcomes NAME: a line for each test in that part's output, in order: OK, FAILED or SKIPPED and its name; RUN for a test in
+# which the process died.
 outcomes() {
     awk '$1 != "[" || $3 != "]" { next }
          $2 == "RUN" { test = $4 }
          $2 != "RUN" && /ms\)$/ { sub(/,$/, "", $4); print $2, $4; test = "" }
          END { if (test != "") print "RUN", test }' "$logs/$1.out"
 }
-# said NAME: the tests counted, or a benchmark's time.
+# said NAME: the numbers of tests, or a benchmark's time.
 said() {
     outcomes "$1" | awk '{ n[$1]++ } $1 == "RUN" { running = $2 }
         END { if (NR) printf ": %d passed, %d failed, %d skipped", n["OK"], n["FAILED"], n["SKIPPED"]
               if (running != "") printf ", ended in %s", running }'
     grep -oE '"median_ms": *[0-9]+\.?[0-9]{0,3}' "$logs/$1.out" | head -n 1 | sed 's/.*: */: /; s/$/ ms/'
 }
-# part NAME LIMIT COMMAND...: in the archive, NAME.out and NAME.log for stdout and stderr, NAME.cudnn and NAME.cublaslt for
-# what the libraries log (errors; more under `loudly`), NAME.status, NAME.seconds, a line of `parts`, one of `summary`.
-# With `need=SECONDS part ...` it is left out where less is left.
+# part NAME LIMIT COMMAND...: runs a part. The archive gets NAME.out and NAME.log for stdout and stderr, NAME.cudnn and
+# NAME.cublaslt for the libraries' logs (errors; more under `loudly`), NAME.status, NAME.seconds, a line in `parts` and one in
+# `summary`. `need=SECONDS part ...` leaves it out if less time is left.
 part() {
     local name=$1 limit=$2 left=$((end - SECONDS)) begin code=0 outcome
     shift 2
@@ -141,7 +146,7 @@ part() {
     child=$!
     wait $child 2> /dev/null || code=$?
     child="" current=""
-    # A filter that names no test has tested nothing.
+    # A filter that matches no test has tested nothing.
     [ $code != 0 ] || ! grep -q '^\[=*\] Running 0 tests' "$logs/$name.out" || code="no test"
     case $code in
     0) outcome=passed ;;
@@ -165,15 +170,15 @@ leave_out() {
     echo "left out: $2" > "$logs/$1.status"
     tell "$1: left out, $2"
 }
-# needs TOOL NAME: false, and said, where that part's tool is not installed. No fault of what is checked.
+# needs TOOL NAME: whether the tool of that part is installed. If not, the part is left out, which is no failure.
 needs() {
     command -v "$1" > /dev/null && return
     ! is_wanted "$2" || leave_out "$2" "no $1"
     return 1
 }
-# loudly COMMAND...: with launches that wait for their kernel, so that an error comes from the call that caused it.
+# loudly COMMAND...: with synchronous launches, so that an error comes from the call that caused it.
 loudly() { CUDA_LAUNCH_BLOCKING=1 level=3 "$@"; }
-# run_tests NAME LIMIT FILTER [PROGRAM...]: a part that runs tests in one process, under PROGRAM where there is one.
+# run_tests NAME LIMIT FILTER [PROGRAM...]: a part that runs tests in one process, under PROGRAM if one is given.
 run_tests() {
     local name=$1 limit=$2 filter=$3
     shift 3
@@ -185,7 +190,7 @@ run_tests() {
         status=1
     fi
 }
-# suite NAME LIMIT FILTER: tests of which the first two that fail, and the one that the process died in, are suspects.
+# suite NAME LIMIT FILTER: run_tests. The first two tests that fail, and the one in which the process died, become suspects.
 suite() {
     local test
     run_tests "$@" && return
@@ -194,11 +199,11 @@ suite() {
     done
     return 1
 }
-# Errors after which a process gets nothing more done on the device.
+# Errors after which a process can do nothing more on the device.
 lost='cudaError(IllegalAddress|IllegalInstruction|InvalidPc|Assert|MisalignedAddress|InvalidAddressSpace|HardwareStackError|'
 lost+='LaunchFailure|LaunchTimeout|ECCUncorrectable)'
-# In one process, since every process pays for opening the device. Where that died, or lost the device and with it every
-# later test, each suite that it has not passed has a process of its own, in at most 45 seconds altogether.
+# Runs in one process, since opening the device takes time. If that process died, or lost the device and with it every later
+# test, each suite that did not pass runs in a process of its own, in at most 45 seconds altogether.
 kernels() {
     local end=$end name
     suite kernels 50 '*-Gpu*' && return
@@ -211,7 +216,7 @@ kernels() {
         fi
     done < <(sed -n 's/^\([^ ]*\)\.\( .*\)*$/\1/p' "$logs/kernels_list.out")
 }
-# Once more and alone, with everything that the libraries have to say, and kernels under memcheck.
+# Runs the suspects again, each alone, with the full logs of the libraries; kernels also under memcheck.
 look_again() {
     local test name
     for test in "${suspects[@]:0:4}"; do
@@ -222,19 +227,19 @@ look_again() {
     done
     suspects=()
 }
-# bench NAME LIMIT REPETITIONS OPTIONS...: most of a limit is for a shape's first benchmark, which measures its plans.
+# bench NAME LIMIT REPETITIONS OPTIONS...: the limits are long because the first benchmark of a shape measures its plans.
 bench() {
     local name=$1 limit=$2 repetitions=$3
     shift 3
     part "bench_$name" "$limit" "$scene" bench --device cuda --json --quiet --repetitions "$repetitions" "$@"
 }
-# half NAME [OPTIONS...]: one benchmark in half precision.
+# half NAME [OPTIONS...]: the benchmark NAME in half precision.
 half() {
     local name=$1
     shift
     bench "fp16_$name" 150 20 --precision fp16 --filter "$name" "$@"
 }
-# peer NAME LIMIT OPTIONS...
+# peer NAME LIMIT OPTIONS...: PyTorch's benchmark.
 peer() {
     local name=pytorch_$1 limit=$2
     shift 2
@@ -273,7 +278,7 @@ measure() {
     half se_trans_train_b256
     # max-autotune compiles for minutes before the first step.
     need=100 peer fp16_compiled_fcnn_train_b256 180 --precision fp16 --variants compiled --names fcnn_train_b256
-    # One step op by op, under the profiler: the memory traffic of its kernels.
+    # The memory traffic of one step's kernels, op by op, under the profiler.
     needs ncu traffic_fp16 && part traffic_fp16 150 ncu --clock-control none --nvtx --nvtx-include "step/" \
         --cache-control none --csv --print-units base --log-file "$logs/traffic_fp16.csv" \
         --metrics dram__bytes_read.sum,dram__bytes_write.sum \
@@ -287,11 +292,11 @@ measure() {
     for name in se_trans_train_b256 fcnn_train_b64 fcnn_infer_b256; do
         need=100 peer fp16_compiled_$name 180 --precision fp16 --variants compiled --names $name
     done
-    # Without tensor cores a data gradient has one slow engine: up to two seconds a step.
+    # Without tensor cores there is only one engine for a data gradient, a slow one: up to two seconds a step.
     for name in fcnn_train_b256 se_trans_train_b256; do need=300 bench fp32_$name 150 5 --precision fp32 --filter $name; done
 }
 
-# The files, then what a user waits for.
+# Makes the feature store, then times the training that a user waits for.
 experiment() {
     # shellcheck disable=SC2016  # its own arguments
     part experiment_data 240 sh -c '"$1" synth "$2/clips" --clips 8700 --labelled 0.2 --quiet &&
@@ -301,7 +306,7 @@ experiment() {
         --run "$scratch/run" --quiet --json
 }
 
-# Kernels only: a sanitizer is some fifty times slower, and libraries are not ours to check.
+# Kernels only: a sanitizer makes them some fifty times slower, and libraries need no check.
 sanitize() {
     local tool leave
     for tool in memcheck racecheck initcheck; do
@@ -312,8 +317,8 @@ sanitize() {
     done
 }
 
-# to_mend: of each part that failed, in their order, the first failures, and the last words of a process that died. What an
-# earlier part has shown of a test is not shown again.
+# to_mend: for each part that failed, in order, the first failures, and the last output of a process that died. Failures that
+# an earlier part has shown are not shown again.
 to_mend() {
     local name outcome
     while read -r name; do
@@ -367,7 +372,7 @@ finish() {
     fi
 }
 # shellcheck disable=SC2317  # called by a trap
-# With the words of the part that ran. `timeout` hands the signal on to it.
+# Keeps the output of the part that ran. `timeout` forwards the signal to it.
 stop() {
     trap '' TERM INT HUP
     [ -z "$child" ] || kill "$child"

@@ -4,19 +4,22 @@
     python bench_peer.py --threads 2 --memory NAME    peak memory of NAME in this process, as JSON
 
 Each line of stdin is answered by one line of JSON, so that a driver (compare.py) can take turns with `scene bench --serve`:
-    prepare NAME   tries every variant, keeps the fastest, drops the others: {"name", "variant", "tried": {variant: seconds}}
-    run NAME       one repetition of it: {"name", "seconds", "clips"} (prepares first if need be)
-
+    prepare NAME               tries every variant, keeps the fastest, drops the others:
+                               {"name", "variant", "tried": {variant: seconds}}
     prepare NAME onnxruntime   the same network exported to ONNX and run by ONNX Runtime instead (inference only)
+    run NAME                   one repetition of it: {"name", "seconds", "clips"} (prepares first if needed)
 
-Names: fcnn_train_b16, se_trans_train_b16, se_trans_train_b64 (zero_grad, forward with dropout, weighted label-smoothed loss,
-backward, Adam); fcnn_infer_b16, fcnn_infer_b1, se_trans_infer_b16, se_trans_infer_b1 (logits and
-softmax); logmel (librosa, 16 clips).
-All at the paper's full size (500 frames, 64 bands, 10 classes), audio-only, fp32.
+Names, at the paper's full size (500 frames, 64 bands, 10 classes), audio-only, fp32:
+    fcnn_train_b16, se_trans_train_b16, se_trans_train_b64
+        zero_grad, forward with dropout, weighted label-smoothed loss, backward, Adam
+    fcnn_infer_b16, fcnn_infer_b1, se_trans_infer_b16, se_trans_infer_b1
+        logits and softmax
+    logmel
+        librosa, 16 clips
 
-Variants: contiguous or channels-last activations and weights, eager, or torch.compile (training: default mode; inference: with
-freezing, so that batch norms fold into convolutions and weights are packed once). Adam is the fused one. ONNX Runtime: all graph
-optimisations, which fold batch norms too.
+Variants: contiguous or channels-last activations and weights; eager or torch.compile (training: default mode; inference: with
+freezing, which folds batch norms into convolutions and packs weights once). Adam's fused kernel. ONNX Runtime runs with all
+graph optimisations, which fold batch norms too.
 """
 
 import argparse
@@ -83,7 +86,7 @@ class Inference:
     def eager(self):
         self.probabilities(self.logmel)
 
-    @torch.no_grad()  # freezing does not take inference mode
+    @torch.no_grad()  # freezing does not work in inference mode
     def frozen(self):
         self.probabilities(self.logmel)
 
@@ -113,7 +116,7 @@ class OnnxRuntime:
 
 
 class LogMel:
-    """librosa as tools/reference/make_logmel_goldens.py calls it, or with the filter bank kept between clips."""
+    """librosa as make_logmel_goldens.py calls it, or with the filter bank kept between clips."""
 
     def __init__(self, keep_filters: bool):
         import librosa
@@ -153,10 +156,10 @@ def build(name: str, variant: str):
     if variant.endswith("channels_last"):
         model = model.to(memory_format=torch.channels_last)
     else:
-        # The input norm hands over NCHW with channels-last strides; this variant wants it plain.
+        # The input norm returns NCHW with channels-last strides; this variant needs contiguous memory.
         model.input_norm.register_forward_hook(lambda _module, _inputs, out: out.contiguous())
     compiled = variant.startswith("compiled")
-    # torch 2.15 compiles the encoder's fused kernel with wrong strides and stops on an assertion; eager gains by it.
+    # torch 2.15 compiles the encoder's fused kernel with wrong strides and fails an assertion; eager mode is faster with it.
     torch.backends.mha.set_fastpath_enabled(not compiled)
     if kind == "train":
         return Training(model, int(batch), compiled), int(batch)
@@ -228,7 +231,7 @@ def resident(key: str) -> int:
 
 
 def measure_memory(name: str, variant: str):
-    """Peak resident memory after some steps; `import_bytes` is what the process had after importing torch."""
+    """Peak resident memory after some steps; `import_bytes` is the resident memory after importing torch."""
     imported = resident("VmRSS")
     step, _ = build(name, variant)
     for _ in range(MEMORY_STEPS):

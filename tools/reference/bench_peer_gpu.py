@@ -3,10 +3,11 @@
     python bench_peer_gpu.py [--names fcnn_train_b256,...] [--precision fp16|tf32|fp32] [--repetitions 20]
         [--variants eager,compiled]
 
-Names are those of `scene bench`: ARCHITECTURE_train_bN and ARCHITECTURE_infer_bN, audio-only, full size. Activations and
-weights channels-last, cudnn.benchmark on, fp16 by autocast with a GradScaler, Adam fused, the data on the device; eager,
-and torch.compile in mode max-autotune (with CUDA graphs). Times are CUDA events', the median of the repetitions, after
-warm-up; peak_bytes is torch.cuda.max_memory_allocated of the variant.
+Names are those of `scene bench`: ARCHITECTURE_train_bN and ARCHITECTURE_infer_bN, audio-only, full size.
+Settings: activations and weights channels-last, cudnn.benchmark on, fp16 by autocast with a GradScaler, Adam fused, the data
+on the device. Variants: eager, and torch.compile in mode max-autotune (with CUDA graphs).
+Times are measured by CUDA events after a warm-up, the median of the repetitions. peak_bytes is
+torch.cuda.max_memory_allocated of the variant.
 """
 
 import argparse

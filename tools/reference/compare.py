@@ -2,10 +2,10 @@
 
     python tools/reference/compare.py [--threads 2] [--rounds 7] [--out results] [--peer onnxruntime] [NAME ...]
 
-Both sides stay loaded and run in turn (A B A B ...), one repetition each, of a single clip the median of seven, so that a busy
-neighbour slows both. Per name: medians,
-and the median over rounds of (their seconds / our seconds). logmel runs on one thread, per core as librosa does. Then the
-peak resident memory of each side, each in a process of its own. Writes OUT.json and OUT.md and prints the table.
+Both sides stay loaded and take turns (A B A B ...), so that a busy neighbour slows both. A turn is one repetition, or the
+median of seven for a single clip. Measures, per name, the medians, the median over the rounds of (their seconds / our
+seconds), and the peak resident memory of each side in a process of its own. logmel runs on one thread on both sides, as
+librosa does. Writes OUT.json and OUT.md and prints the table.
 """
 
 import argparse
@@ -56,8 +56,8 @@ def peer_command(arguments, threads: int) -> list[str]:
 
 
 def in_a_row(name: str) -> int:
-    """Repetitions per turn. A single clip takes tens of milliseconds, and the threads of the side before still spin for a
-    while, waiting for work."""
+    """Repetitions per turn. A single clip takes tens of milliseconds, and for a while the other side's threads still spin,
+    waiting for work."""
     return 7 if name.endswith("_b1") else 1
 
 

@@ -4,13 +4,18 @@
     scene train esc10.store --config configs/system1.toml --split fold:4 --run run      (writes run/split.json)
     python tools/reference/esc10_peer.py esc10.store run/split.json --width 0.25 --epochs 20 --batch 16 --learning-rate 1e-3
 
-Protocol (train/ has the same): labelled clips are divided 80/20 by class, unlabelled clips 80/20. Stage 1 trains on the labelled
-part; the epoch of the best validation balanced accuracy counts, the latest among equals. It labels the unlabelled clips. Stage
-2 goes on from it, with a new optimiser, on all training clips, and is validated on both held-out parts (against pseudo labels
-there). Each stage: Adam, learning rate x 0.9 every 2 epochs, early stop after 10 epochs without a better score. The last best
-model is tested. Systems #3 and #4 weight each training clip by 1/(confidence + 1e-8) of a System #1 teacher, mean 1 over the
-stage's training clips; System #4 smooths labels by 0.1. Our shuffles and initial values are not reproduced: same distributions,
-other draws.
+The protocol is that of `scene train` with training.choose_by=paper:
+- A fifth of the labelled clips of each class, and a fifth of the unlabelled clips, validate; the others train.
+- Stage 1 trains on the labelled clips. Its best model labels the unlabelled clips.
+- Stage 2 continues from that model, with a new optimiser, on all training clips. All validation clips validate, the
+  unlabelled ones with their pseudo labels as truth.
+- In each stage the epoch with the best validation balanced accuracy is kept, the latest among equals. Adam, learning rate
+  x 0.9 every 2 epochs, early stop after 10 epochs without a better score.
+- The best model of stage 2 is tested.
+- Systems #3 and #4 weight each training clip by 1/(confidence + 1e-8) of a System #1 teacher, scaled to mean 1 over the
+  stage's training clips. System #4 smooths labels by 0.1.
+
+Shuffles and initial values of `scene` are not reproduced: same distributions, other draws.
 """
 
 import argparse

@@ -1,11 +1,11 @@
 """Writes tests/goldens/import_weights.safetensors and import_logits.safetensors: weights exactly as PyTorch saves a
-state_dict, and what the network makes of them.
+state_dict, and the network's output with them, for tests/model/import_test.cpp.
 
     python tools/reference/make_import_golden.py [--out tests/goldens]
 
-A multimodal SE-Trans at width 0.125 with its first values, whose running statistics have seen one batch. The weights go
-through safetensors.torch.save_file, so names, layouts (convolutions [K, C, R, S]), the counters num_batches_tracked and the
-metadata {"format": "pt"} are PyTorch's. The other file has the inputs `logmel` [N, T, F], `city` [N], `time` [N, 8] and
+The network is a multimodal SE-Trans at width 0.125 with its initial values, whose running statistics have seen one batch. The
+weights are written by safetensors.torch.save_file, so names, layouts (convolutions [K, C, R, S]), the counters
+num_batches_tracked and the metadata {"format": "pt"} are PyTorch's. The other file has the inputs `logmel` [N, T, F], `city` [N], `time` [N, 8] and
 `logits` [N, K] in evaluation mode, F64.
 """
 

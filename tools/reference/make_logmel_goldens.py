@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 PAPER = dict(sample_rate=44100, n_fft=2048, window=1764, hop=882, bands=64, low_hz=50.0, top_db=80.0)
 
-# One golden per row: name, signal, samples, frames kept, spec. The sizes are awkward on purpose: a last piece with one
+# One golden per row: name, signal, samples, frames kept, spec. The sizes are awkward on purpose: a last chunk with one
 # frame, lengths that are no multiple of the hop, fewer frames kept than there are, a window as long as the FFT.
 CASES = [
     ("chirp", "chirp", 66150, 70, PAPER),
@@ -29,8 +29,8 @@ CASES = [
 # A dog, rain, a rooster and two clocks; every 25th frame is kept.
 CLIPS = ["1-100032-A", "1-17367-A", "2-100786-A", "3-142593-A", "4-181865-A"]
 CLIP_STRIDE = 25
-# Two builds of libvorbis differ by float rounding, about 1e-7, which shows in bands below -46 dB. A noise of this width
-# (-65 dB of full scale) under the clip makes every value independent of the build; the plain clip is kept as well.
+# Two builds of libvorbis differ by float rounding, about 1e-7, which shows in bands below -46 dB. With a noise of this width
+# (-65 dB of full scale) added to the clip no value depends on the build. The clip without noise is a golden as well.
 DITHER = 2.0**-9
 
 
@@ -48,7 +48,7 @@ def signal(kind, samples):
     t = np.arange(samples) / 44100.0
     if kind == "chirp":  # 100 Hz rising by 8 kHz per second, and noise
         x = 0.4 * np.sin(2 * np.pi * (100 * t + 4000 * t * t)) + 0.05 * noise(samples)
-    elif kind == "tone":  # nothing but a loud low tone: most bands lie at the edge of the 80 dB
+    elif kind == "tone":  # only a loud low tone: most bands are at the floor of 80 dB below the peak
         x = 0.9 * np.sin(2 * np.pi * 110 * t)
     else:  # "gap": noise, then digital silence, then quieter noise
         third = samples // 3

@@ -1,15 +1,15 @@
-"""Writes tests/goldens/<case>.safetensors: what a training step and an evaluation of each model must give.
+"""Writes tests/goldens/<case>.safetensors: the expected results of a training step and an evaluation of each model.
 
     python tools/reference/make_model_goldens.py [--out tests/goldens] [case ...]
     python tools/reference/make_model_goldens.py --search CASE     seeds whose case is smooth (see below)
 
-Everything that goes in is generated, so that a golden of a 12-million-parameter model is small; a C++ test
-(tests/model/golden_test.cpp) generates the same numbers. The truth is PyTorch in double precision on those float32 inputs,
-dropout 0.
+Parameters and inputs are generated, so that a golden of a 12-million-parameter model is small. The test,
+tests/model/golden_test.cpp, generates the same numbers. The truth is PyTorch in double precision on these float32 values,
+with dropout 0.
 
 Recipe. draw(stream, i) = 2*uniform_of(random_word(seed, stream, 0, i)) - 1 (philox.py, kernels/philox.h), i the row-major
-index in OUR layout: convolution weights [K, R, S, C], everything else as in PyTorch. All values are float32; products are
-by powers of two where a sum follows, so that fused multiply-adds change nothing.
+index in OUR layout: convolution weights [K, R, S, C], everything else as in PyTorch. All values are float32. Where a sum
+follows a product, the factor is a power of two, so that a fused multiply-add gives the same bits.
 - Parameter number s of the metadata's comma-separated list `parameters` draws from stream s:
       two or more axes   draw * float(sqrt(6 / fan_in)), fan_in = elements / first extent
       one axis, `weight` 1 + draw/8          one axis, otherwise   draw/8
@@ -28,19 +28,23 @@ Tensors, all F64: `logits`, `probabilities`, `eval_logits` [N, K]; `loss` [N] (w
 parameter's gradient `gradient/<name>` and every new running statistic `running/<name>`, in our layout, flattened to E elements:
 - `<...>/samples` [min(E, 64)]: all elements, or if E > 64 the elements random_word(seed, 2000 + s, 0, j) mod E, j = 0 .. 63;
 - `<...>/summary` [3]: L2 norm, largest absolute value, and sum_i element_i * draw(3000 + s, i), which depends on every
-  element and its place. s is the parameter's number; for running statistics, 500 + the place in the list `statistics`.
+  element and its index. s is the parameter's number; for running statistics, 500 + the index in the list `statistics`.
 
-Tolerances. The gradient jumps where a ReLU's input is 0 or two values share a maximum. With tens of millions of ReLU inputs some
-lie within float32 rounding of 0, so float32 and double take different sides there: one flip moves a weight gradient
-(a sum of N terms of either sign, size about sqrt(N)) by 1/sqrt(N) of itself, 1e-3 and not 1e-7. That is a property of the function, not
-of an implementation: with SiLU for ReLU the same comparison gives 1e-5. So
-- smooth cases use seeds at which no input of a kink is within SMOOTH_MARGIN (asserted here), with few enough elements for such
-  seeds to exist. There, float32 with batch norm in double has every gradient within SMOOTH_ERROR of the truth (asserted: 1e-6 to
-  1e-5 is usual), while PyTorch's float32 batch norm loses up to 3e-4 in SE-Trans by plain summation;
-- the `_500` full-width cases are for logits, loss, probabilities and statistics at the real size; their gradients are
-  comparable only as closely as PyTorch's own float32 is.
-Metadata `fp32_error` (JSON) has PyTorch's float32 error per tensor as a share of its largest value, `fp32_gradient_error` the
-largest of the gradients' (in L2 or maximum norm), `stable_gradient_error` the same with batch norm in double, `kink_margin` the distance.
+Tolerances. The gradient jumps where a ReLU's input is 0 or two values share a maximum. Of tens of millions of ReLU inputs some
+are within float32 rounding of 0, and there float32 and double decide differently. One flip moves a weight gradient (a sum of N
+terms of either sign, of size about sqrt(N)) by 1/sqrt(N) of itself: 1e-3 and not 1e-7. That is a property of the function, not
+of an implementation: with SiLU instead of ReLU the same comparison gives 1e-5. So there are two kinds of cases:
+- Smooth cases use seeds at which no input of a kink is within SMOOTH_MARGIN (asserted here), and few enough elements for such
+  seeds to exist. There, float32 with batch norm in double has every gradient within SMOOTH_ERROR of the truth (asserted; 1e-6
+  to 1e-5 is usual). PyTorch's float32 batch norm loses up to 3e-4 in SE-Trans by plain summation.
+- The `_500` full-width cases are for logits, loss, probabilities and statistics at the real size. Their gradients can be
+  compared only as closely as PyTorch's own float32 allows.
+
+Metadata:
+- `fp32_error` (JSON): PyTorch's float32 error per tensor, as a share of its largest value
+- `fp32_gradient_error`: the largest error of the gradients, in L2 or maximum norm
+- `stable_gradient_error`: the same with batch norm in double
+- `kink_margin`: the distance from the nearest kink
 """
 
 import argparse
@@ -136,7 +140,7 @@ def inputs(seed: int, batch: int, frames: int, deltas: bool, multimodal: bool) -
 
 
 class KinkMargin(torch.overrides.TorchFunctionMode):
-    """The smallest distance from a kink over the ReLUs and maxima that are called while it is entered."""
+    """The smallest distance from a kink over the ReLUs and maxima that are called inside of the context."""
 
     def __init__(self):
         super().__init__()
@@ -150,12 +154,12 @@ class KinkMargin(torch.overrides.TorchFunctionMode):
         elif function is F.max_pool2d:
             windows = x.unfold(2, 2, 2).unfold(3, 2, 2).flatten(4)
             best = windows.topk(2, dim=4).values
-            # It follows a ReLU: where all four are 0, no gradient passes.
+            # The input is the output of a ReLU: where all four values are 0, no gradient passes.
             self.note((best[..., 0] - best[..., 1])[best[..., 0] > 0])
         elif function is torch.Tensor.max and len(args) == 2:
             best = x.topk(2, dim=args[1]).values
             gap = best.select(args[1], 0) - best.select(args[1], 1)
-            # Short inputs repeat tokens exactly; which of them takes the gradient changes no parameter's.
+            # Short inputs repeat tokens exactly; which of them takes the gradient changes no parameter's gradient.
             self.note(gap[gap > 0])
         return out
 
@@ -165,7 +169,7 @@ class KinkMargin(torch.overrides.TorchFunctionMode):
 
 
 class DoubleBatchNorm(torch.overrides.TorchFunctionMode):
-    """Batch norms called while it is entered compute in double; activations stay float32. Moves no statistics."""
+    """Batch norms called inside of the context compute in double; activations stay float32. Running statistics do not change."""
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         if function is not F.batch_norm:

@@ -1,4 +1,4 @@
-"""SE-Trans and FCNN with the fusion head in plain PyTorch: what model/ is compared with.
+"""SE-Trans and FCNN with the fusion head in plain PyTorch, the reference for model/.
 
 Parameter and buffer names are those of the C++ checkpoints, one to one; only the layout of convolution weights differs
 (PyTorch [K, C, R, S], ours [K, R, S, C]). `python models.py` checks the parameter counts.
@@ -25,7 +25,7 @@ SE_REDUCTION = 16
 
 
 def scaled(channels: int, width: float) -> int:
-    """Channels at a width factor: a multiple of 8, at least 8, halves rounded up."""
+    """max(8, 8*round(channels*width/8)), halves rounded up."""
     return max(8, 8 * math.floor(channels * width / 8 + 0.5))
 
 
@@ -195,7 +195,7 @@ MODELS = {"se_trans": SETrans, "fcnn": FCNN}
 
 
 def scene_loss(logits, labels, weights, smoothing=0.1):
-    """Per clip: weight x label-smoothed cross-entropy; a batch's loss is the mean of it."""
+    """Per clip: weight x label-smoothed cross-entropy. The loss of a batch is the mean over its clips."""
     return weights * F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
 
 

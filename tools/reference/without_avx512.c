@@ -1,13 +1,13 @@
-// A processor with AVX-512 made to look like one with AVX2 only, for every program and library, PyTorch and ONNX Runtime
-// among them, which choose their kernels by the CPUID instruction:
+// Makes a processor with AVX-512 look like one with AVX2 only to every program and library that chooses its kernels by
+// the CPUID instruction, PyTorch and ONNX Runtime among them:
 //
 //   cc -O2 -shared -fPIC tools/reference/without_avx512.c -o build/without_avx512.so
 //   LD_PRELOAD=$PWD/build/without_avx512.so COMMAND
 //
-// Linux lets CPUID fault (arch_prctl ARCH_CPUID, where /proc/cpuinfo lists cpuid_fault); the handler answers in its
-// place, without the bits of AVX-512, AMX and AVX-VNNI. The clock, the caches and the memory stay this machine's.
+// Linux can make CPUID fault (arch_prctl ARCH_CPUID, if /proc/cpuinfo lists cpuid_fault). The handler of the fault gives
+// CPUID's answer without the bits of AVX-512, AMX and AVX-VNNI. Clock, caches and memory stay this machine's.
 //
-// A program's own handler of SIGSEGV does not replace this one: g++'s cc1plus has one, and torch.compile calls g++.
+// A program cannot replace this handler of SIGSEGV with its own: g++'s cc1plus tries to, and torch.compile calls g++.
 
 #define _GNU_SOURCE
 #include <cpuid.h>
@@ -45,7 +45,7 @@ static void on_fault(int number, siginfo_t* info, void* context) {
     if (at[0] != 0x0f || at[1] != 0xa2) { // a real fault
         struct sigaction action;
         memset(&action, 0, sizeof action);
-        real_sigaction(number, &action, 0); // the next time it ends the program
+        real_sigaction(number, &action, 0); // back to the default handler, so that its next occurrence ends the program
         return;
     }
     const uint32_t leaf = (uint32_t)registers[REG_RAX], sub_leaf = (uint32_t)registers[REG_RCX];
