@@ -59,10 +59,9 @@ void clear_run_folder(const RunFolder& run);
 /// Prepares the folder of a run.
 /// - Without a complete epoch: removes what an earlier start left, and writes config.toml, split.json and store.json.
 ///   Throws Error if the folder has files that no run of scene wrote, or models of a run that cannot resume.
-/// - With epochs: throws Error that says what differs if they are of another configuration, split or store. Other
-/// values
-///   of training.epochs and training.early_stop are accepted and written to config.toml if they would not have ended
-///   the current stage earlier. If the last stage is then unfinished, result.json is removed.
+/// - With epochs: throws Error that says what differs if they are of another configuration, split or store.
+///   Other values of training.epochs and training.early_stop are accepted and written to config.toml if they would not
+///   have ended the current stage earlier. If the last stage is then unfinished, result.json is removed.
 void open_run_folder(const RunFolder& run, const RunConfig& config, const FeatureStore& store, const Split& split);
 
 void save_result(const RunFolder& run, const RunResult& result, const std::vector<std::string>& classes);
