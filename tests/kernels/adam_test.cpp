@@ -1,3 +1,4 @@
+#include "kernels/files/safetensors.h"
 #include "tests/support/op_test.h"
 
 namespace scene::test {
@@ -31,6 +32,42 @@ TEST(Adam, EqualsTheReference) {
 
 TEST(Adam, EqualsTheReferenceForManyParameters) { // several chunks; the search on the GPU takes several strides
     expect_like_reference(step_of(70001, {.step = 6, .learning_rate = 1e-3f, .loss_scale = 64}));
+}
+
+/// Runs the golden's steps with `run`, which returns the record after one step, and compares every step with
+/// torch.optim.Adam's (tools/reference/make_model_goldens.py).
+template <class Run> void expect_pytorch_steps(Run&& run, double tolerance) {
+    const SafetensorsFile golden("tests/goldens/adam.safetensors");
+    const auto in_double = [&](const std::string& name, int64_t step, int64_t count) {
+        const std::span<const double> all = golden.tensor(name).as<double>();
+        return std::vector<double>(all.begin() + step * count, all.begin() + (step + 1) * count);
+    };
+    const std::span<const float> start = golden.tensor("parameters").as<float>(),
+                                 gradients = golden.tensor("gradients").as<float>();
+    const auto count = static_cast<int64_t>(start.size()), steps = static_cast<int64_t>(gradients.size()) / count;
+    ASSERT_EQ(steps, 5);
+    for (const auto& [suffix, decay] : {std::pair{"", 0.0f}, {"_decay", 0.01f}}) {
+        SCOPED_TRACE("weight decay " + std::to_string(decay));
+        Step op = step_of(count, {}, {.weight_decay = decay});
+        op.parameters = with_values({count}, {start.begin(), start.end()});
+        op.first_moment = op.second_moment = with_values({count}, std::vector<double>(static_cast<size_t>(count), 0.0));
+        for (int64_t t = 0; t < steps; ++t) {
+            const auto first = gradients.begin() + t * count;
+            op.gradients = with_values({count}, {first, first + count});
+            op.control = control_of({.step = static_cast<uint32_t>(t), .learning_rate = 0.01f});
+            op = run(op);
+            EXPECT_TRUE(near_all(op.parameters, in_double(std::string("after") + suffix, t, count), tolerance)) << t;
+        }
+        EXPECT_TRUE(near_all(op.first_moment, in_double(std::string("first_moment") + suffix, 0, count), tolerance));
+        EXPECT_TRUE(near_all(op.second_moment, in_double(std::string("second_moment") + suffix, 0, count), tolerance));
+    }
+}
+
+TEST(Adam, StepsArePyTorchs) {
+    expect_pytorch_steps([](const Step& op) { return run_reference(op); }, 1e-8); // the settings are floats
+    for_each_setting(false, [](TestDevice& device, DType type) {
+        expect_pytorch_steps([&](const Step& op) { return run_on(device, type, op); }, 1e-6);
+    });
 }
 
 TEST(Adam, FirstStepIsTheLearningRateInTheDirectionOfTheGradient) {
