@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/files/json.h"
 #include "tools/cli/command_line.h"
-#include "tools/cli/json_value.h"
 #include "train/evaluation/adaptation.h"
 #include "train/evaluation/evaluate.h"
 
@@ -32,6 +32,6 @@ AdaptationResult compare_adaptation(Device& device, const Evaluation& test, cons
                                     const AdaptationSettings& settings);
 
 std::string adaptation_table(const AdaptationResult& result);
-JsonValue adaptation_json(const AdaptationResult& result);
+nlohmann::ordered_json adaptation_json(const AdaptationResult& result);
 
 } // namespace scene

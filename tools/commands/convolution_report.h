@@ -3,12 +3,12 @@
 #include <string>
 
 #include "kernels/device.h"
-#include "tools/cli/json_value.h"
+#include "kernels/files/json.h"
 
 namespace scene {
 
 /// {"kept", "choices": [{"pass", "engine", "microseconds", "ran", "failures"}]}
-JsonValue to_json(const ConvReport& report);
+nlohmann::ordered_json to_json(const ConvReport& report);
 
 /// One line about the engines that did not run; empty where all did.
 std::string failures_line(const ConvReport& report);

@@ -4,9 +4,9 @@
 #include <memory>
 
 #include "data/store/feature_store.h"
+#include "kernels/files/json.h"
 #include "model/memory_plan.h"
 #include "model/step.h"
-#include "tools/cli/json_value.h"
 #include "tools/cli/options.h"
 #include "tools/cli/text_table.h"
 #include "tools/commands/command.h"
@@ -15,6 +15,8 @@
 
 namespace scene {
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 struct PlanOptions {
     CommonOptions common;
@@ -102,40 +104,42 @@ const TensorInfo* output_of(const Program& program, const Op& op) {
     return op.writes.empty() ? nullptr : &program.info(op.writes.front());
 }
 
-JsonValue to_json(const Plan& plan, const Op& op) {
-    JsonValue entry = JsonValue::object();
-    entry.set("name", op.name).set("kind", op.kind).set("phase", name_of(op.phase));
+Json to_json(const Plan& plan, const Op& op) {
+    Json entry = {{"name", op.name}, {"kind", op.kind}, {"phase", name_of(op.phase)}};
     if (const TensorInfo* output = output_of(plan.program, op)) {
-        JsonValue shape = JsonValue::array();
-        for (int axis = 0; axis < output->shape.rank(); ++axis) shape.push(output->shape[axis]);
-        entry.set("output", output->name).set("shape", shape).set("dtype", name_of(output->dtype));
-        entry.set("offset", plan.arena_offset(*output)).set("bytes", output->bytes());
+        Json shape = Json::array();
+        for (int axis = 0; axis < output->shape.rank(); ++axis) shape.push_back(output->shape[axis]);
+        entry["output"] = output->name;
+        entry["shape"] = shape;
+        entry["dtype"] = name_of(output->dtype);
+        entry["offset"] = plan.arena_offset(*output);
+        entry["bytes"] = output->bytes();
     }
-    return entry.set("flops", op.flops).set("bytes_moved", op.bytes);
+    entry["flops"] = op.flops;
+    entry["bytes_moved"] = op.bytes;
+    return entry;
 }
 
-JsonValue to_json(const Plan& plan) {
-    JsonValue ops = JsonValue::array();
-    for (const Op& op : plan.program.ops) ops.push(to_json(plan, op));
-    JsonValue totals = JsonValue::object();
-    totals.set("batch", plan.batch)
-        .set("parameters", plan.variables.parameter_count())
-        .set("forward_flops_per_clip", plan.flops_per_clip(Phase::Forward))
-        .set("backward_flops_per_clip", plan.flops_per_clip(Phase::Backward))
-        .set("bytes_moved_per_clip", plan.bytes_moved_per_clip())
-        .set("arena_bytes", plan.arena_bytes())
-        .set("variable_bytes", plan.variables.total_bytes())
-        .set("transient_bytes", plan.program.transient_bytes)
-        .set("lower_bound_bytes", plan.program.lower_bound)
-        .set("workspace_bytes", plan.workspace_bytes())
-        .set("table_bytes", plan.table_bytes())
-        .set("device_bytes", plan.device_bytes())
-        .set("ratio", plan.ratio());
-    JsonValue all = JsonValue::object();
-    all.set("program", plan.program.name);
-    if (!plan.device.empty()) all.set("device", plan.device);
-    if (!plan.convolutions.choices.empty()) all.set("convolutions", to_json(plan.convolutions));
-    return all.set("ops", ops).set("totals", totals);
+Json to_json(const Plan& plan) {
+    Json all = {{"program", plan.program.name}};
+    if (!plan.device.empty()) all["device"] = plan.device;
+    if (!plan.convolutions.choices.empty()) all["convolutions"] = to_json(plan.convolutions);
+    Json& ops = all["ops"] = Json::array();
+    for (const Op& op : plan.program.ops) ops.push_back(to_json(plan, op));
+    all["totals"] = {{"batch", plan.batch},
+                     {"parameters", plan.variables.parameter_count()},
+                     {"forward_flops_per_clip", plan.flops_per_clip(Phase::Forward)},
+                     {"backward_flops_per_clip", plan.flops_per_clip(Phase::Backward)},
+                     {"bytes_moved_per_clip", plan.bytes_moved_per_clip()},
+                     {"arena_bytes", plan.arena_bytes()},
+                     {"variable_bytes", plan.variables.total_bytes()},
+                     {"transient_bytes", plan.program.transient_bytes},
+                     {"lower_bound_bytes", plan.program.lower_bound},
+                     {"workspace_bytes", plan.workspace_bytes()},
+                     {"table_bytes", plan.table_bytes()},
+                     {"device_bytes", plan.device_bytes()},
+                     {"ratio", plan.ratio()}};
+    return all;
 }
 
 /// Which part of the step's memory is in use while: one line per moment, one column per piece of memory.
@@ -211,7 +215,7 @@ void add_plan_command(CommandLine& line) {
         [options] {
             const Plan plan = make_plan(*options);
             if (options->common.json)
-                fmt::print("{}\n", to_json(plan).text());
+                fmt::print("{}\n", json_text(to_json(plan)));
             else
                 print(plan);
             return 0;

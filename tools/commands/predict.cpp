@@ -12,7 +12,7 @@
 #include "data/audio/audio_files.h"
 #include "data/formats/csv.h"
 #include "data/formats/record_time.h"
-#include "tools/cli/json_value.h"
+#include "kernels/files/json.h"
 #include "tools/cli/note.h"
 #include "tools/cli/options.h"
 #include "tools/cli/standard_streams.h"
@@ -26,6 +26,7 @@ namespace scene {
 namespace {
 
 namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
 
 constexpr size_t chunk_files = 16; ///< decoded in parallel, then predicted together
 
@@ -105,9 +106,9 @@ public:
 
     void add(const std::string& file, const std::vector<Ranked>& ranked) {
         if (options_.common.json)
-            all_.push(to_json(file, ranked));
+            all_.push_back(to_json(file, ranked));
         else if (options_.format == "jsonl")
-            fmt::print("{}\n", to_json(file, ranked).line());
+            fmt::print("{}\n", json_line(to_json(file, ranked)));
         else if (options_.format == "csv") {
             std::string row = csv_field(file);
             for (const Ranked& one : ranked) row += fmt::format(",{},{:.6f}", csv_field(one.label), one.confidence);
@@ -121,31 +122,27 @@ public:
     }
     /// A file that cannot be read: text and csv leave it out.
     void add_error(const std::string& file, const std::string& error) {
-        const JsonValue item = JsonValue::object().set("file", file).set("error", error);
+        const Json item = {{"file", file}, {"error", error}};
         if (options_.common.json)
-            all_.push(item);
+            all_.push_back(item);
         else if (options_.format == "jsonl")
-            fmt::print("{}\n", item.line());
+            fmt::print("{}\n", json_line(item));
     }
     void finish() {
-        if (options_.common.json) fmt::print("{}\n", all_.text());
+        if (options_.common.json) fmt::print("{}\n", json_text(all_));
     }
 
 private:
-    static JsonValue to_json(const std::string& file, const std::vector<Ranked>& ranked) {
-        JsonValue top = JsonValue::array();
-        for (const Ranked& one : ranked)
-            top.push(JsonValue::object().set("label", one.label).set("confidence", one.confidence));
-        return JsonValue::object()
-            .set("file", file)
-            .set("label", ranked.front().label)
-            .set("confidence", ranked.front().confidence)
-            .set("top", top);
+    static Json to_json(const std::string& file, const std::vector<Ranked>& ranked) {
+        Json top = Json::array();
+        for (const Ranked& one : ranked) top.push_back(Json{{"label", one.label}, {"confidence", one.confidence}});
+        return {
+            {"file", file}, {"label", ranked.front().label}, {"confidence", ranked.front().confidence}, {"top", top}};
     }
 
     const PredictOptions& options_;
     size_t top_;
-    JsonValue all_ = JsonValue::array();
+    Json all_ = Json::array();
 };
 
 void check_place_and_time(const PredictOptions& options, const CheckpointInfo& info) {
