@@ -1,4 +1,4 @@
-// scene bench: what runs how fast and in how much memory, beside what the processor can do at best.
+// scene bench: time and memory of steps and ops, beside the device's roofline.
 
 #include <algorithm>
 #include <iostream>
@@ -36,8 +36,8 @@ struct BenchOptions {
     }
     uint64_t seed() const { return common.seed.value_or(1234); }
 
-    /// Says or fails what the device flags mean; without touching a GPU where each measurement opens it in a process of
-    /// its own.
+    /// Fails if the device of the flags cannot be used. Unless `in_process`, this process does not touch a GPU, since
+    /// each measurement opens it in a child.
     MeasurementSettings measurement() const {
         RuntimeSettings runtime = common.runtime();
         runtime.deterministic = deterministic;
@@ -64,7 +64,7 @@ std::vector<std::string> matching(const std::string& pattern, bool gpu) {
     return names;
 }
 
-/// The time below which the op cannot go by this calibration, as a share of the time it took.
+/// The least time that the op can take by the roofline model, as a share of the measured time.
 double roofline_share(const OpSamples& op, const Calibration& calibration) {
     const double bound =
         std::max(op.flops / (1e9 * calibration.gflops), op.bytes_moved / (1e9 * calibration.copy_gb_per_s));
@@ -77,7 +77,7 @@ double total_seconds(const std::vector<OpSamples>& ops) {
     return total;
 }
 
-/// What a figure is a share of; nothing without a calibration.
+/// Adds the calibration and the shares of it. Without a calibration, nothing.
 void set_shares(Json& entry, const Measurement& m) {
     if (!m.calibration) return;
     const Calibration& c = *m.calibration;
@@ -184,8 +184,8 @@ void warn_if_implausible(const Measurement& m) {
             m.name, m.calibration->flop_per_cycle, m.calibration->flop_per_cycle_max);
 }
 
-/// Answers each line `run NAME` on stdin with {"name", "seconds"} of one repetition, so that another program can take
-/// turns with this one. A benchmark is loaded and warmed up by its first line and stays loaded.
+/// Answers each line `run NAME` on stdin with {"name", "seconds", "clips"} of one repetition, or {"error"}, so that
+/// another program can alternate with this one. A benchmark is loaded and warmed up by its first line and stays loaded.
 int serve(const BenchOptions& options) {
     const MeasurementSettings settings = options.measurement();
     std::unique_ptr<Device> device;

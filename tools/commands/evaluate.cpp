@@ -43,7 +43,7 @@ struct EvaluateOptions {
     bool untrained = false;
 };
 
-/// Which clips are evaluated, and in words.
+/// The clips that are evaluated.
 struct Selection {
     std::vector<int32_t> rows;
     std::string split; ///< whose test clips they are; empty: all labelled clips
@@ -88,10 +88,10 @@ Selection select_clips(const EvaluateOptions& options, const fs::path& checkpoin
     return labelled_clips(store);
 }
 
-/// What the model has heard of the evaluated clips and their sessions in its own training, whatever split they are of.
+/// How much of the evaluated clips and their sessions the model was trained on, whatever split they are from.
 struct Exposure {
     LeakedShare leak;
-    std::optional<int64_t> trained; ///< evaluated clips that trained; nothing where the training is not known
+    std::optional<int64_t> trained; ///< evaluated clips that trained; absent if the training is unknown
     std::string text;
 };
 
@@ -116,7 +116,7 @@ fs::path temporary_folder() {
     return folder;
 }
 
-/// A checkpoint of the same network with the parameters it had before training; removed with the object.
+/// A checkpoint of the same network with newly initialised parameters. The destructor removes the file.
 class UntrainedCheckpoint {
 public:
     UntrainedCheckpoint(Device& device, const fs::path& trained, uint64_t seed)
@@ -168,7 +168,7 @@ std::string classes_text(const Evaluation& evaluation) {
     return table.text() + "\n";
 }
 
-/// The model's classes that no evaluated clip is of.
+/// Classes of the model without an evaluated clip.
 std::vector<std::string> absent_classes(const Evaluation& evaluation) {
     std::vector<std::string> absent;
     for (int64_t truth = 0; truth < evaluation.confusion.classes(); ++truth)
@@ -176,7 +176,7 @@ std::vector<std::string> absent_classes(const Evaluation& evaluation) {
     return absent;
 }
 
-/// The matrix as files in a folder, which is made if it is not there.
+/// Writes the matrix into a folder, which it creates if necessary.
 void save_confusion(const fs::path& folder, const Evaluation& evaluation, const std::string& title) {
     std::error_code error;
     fs::create_directories(folder, error);

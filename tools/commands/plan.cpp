@@ -1,4 +1,5 @@
-// scene plan: a step as it will run: its ops, its memory and its costs. Nothing is computed and no arena is allocated.
+// scene plan: a step as it will run: its ops, its memory and its costs. No step runs and no arena is allocated; a GPU
+// autotunes its convolutions first.
 
 #include <algorithm>
 #include <memory>
@@ -26,7 +27,7 @@ struct PlanOptions {
     bool inference = false;
 };
 
-/// CAS2023, the dataset of the paper: what the shape of the network follows from where no store is given.
+/// CAS2023, the dataset of the paper. It gives the shape of the network if there is no --store.
 StoreShape paper_store() {
     StoreShape store;
     store.name = "CAS2023";
@@ -41,17 +42,17 @@ struct Plan {
     Variables variables;
     Program program;
     int64_t batch = 0;
-    std::string device; ///< what the plan is for, where that is not the device it was made on
+    std::string device; ///< with --device-profile: the profile, precision and libraries
     ConvReport convolutions;
 
-    /// The largest scratch of an op; each lives for its op alone.
+    /// The largest scratch of an op.
     size_t workspace_bytes() const {
         size_t largest = 0;
         for (const Op& op : program.ops)
             if (op.scratch) largest = std::max(largest, program.info(op.scratch).bytes());
         return largest;
     }
-    /// What a step reads that is not in the arena: the feature store.
+    /// External memory, which is not in the arena: the feature store.
     size_t table_bytes() const {
         size_t total = 0;
         for (const TensorInfo& info : program.tensors)
@@ -66,7 +67,7 @@ struct Plan {
     }
     double flops_per_clip(Phase phase) const { return program.flops(phase) / static_cast<double>(batch); }
     double bytes_moved_per_clip() const { return program.bytes_moved() / static_cast<double>(batch); }
-    /// The step's memory over what no plan can go below, the largest live set.
+    /// The step's memory / the lower bound, which is the largest live set.
     double ratio() const {
         return static_cast<double>(program.transient_bytes) / static_cast<double>(program.lower_bound);
     }
@@ -99,7 +100,7 @@ Plan make_plan(const PlanOptions& options) {
     return plan;
 }
 
-/// What an op makes: the first thing it writes.
+/// The first tensor that the op writes.
 const TensorInfo* output_of(const Program& program, const Op& op) {
     return op.writes.empty() ? nullptr : &program.info(op.writes.front());
 }
@@ -142,7 +143,7 @@ Json to_json(const Plan& plan) {
     return all;
 }
 
-/// Which part of the step's memory is in use while: one line per moment, one column per piece of memory.
+/// The step's memory over time: a row for an op (at most 28 of them, evenly spaced), a column for 1/72 of the memory.
 std::string memory_map(const Program& program) {
     constexpr size_t columns = 72, most_rows = 28;
     const std::vector<Lifetime> buffers = lifetimes(program);

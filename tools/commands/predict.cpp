@@ -70,7 +70,7 @@ std::vector<std::string> expand(const PredictOptions& options) {
     return files;
 }
 
-/// Once `stop` is set, files are left out.
+/// Decodes in parallel. Once `stop` is set, the files that have not begun are skipped.
 std::vector<Decoded> decode(std::span<const std::string> files, const LogMelSpec& spec, const std::atomic<bool>& stop) {
     std::vector<Decoded> decoded(files.size());
 #pragma omp parallel for schedule(dynamic)
@@ -94,7 +94,7 @@ std::vector<Ranked> rank(const float* probabilities, const std::vector<std::stri
     return ranked;
 }
 
-/// Writes results in one of the formats, as they come.
+/// Writes results in one of the formats: as they come, but --json at the end.
 class Output {
 public:
     Output(const PredictOptions& options, size_t top) : options_(options), top_(top) {
@@ -155,7 +155,7 @@ void check_place_and_time(const PredictOptions& options, const CheckpointInfo& i
         fail("--city {}: the model knows {}", options.city, fmt::join(info.cities, ", "));
 }
 
-/// What the files had in common.
+/// What is reported once for all files.
 struct Remarks {
     FileCount longer, ends_early;
     bool any_bad = false;

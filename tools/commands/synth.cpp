@@ -1,4 +1,4 @@
-// scene synth: a dataset to try everything with.
+// scene synth: makes a synthetic dataset.
 
 #include <memory>
 
