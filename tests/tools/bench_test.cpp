@@ -1,4 +1,4 @@
-// scene bench: for profilers, which lose a forked child, and what it tells of the engines that ran.
+// scene bench: --in-process, for profilers that lose a forked child, and its report of the engines.
 
 #include <sys/resource.h>
 
@@ -12,7 +12,7 @@ namespace {
 
 using nlohmann::json;
 
-/// Page faults of the children that have ended: no process starts without some.
+/// Page faults of the children that have ended. Every process has some.
 long faults_of_children() {
     rusage usage{};
     getrusage(RUSAGE_CHILDREN, &usage);
