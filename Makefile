@@ -1,7 +1,8 @@
 # scene.cu. `make help` lists the targets.
-# Variables: BUILD (output folder), CXX, ISAS (levels of x86-64 that the CPU kernels are compiled for; native: this machine),
-# ARCH (-march value of all else), SANITIZE=address,undefined, JOBS, PREFIX, DESTDIR, V=1 (show the commands), WERROR=1 (warnings are errors), PCH=0 (no precompiled headers),
-# CUDA=0 (no GPU support where it could be built), CUDA_ARCH (compute capability of the GPU, 90).
+# Variables: BUILD (output folder), CXX, ISAS (levels of x86-64 that the CPU kernels are compiled for; native: this
+# machine), ARCH (-march value of all else), SANITIZE=address,undefined, JOBS, PREFIX, DESTDIR, V=1 (show the commands),
+# WERROR=1 (warnings are errors), PCH=0 (no precompiled headers), CUDA=0 (no GPU support where it could be built),
+# CUDA_ARCH (compute capability of the GPU, 90).
 
 x86      := $(filter x86_64,$(shell uname -m))
 ISAS     ?= $(if $(x86),v2 v3 v4,native)
@@ -16,16 +17,17 @@ V        ?= 0
 WERROR   ?= 0
 PCH      ?= 1
 
-# One short line a file, or the commands: $(call say,what is done,to what) begins every recipe that takes a while.
+# make prints one short line a file, or with V=1 the commands. $(call say,what is done,to what) prints that line; it begins
+# every recipe that takes a while.
 Q   := $(if $(filter 1,$(V)),,@)
 say  = $(if $(filter 1,$(V)),,@printf '  %-8s %s\n' '$(1)' '$(2)')
 
-# make's own default for CXX is replaced; a CXX from the environment or the command line stands.
+# Replaces make's own default of CXX, but not a CXX from the environment or the command line.
 ifeq ($(origin CXX),default)
 CXX := $(if $(shell command -v ccache),ccache )g++
 endif
 
-# -O3 where the time of a step is spent, less where compiling would cost more than it gives.
+# -O3 where a step spends its time, less where it would cost more compile time than it saves.
 OPTIMIZE_kernels := -O3
 OPTIMIZE_model   := -O2
 OPTIMIZE_data    := -O1
@@ -61,8 +63,8 @@ archives_of = $(patsubst %,$(BUILD)/lib%.a,$(filter-out kernels,$(1) $(below_$(1
               $(if $(filter tools,$(1)),$(CUDA_ARCHIVE)) $(BUILD)/libkernels.a
 format_files = $(shell git ls-files '*.cpp' '*.h' '*.cu')
 
-# $(call written_when_changed,file,variable): a rule for a file with the variable's value. It is written when it has another
-# one, of the build before, and so is newer than all that was made then and depends on it.
+# $(call written_when_changed,file,variable): a rule for a file that holds the variable's value. The file is written when
+# the value differs from that of the last build, so that everything that depends on the file is made again.
 define written_when_changed
 ifneq ($$($(2)),$$(file < $(1)))
 .PHONY: $(1)
@@ -92,7 +94,7 @@ use_precompiled = $(patsubst %.gch,-include %,$(call precompiled,$(1)))
 
 $(foreach o,-O1 -O2 -O3,$(call precompile,source$(o),kernels/precompiled.h,$(FLAGS) $(o) $(CXXFLAGS)))
 $(foreach o,-O0 -O1,$(call precompile,test$(o),tests/precompiled.h,$(FLAGS) $(o) $(CXXFLAGS)))
-# ccache must be told that a precompiled header stands for what it was made of.
+# Without these ccache does not cache files with a precompiled header.
 export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 
 include kernels/cpu/cpu.mk
@@ -166,21 +168,21 @@ $(BUILD)/tests/%.o: tests/%.cpp $(compiled_with) | $(call precompiled,test%)
 
 # Loops over samples.
 $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard data/audio/*.cpp data/synth/*.cpp)): OPTIMIZE_data := -O3
-# CLI11 and nlohmann-json take long to compile, and what they do is no step of anything.
+# CLI11 and nlohmann-json take long to compile, and no step calls them.
 $(BUILD)/tools/cli/command_line.o: OPTIMIZE_tools := -O0
 $(BUILD)/train/config/config.o: OPTIMIZE_train := -O0
 $(BUILD)/kernels/files/json.o: OPTIMIZE_kernels := -O0
 $(BUILD)/kernels/files/safetensors.o: OPTIMIZE_kernels := -O1
 $(BUILD)/model/checkpoint.o: OPTIMIZE_model := -O1
 $(BUILD)/tools/bench/calibration.o: OPTIMIZE_tools := -O2
-# A test looks into it directly.
+# A test calls it directly; in the archive its symbols are local (kernels/cpu/cpu.mk).
 $(BUILD)/tests/kernels_tests: $(BUILD)/kernels/cpu/dropout.o
 # Tests whose references compute much.
 $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/model/*.cpp)) \
 $(patsubst %,$(BUILD)/tests/kernels/%_test.o,adam conv2d log_mel): OPTIMIZE_tests := -O1
-# It looks at the processor before anything else runs.
+# It checks the processor before anything else runs, so it must run on every x86-64.
 $(BUILD)/tools/main.o: FLAGS += $(if $(x86),-march=x86-64)
-# `scene info` tells how it was built.
+# `scene info` reports how it was built.
 $(BUILD)/tools/commands/info.o: FLAGS += -DSCENE_BUILD_FLAGS='"-march=$(ARCH) -O3 $(CXXFLAGS); kernels for $(ISAS)"'
 
 dependencies:
@@ -192,7 +194,7 @@ include tests/mutation.mk
 include tests/gpu.mk
 
 .PHONY: programs
-# The unit that takes longest does not begin last.
+# The unit that takes longest comes first.
 programs: $(sanitized)/users_of_json.o
 programs: $(CUDA_OBJECTS) $(EMULATED) $(if $(SANITIZE),,$(GPU_TESTS))
 programs: $(BUILD)/scene $(TESTED:%=$(BUILD)/tests/%_tests) $(FUZZERS)
@@ -207,8 +209,8 @@ test: dependencies
 	@$(MAKE) --no-print-directory -j$(at_once) programs
 	@JOBS=$(at_once) SCENE=$(BUILD)/scene tests/run_tests.sh $(foreach room,$(TESTED),$(call tests_of,$(room))) $(EMULATED) $(FUZZERS)
 
-# The tests of what computes and of what parses, under AddressSanitizer and UBSan, on kernels that every machine can run. gcc 12
-# warns, wrongly, of bounds inside std::string in instrumented code.
+# The tests of the rooms that compute and parse, under AddressSanitizer and UBSan, on kernels that every machine can run.
+# gcc 12 warns, wrongly, of bounds inside std::string in instrumented code, hence WERROR=0.
 sanitized_rooms := kernels model data
 test-sanitized: dependencies
 	@$(MAKE) --no-print-directory -j$(at_once) SANITIZE=address,undefined ISAS=v2 CUDA=0 WERROR=0 BUILD=$(BUILD)/sanitize CXXFLAGS=-g1 \
@@ -216,7 +218,7 @@ test-sanitized: dependencies
 	@LSAN_OPTIONS=suppressions=tests/leaks_of_libraries.txt:print_suppressions=0 JOBS=$(at_once) \
 	    tests/run_tests.sh $(sanitized_rooms:%=$(BUILD)/sanitize/tests/%_tests)
 
-# Without a GPU the demo does not wait for kernels that it could not run.
+# Without a GPU the demo does not compile CUDA kernels, which it could not run.
 demo: dependencies
 	@$(MAKE) --no-print-directory -j$(at_once) $(if $(wildcard /dev/nvidiactl),,CUDA=0) $(BUILD)/scene
 	@SCENE=$(BUILD)/scene DEMO_DIR=$(or $(DEMO_DIR),$(BUILD)/demo) tools/demo.sh
@@ -224,7 +226,7 @@ demo: dependencies
 format:
 	$(Q)clang-format -i $(format_files)
 
-# Another version formats otherwise: only that of Debian 12 counts.
+# Other versions format differently: only that of Debian 12 counts.
 check-format:
 	@case "$$(clang-format --version 2> /dev/null)" in \
 	    *version\ 14.*) clang-format --dry-run -Werror $(format_files);; \

@@ -90,8 +90,8 @@ Metadata checkpoint_metadata(const CheckpointInfo& info) {
                  {"version", std::to_string(format_version)},
                  {"system", info.system},
                  {"fit_rule", info.fit_rule},
-                 {"classes", nlohmann::json(info.classes).dump()},
-                 {"cities", nlohmann::json(info.cities).dump()},
+                 {"classes", json_line(nlohmann::json(info.classes))},
+                 {"cities", json_line(nlohmann::json(info.cities))},
                  {"model.architecture", std::string(info.model.network->name)}};
     visit_numbers(info, [&](const char* key, const auto& value) { out[key] = text_of(value); });
     for (const auto& [key, value] : info.training) out["training." + key] = value;

@@ -1,6 +1,6 @@
-# The kernels of kernels/cuda compiled by the C++ compiler and run by the emulator of tests/cuda_on_cpu, as two programs:
-# in one the kernels report every memory access to the emulator's checker of races (through the calls that
-# -fsanitize=thread inserts, without its library), the other is under AddressSanitizer. The tests are the same objects.
+# The CUDA kernels, compiled by the C++ compiler and run by the emulator of tests/cuda_on_cpu, as two programs. In one the
+# kernels report every memory access to the emulator's race checker (through the calls that -fsanitize=thread inserts,
+# without its library). The other is under AddressSanitizer. Both link the same objects of the tests.
 
 emulated_kernels := $(sort $(wildcard kernels/*/*.cu kernels/cuda/*/*.cu tests/cuda_on_cpu/*.cu))
 emulated_tests   := $(wildcard tests/cuda_on_cpu/*_test.cpp) tests/main.cpp
@@ -43,12 +43,13 @@ $(BUILD)/tests/cuda_on_cpu_$(1)_tests: $$(objects_of_$(1))
 	$(Q)$$(CXX) $(3) $$^ $$(emulated_libs) -o $$@
 endef
 $(eval $(call emulated_program,races,-fsanitize=thread,))
-# Accesses of kernels are checked by calls: a quarter less to compile than checks in place. clang has no such option.
+# AddressSanitizer checks the kernels' accesses by calls, which takes a quarter less time to compile than inline checks.
+# clang has no such option.
 checked_by_calls := $(if $(findstring clang,$(CXX)),,--param asan-instrumentation-with-call-threshold=0)
 $(eval $(call emulated_program,address,-fsanitize=address $(checked_by_calls),-fsanitize=address))
-# It switches between threads at every warp operation; checked itself, it would add a third to the time of the tests.
+# The emulator switches between threads at every warp operation. Instrumented, it would add a third to the tests' time.
 $(emulated_objects)/address/tests/cuda_on_cpu/emulator.o: emulated_flags += -fno-sanitize=address
-# It is called for every access of a kernel.
+# The access checker is called for every access of a kernel.
 $(emulated_objects)/races/tests/cuda_on_cpu/access_checker.o: emulated_flags += -O3
 
 EMULATED := $(if $(SANITIZE),,$(BUILD)/tests/cuda_on_cpu_races_tests $(BUILD)/tests/cuda_on_cpu_address_tests)

@@ -1,8 +1,8 @@
-# tests/fuzz/*_fuzz.cpp: one program each, with the parsers that they feed, under AddressSanitizer and UBSan.
+# tests/fuzz/*_fuzz.cpp: one program each. They and the parsers that they test are under AddressSanitizer and UBSan.
 
 FUZZERS := $(patsubst tests/fuzz/%.cpp,$(BUILD)/tests/%,$(wildcard tests/fuzz/*_fuzz.cpp))
 
-# Sources that use nlohmann's JSON, which takes longer to parse than they do, are one unit.
+# Sources that use nlohmann's JSON are one unit, because its header takes longer to compile than they do.
 fuzzed_json := kernels/files/safetensors.cpp data/splits/splits.cpp data/store/prepare_journal.cpp data/store/feature_store.cpp \
                model/checkpoint_info.cpp train/run/history.cpp
 fuzzed      := $(filter-out $(fuzzed_json),$(wildcard data/formats/*.cpp)) data/file_bytes.cpp data/audio/audio_files.cpp \
@@ -29,7 +29,7 @@ $(sanitized)/libfuzzed.a: $(fuzzed:%.cpp=$(sanitized)/%.o) $(sanitized)/users_of
 	$(call say,ar,$@)
 	@rm -f $@
 	$(Q)ar qcs $@ $^
-# The networks, whose table a checkpoint's reader looks into, are as they are elsewhere: nothing is parsed there.
+# libmodel.a has the table of networks, which the reader of checkpoints needs. It parses nothing, so it is not instrumented.
 $(FUZZERS): $(BUILD)/tests/%: $(sanitized)/tests/fuzz/%.o $(sanitized)/libfuzzed.a $(BUILD)/libmodel.a $(BUILD)/libkernels.a
 	@mkdir -p $(@D)
 	$(call say,link,$@)

@@ -1,6 +1,6 @@
-# The tests that need a GPU: the kernels' own of tests/cuda_on_cpu, compiled for the device, and those of tests/gpu.
-# `make test` builds them where CUDA can be built; `make gpu-check` runs them (CALL=contact, measure, experiment or sanitize:
-# only that part of tools/gpu_check.sh; REPORT: where its report goes).
+# The tests that need a GPU: the tests of kernels in tests/cuda_on_cpu and of the ops, linked with the CUDA device, and
+# those of tests/gpu. `make test` builds them where CUDA can be built; `make gpu-check` runs them (CALL=contact, measure,
+# experiment or sanitize: only that part of tools/gpu_check.sh; REPORT: the path of the report).
 
 gpu_tests_of_kernels := $(filter-out %/emulator_test.cpp %/access_checker_test.cpp %/device_test.cpp,\
                         $(wildcard tests/cuda_on_cpu/*_test.cpp))
@@ -28,12 +28,12 @@ gpu-check: $(BUILD)/scene $(GPU_TESTS)
 profile: $(BUILD)/scene
 	@SCENE=$(BUILD)/scene tools/profile.sh $(BENCHMARK)
 
-# With other flags of the link and of nvcc, so built apart.
+# Other flags of the linker and of nvcc, so it has a build folder of its own.
 bundle:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/portable -j$(JOBS) bundle-programs
 	@tools/bundle.sh $(BUILD)/bundle $(BUILD)/portable/scene $(BUILD)/portable/tests/gpu_tests
 
-# The libraries that lie beside the programs are found first, theirs too (which a RUNPATH would not do).
+# The libraries beside the programs are found first. RPATH holds for the libraries that these load, too; RUNPATH does not.
 .PHONY: bundle-programs
 bundle-programs: NVCCFLAGS += -Xfatbin=-compress-all
 bundle-programs: LDFLAGS += -Wl,--disable-new-dtags '-Wl,-rpath,$$ORIGIN/../lib:$$ORIGIN/../../lib'

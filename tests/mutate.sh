@@ -6,17 +6,18 @@
 #   LIBS_ROOM      libraries and other flags of the link
 # and CXX, OUT (a folder for the mutants), JOBS (how many at a time) and, for other lists than the project's, LISTS.
 #
-# Plants the faults of $LISTS/ROOM.txt (tests/mutations) in copies of the sources, one at a time, and requires that the room's
-# tests fail. A line of the list:
+# Plants the faults of $LISTS/ROOM.txt (tests/mutations) in copies of the sources, one at a time, and requires that the
+# room's tests fail. A line of the list:
 #   file | source compiled | gtest filter of tests that must fail | what is planted | sed -E edit
 # The source compiled is the file itself unless that is a header. A fault whose tests hang is found; one that changes
-# nothing or does not compile is an error. Prints a Markdown table per room, which is also in $OUT/ROOM.md; ends with status 1 if a fault was not found.
+# nothing or does not compile is an error. Prints a Markdown table per room, which is also in $OUT/ROOM.md. The status is
+# 1 if a fault was not found.
 set -uf
 patience=300 # seconds; the slowest filter takes a tenth
 
 trimmed() { local text=$1; read -r text <<< "$text"; printf %s "$text"; }
 
-# What a failed run of tests says, in a word. $1: its status, $2: its output.
+# How a run of tests failed, in a word. $1: its status, $2: its output.
 kind_of() {
     if [ "$1" = 124 ]; then echo "hang"
     elif grep -q "nothing orders them" "$2"; then echo "race"
@@ -37,7 +38,8 @@ plant() {
     mkdir -p "$tree/$(dirname "$file")"
     sed -E "$edit" "$file" > "$tree/$file"
     [ "$file" = "$source" ] && mutant=$tree/$source
-    # The mutant comes first, so that an archive's own member of that name is not taken; a plain object is left out.
+    # The mutant is linked before the archives, so that the original is not taken from them. An original that is linked as
+    # an object is left out.
     if cmp -s "$file" "$tree/$file"; then
         found="NOT PLANTED: the edit changes nothing"
     elif ! $CXX -I"$tree" ${!flags} -w -MF "$tree/depends" -x c++ -c "$mutant" -o "$tree/mutant.o" > "$tree/log" 2>&1; then
@@ -60,7 +62,7 @@ for room; do
     rm -rf "${OUT:?}/$room"
     list=${LISTS:-tests/mutations}/$room.txt program=PROGRAM_$room
     mapfile -t faults < <(grep -vE '^ *(#|$)' "$list")
-    # Only a test that passes without the fault finds it.
+    # A fault counts as found only if the same tests pass without it.
     filters=$(for line in "${faults[@]}"; do trimmed "$(cut -d'|' -f3 <<< "$line")"; echo; done | sort -u | paste -sd:)
     if ! timeout $((10 * patience)) "${!program}" --gtest_brief=1 --gtest_filter="$filters"; then
         echo "$room: the tests fail without a fault"

@@ -1,11 +1,11 @@
 #!/bin/bash
 # Runs the GoogleTest programs given, JOBS at once (all cores), and ends with "N passed, N failed, N skipped". A program
-# given as PROGRAM@v2,v3,v4 runs once with each of the CPU kernels that $SCENE can use here (SCENE_ISA). A program
-# that is missing, crashes, runs too long or contains no test counts as one failure. A fuzz program (*_fuzz) is one test,
-# of a bounded length. What a program prints comes when it has ended.
+# given as PROGRAM@v2,v3,v4 runs once with each of the CPU kernels that $SCENE can use here (SCENE_ISA). A program that is
+# missing, crashes, runs too long or contains no test counts as one failure. A fuzz program (*_fuzz) is one test, of a
+# bounded length. The output of a program is printed when it has ended.
 set -u
 
-# Programs share the cores, so a thread that waits for another must not keep one.
+# Programs share the cores, so a thread that waits for another must not spin.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 work=$(mktemp -d)
 # timeout has a process group of its own, which Ctrl-C does not reach.

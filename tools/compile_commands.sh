@@ -1,7 +1,7 @@
 #!/bin/bash
 # Usage: tools/compile_commands.sh MAKE > compile_commands.json   (make compdb)
 #
-# What make would run for every source, without running it: one entry a file, the first where it is compiled several times.
+# The compile command of every source, from a dry run of make. A file that is compiled several times has its first command.
 set -eu
 "$1" --no-print-directory --dry-run --always-make PCH=0 V=1 programs 2> /dev/null |
 grep -v ' -c build/' |

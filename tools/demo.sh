@@ -1,5 +1,5 @@
 #!/bin/bash
-# make demo: System #4 on synthetic scenes, from audio files to a held-out score. Every command is one to type.
+# make demo: System #4 on synthetic scenes, from audio files to a held-out score. Prints every command of the way.
 set -euo pipefail
 
 SCENE=${SCENE:-build/scene}
@@ -17,7 +17,7 @@ step() {
     echo "\$ $*"
     "$@"
 }
-# The balanced accuracy that `scene evaluate` finds on the test clips of the run: the first in its JSON, before the cities'.
+# The balanced accuracy of `scene evaluate` on the run's test clips: the first in its JSON, before those of the cities.
 score() {
     "$SCENE" evaluate "$@" "$store" --quiet --json | grep -o '"balanced_accuracy": [0-9.]*' | grep -o '[0-9.]*$' | sed -n 1p
 }

@@ -1,9 +1,9 @@
 #!/bin/bash
 # Usage: tools/draw_floors.sh > docs/floors.svg   (make floors; make check-floors compares)
 #
-# Draws the rooms of the sources as floors, from their #include lines: how many files and thousands of lines each has, and how many
-# includes go from a room down to another. Ends with status 1 where an include goes up or into the room beside, and where two
-# folders of a room need each other, directly or through others. (In kernels/ they do: a device knows all ops.)
+# Draws the rooms of the sources as floors, from their #include lines: the files and thousands of lines of each room, and
+# the number of includes from a room down to another. The status is 1 if an include goes up or into the room beside, or if
+# two folders of a room include each other, directly or through others. (In kernels/ they do: a device knows all ops.)
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -57,7 +57,7 @@ function arrow(x, y0, y1, from, to) {
     printf "<path d=\"M%d %dV%d\" class=\"arrow\" marker-end=\"url(#tip)\"/>\n", x, y0, y1 - 4
     text(x + 5, y1 - 10, "small", edge[from, to])
 }
-# Reports a way from `from` back to `to`.
+# Reports every include that closes a cycle: a path of `needs` from `from` back to `to`.
 function find_way(from, to, seen,    pair, ends) {
     seen[from] = 1
     for (pair in needs) {

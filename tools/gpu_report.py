@@ -1,5 +1,5 @@
-"""Puts the parts of a gpu_check, so far as they have run, into one JSON report: gpu_report.py FOLDER [REPORT]. Prints the
-report's path."""
+"""Collects the parts of a gpu_check that have run in one JSON report: gpu_report.py FOLDER [REPORT]. Prints the report's
+path."""
 
 import csv
 import json
@@ -28,7 +28,7 @@ def ends_of(text: str) -> str:
 
 
 def tests_of(output: str) -> dict:
-    """By GoogleTest's lines, which are there also when the process died: the test that it died in is the one that is running."""
+    """From GoogleTest's lines, which exist also when the process died: the test in which it died is "running"."""
     counts = {"OK": 0, "FAILED": 0, "SKIPPED": 0}
     failed, running, text = {}, None, []
     for line in output.splitlines():
@@ -48,7 +48,7 @@ def tests_of(output: str) -> dict:
 
 
 def traffic_of(csv_text: str) -> dict:
-    """Bytes that went to and from device memory, by Nsight Compute's CSV: lines before the header are the program's."""
+    """Bytes read from and written to device memory, by Nsight Compute's CSV. Lines before the header are the program's."""
     lines = csv_text.splitlines()
     begin = next((i for i, line in enumerate(lines) if line.startswith('"ID"')), len(lines))
     rows = [row for row in csv.DictReader(lines[begin:]) if row["Metric Name"].startswith("dram__bytes_")]
@@ -57,7 +57,7 @@ def traffic_of(csv_text: str) -> dict:
 
 
 def part(folder: pathlib.Path, name: str) -> dict:
-    """What a part gave: tests counted, JSON as it is, and the end of its output where it did not pass or gave neither."""
+    """A part's tests, or its JSON as it is; the end of its output if it did not pass or gave neither."""
     entry = {"outcome": text_of(folder / f"{name}.status").strip()}
     if seconds := text_of(folder / f"{name}.seconds").strip():
         entry["seconds"] = int(seconds)

@@ -24,9 +24,8 @@ namespace {
 constexpr int exit_error = 1, exit_usage = 2;
 
 #if defined(__x86_64__)
-/// Runs before every initialiser of the program. Only this file is compiled for any x86-64 (Makefile): elsewhere the
-/// compiler may use what the lowest level of kernels/cpu_isa.h has, and an older processor would stop at it without a
-/// word.
+/// Runs before every initialiser of the program. Only this file is compiled for any x86-64 (Makefile): all others may
+/// use the instructions of x86-64-v2, at which an older processor would die without a message.
 __attribute__((constructor(101))) void refuse_processors_before_v2() {
     __builtin_cpu_init();
     if (__builtin_cpu_supports("ssse3") && __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt")) return;
@@ -37,15 +36,15 @@ __attribute__((constructor(101))) void refuse_processors_before_v2() {
 }
 #endif
 
-/// Messages of libraries may hold line ends; ours are one line each.
+/// Writes `message` as one line to stderr: messages of libraries may contain line breaks.
 int report(std::string message, int status) {
     message.erase(message.find_last_not_of("\n ") + 1);
     scene::say(fmt::format("scene: {}\n", scene::one_line(std::move(message))));
     return status;
 }
 
-/// `error` is errno of a write to stdout. A reader that has seen enough (| head) is no news: the status is the one of a
-/// command that SIGPIPE ended, and nothing is said.
+/// `error` is the errno of a write to stdout. A reader that has closed the pipe (| head) is no error to report: the
+/// status is that of a command that SIGPIPE ended.
 int report_output(int error) {
     if (error == EPIPE) return 128 + SIGPIPE;
     const std::string_view advice = error == ENOSPC || error == EDQUOT ? "free some space or send it elsewhere"

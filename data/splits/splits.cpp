@@ -202,7 +202,7 @@ void save_split(const std::filesystem::path& file, const Split& split, int64_t c
                                          {"labelled", split.labelled},
                                          {"unlabelled", split.unlabelled},
                                          {"test", split.test}};
-    write_file(file, json.dump() + "\n");
+    write_file(file, json_line(json) + "\n");
 }
 
 Split load_split(const std::filesystem::path& file, int64_t clips) {

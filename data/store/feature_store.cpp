@@ -15,7 +15,7 @@ using nlohmann::json;
 constexpr std::string_view store_format = "scene.cu feature store";
 constexpr std::string_view store_version = "1";
 
-std::string dump(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
+std::string list_json(const std::vector<std::string>& list) { return json_line(json(list)); }
 
 template <typename T> void append_bytes(std::string& out, const std::vector<T>& values) {
     out.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
@@ -35,8 +35,10 @@ Layout layout_of(const StoreColumns& columns) {
                     columns.time.size() == size * time_feature_count &&
                     (columns.recorded.empty() || columns.recorded.size() == size),
                 "the columns of a store have one entry per clip");
-    const std::string names = dump(columns.names), sessions = dump(columns.sessions), devices = dump(columns.devices);
-    const std::string recorded = dump(columns.recorded.empty() ? std::vector<std::string>(size) : columns.recorded);
+    const std::string names = list_json(columns.names), sessions = list_json(columns.sessions),
+                      devices = list_json(columns.devices);
+    const std::string recorded =
+        list_json(columns.recorded.empty() ? std::vector<std::string>(size) : columns.recorded);
     const auto blob = [](const std::string& text) { return std::vector<int64_t>{static_cast<int64_t>(text.size())}; };
     Layout layout;
     layout.metadata = {{"format", std::string(store_format)},
@@ -45,8 +47,8 @@ Layout layout_of(const StoreColumns& columns) {
                        {"source", columns.source},
                        {"fit", columns.fit},
                        {"log_mel", log_mel_spec_json(columns.spec)},
-                       {"classes", dump(columns.classes)},
-                       {"cities", dump(columns.cities)}};
+                       {"classes", list_json(columns.classes)},
+                       {"cities", list_json(columns.cities)}};
     layout.tensors = {{"logmel", "F32", {clips, columns.spec.frames, columns.spec.bands}},
                       {"time", "F32", {clips, time_feature_count}},
                       {"label", "I32", {clips}},
@@ -240,15 +242,15 @@ void FeatureStore::require_numbers() const {
 }
 
 std::string log_mel_spec_json(const LogMelSpec& spec) {
-    return dump({{"sample_rate", spec.sample_rate},
-                 {"n_fft", spec.n_fft},
-                 {"window", spec.window},
-                 {"hop", spec.hop},
-                 {"bands", spec.bands},
-                 {"low_hz", spec.low_hz},
-                 {"top_db", spec.top_db},
-                 {"frames", spec.frames},
-                 {"samples", spec.samples}});
+    return json_line(json{{"sample_rate", spec.sample_rate},
+                          {"n_fft", spec.n_fft},
+                          {"window", spec.window},
+                          {"hop", spec.hop},
+                          {"bands", spec.bands},
+                          {"low_hz", spec.low_hz},
+                          {"top_db", spec.top_db},
+                          {"frames", spec.frames},
+                          {"samples", spec.samples}});
 }
 
 LogMelSpec parse_log_mel_spec(const std::string& text, const std::string& where) {

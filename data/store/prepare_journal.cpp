@@ -96,7 +96,7 @@ void PrepareJournal::append(const ChunkRecord& record) {
                     {"silent", record.silent},
                     {"longer", record.longer},
                     {"ends_early", record.ends_early}};
-    append_line(line.dump(-1, ' ', false, json::error_handler_t::replace));
+    append_line(json_line(line));
     records_.push_back(record);
 }
 

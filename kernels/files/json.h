@@ -3,6 +3,7 @@
 // nlohmann's JSON. Its parser and dump() take long to compile, so that they are instantiated in json.cpp alone.
 
 #include <stdexcept>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -22,6 +23,15 @@ nlohmann::ordered_json parse_ordered_json(std::string_view text);
 
 /// The same, but returns a value that is_discarded() if `text` is not JSON. `watch` is called at every parser event.
 nlohmann::json try_parse_json(std::string_view text, const nlohmann::json::parser_callback_t& watch = nullptr);
+
+/// JSON for output, on one line or indented by two. NaN and infinity become null. Strings are file names, too, which
+/// need not be UTF-8: what is not becomes U+FFFD.
+template <typename Json> std::string json_line(const Json& value) {
+    return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+template <typename Json> std::string json_text(const Json& value) {
+    return value.dump(2, ' ', false, Json::error_handler_t::replace);
+}
 
 /// `value` as an integer. Throws std::out_of_range if it is not an integer or does not fit T. (nlohmann-json's get<T>()
 /// turns 1.5, true and, for a T of 32 bits, 2^32 + 1 into 1.)

@@ -277,7 +277,7 @@ std::string safetensors_header(const Metadata& metadata, const std::vector<Safet
             {"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {offset, offset + tensor.bytes()}}};
         offset += tensor.bytes();
     }
-    std::string text = header.dump(-1, ' ', false, json::error_handler_t::replace);
+    std::string text = json_line(header);
     size_t total = std::max(length_bytes + text.size(), minimum);
     total = (total + data_alignment - 1) / data_alignment * data_alignment;
     text.resize(total - length_bytes, ' ');

@@ -21,7 +21,7 @@ protected:
         fs::create_directories((folder_ / name).parent_path());
         fs::create_symlink(target, folder_ / name);
     }
-    /// The names of what is found below a folder, from the test's folder on.
+    /// The files found below a folder, as paths relative to the test's folder.
     Names found(const std::string& below = "") {
         Names out;
         for (const fs::path& file : audio_files_below(folder_ / below).files)
@@ -47,7 +47,7 @@ TEST_F(AudioFilesTest, EveryFormatOfTheLibraryInAnyCase) {
         EXPECT_FALSE(is_audio_name(other)) << other;
 }
 
-/// Files that libsndfile itself has written are read again, so none of the names is an empty promise.
+/// libsndfile writes and reads each of these formats, so their names count as audio.
 TEST_F(AudioFilesTest, WhatHasAnAudioNameIsOpened) {
     const std::vector<std::pair<std::string, int>> formats = {
         {"a.wav", SF_FORMAT_WAV | SF_FORMAT_PCM_16},   {"a.rf64", SF_FORMAT_RF64 | SF_FORMAT_PCM_16},
@@ -120,7 +120,7 @@ TEST_F(AudioFilesTest, LinksAreFollowedAndLoopsEnd) {
               (Names{"top/rain/a.wav", "top/rain/d.wav", "top/rain/more/c.wav", "top/rain/more/deep/b.wav"}));
 }
 
-/// Over another folder a link leads above the folder that is searched: its neighbours are not in it.
+/// Through another folder, a link leads above the folder that is searched. The folder's neighbours are not found.
 TEST_F(AudioFilesTest, ALinkAboveTheFolderByADetourIsALoop) {
     add({"top/rain/a.wav", "top/tone/b.wav", "other/c.wav"});
     link("../../other", "top/rain/more");

@@ -30,7 +30,7 @@ class Audio : public testing::Test {
 protected:
     fs::path at(const std::string& name) const { return folder_ / name; }
 
-    /// Interleaved samples to a file of a libsndfile format.
+    /// Writes interleaved samples to a file in a format of libsndfile.
     fs::path write(const std::string& name, int format, int rate, int channels,
                    const std::vector<float>& samples) const {
         SF_INFO info{};
@@ -67,7 +67,7 @@ std::vector<float> sine(double hz, int rate, int64_t samples) {
     return wave;
 }
 
-/// Which no codec makes small.
+/// Noise, which no codec compresses much.
 std::vector<float> noise(size_t samples) {
     std::minstd_rand random(1);
     std::vector<float> wave(samples);
@@ -198,7 +198,7 @@ TEST_F(Audio, UnreadableFile) {
     write_wav(at("locked.wav"), std::vector<float>(10, 0.5f), 44100);
     fs::permissions(at("locked.wav"), fs::perms::none);
     fs::permissions(at(""), fs::perms::others_exec, fs::perm_options::add);
-    // Permissions do not bind root, so the test gives root up for a moment.
+    // Root ignores permissions, so the test drops root for a moment.
     constexpr uid_t nobody = 65534;
     const uid_t user = geteuid();
     if (user == 0 && seteuid(nobody) != 0) GTEST_SKIP() << "cannot stop being root";
@@ -206,7 +206,7 @@ TEST_F(Audio, UnreadableFile) {
     ASSERT_EQ(seteuid(user), 0);
 }
 
-/// What lacks less than half of what its header promises is read to its end; so are streams, whatever they promise.
+/// A file with more than half of the samples that its header promises is read to its end, with less it is an error.
 TEST_F(Audio, TruncatedFiles) {
     const std::vector<float> wave = sine(300, 44100, 60000);
     for (double share : {0.99, 0.6, 0.4, 0.1}) {
@@ -230,7 +230,7 @@ TEST_F(Audio, TruncatedFiles) {
             EXPECT_TRUE(read.ends_early) << name;
             EXPECT_GT(static_cast<double>(read.wave.size()), (share - 0.1) * 60000) << name;
         }
-        // Nobody knows how much an OGG file lacks.
+        // How much an OGG file lacks is unknown.
         const fs::path ogg = write("cut.ogg", SF_FORMAT_OGG | SF_FORMAT_VORBIS, 44100, 1, noise(150000));
         keep_first_bytes(ogg, share);
         EXPECT_TRUE(reading_fails_with(ogg, "cut short"));
@@ -253,7 +253,7 @@ std::string number(uint64_t value, size_t bytes, bool big_endian) {
     return out;
 }
 
-/// Whatever a stream leaves in place of the number of bytes, the samples are read to their end, and no further.
+/// Whatever size a stream leaves in the header, all samples are read, and nothing behind them.
 TEST_F(Audio, SizesThatStreamsLeave) {
     struct Case {
         std::string name;
@@ -261,7 +261,7 @@ TEST_F(Audio, SizesThatStreamsLeave) {
         std::string tag;
         size_t distance, bytes; ///< from the tag to the size
         bool big_endian;
-        uint64_t more; ///< that the size counts besides the samples
+        uint64_t more; ///< bytes that the size counts beside the samples
     };
     const std::vector<float> wave(1000, 0.25f);
     for (const Case& c :
@@ -291,7 +291,7 @@ TEST_F(Audio, SizesThatStreamsLeave) {
     }
 }
 
-/// A list of texts behind the samples is no sound, even where the samples' size is unknown.
+/// A LIST chunk behind the samples is not decoded, even if the size of the samples is unknown.
 TEST_F(Audio, ChunksBehindSamplesOfUnknownSize) {
     for (size_t samples : {1000u, 1001u}) {
         const std::string whole = wav_bytes(std::vector<float>(samples, 0.25f), 44100);
@@ -308,7 +308,7 @@ TEST_F(Audio, ChunksBehindSamplesOfUnknownSize) {
     EXPECT_TRUE(reading_fails_with(at("empty.wav"), "no samples"));
 }
 
-/// A frame of 320 kbit/s, then frames of 32: without an index the decoder would take all for as long as the first.
+/// A frame of 320 kbit/s, then frames of 32 kbit/s. Without an index the decoder estimates the length from the first.
 TEST_F(Audio, Mp3WithoutAnIndexIsReadToItsEnd) {
     std::string mp3;
     for (int frame = 0; frame < 200; ++frame) {
@@ -341,7 +341,7 @@ TEST_F(Audio, OtherFormatsAreNamedWithTheCommandThatConverts) {
     EXPECT_TRUE(reading_fails_with(at("it's.m4a"), "it'\\''s.m4a' '"));
 }
 
-/// The first samples are those of the whole file, bit for bit, whatever the rate.
+/// The samples that are decoded equal those of the whole file bit for bit, whatever the rate.
 TEST_F(Audio, OnlyWhatIsNeededIsDecoded) {
     for (int rate : {8000, 11025, 22050, 32000, 44100, 48000, 96000, 192000}) {
         std::vector<float> wave = sine(440, rate, rate * 2);
@@ -370,7 +370,7 @@ TEST_F(Audio, OnlyWhatIsNeededIsDecoded) {
     }
 }
 
-/// Behind what is needed there may be anything.
+/// Samples behind those that are needed are not checked.
 TEST_F(Audio, WhatIsNotHeardIsNotLookedAt) {
     std::vector<float> wave(200000, 0.1f);
     wave[150000] = 1e20f;
@@ -379,7 +379,7 @@ TEST_F(Audio, WhatIsNotHeardIsNotLookedAt) {
     EXPECT_TRUE(reading_fails_with(file, "sample 150000 is 1e+20: no audio"));
 }
 
-/// A file that needs more memory than there is is one line, not the end of the process.
+/// If a file needs more memory than there is, that is an error of one line, not the end of the process.
 TEST_F(Audio, WithoutMemoryAFileIsOneLine) {
     const fs::path file = write("a.wav", SF_FORMAT_WAV | SF_FORMAT_FLOAT, 48000, 2, sine(440, 48000, 960000));
     const auto read = [&](size_t megabytes) {
@@ -461,7 +461,7 @@ TEST(Silence, IsHalfAStepOf16BitsInBothDirections) {
     EXPECT_FALSE(is_silent(std::vector<float>{-0.5f}));
 }
 
-/// Byte by byte, since libsndfile forgives a header much.
+/// The bytes are compared, since libsndfile accepts many a wrong header.
 TEST(Wav, HeaderAndRounding) {
     const std::string bytes = wav_bytes(std::vector<float>{0.4f / 32768, 0.6f / 32768, -1.6f / 32768}, 22050);
     const char expected[] = "RIFF\x2A\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0\x22\x56\0\0\x44\xAC\0\0\2\0\x10\0data\6\0\0\0"
@@ -469,7 +469,7 @@ TEST(Wav, HeaderAndRounding) {
     EXPECT_EQ(bytes, std::string(expected, sizeof expected - 1));
 }
 
-/// A chunk of odd size is followed by a byte of padding; whoever forgets it does not find the samples' own head.
+/// A chunk of odd size is followed by a byte of padding.
 TEST_F(Audio, ChunksBeforeTheSamplesAreSteppedOver) {
     const std::string whole = wav_bytes(std::vector<float>(1000, 0.25f), 44100);
     for (const std::string body : {"", "x", "xy", "xyz"}) {
@@ -483,8 +483,8 @@ TEST_F(Audio, ChunksBeforeTheSamplesAreSteppedOver) {
     }
 }
 
-/// Between two pages nothing is broken; only the mark of the last page is missing, as in a stream. What follows the
-/// last page is not looked at.
+/// A file that ends between two pages is not damaged. It only lacks the flag of the last page, like a stream. What
+/// follows the last page is ignored.
 TEST_F(Audio, AnOggOfWholePagesIsRead) {
     const fs::path ogg = write("pages.ogg", SF_FORMAT_OGG | SF_FORMAT_VORBIS, 44100, 1, noise(200000));
     const std::string whole = test::read_text(ogg);

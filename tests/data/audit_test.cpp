@@ -118,7 +118,7 @@ TEST_F(KnownAnswers, Counts) {
     EXPECT_EQ(mixed.pure_sessions, 4);
 }
 
-/// Labels that the split hides, of clips that train without them, tell nothing; nor do test clips without a label.
+/// Labels that the split hides do not score, nor do test clips without a label.
 TEST_F(KnownAnswers, HiddenLabelsAndUnlabelledTestClipsScoreNothing) {
     const Audit before = audit(columns_, split_);
     columns_.label[8] = 1; // of session h2, which tests as b
@@ -132,7 +132,7 @@ TEST_F(KnownAnswers, HiddenLabelsAndUnlabelledTestClipsScoreNothing) {
     EXPECT_EQ(after.session_leak.labelled, 1.0 / 5) << "of clips 1, 2, 4, 6 and 9";
 }
 
-/// With fewer classes than cities, as many and more.
+/// With fewer, as many and more classes than cities, so that a mistaken index shows.
 TEST_F(KnownAnswers, ClassesAndCitiesAreCountedApart) {
     for (const int32_t of_b : {1, 2, 6}) {
         columns_.classes.assign(static_cast<size_t>(of_b) + 1, "unheard");
@@ -170,7 +170,7 @@ TEST(AuditOfTheRealMetadata, SessionsTellTheLabel) {
     const std::filesystem::path real = test::shared_data() / "cas2023/dev_metadata.csv";
     if (!std::filesystem::exists(real)) GTEST_SKIP() << real << " is not there";
     const StoreColumns columns = columns_of(read_dataset(real, {.require_audio = false}));
-    // Over 400 seeds an independent program found 0.935 +- 0.013, with the majority 0.952 +- 0.012, and 0.93 covered.
+    // An independent program found, over 400 seeds: 0.935 +- 0.013, with the majority 0.952 +- 0.012, coverage 0.93.
     double score = 0, with_majority = 0, leaked = 0;
     constexpr int seeds = 20;
     for (uint64_t seed = 0; seed < seeds; ++seed) {
@@ -263,7 +263,7 @@ TEST_F(AudioAuditTest, ALengthThatTheRateDoesNotDivideIsNotShort) {
     EXPECT_TRUE(found.longer.empty());
 }
 
-/// Clips are looked at 64 at a time: twins, numbers and progress go on over the borders.
+/// Clips are checked in chunks of 64. Twins, clip numbers and progress do not depend on the chunks.
 TEST_F(AudioAuditTest, ChunksAreNotSeenInTheResult) {
     write_wav(folder_ / "twin.wav", wave(8000, 0), rate);
     write_wav(folder_ / "short.wav", wave(800, 1), rate);

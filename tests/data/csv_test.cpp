@@ -47,7 +47,7 @@ TEST(Csv, MarkTabsAndCaseOfTheHeader) {
     EXPECT_EQ(table.header_text(), "File name, label");
 }
 
-/// The second of two marks is a character of the first line, for the header as for the rows.
+/// Only the first byte-order mark is removed; a second one is text, here the only field of the header.
 TEST(Csv, OnlyOneMarkIsNone) {
     const CsvTable table = parse_csv("\xEF\xBB\xBF\xEF\xBB\xBF\na\tb\n", "x");
     EXPECT_EQ(table.header, (Fields{"\xEF\xBB\xBF"}));

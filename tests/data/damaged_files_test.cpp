@@ -1,4 +1,4 @@
-// Damage that readers have taken badly; tests/fuzz tries more.
+// Damaged files that readers once handled wrongly. tests/fuzz tries more.
 
 #include <algorithm>
 
@@ -22,7 +22,7 @@ protected:
     test::TemporaryFolder folder_;
 };
 
-/// A file of a few gigabytes whose bytes are zeros is as many empty chunks; they are not all looked at.
+/// A file of gigabytes of zeros would be millions of empty chunks. The search ends after a bounded number.
 TEST_F(DamagedFiles, AWavOfEmptyChunksIsLeftToTheDecoder) {
     const std::string cut_data("data\xff\xff\0\0", 8);
     const auto file_of = [&](size_t empty_chunks) {
@@ -33,7 +33,7 @@ TEST_F(DamagedFiles, AWavOfEmptyChunksIsLeftToTheDecoder) {
     EXPECT_FALSE(view_audio(FileBytes(file_of(100000))).ends_early);
 }
 
-/// Compressed audio may hold the bytes that a page begins with.
+/// Compressed audio may contain the bytes with which a page begins.
 TEST_F(DamagedFiles, OggBytesInsideAPageAreNoPage) {
     const auto file_of = [&](char flags, const std::string& body) {
         const std::string head = "OggS" + std::string(1, '\0') + flags + std::string(20, '\1') + '\1';
@@ -48,7 +48,7 @@ TEST_F(DamagedFiles, OggBytesInsideAPageAreNoPage) {
     EXPECT_TRUE(ends_early(0, "some OggS\x01\x04 audio"));
 }
 
-/// Whole lines with right checksums that are no record of the next chunk of 4 of 10 clips.
+/// Lines with a right checksum that are no valid record of the next chunk; there are 10 clips in chunks of 4.
 TEST_F(DamagedFiles, LinesThatAreNoRecordEndAJournal) {
     const std::filesystem::path file = at("journal");
     const auto records_with = [&](const std::string& line) {

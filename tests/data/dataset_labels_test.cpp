@@ -1,4 +1,4 @@
-// What columns mean without being named, which labels there are, and what is said about it.
+// The columns that are recognised by their names, the labels found, and the notes about both.
 
 #include <algorithm>
 
@@ -60,7 +60,7 @@ TEST_F(ColumnsTest, WhichOfSeveralDecides) {
     EXPECT_TRUE(rejects("file,label,Label\na.wav,x,y\n", {"meta.csv", "two columns are called 'label'"}));
 }
 
-/// A usual name is a guess, and a guess is no reason to refuse a table.
+/// A column recognised by its name is a guess. If its cells do not fit, it is not used, and the table is still read.
 TEST_F(ColumnsTest, ADateThatIsNoneIsNotUsed) {
     add_files({"a.wav", "b.wav"});
     const Dataset dataset = read("file,label,date,fold_id\na.wav,x,18.6.2023,left\nb.wav,y,,1\n");
@@ -134,7 +134,7 @@ TEST_F(LabelsTest, NothingOrOneClassLabelledIsSaid) {
     EXPECT_TRUE(read("file,label\na.wav,x\nb.wav,y\n").notes.empty());
 }
 
-/// `filename,scene_label` is how many name their columns.
+/// Many tables have the columns `filename,scene_label` of the challenge.
 TEST_F(LabelsTest, AHeaderLikeTheChallengesWithOtherClassesIsATable) {
     add_files({"a.wav", "b.wav"});
     const Dataset dataset = read("filename,scene_label\na.wav,forest\nb.wav,beach\n");

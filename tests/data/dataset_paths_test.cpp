@@ -1,4 +1,4 @@
-// Which file a row of a table means, and that no two rows mean one.
+// The file that a row of a table refers to, and that no two rows refer to the same one.
 
 #include "tests/data/dataset_fixture.h"
 
@@ -30,7 +30,7 @@ TEST_F(DatasetPathsTest, APathOfAnotherMachineIsFoundByItsEnd) {
     EXPECT_TRUE(rejects("file\nC:\\data\\b.wav\n", {"no audio file beside it", "--audio"}));
 }
 
-/// What the table says of the folders is not contradicted: fold1's clip is never taken from fold2.
+/// A cell's folders must match: a clip of fold1 is never taken from fold2.
 TEST_F(DatasetPathsTest, AFileOfThatNameInAnotherFolderIsNotTheOne) {
     add_files({"here/fold2/x.wav"});
     EXPECT_TRUE(rejects("file\nfold1/x.wav\n", {"row 2 'fold1/x.wav'", "(there is ", "here/fold2/x.wav)"},

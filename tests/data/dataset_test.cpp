@@ -189,7 +189,7 @@ TEST_F(Esc50Test, TheOriginalLayoutHasItsTableInMeta) {
     EXPECT_EQ(dataset.clips[0].session, "99");
 }
 
-/// FOLD-RECORDING-TAKE-TARGET; a column src_file counts for more, in either order of the columns.
+/// A name is FOLD-RECORDING-TAKE-TARGET. A column src_file takes precedence, in any order of the columns.
 TEST_F(Esc50Test, TheRecordingIsTheColumnOrElseThePartOfTheName) {
     const std::vector<std::pair<std::string, std::string>> clips = {{"1-100032-A-0.wav", "100032"},
                                                                     {"2-17-B-7.wav", "17"},
@@ -348,7 +348,7 @@ TEST_F(TableTest, OnlyTheFileIsNeeded) {
     EXPECT_TRUE(dataset.classes.empty());
 }
 
-/// Named columns decide although the header is one of another format.
+/// With --column the file is a table, even if its header is that of another format.
 TEST_F(TableTest, NamedColumnsMakeItATable) {
     add_files({"a.wav", "b.wav"});
     const std::string text = "filename,scene_label\na.wav,Bus\nb.wav,\n";

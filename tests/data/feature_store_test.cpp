@@ -191,7 +191,7 @@ TEST_F(FeatureStoreTest, ViewsAreOfTheRightColumns) {
         for (size_t i = 0; i < 15; ++i) EXPECT_EQ(store.logmel(clip)[i], features_[static_cast<size_t>(clip) * 15 + i]);
 }
 
-/// With more cities than classes and with fewer, so that the one table cannot stand for the other.
+/// With more cities than classes and with fewer, so that a check against the wrong table shows.
 TEST_F(FeatureStoreTest, EveryIndexIsCheckedAgainstItsOwnTable) {
     const auto is_read = [&] {
         write_feature_store(file_, columns_, features_);
@@ -217,7 +217,7 @@ TEST_F(FeatureStoreTest, EveryIndexIsCheckedAgainstItsOwnTable) {
     }
 }
 
-/// A store whose parts do not fit each other, though each is one that a store could have.
+/// Stores with a tensor whose shape is valid by itself, but does not match the other tensors.
 TEST_F(FeatureStoreTest, EveryTensorHasTheShapeThatTheOthersAskFor) {
     write_feature_store(folder_ / "good", columns_, features_);
     const SafetensorsFile good(folder_ / "good");

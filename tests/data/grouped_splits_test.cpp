@@ -19,7 +19,7 @@ namespace {
 using test::fails_with;
 using Indices = std::vector<int32_t>;
 
-/// Clips with all that a split may ask for.
+/// Clips with every column that a split may use.
 struct Clips {
     std::vector<int32_t> label, city;
     std::vector<std::string> session, names, classes = {"a", "b"}, cities = {"Xi'an", "Hefei", "Jinan", "Sanya"};
@@ -126,8 +126,8 @@ TEST(SessionSplit, TheSeedDecidesAndNothingElse) {
     EXPECT_EQ(four.split({.name = "session", .seed = 1234}).test, (Indices{1, 3, 4, 6}));
 }
 
-/// One session of three in the test is exactly as far from a half as two; in floating point, 4/6 - 1/2 comes out nearer
-/// than 2/6 - 1/2.
+/// One of three sessions in the test is as far from a half as two are. In floating point, 4/6 - 1/2 comes out smaller
+/// than 1/2 - 2/6.
 TEST(SessionSplit, EquallyNearIsNotNearer) {
     Clips clips;
     for (int s = 0; s < 6; ++s) clips.add(s % 2, "s" + std::to_string(s), -1, 2);
@@ -175,7 +175,7 @@ TEST(SessionSplit, ImpossibleOnesSayWhich) {
     EXPECT_TRUE(fails_with(chained.split_by({.name = "session"}), {"3 sessions", "every class on both sides"}));
 }
 
-/// Eight classes in a ring of sessions, each with two: only every other session can test, and most orders miss that.
+/// Eight sessions in a ring share eight classes, two each. Only every other session can test; most orders miss that.
 TEST(SessionSplit, AnotherOrderIsTriedWhereOneFails) {
     Clips clips;
     clips.classes = {"a", "b", "c", "d", "e", "f", "g", "h"};
@@ -320,7 +320,8 @@ TEST(GroupedSplits, OnTheRealMetadata) {
     const Split split = make_split(columns.clip_columns(), {.name = "session"});
     EXPECT_EQ(split.labelled.size() + split.test.size(), 1740u);
     for (const auto& [c, tested] : test_shares(columns.label, split)) EXPECT_NEAR(tested, 0.5, 0.03);
-    // The draws of 100 seeds, found alike with -O0 and with -O3 -march=native: ties of rounding would show here.
+    // The draws of 100 seeds are the same with -O0 and with -O3 -march=native. Ties decided by rounding would show
+    // here.
     uint64_t hash = 14695981039346656037u;
     for (uint64_t seed = 0; seed < 100; ++seed)
         for (int32_t clip : make_split(columns.clip_columns(), {.name = "session", .seed = seed}).test)

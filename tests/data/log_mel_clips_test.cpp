@@ -15,10 +15,10 @@
 namespace scene {
 namespace {
 
-/// At most 1e-3 dB from librosa is what the project promises.
+/// The project promises at most 1e-3 dB from librosa.
 constexpr test::Tolerance promised{.absolute = 1e-3};
 
-/// Every 25th frame of all of a wave's, as the goldens keep them.
+/// Every 25th frame of the log-mel of `wave`, as in the goldens.
 std::vector<float> log_mel_rows(const std::vector<float>& wave) {
     constexpr int64_t stride = 25;
     LogMelSpec spec;
@@ -33,7 +33,7 @@ std::vector<float> log_mel_rows(const std::vector<float>& wave) {
     return kept;
 }
 
-/// Calls `check` with each golden whose name begins so and the decoded clip of that name; false without the clips.
+/// Calls `check` with each golden whose name begins with `prefix` and its decoded clip; false without the clips.
 template <typename Check> bool for_each_golden_clip(const std::string& prefix, Check check) {
     const char* shared = std::getenv("SCENE_SHARED");
     const std::filesystem::path folder = std::filesystem::path(shared ? shared : "../shared") / "data/esc10/audio";
@@ -49,8 +49,8 @@ template <typename Check> bool for_each_golden_clip(const std::string& prefix, C
     return true;
 }
 
-/// Builds of libvorbis differ by float rounding (about 1e-7), which moves values below -46 dB by up to 0.7 dB; a noise
-/// of -65 dB of full scale under the clip covers that, and every value counts.
+/// Builds of libvorbis differ by float rounding (about 1e-7), which moves values below -46 dB by up to 0.7 dB. Noise at
+/// -65 dB of full scale masks that, so that every value can be compared.
 TEST(LogMelOfClips, WithNoiseUnderThemEqualLibrosa) {
     constexpr double dither = 0x1p-9;
     const bool found = for_each_golden_clip("dithered.", [&](const SafetensorsEntry& golden, std::vector<float> wave) {

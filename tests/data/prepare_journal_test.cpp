@@ -17,7 +17,7 @@ protected:
         journal.append({0, {{3, "a \"reason\""}, {7, "another"}}, {5}});
         journal.append({1, {}, {40, 41}, {42}, {43, 44}});
     }
-    /// The chunks that a later run finds.
+    /// The records that a later run finds.
     std::vector<ChunkRecord> found(const std::string& fingerprint = "these files") const {
         return PrepareJournal(file_, fingerprint, clips, chunk_clips).records();
     }
@@ -39,7 +39,7 @@ TEST_F(PrepareJournalTest, KeepsWhatHappenedInEachChunk) {
     EXPECT_EQ(records[1].ends_early, (std::vector<int64_t>{43, 44}));
 }
 
-/// As a disk would damage it: still a line, still JSON.
+/// Damage that leaves a line of valid JSON.
 TEST_F(PrepareJournalTest, AChangedLineDoesNotCountAndIsWrittenAgain) {
     std::string text = test::read_text(file_);
     text.replace(text.rfind("41"), 2, "42");

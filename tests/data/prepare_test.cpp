@@ -157,7 +157,7 @@ TEST_F(PrepareTest, AKilledRunContinuesToTheSameBytes) {
     }
 }
 
-/// A file size limit, set after the first chunk, ends the process wherever it writes the byte behind the limit.
+/// A file size limit, set after the first chunk, kills the process at the first write beyond it.
 TEST_F(PrepareTest, KillsInTheMiddleOfAWriteLoseAtMostOneChunk) {
     run("whole.store");
     const std::string whole = read_text(folder_ / "whole.store");
@@ -285,7 +285,7 @@ TEST_F(PrepareTest, EverySettingAndEveryChangeOfAFileStartsAnew) {
               0);
 }
 
-/// Clips are taken 32 at a time; 33 of 2 s make a store beyond the 4 MB in which its checksum is computed.
+/// Chunks have 32 clips, and the checksum is computed in blocks of 4 MB. 33 clips of 700 frames exceed both.
 TEST_F(PrepareTest, ChunksAndBlocksAreNotSeenInTheStore) {
     options_.spec.bands = 64;
     options_.spec.frames = 700;

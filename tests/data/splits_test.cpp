@@ -37,7 +37,7 @@ std::map<int, int> counts_of(const Indices& indices, const std::vector<int32_t>&
     return counts;
 }
 
-/// Every clip stands at most once in the parts, and every part ascends.
+/// Every clip is in at most one part, once, and every part is sorted.
 bool is_partition(const Split& split, size_t clips) {
     std::set<int32_t> seen;
     for (const Indices* part : {&split.labelled, &split.unlabelled, &split.test}) {
@@ -233,7 +233,7 @@ TEST(Splits, AFoldMayHaveAnyNumber) {
     }
 }
 
-/// Of five classes of one clip each, a fifth would be one whole class.
+/// A fifth of five classes of one clip each would be a whole class.
 TEST(Splits, ValidationLeavesEveryClassAClip) {
     const std::vector<int32_t> singles = {0, 1, 2, 3, 4}, pairs = {0, 0, 1, 1, 2, 2};
     const Indices five = {0, 1, 2, 3, 4}, six = {0, 1, 2, 3, 4, 5};
@@ -256,7 +256,7 @@ TEST(Splits, ValidationIsAFifthByDefaultAndOnlyOfTheClipsGiven) {
         for (const int32_t clip : *part) EXPECT_EQ(clip % 2, 0);
 }
 
-/// A twentieth of eight clips is none, and a class that nobody trains on could not be learnt.
+/// A twentieth of eight clips rounds to none, but a class without a training clip could not be learnt.
 TEST(Splits, AFoldsSmallShareLeavesEveryClassALabel) {
     std::vector<int32_t> label, fold;
     for (int f = 0; f < 2; ++f)
@@ -271,7 +271,7 @@ TEST(Splits, AFoldsSmallShareLeavesEveryClassALabel) {
     EXPECT_TRUE(fails_with([&] { make_split(clips, {.name = "fold:0", .labelled_share = 1.01}); }, {"1.01"}));
 }
 
-/// Which of several equal classes is rounded up is the seed's choice, and so is which clips of each.
+/// The seed decides which of several equal classes are rounded up, and which clips of each class are drawn.
 TEST(Splits, TheSeedRoundsAndEveryClassIsDrawnOnItsOwn) {
     std::vector<int32_t> label;
     for (int i = 0; i < 33; ++i) label.push_back(i % 3); // eleven of each: 5.5 to train
@@ -281,7 +281,7 @@ TEST(Splits, TheSeedRoundsAndEveryClassIsDrawnOnItsOwn) {
         const Split split = make_split({label, {}, three_classes}, {.seed = seed});
         EXPECT_EQ(split.labelled.size(), 17u); // 16.5, rounded
         rounded.insert(counts_of(split.labelled, label));
-        std::set<int32_t> of_a, of_b; // places within the class
+        std::set<int32_t> of_a, of_b; // positions within the class
         for (const int32_t clip : split.labelled) (clip % 3 == 0 ? of_a : of_b).insert(clip / 3);
         alike += of_a == of_b ? 1 : 0;
         EXPECT_EQ(split.seed, seed);
@@ -291,7 +291,7 @@ TEST(Splits, TheSeedRoundsAndEveryClassIsDrawnOnItsOwn) {
     EXPECT_LT(alike, 5);
 }
 
-/// A shuffle that spares some place would always take the same one of two.
+/// A shuffle that never moves some element would always take the same one of two.
 TEST(Splits, EitherOfTwoClipsMayTrain) {
     const std::vector<int32_t> pairs = {0, 0, 1, 1, 2, 2};
     std::set<int32_t> trained;

@@ -40,7 +40,7 @@ TEST(SynthScene, EveryIngredientSoundsAndStaysFinite) {
                 ASSERT_TRUE(std::all_of(wave.begin(), wave.end(), [](float x) { return std::abs(x) < 60; })) << k;
                 if (!is_silent(wave)) ++heard;
             }
-        EXPECT_GE(heard, 4) << "ingredient " << k; // sparse events may miss a second
+        EXPECT_GE(heard, 4) << "ingredient " << k; // a second may have no sparse event
     }
 }
 
@@ -111,7 +111,7 @@ TEST_F(SynthTest, IsReadAsCas2023) {
     EXPECT_EQ(info.frames, 22050);
 }
 
-/// Sessions of one scene, each clip's level and its share above 4 kHz: alike without the effect, apart with it.
+/// The standard deviation of the level, in dB, over sessions of one scene grows with session_effect.
 TEST(SynthScene, SessionsDifferAsFarAsTheyAreTold) {
     const auto spread_of_levels = [](float effect, bool in_one_session = false) {
         SceneDifficulty difficulty;
@@ -135,7 +135,8 @@ TEST(SynthScene, SessionsDifferAsFarAsTheyAreTold) {
     EXPECT_LT(spread_of_levels(3, true), 3) << "a session has one recorder";
 }
 
-/// What makes a random split differ from a session split: most test clips' sessions train too, and tell the scene.
+/// Under a random split the sessions of most test clips also train, and a session reveals the scene; under a session
+/// split none does.
 TEST_F(SynthTest, TheAuditFindsTheLeak) {
     options_.clips = 200;
     options_.labelled = 0.5;
@@ -153,14 +154,14 @@ TEST_F(SynthTest, TheAuditFindsTheLeak) {
     EXPECT_LT(random.metadata_only[1].balanced_accuracy, 0.3) << "place and hour do not tell the scene";
 }
 
-/// A dataset's clips by their numbers, which its files do not tell: found by rendering each anew.
+/// A dataset's clips by number. The files do not contain the numbers: each clip is rendered again to find its own.
 struct Synthesized {
     std::vector<size_t> row; ///< [clips] in the metadata
     std::vector<bool> labelled;
     std::vector<std::string> name, session;
 };
 
-/// One clip per session, so that clip i is of slot i/10 and of scene i%10.
+/// For datasets of one clip per session, where clip i has slot i/10 and scene i%10.
 Synthesized clips_by_number(const std::filesystem::path& folder, const SynthOptions& options) {
     const auto count = static_cast<size_t>(options.clips), samples = static_cast<size_t>(options.seconds * 44100);
     const CsvTable truth = read_csv(folder / "truth.csv");
@@ -184,7 +185,7 @@ Synthesized clips_by_number(const std::filesystem::path& folder, const SynthOpti
     return out;
 }
 
-/// Seed, length and every setting of the difficulty are those of the waves; the seed also draws all the rest.
+/// Seed, length and every difficulty setting reach the waves. The seed also decides everything else that is drawn.
 TEST_F(SynthTest, EveryOptionReachesTheWavesAndTheSeedAllThatIsDrawn) {
     options_.clips = 20;
     options_.clips_per_session = 1;
@@ -279,7 +280,7 @@ TEST_F(SynthTest, AFullDiskLeavesNothing) {
     EXPECT_EQ(entries(folder_.path()), 0u);
 }
 
-/// Every setting of the difficulty is heard, and alone.
+/// Every difficulty setting changes the wave by itself.
 TEST(SynthScene, EveryDifficultyChangesTheWave) {
     const SceneClip clip = {5, 2, 3, 1};
     const std::vector<float> usual = render_scene(clip, 9, 22050, {});
@@ -301,7 +302,7 @@ TEST(SynthScene, EveryDifficultyChangesTheWave) {
     EXPECT_NE(render_scene(clip, 10, 22050, {}), usual) << "the seed";
 }
 
-/// City, time and label belong to the session; a share of the labels is shown.
+/// Sessions, the share of labels and the length are as set.
 TEST_F(SynthTest, SettingsReachTheMetadata) {
     options_.clips = 120;
     options_.labelled = 0.75;

@@ -1,4 +1,4 @@
-// scene bench: for profilers, which lose a forked child, and what it tells of the engines that ran.
+// scene bench: --in-process, for profilers that lose a forked child, and its report of the engines.
 
 #include <sys/resource.h>
 
@@ -12,7 +12,7 @@ namespace {
 
 using nlohmann::json;
 
-/// Page faults of the children that have ended: no process starts without some.
+/// Page faults of the children that have ended. Every process has some.
 long faults_of_children() {
     rusage usage{};
     getrusage(RUSAGE_CHILDREN, &usage);
@@ -67,7 +67,7 @@ TEST(ConvolutionReport, TellsWhatRanAndWhatFailed) {
     for (const char* part :
          {"forward A with sums: engine 1: no memory", "forward B with sums: no plan runs", "in a file"})
         EXPECT_NE(text.find(part), std::string::npos) << part;
-    const json entries = parse_json(to_json(report).line());
+    const nlohmann::ordered_json entries = to_json(report);
     EXPECT_EQ(entries.at("kept"), "in a file");
     EXPECT_EQ(entries.at("choices").size(), 3u);
     EXPECT_EQ(entries.at("choices").at(0).at("ran"), true);

@@ -30,8 +30,8 @@ public:
     Command(const Command&) = delete;
     Command& operator=(const Command&) = delete;
 
-    /// Sends SIGINT while `now` holds. It is asked while the process stands still, and the signal arrives before
-    /// anything else happens in it. False if the command ended before; how fast it is decides nothing else.
+    /// Sends SIGINT as soon as `now` is true. `now` is called while the process is stopped, so that nothing happens
+    /// between the answer and the signal. False if the command ended before.
     bool interrupt_while(const std::function<bool()>& now);
     bool running();
     Outcome wait();

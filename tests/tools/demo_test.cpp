@@ -1,4 +1,4 @@
-// make demo's script, with so few clips and epochs that it takes seconds: that it still reads what the commands print.
+// The script of make demo still reads what the commands print. Few clips and epochs: it takes seconds.
 
 #include <cstdlib>
 #include <regex>

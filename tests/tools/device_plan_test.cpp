@@ -22,7 +22,7 @@ namespace {
 
 using nlohmann::json;
 
-/// Null, with the reason, where no plan can be made here.
+/// Null, with the reason, if no plan can be made here.
 std::unique_ptr<Planner> planner_for(Precision precision, std::string& reason, Fusions fusions = Fusions::Quickest,
                                      const std::vector<Conv2dShape>& shapes = {}) {
     try {
@@ -36,7 +36,7 @@ std::unique_ptr<Planner> planner_for(Precision precision, std::string& reason, F
 struct Planned {
     size_t transient_bytes = 0;
     int convolution_passes = 0, halves = 0;
-    double bytes_per_clip = 0; ///< moved
+    double bytes_per_clip = 0; ///< memory traffic
 };
 
 Planned plan_step(Precision precision, Fusions fusions, const Network* network, int64_t batch, bool deltas = false) {
@@ -74,7 +74,7 @@ size_t workspace(const Planner& planner, const Conv2dShape& shape, ConvPass pass
     return 0;
 }
 
-/// Building a step asks for the workspace of every pass of every convolution, and throws where cuDNN has no plan.
+/// Building a step asks for the workspace of every pass of every convolution, and throws if cuDNN has no plan for one.
 TEST(DevicePlan, EveryConvolutionOfBothModelsHasAPlanOnAnH100) {
     for (const Precision precision : {Precision::Fp16, Precision::Fp32}) {
         std::string reason;
@@ -103,7 +103,7 @@ TEST(DevicePlan, Tf32HasPlansToo) {
     plan_step(Precision::Tf32, Fusions::Quickest, &se_trans, 64);
 }
 
-/// Without a device nothing is measured, and nothing fused unless it is asked for.
+/// Without a device nothing is measured, so nothing is fused unless it is asked for.
 TEST(DevicePlan, FusedConvolutionsInHalf) {
     std::string reason;
     const Conv2dShape shape{64, 125, 16, 288, 288}, first{64, 500, 64, 1, 144, 5, 2, 2};
@@ -128,7 +128,8 @@ TEST(DevicePlan, FusedConvolutionsInHalf) {
     }
 }
 
-/// With Always a missing engine is an error where the library is made for such a task, and only there.
+/// With Fusions::Always a missing engine is an error if cuDNN supports such a shape. A shape that it does not support
+/// is planned without fusion.
 TEST(DevicePlan, AlwaysFailsWhereAnEngineIsMissing) {
     std::string reason;
     const Conv2dShape no_eights{64, 125, 16, 36, 72};
@@ -150,7 +151,7 @@ TEST(DevicePlan, AlwaysFailsWhereAnEngineIsMissing) {
     EXPECT_FALSE(planner_with(Fusions::Quickest)->conv2d_fusion(shape).statistics);
 }
 
-/// Which engine each pass has, and that a smaller last batch has the full one's.
+/// Every pass has an engine, and a smaller last batch has the engines of the full batch.
 TEST(DevicePlan, ReportsEnginesAndSharesThemWithASmallerLastBatch) {
     std::string reason;
     std::map<int64_t, std::vector<std::string>> engines;
@@ -210,7 +211,7 @@ TEST(DevicePlan, TheCommandShowsMemoryWithWorkspaces) {
         "cuDNN"));
 }
 
-/// The settings reach the library, and the plan tells its engines.
+/// The settings reach cuDNN, and the command reports its engines.
 TEST(DevicePlan, TheCommandShowsEngines) {
     std::string reason;
     if (!planner_for(Precision::Fp16, reason)) GTEST_SKIP() << reason;
@@ -280,7 +281,7 @@ TEST(PlanCache, WorksWithoutAFile) {
     EXPECT_NE(unwritable.place().find("in this process only: "), std::string::npos);
 }
 
-/// Variables of the environment as a test wants them, and then as they were.
+/// Sets variables of the environment; the destructor restores them.
 class Environment {
 public:
     using Values = std::map<const char*, std::optional<std::string>>;
@@ -304,7 +305,7 @@ private:
     Values before_;
 };
 
-/// Without a home every process would measure, and perhaps choose, anew.
+/// Without a cache every process would autotune again, and might choose other engines.
 TEST(PlanCache, WithoutAHomeThereIsAFolderOfTheUsersOwn) {
     const TemporaryFolder folder;
     const Environment environment(

@@ -18,11 +18,11 @@ TEST(Folders, PrepareAndPredictFindTheSameFiles) {
     std::sort(clips.begin(), clips.end());
     const TemporaryFolder data, out;
     const std::vector<std::string> names = {"rain/a.WAV", "rain/linked/b.aiff", "tone/deep/c.mp3"};
-    for (const std::string& name : names) write_text(data / name, ""); // what is in it shows that it was opened
+    for (const std::string& name : names) write_text(data / name, ""); // empty: an error shows that it was found
     fs::remove(data / "rain/linked/b.aiff");
     fs::remove(data / "rain/linked");
     fs::create_directories(out / "elsewhere");
-    fs::copy_file(clips.at(0), out / "elsewhere/b.aiff"); // a WAV: libsndfile looks at what is in a file
+    fs::copy_file(clips.at(0), out / "elsewhere/b.aiff"); // a WAV: libsndfile goes by the content
     fs::create_directory_symlink(out / "elsewhere", data / "rain/linked");
     fs::copy_file(clips.at(1), data / "rain/a.WAV", fs::copy_options::overwrite_existing);
     fs::create_directory_symlink("..", data / "rain/loop");

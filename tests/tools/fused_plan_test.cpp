@@ -1,6 +1,5 @@
-// What cuDNN's heuristics have for an H100 when a convolution takes in the work around it, in half precision: found
-// from the device's properties, without a driver. Skipped where the machine has no cuDNN, not built where the build has
-// none.
+// Fused convolutions in half precision: the plans that cuDNN's heuristics propose for an H100, from the device's
+// properties, without a driver. Skipped if the machine has no cuDNN, not built if the build has none.
 
 #include <algorithm>
 #include <optional>
@@ -19,7 +18,7 @@ using namespace cuda;
 
 constexpr size_t generous = size_t{1} << 30;
 
-/// Empty, with the reason, where no plan can be made here.
+/// Empty, with the reason, if no plan can be made here.
 std::optional<PlanTarget> h100(std::string& reason) {
     try {
         return std::optional<PlanTarget>(std::in_place, device_profile("h100"));
@@ -29,7 +28,7 @@ std::optional<PlanTarget> h100(std::string& reason) {
     }
 }
 
-/// The library's convolutions of the FCNN, then those of SE-Trans.
+/// The convolutions that cuDNN runs: those of the FCNN, then those of SE-Trans.
 std::vector<Conv2dShape> shapes(int64_t batch) {
     return {{batch, 250, 32, 144, 144}, {batch, 125, 16, 144, 288}, {batch, 125, 16, 288, 288},
             {batch, 62, 8, 288, 576},   {batch, 62, 8, 576, 576},   {batch, 31, 4, 576, 128, 1, 1, 0},
@@ -41,7 +40,7 @@ constexpr ConvolutionFusion normalized{.normalize_input = true, .statistics = fa
 constexpr ConvolutionFusion both{.normalize_input = true, .statistics = true};
 constexpr ConvolutionFusion into_norm{.bn_reduce = true};
 
-/// A name that two configurations shared would hide one of them from the measuring.
+/// If two configurations shared a name, autotuning would lose one of them.
 TEST(FusedPlan, CandidatesHaveNamesOfTheirOwn) {
     std::string reason;
     const std::optional<PlanTarget> target = h100(reason);
@@ -59,8 +58,7 @@ TEST(FusedPlan, CandidatesHaveNamesOfTheirOwn) {
     }
 }
 
-/// The fused engines carry no notes at all, so no filter leaves one out; workspaces hold partial sums of some rows
-/// each.
+/// The workspaces hold partial sums, each of some rows.
 TEST(FusedPlan, ConvolutionsInHalfHavePlans) {
     std::string reason;
     const std::optional<PlanTarget> target = h100(reason);
@@ -83,7 +81,7 @@ TEST(FusedPlan, ConvolutionsInHalfHavePlans) {
     }
 }
 
-/// The fused engines carry no notes at all, so no filter leaves one out.
+/// cuDNN attaches no notes to the fused engines, so that no filter leaves one out.
 TEST(FusedPlan, EnginesAreNotNotedAsNondeterministic) {
     std::string reason;
     const std::optional<PlanTarget> target = h100(reason);
@@ -100,8 +98,8 @@ TEST(FusedPlan, EnginesAreNotNotedAsNondeterministic) {
     }
 }
 
-/// Why an input norm comes with statistics in the forward pass. Engines that are compiled at run time might do without;
-/// they drop out where there is no driver.
+/// Why the forward pass normalises its input only together with statistics: cuDNN proposes no engine without. Engines
+/// compiled at run time might do without, but need a driver.
 TEST(FusedPlan, AnInputNormNeedsStatistics) {
     std::string reason;
     const std::optional<PlanTarget> target = h100(reason);

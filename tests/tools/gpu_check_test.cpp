@@ -1,5 +1,5 @@
-// What runs where there is a GPU, as far as it can be tested where there is none: the refusals, and tools/gpu_check.sh
-// with programs in the place of the real ones that fail, crash, hang and lose the device.
+// The programs for a GPU, as far as they can be tested without one: how they refuse to run, and tools/gpu_check.sh with
+// stand-ins that fail, crash, hang and lose the device.
 
 #include <cstdlib>
 #include <sstream>
@@ -36,7 +36,7 @@ AssertionResult contains(const std::string& text, const std::string& part) {
     return AssertionFailure() << "'" << part << "' is not in:\n" << text;
 }
 
-/// That the line of a part begins and ends so; between them are its seconds.
+/// Whether the line of a part begins with `begin` and ends with `end`; between them are its seconds.
 AssertionResult says(const std::string& output, const std::string& begin, const std::string& end) {
     std::istringstream lines(output);
     for (std::string line; std::getline(lines, line);)
@@ -85,7 +85,7 @@ TEST(GpuCheck, RefusesWhatItDoesNotKnow) {
               "gpu_check: SECONDS_IN_ALL=few: needs 30 or more\n");
 }
 
-/// Of this build's scene, twice: what is tested is what lies in the folder, and that it says so.
+/// A bundle of this build's scene; /bin/true stands in for the tests.
 TEST(Bundle, HasTheProgramsTheirLibrariesAndTheCommit) {
     const TemporaryFolder folder;
     const std::string bundle = folder / "bundle", scene = scene_binary();
@@ -108,8 +108,8 @@ TEST(Bundle, HasTheProgramsTheirLibrariesAndTheCommit) {
     EXPECT_TRUE(has_onednn);
 }
 
-/// Tests that speak as GoogleTest does. CudaBad.A does what FAULT says; its grandparent is the script, its parent
-/// timeout.
+/// A stand-in for gpu_tests that prints what GoogleTest does. CudaBad.A has the fault FAULT. Its parent process is
+/// timeout, its grandparent the script.
 constexpr const char* gpu_tests = R"sh(set -f
 all="CudaAdam.A CudaBad.A CudaBad.B CudaLast.A GpuOps.A
      GpuStep.LossAndGradientsOfTheFirstStep GpuStep.TheSameBitsTwice GpuStep.Inference"
@@ -151,7 +151,8 @@ done
 echo "[==========] 1 test from 1 test suite ran. (9 ms total)"
 exit $status)sh";
 
-/// A scene that keeps a plan and says which libraries it would find, tests, and a sanitizer.
+/// Stand-ins: a scene that writes a plan and prints where it would look for libraries, the tests, and a sanitizer that
+/// finds an error.
 class StandIns {
 public:
     StandIns() {
@@ -167,7 +168,7 @@ esac)");
                       "echo '========= Invalid __global__ write of size 4 bytes'; exit 1");
     }
 
-    /// One that answers as Nsight Compute does, for two kernels.
+    /// A stand-in for Nsight Compute that reports two kernels.
     void add_profiler() {
         write_program(folder_ / "ncu", R"(echo "$*" > ")" + (folder_ / "ncu_arguments").string() + R"("
 while [ $# -gt 1 ]; do [ "$1" = --log-file ] && log=$2; shift; done
@@ -182,7 +183,7 @@ END
 echo '[]')");
     }
 
-    /// Without Python, which is slow to start, unless `settings` have one.
+    /// Runs gpu_check.sh. Without Python, which is slow to start, unless `settings` name one.
     Outcome check(const std::string& call, const std::string& settings, const std::string& script = "tools") {
         return shell(
             folder_,
@@ -200,7 +201,7 @@ private:
     TemporaryFolder folder_;
 };
 
-/// The parts in the order in which they ended.
+/// The names of the parts, in the order in which they ended.
 std::vector<std::string> parts_of(const std::string& output) {
     std::vector<std::string> names;
     std::istringstream lines(output);
@@ -300,7 +301,7 @@ TEST(GpuCheck, TheReportHasBenchmarksAndTheirErrors) {
     EXPECT_EQ(parts.at("bench_fp32_fcnn_train_b256").at("output"), json({"no such precision"}));
 }
 
-/// Float convolutions are slow and weigh little, and say so; half ones run in the same time.
+/// The part in fp32 needs more time than is left, and says so; the one in fp16 still runs.
 TEST(GpuCheck, WhatNeedsMinutesIsLeftOutWhereThereAreFew) {
     StandIns programs;
     const Outcome outcome = programs.check("measure", "SECONDS_IN_ALL=235 PARTS='bench_*_fcnn_train_b256'");
@@ -319,7 +320,7 @@ TEST(GpuCheck, TheProfilersCountersAreAddedUp) {
     EXPECT_EQ(traffic.at("device_memory_bytes"), 1600);
 }
 
-/// A profiler that locks the clocks would do so for everyone on the machine, and it does not see into a forked process.
+/// Locked clocks would affect everyone on the machine, and a profiler does not see into a forked process.
 TEST(GpuCheck, ProfilersLeaveTheClocksAloneAndMeasureInTheirProcess) {
     StandIns programs;
     programs.add_profiler();
@@ -335,7 +336,7 @@ TEST(GpuCheck, ProfilersLeaveTheClocksAloneAndMeasureInTheirProcess) {
     EXPECT_TRUE(contains(read_text(arguments), "bench --in-process "));
 }
 
-/// The driver's folder is in front. Python stands in for one with PyTorch's libraries.
+/// The driver's folder comes first. The stand-in for Python knows of PyTorch's libraries.
 TEST(GpuCheck, LibrariesOfPyTorchComeBehindThoseThatAreThere) {
     StandIns programs;
     const TemporaryFolder& folder = programs.folder();
@@ -345,7 +346,7 @@ TEST(GpuCheck, LibrariesOfPyTorchComeBehindThoseThatAreThere) {
     EXPECT_TRUE(contains(programs.archived("info.out"), R"("/driver:/torch/cudnn:/torch/cublas")"));
 }
 
-/// From a bundle, as it is unpacked on another machine.
+/// Runs from a bundle, as on another machine.
 TEST(GpuCheck, MeasuredPlansTravelFromCallToCall) {
     StandIns programs;
     const std::filesystem::path root = programs.folder().path(), plans = root / "back" / "cache" / "scene";

@@ -11,7 +11,7 @@ namespace {
 
 using nlohmann::json;
 
-/// SCENE_ISA for the commands that run meanwhile.
+/// Sets SCENE_ISA for the commands that run during its lifetime.
 class IsaInEnvironment {
 public:
     explicit IsaInEnvironment(const std::string& isa) { setenv("SCENE_ISA", isa.c_str(), 1); }

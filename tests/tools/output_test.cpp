@@ -13,8 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Runs scripts of `sh` in a folder of its own. `scene` is the program under test; $audio, $store, $config and $run are
-/// the small run's, $clip is one of its files. What a script writes to stdout and stderr goes to files, as a user's
-/// redirection does.
+/// the small run's, $clip is one of its files. A script's stdout and stderr are redirected to files.
 class Shell {
 public:
     Outcome operator()(const std::string& script) const {
@@ -31,7 +30,7 @@ public:
     }
     fs::path operator/(const std::string& name) const { return folder_ / name; }
 
-    /// Names of files that only a killed process may leave.
+    /// Temporary files, which only a killed process may leave.
     std::vector<std::string> unfinished() const {
         std::vector<std::string> names;
         for (const auto& entry : fs::recursive_directory_iterator(folder_.path()))
@@ -49,7 +48,7 @@ const std::string synth = "scene synth -q made --clips 12 --seconds 1";
 const std::string evaluate = "scene evaluate -q $run $store";
 const std::string predict = "scene predict -q $run/best_model_2.safetensors $clip";
 
-/// One command line of every kind of output. None of them says anything on stderr when all is well.
+/// One command line for every kind of output. None of them writes to stderr unless it fails.
 const std::vector<std::string> command_lines = {"scene --version",
                                                 "scene --help",
                                                 "scene train --help",
@@ -70,7 +69,7 @@ const std::vector<std::string> command_lines = {"scene --version",
                                                 predict + " --format jsonl",
                                                 "echo 'run logmel' | scene bench -q --serve"};
 
-/// Some of them: each way that output takes.
+/// Some of them: one for each way in which output is written.
 const std::vector<std::string> quick_lines = {"scene --version", "scene train --help", "scene info --json",
                                               predict + " --format csv"};
 
@@ -87,7 +86,7 @@ TEST(Output, AClosedStdoutIsOneLine) {
             << line;
 }
 
-/// As `scene ... | head -1`, with a reader that has gone before the command starts.
+/// Like `scene ... | head -1`, with a reader that has closed the pipe before the command starts.
 TEST(Output, APipeThatNobodyReadsEndsTheCommandQuietly) {
     int ends[2];
     ASSERT_EQ(pipe(ends), 0);
@@ -114,7 +113,7 @@ TEST(Output, AStderrThatTakesNothingChangesNoStatus) {
             shell("scene train $store --config $config --split simulation --run run" + stderr_is); // with progress
         EXPECT_EQ(trained.status, 0) << stderr_is;
         EXPECT_NE(trained.out.find("best model"), std::string::npos) << stderr_is;
-        // Where stderr is closed, the next file that is opened would get its number, and then our messages.
+        // With stderr closed, the next file that is opened would get its descriptor, and then our messages.
         for (const auto& entry : fs::recursive_directory_iterator(shell / "run"))
             EXPECT_EQ(read_text(entry.path()).find("stage 1 epoch  1  loss"), std::string::npos) << entry.path();
     }

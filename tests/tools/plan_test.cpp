@@ -103,14 +103,14 @@ TEST(Bench, MeasuresInItsOwnProcessAndReportsEveryFigure) {
     EXPECT_EQ(entry.at("name"), "logmel");
     EXPECT_GT(entry.at("median_ms").get<double>(), 0);
     EXPECT_NEAR(entry.at("clips_per_s").get<double>() * entry.at("median_ms").get<double>(), 16e3, 1);
-    // 16 clips of 441,000 samples are 28 MB; a process of ours that holds them is below half a gigabyte.
+    // 16 clips of 441,000 samples are 28 MB; the process that holds them needs less than half a gigabyte.
     EXPECT_GT(entry.at("peak_bytes").get<double>(), 28e6);
     EXPECT_LT(entry.at("peak_bytes").get<double>(), 500e6);
     EXPECT_GT(entry.at("share_of_peak").get<double>(), 0);
     EXPECT_GT(entry.at("share_of_copy").get<double>(), 0);
     EXPECT_GT(entry.at("peak_gflops").get<double>(), 0);
     EXPECT_GT(entry.at("clock_ghz").get<double>(), 0);
-    EXPECT_TRUE(entry.at("calibration_plausible").is_boolean()); // a busy machine's may well not be
+    EXPECT_TRUE(entry.at("calibration_plausible").is_boolean()); // may be false on a busy machine
 }
 
 /// Between a fifth of two full-width multiply-adds per cycle and 1.1 times that.

@@ -117,7 +117,7 @@ TEST(Predict, TakesARunAndSaysWhatWasLeftOut) {
     EXPECT_TRUE(fails_with(scene_command({"predict", small_run().audio, f.first, "--quiet"}), 1, "train first"));
 }
 
-/// Twice the clip behind itself: one line says that the rest is not heard. A longer header: that it was not believed.
+/// One note for all files that are longer (the clip twice), one for all that end before their header says.
 TEST(Predict, WhatFilesHaveInCommonIsALineARun) {
     const Files f = files();
     const TemporaryFolder folder;
@@ -135,7 +135,7 @@ TEST(Predict, WhatFilesHaveInCommonIsALineARun) {
     EXPECT_NE(outcome.out.find(answer.substr(f.first.size())), std::string::npos);
 }
 
-/// After a signal what was written is whole, whenever it comes.
+/// Whenever a signal comes, no row is left unfinished.
 TEST(Predict, InterruptedItEndsAfterAWholeRow) {
     const Files f = files();
     for (const std::string format : {"--json", "--format=jsonl"})
@@ -147,7 +147,7 @@ TEST(Predict, InterruptedItEndsAfterAWholeRow) {
             const bool interrupted = command.interrupt_while([&] { return ++asked > moment; });
             const Outcome outcome = command.wait();
             EXPECT_EQ(outcome.status, interrupted ? 130 : 0) << outcome.err;
-            // A signal in the first milliseconds, when nothing is written, finds no handler.
+            // A signal in the first milliseconds, before the handler is installed, leaves no output.
             if (outcome.out.empty()) continue;
             if (format == "--json") {
                 EXPECT_TRUE(parse_json(outcome.out).is_array());
@@ -157,7 +157,7 @@ TEST(Predict, InterruptedItEndsAfterAWholeRow) {
         }
 }
 
-/// The same bytes but for one value; the checksum goes, as in a file of another writer.
+/// The file with a NaN in `tensor`, and without its checksum, like the file of another program.
 std::string with_nan(const std::string& file, const std::string& tensor) {
     std::string bytes = read_text(file);
     const size_t sum = bytes.find("\"crc32c\"");

@@ -14,7 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-/// A folder per class with real clips, as a user's own data may lie: clip0 to clip<count - 1>, in turns.
+/// A folder per class, with links to clips of the small run: clip0 to clip<count - 1>, to the classes in turn.
 void link_as_folders(const SmallRun& small, const TemporaryFolder& target, size_t count) {
     std::vector<fs::path> clips;
     for (const fs::directory_entry& entry : fs::recursive_directory_iterator(small.audio))

@@ -1,4 +1,4 @@
-// How the quickest of several engines is found: by stand-ins whose times the test decides.
+// How the quickest of several engines is found. Stand-ins take the times that a test gives them.
 
 #include <map>
 
@@ -16,7 +16,7 @@ const auto whole = [] { return false; };
 struct Engines {
     std::vector<std::string> runs; ///< names in the order of their runs
 
-    /// Takes `seconds[n]` in its run n, and the last of them from then on.
+    /// Run n takes `seconds[n]`; all further runs take the last of them.
     Trial trial(const std::string& name, std::vector<double> seconds) {
         return {name, [this, name, seconds, n = size_t{0}]() mutable {
                     runs.push_back(name);
@@ -44,7 +44,7 @@ TEST(Quickest, WarmsUpForFiftyMillisecondsAndThenTakesTurns) {
     EXPECT_EQ(engines.runs, expected);
 }
 
-/// The first one is slow while the clocks rise, through the warm-up and all of its first round.
+/// The first engine is slow while the clocks rise: in the warm-up and all of its first round.
 TEST(Quickest, AColdStartIsNoDisadvantage) {
     Engines engines;
     const auto found = quickest_of(
@@ -85,7 +85,7 @@ TEST(Quickest, WhatFailsDropsOutAndIsNamed) {
         {"a: no memory; b: bad knobs"}));
 }
 
-/// As after an illegal access: the others would only repeat the message.
+/// As after an illegal memory access: the other engines would only repeat the error.
 TEST(Quickest, ABrokenDeviceEndsItAtOnceAndNamesTheEngine) {
     Engines engines;
     const std::vector<Trial> trials = {engines.trial("a", {0.1}), engines.failing("b", "an illegal access"),
@@ -106,7 +106,7 @@ TEST(Quickest, ShortRunsWarmUpNoLongerThanAThousandOfThem) {
     EXPECT_EQ(engines.runs.size(), 1000u + 2 * 4);
 }
 
-/// Without a clock, as on the emulator, there is nothing to wait for.
+/// On the emulator, which has no clock, there is nothing to wait for.
 TEST(Quickest, EndsWithoutAClock) {
     Engines engines;
     EXPECT_EQ(quickest_of({engines.trial("a", {0})}, whole).seconds, 0);

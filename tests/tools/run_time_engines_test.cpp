@@ -1,5 +1,6 @@
-// Engines that cuDNN compiles at run time: it proposes them only where there is a driver, so a process with a stand-in
-// for one (stand_ins/libcuda.cpp) looks. Skipped where the machine has no cuDNN, not built where the build has none.
+// Engines that cuDNN compiles at run time. It proposes them only if there is a driver, so the test runs in a process
+// with a stand-in for one (stand_ins/libcuda.cpp). Skipped if the machine has no cuDNN, not built if the build has
+// none.
 
 #include <algorithm>
 #include <cstdlib>
@@ -21,7 +22,7 @@ using namespace cuda;
 
 constexpr const char* marker = "SCENE_TEST_WITH_A_DRIVER";
 
-/// Runs this test again in a process that finds the stand-in; its exit status.
+/// Runs this test again in a process that finds the stand-in; returns its exit status.
 int again_with_a_driver(const std::filesystem::path& folder) {
     const testing::TestInfo& test = *testing::UnitTest::GetInstance()->current_test_info();
     const std::string program = std::filesystem::read_symlink("/proc/self/exe");

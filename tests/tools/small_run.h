@@ -5,7 +5,7 @@
 
 namespace scene::test {
 
-/// What most tests need, made once by the command itself: a synthetic dataset, its store and a trained run.
+/// A synthetic dataset, its store and a trained run, which most tests need. Made once, by the command itself.
 struct SmallRun {
     static constexpr size_t clips = 60, labelled = 30;
 
@@ -14,13 +14,14 @@ struct SmallRun {
 
     /// Arguments of `scene train` with this store and config into `run`.
     std::vector<std::string> train(const std::string& run, const std::vector<std::string>& more = {}) const;
-    /// Arguments of `scene prepare` for clips of the length that the small run's have.
+    /// Arguments of `scene prepare` for clips as long as the small run's.
     std::vector<std::string> prepare(const std::string& dataset, const std::string& out,
                                      const std::vector<std::string>& more = {}) const;
-    /// How many clips the run's split holds for the test.
+    /// The number of test clips in the run's split.
     size_t test_clips() const;
 };
 
+/// Made by the first call.
 const SmallRun& small_run();
 
 } // namespace scene::test

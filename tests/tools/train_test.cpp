@@ -187,11 +187,11 @@ TEST(Evaluate, EveryResultLineNamesSplitAndLeak) {
     }
     for (const char* file : {"report.html", "result.json"})
         EXPECT_NE(read_text(fs::path(small.run) / file).find("leaked"), std::string::npos) << file;
-    // Another split's test clips are told as what they are to this model: some of them trained it.
+    // Clips that are not the run's test clips: some of them trained the model, and this is reported.
     const json other = evaluate({small.run, small.store, "--clips", "labelled"});
     EXPECT_GT(other.at("evaluated_clips_that_trained").get<int>(), 0);
     EXPECT_TRUE(other.at("split").is_null());
-    // A checkpoint away from its run: nobody knows what trained it.
+    // A checkpoint outside its run folder: what trained it is unknown.
     const TemporaryFolder folder;
     fs::copy_file(fs::path(small.run) / "best_model_2.safetensors", folder / "model.safetensors");
     const json away = evaluate({folder / "model.safetensors", small.store});
@@ -232,7 +232,7 @@ TEST(Evaluate, AnUntrainedNetworkKnowsNothing) {
     EXPECT_GT(matrices.size(), 1u) << "the seed of the first parameters changes nothing";
 }
 
-/// The small run's clips of some classes, named anew.
+/// The small run's clips of some classes, with new names for the classes.
 std::string store_of_classes(const TemporaryFolder& folder, const std::map<std::string, std::string>& names) {
     const SmallRun& small = small_run();
     std::ifstream truth(fs::path(small.audio) / "truth.csv");

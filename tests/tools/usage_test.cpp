@@ -133,7 +133,7 @@ TEST(Usage, InfoTellsBuildDevicesAndLibraries) {
     EXPECT_TRUE(info.at("libraries").contains("libsndfile"));
 }
 
-/// So that it starts where neither a driver nor cuDNN is installed.
+/// So scene starts on a machine without a driver or cuDNN.
 TEST(Usage, NoLibraryOfCudaIsNeededToStart) {
     const TemporaryFolder folder;
     const std::string list = folder / "libraries";

@@ -22,7 +22,7 @@ std::vector<float> random_values(int64_t count, float low, float high, uint64_t 
     return values;
 }
 
-/// A training or inference step. Two batches take turns, so that no repetition finds its input in the cache.
+/// A training or inference step. Two batches alternate, so that no repetition finds its input in the cache.
 class StepBenchmark final : public Benchmark {
 public:
     StepBenchmark(Device& device, const StepConfig& config, Mode mode, uint64_t seed)
@@ -118,7 +118,7 @@ public:
         device_.synchronize();
     }
     int64_t clips() const override { return batch_; }
-    /// The customary count of a real transform, 2.5 n log2 n, of every frame of the clip; the rest is small beside it.
+    /// The customary count of a real FFT, 2.5 n log2 n, for each frame. The rest is small beside it.
     double flops() const override {
         const double frames = 1.0 + spec_.samples / spec_.hop;
         return static_cast<double>(batch_) * frames * 2.5 * spec_.n_fft * std::log2(spec_.n_fft);
@@ -127,7 +127,7 @@ public:
     std::vector<OpSamples> profile(int) override { return {}; }
 
 private:
-    /// Of 16 different clips, in turn.
+    /// White noise: 16 different clips, repeated.
     std::vector<float> noise(int64_t batch, uint64_t seed) const {
         std::vector<float> values = random_values(std::min<int64_t>(batch, 16) * spec_.samples, -0.5f, 0.5f, seed);
         const size_t period = values.size();
@@ -144,7 +144,7 @@ private:
     std::unique_ptr<CufftLogMel> by_cufft_;
 };
 
-/// Every part of it, at values that are in use.
+/// Every augmentation, with values that are in use.
 constexpr Augmentation all_augmentation{.roll = 5,
                                         .gain = 6,
                                         .style_probability = 1,
@@ -173,7 +173,7 @@ struct StepName {
     }
 };
 
-/// Takes `prefix` off `name`, if it begins with it.
+/// Removes `prefix` from the front of `name`; false if `name` does not begin with it.
 bool take(std::string_view& name, std::string_view prefix) {
     if (!name.starts_with(prefix)) return false;
     name.remove_prefix(prefix.size());

@@ -39,7 +39,7 @@ double peak_gflops(const CpuKernels& kernels, int threads, double seconds) {
 
 /// A dependent integer addition takes one cycle on every x86-64 and ARM processor of interest.
 double clock_ghz() {
-    constexpr int64_t additions = 500'000; // a sixth of a millisecond: short enough to fit between two interruptions
+    constexpr int64_t additions = 500'000; // a sixth of a millisecond: short enough to fit between two interrupts
     double best = 0;
     for (int repetition = 0; repetition < 100; ++repetition) {
         uint64_t value = 1;

@@ -15,7 +15,7 @@
 namespace scene {
 namespace {
 
-/// Both ends of a pipe between a process and the child it has forked: the same program, so values travel as bytes.
+/// One end of a pipe between a process and its forked child. Both are the same program, so values are sent as bytes.
 class Message {
 public:
     explicit Message(std::FILE* stream) : stream_(stream) {}
@@ -56,7 +56,7 @@ private:
     std::FILE* stream_;
 };
 
-/// Runs `work` in a child process and `receive` on what it wrote. Fails with the child's error, if it has one.
+/// Runs `work` in a child process, and here `receive` on what the child writes. Fails with the child's error.
 void in_child(const std::function<void(Message&)>& work, const std::function<void(Message&)>& receive) {
     int ends[2], errors[2];
     if (pipe(ends) != 0 || pipe(errors) != 0) fail("cannot open a pipe: {}", std::strerror(errno));
@@ -92,7 +92,7 @@ void in_child(const std::function<void(Message&)>& work, const std::function<voi
         error = early.what();
         try {
             error = Message(error_stream).read_string();
-        } catch (const Error&) {} // it ended without a word
+        } catch (const Error&) {} // the child ended without a message
     }
     std::fclose(stream);
     std::fclose(error_stream);
@@ -225,7 +225,7 @@ Measurement measure(const std::string& name, const MeasurementSettings& settings
         result.calibration = best_of(before, calibrate_in_child(settings));
         return result;
     }
-    // A GPU's peak memory is what the device holds, so one process does, and the GPU is opened once.
+    // On a GPU the Device itself counts its memory, so one child does all three and opens the GPU once.
     in_child(
         [&](Message& message) {
             message.write(calibrate_device(settings));

@@ -16,12 +16,14 @@ struct Measurement {
     int64_t clips = 0;
     double flops = 0, bytes_moved = 0;
     std::vector<double> seconds; ///< one per repetition
-    uint64_t peak_bytes = 0;     ///< largest resident memory of the process that measured it, libraries included; on a
-                                 ///< GPU the device memory that the device holds
-    std::string device;          ///< name and libraries
-    std::optional<Calibration> calibration; ///< the better one of right before and right after; not in process
-    ConvReport convolutions;                ///< on a GPU
-    std::vector<OpSamples> ops;             ///< only when asked for
+    /// CPU: peak resident memory of the measuring process, libraries included. GPU: device memory that the Device has
+    /// allocated.
+    uint64_t peak_bytes = 0;
+    std::string device; ///< name and libraries
+    /// best_of right before and right after the benchmark; absent if it ran `in_process`.
+    std::optional<Calibration> calibration;
+    ConvReport convolutions;    ///< empty on the CPU
+    std::vector<OpSamples> ops; ///< empty unless asked for
 
     double median_seconds() const;
     double clips_per_second() const { return static_cast<double>(clips) / median_seconds(); }
@@ -35,19 +37,18 @@ struct MeasurementSettings {
     int repetitions = 7;
     bool ops = false;
     uint64_t seed = 1234;
-    bool in_process = false; ///< no child and no calibration: a profiler sees the benchmark, and it alone
+    bool in_process = false; ///< no child process and no calibration, so that a profiler sees the benchmark alone
 };
 
-/// cuda_unavailable_reason, found out by a process of its own: a process that has looked at a GPU cannot fork others
-/// that use it.
+/// cuda_unavailable_reason() of a child process: a process that has initialised CUDA cannot fork others that use it.
 std::string cuda_unavailable_reason_in_child();
 
-/// What benchmarks run on.
+/// The device that benchmarks run on.
 std::unique_ptr<Device> make_device(const MeasurementSettings& settings);
 
-/// Measures one benchmark in a process of its own, so that its peak memory is its own, between two calibrations, which
-/// on the CPU have their own processes too. Two repetitions warm up and are not counted. Unless it is `in_process`, it
-/// must be called before this process has run anything in several threads or on a GPU.
+/// Measures one benchmark. Two repetitions warm up and are not counted. Unless `in_process`, it runs in a child
+/// process, so that the peak memory is its own, between two calibrations. On the CPU each calibration has a child of
+/// its own. Because of fork(), the caller must not have run several threads or used a GPU before.
 Measurement measure(const std::string& name, const MeasurementSettings& settings);
 
 } // namespace scene

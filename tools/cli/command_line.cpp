@@ -70,7 +70,7 @@ struct Subcommand {
     std::vector<Arguments::Hint> hints;
 };
 
-/// Short options would take its letters one by one, so it is looked for before they are.
+/// Refuses an existing file whose name begins with '-': the parser would read its letters as short options.
 void refuse_files_like_options(int argc, char** argv) {
     for (int i = 1; i < argc && std::string_view(argv[i]) != "--"; ++i) {
         const std::string word = argv[i];
@@ -107,7 +107,7 @@ struct CommandLine::State {
         return nullptr;
     }
 
-    /// What was wrong, with a hint where a word is not known: that is said first, as it may be why others are missing.
+    /// The error message. An unknown word comes first, with a hint: it may be why required arguments are missing.
     std::string mistake(const CLI::ParseError& error) const {
         const Subcommand* command = parsed();
         const std::vector<std::string> before = app.remaining(), after = command ? command->app->remaining() : before;
@@ -152,7 +152,7 @@ std::function<int()> CommandLine::parse(int argc, char** argv) {
     } catch (const CLI::Success& wanted) {
         std::ostringstream answer;
         state_->app.exit(wanted, answer, answer);
-        fmt::print("{}", answer.str()); // which throws where std::cout would only remember
+        fmt::print("{}", answer.str()); // throws if it cannot write; std::cout would only set a flag
         return {};
     } catch (const CLI::ParseError& error) {
         const Subcommand* command = state_->parsed();

@@ -1,6 +1,6 @@
 #pragma once
 
-// The command line: a thin face over CLI11, whose header costs seconds in every file that includes it.
+// The command line: a thin wrapper around CLI11, whose header would cost seconds in every file that includes it.
 
 #include <cstdint>
 #include <functional>
@@ -31,11 +31,11 @@ private:
     CLI::Option* option_;
 };
 
-/// The arguments of one subcommand. `names` is "--batch,-b" for an option and "store" for a positional argument. What
-/// the user does not give leaves the target as it was.
+/// The arguments of one subcommand. `names` is "--batch,-b" for an option and "store" for a positional argument. The
+/// target of an argument that is not given keeps its value.
 class Arguments {
 public:
-    /// What a word that is no option probably stands for: "epochs", "--set training.epochs=...".
+    /// What to suggest for an unknown option: {"--epochs", "--set training.epochs=..."}.
     struct Hint {
         std::string name, meant;
     };
@@ -52,7 +52,7 @@ public:
     OptionHandle add_flag(const std::string& names, bool& target, const std::string& help);
     /// One value per mention of the option; a positional takes all that are left.
     OptionHandle add_list(const std::string& names, std::vector<std::string>& target, const std::string& help);
-    /// For those who try an option of this name, or nearly.
+    /// Suggests `hint.meant` when an unknown option is, or resembles, `hint.name`.
     void add_hint(Hint hint) { hints_->push_back(std::move(hint)); }
 
 private:
@@ -67,12 +67,12 @@ public:
     CommandLine(const CommandLine&) = delete;
     CommandLine& operator=(const CommandLine&) = delete;
 
-    /// A subcommand; `run` does its work once the arguments are in their targets and returns the exit status.
+    /// Adds a subcommand. `run` is called when all arguments are in their targets; it returns the exit status.
     Arguments add_command(const std::string& name, const std::string& description, const std::string& footer,
                           std::function<int()> run);
 
-    /// The work that the arguments ask for; nothing after --help and --version, which have been answered on stdout.
-    /// Throws UsageError.
+    /// The `run` of the given subcommand; empty after --help and --version, which parse() answers on stdout. Throws
+    /// UsageError.
     std::function<int()> parse(int argc, char** argv);
 
 private:
@@ -80,7 +80,8 @@ private:
     std::unique_ptr<State> state_;
 };
 
-/// The arguments make no sense: exit 2. One line that ends by naming the right --help.
+/// The arguments make no sense; the exit status is 2. what() is one line. Those of CommandLine::parse() end by naming
+/// the --help to read, except for a file name that begins with '-'.
 class UsageError : public std::runtime_error {
 public:
     using std::runtime_error::runtime_error;

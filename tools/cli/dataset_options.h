@@ -21,7 +21,7 @@ struct DatasetFlags {
 
 void add_dataset_options(Arguments& arguments, DatasetFlags& flags);
 
-/// Keeps what is odd about a dataset for stderr, as notes are.
+/// Queues the dataset's notes for stderr (tools/cli/note.h), unless `quiet`.
 void note_about(const Dataset& dataset, bool quiet);
 
 } // namespace scene

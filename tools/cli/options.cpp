@@ -7,7 +7,7 @@
 namespace scene {
 namespace {
 
-/// Whether the system knows of a GPU, usable or not: where there is none, nobody waits for a reason.
+/// Whether an NVIDIA driver is loaded. Without one, running on the CPU needs no explanation.
 bool has_nvidia_device() {
     std::error_code ignored;
     return std::filesystem::exists("/dev/nvidiactl", ignored);

@@ -13,7 +13,7 @@
 
 namespace scene {
 
-/// The flags that every subcommand has. What is absent was not given: the config file's value, or the default, holds.
+/// The flags that every subcommand has. An absent one leaves the value of the configuration file, or the default.
 struct CommonOptions {
     std::optional<std::string> device, precision;
     std::optional<int64_t> threads;
@@ -26,7 +26,7 @@ struct CommonOptions {
 
 void add_common_options(Arguments& arguments, CommonOptions& options);
 
-/// --config, --set and the flags that stand for a setting.
+/// --config and --set.
 struct ConfigOptions {
     std::string file;
     std::vector<std::string> overrides; ///< "section.key=value"
@@ -37,12 +37,12 @@ void add_config_options(Arguments& arguments, ConfigOptions& options, bool requi
 /// Defaults < file < --set < the common flags (--seed is training.seed).
 RunConfig load_config(const ConfigOptions& options, const CommonOptions& common);
 
-/// What a GPU is to do about precision and determinism.
+/// The settings of [runtime] that a GPU has.
 CudaSettings cuda_settings(const RuntimeSettings& runtime);
 
-/// The device that `runtime` names. "auto" takes the CPU where no GPU can be used; where there is one that this build
-/// is for, it says why, once, on stderr unless `quiet`. Fails for a device or precision that this build or machine does
-/// not have.
+/// Opens the device that `runtime` names. "auto" takes a GPU if it can be used, else the CPU. If this build has CUDA
+/// and the machine has an NVIDIA driver, a note on stderr says why the GPU is not used, unless `quiet`. Fails for a
+/// device or precision that this build or machine does not have.
 std::unique_ptr<Device> open_device(const RuntimeSettings& runtime, bool quiet);
 
 } // namespace scene

@@ -8,8 +8,8 @@
 
 namespace scene {
 
-/// Progress on stderr: a bar that redraws itself on a terminal; elsewhere a plain line at most every ten seconds, one
-/// per epoch and one per message. Quiet: nothing at all.
+/// Progress on stderr: on a terminal a bar that redraws itself, elsewhere a line at most every ten seconds. Each epoch
+/// and each message has a line. `quiet`: nothing at all.
 class ProgressDisplay final : public Progress {
 public:
     explicit ProgressDisplay(bool quiet);

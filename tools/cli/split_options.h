@@ -14,8 +14,8 @@ struct SplitFlags {
     std::optional<double> labelled_share, test_share;
 
     bool any() const { return name || fold || labelled_share || test_share || cities || train_list || test_list; }
-    /// `settings` with the flags applied; "fold" and --fold 4 become "fold:4" (and --fold all
-    /// "fold:all", which scene train takes for every fold in turn). Throws UsageError when they contradict.
+    /// `settings` with the flags applied. --fold 4 becomes the split "fold:4", --fold all becomes "fold:all", which
+    /// scene train takes for every fold in turn. Throws UsageError if flags contradict each other.
     SplitSettings apply(SplitSettings settings) const;
 };
 

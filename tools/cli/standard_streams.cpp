@@ -12,7 +12,8 @@ namespace scene {
 void open_standard_streams() {
     for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
         if (fcntl(stream, F_GETFD) >= 0 || errno != EBADF) continue;
-        // The lowest free number is this stream's. Reading only: writes to stdout fail as those to a closed one do.
+        // open() takes the lowest free descriptor, which is this stream's. Stdout is opened for reading only, so that
+        // writes fail as on a closed stream.
         if (open("/dev/null", stream == STDERR_FILENO ? O_WRONLY : O_RDONLY) < 0) return;
     }
 }

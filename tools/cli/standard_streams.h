@@ -4,16 +4,17 @@
 
 namespace scene {
 
-/// Call before anything opens a file. A standard stream that is closed gets a place holder, so that no file of ours is
-/// given its number and then filled with messages. Writing to a closed stdout stays an error, to stderr it is lost.
+/// Opens /dev/null on every standard stream that is closed. Otherwise the next file opened would get its descriptor and
+/// receive our messages. Call it before anything opens a file. Writing to a closed stdout still fails; what is written
+/// to a closed stderr is lost.
 void open_standard_streams();
 
-/// To stderr, as it is. What cannot be written there (full disk, closed pipe) is lost: there is nowhere to say so, and
-/// it is no reason to lose the work.
+/// Writes `text` to stderr unchanged. A failed write (full disk, closed pipe) is ignored: there is nowhere to report
+/// it, and it must not end the work.
 void say(std::string_view text);
 
-/// After the last output, so that a full disk behind a redirection is an error. Throws std::system_error, as fmt::print
-/// does.
+/// Flushes stdout. Call it after the last output, so that a full disk behind a redirection is an error. Throws
+/// std::system_error, as fmt::print does.
 void flush_standard_output();
 
 } // namespace scene

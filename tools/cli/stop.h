@@ -4,12 +4,12 @@
 
 namespace scene {
 
-/// What SIGINT (Ctrl-C) and SIGTERM do: the process ends at once with 130 or 143, unless a GracefulStop lives.
-/// Closed pipes and limits of file sizes are errors of the write, so that what is half done is cleaned up.
+/// After SIGINT (Ctrl-C) or SIGTERM the process ends at once with 130 or 143, unless there is a GracefulStop. SIGPIPE
+/// and SIGXFSZ are ignored, so that the write fails and unfinished files are removed.
 void install_signal_handlers();
 
-/// While it lives, the first signal only sets `flag`, so that work stops between two steps with everything saved; a
-/// second one ends the process at once.
+/// While one exists, the first signal only sets flag(), so that work stops between two steps with everything saved. A
+/// second signal ends the process at once.
 class GracefulStop {
 public:
     GracefulStop();
@@ -20,7 +20,7 @@ public:
     const std::atomic<bool>& flag() const;
 };
 
-/// 128 + the last signal; what an interrupted command exits with.
+/// 128 + the last signal: the exit status of an interrupted command.
 int signal_exit_status();
 
 } // namespace scene

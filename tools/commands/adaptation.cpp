@@ -13,10 +13,8 @@ Confusion confusion_of_votes(const std::vector<Vote>& votes, const std::vector<i
     return confusion;
 }
 
-JsonValue scores(const Confusion& confusion) {
-    return JsonValue::object()
-        .set("balanced_accuracy", confusion.balanced_accuracy())
-        .set("accuracy", confusion.accuracy());
+nlohmann::ordered_json scores(const Confusion& confusion) {
+    return {{"balanced_accuracy", confusion.balanced_accuracy()}, {"accuracy", confusion.accuracy()}};
 }
 
 } // namespace
@@ -85,19 +83,18 @@ std::string adaptation_table(const AdaptationResult& result) {
                              s.batch);
 }
 
-JsonValue adaptation_json(const AdaptationResult& result) {
+nlohmann::ordered_json adaptation_json(const AdaptationResult& result) {
     const AdaptationSettings& s = result.settings;
-    return JsonValue::object()
-        .set("without", scores(result.network))
-        .set("votes", scores(result.memory))
-        .set("with", scores(result.adapted))
-        .set("labelled_clips", result.labelled)
-        .set("joined_clips", result.joined)
-        .set("neighbours", s.neighbours)
-        .set("temperature", s.temperature)
-        .set("confidence", s.confidence)
-        .set("growth", s.growth)
-        .set("batch", s.batch);
+    return {{"without", scores(result.network)},
+            {"votes", scores(result.memory)},
+            {"with", scores(result.adapted)},
+            {"labelled_clips", result.labelled},
+            {"joined_clips", result.joined},
+            {"neighbours", s.neighbours},
+            {"temperature", s.temperature},
+            {"confidence", s.confidence},
+            {"growth", s.growth},
+            {"batch", s.batch}};
 }
 
 } // namespace scene

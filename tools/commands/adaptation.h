@@ -3,28 +3,31 @@
 #include <string>
 #include <vector>
 
+#include "kernels/files/json.h"
 #include "tools/cli/command_line.h"
-#include "tools/cli/json_value.h"
 #include "train/evaluation/adaptation.h"
 #include "train/evaluation/evaluate.h"
 
 namespace scene {
 
-/// --adapt and what belongs to it.
+/// --adapt and the --adapt-... settings.
 struct AdaptationOptions {
     bool adapt = false;
     AdaptationSettings settings;
 };
 
 void add_adaptation_options(Arguments& arguments, AdaptationOptions& options);
-/// Fails for settings that cannot be.
+/// Throws Error for a setting out of range.
 void check_adaptation(const AdaptationSettings& settings);
 
-/// The same clips judged three ways.
+/// Three classifications of the same test clips (train/evaluation/adaptation.h).
 struct AdaptationResult {
     AdaptationSettings settings;
-    Confusion network, memory, adapted; ///< the network; the votes of the labelled clips; votes while the memory grows
-    int64_t labelled = 0, joined = 0;   ///< clips in the memory at first, and those that joined
+    Confusion network;    ///< by the network
+    Confusion memory;     ///< by the votes of the labelled clips
+    Confusion adapted;    ///< by the votes of a memory that test clips join
+    int64_t labelled = 0; ///< clips in the memory at first
+    int64_t joined = 0;   ///< test clips that joined it
 };
 
 /// `test` and `labelled` are evaluations of one model with embeddings.
@@ -32,6 +35,6 @@ AdaptationResult compare_adaptation(Device& device, const Evaluation& test, cons
                                     const AdaptationSettings& settings);
 
 std::string adaptation_table(const AdaptationResult& result);
-JsonValue adaptation_json(const AdaptationResult& result);
+nlohmann::ordered_json adaptation_json(const AdaptationResult& result);
 
 } // namespace scene

@@ -5,7 +5,7 @@
 
 namespace scene {
 
-/// What a run's files have in common that is worth a line, and one of them.
+/// How many files have a property that a note reports.
 struct FileCount {
     int64_t files = 0;
     std::string first; ///< the first of them
@@ -15,7 +15,7 @@ struct FileCount {
     }
 };
 
-/// One line each on stderr when the command ends well (tools/cli/note.h), where there is something to say.
+// Each queues a note (tools/cli/note.h) unless the count is 0. `total` is the number of all files.
 void note_longer_files(const FileCount& longer, int64_t total, double heard_seconds);
 void note_files_that_end_early(const FileCount& early, int64_t total);
 

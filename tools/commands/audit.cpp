@@ -1,4 +1,4 @@
-// scene audit: what a dataset's metadata give away under a split, and which clips are not as they should be.
+// scene audit: what a dataset's metadata reveal of the labels under a split, and which clips are defective.
 
 #include <algorithm>
 #include <cctype>
@@ -38,15 +38,15 @@ bool is_metadata(const fs::path& path) {
     return fs::is_directory(path) || extension == ".csv" || extension == ".tsv" || extension == ".txt";
 }
 
-/// Where CAS2023 metadata have their audio if --audio does not say so: in a folder `audio` beside them, or, if a folder
-/// was given, anywhere in it. Empty: nowhere.
+/// The audio folder of CAS2023 metadata without --audio: `audio` beside them, or the folder that was given. Empty if
+/// there is neither.
 fs::path audio_beside(const fs::path& source) {
     const fs::path folder = fs::is_directory(source) ? source : source.parent_path();
     if (fs::is_directory(folder / "audio")) return folder / "audio";
     return fs::is_directory(source) ? source : fs::path();
 }
 
-/// The dataset with the audio that can be found; clips without have no file.
+/// The dataset with the audio that is found. A clip without audio has no file.
 Dataset read_with_or_without_audio(const AuditGiven& given) {
     DatasetOptions options = given.layout.options();
     options.require_audio = false;

@@ -5,12 +5,14 @@
 
 #include <fmt/core.h>
 
-#include "tools/cli/json_value.h"
+#include "kernels/files/json.h"
 #include "tools/cli/text_table.h"
 #include "train/evaluation/statistic.h"
 
 namespace scene {
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 /// `value(audit)` of every seed.
 template <typename Value> std::vector<double> over_seeds(const AuditReport& report, Value&& value) {
@@ -120,66 +122,64 @@ std::string audio_text(const AuditReport& report) {
     return out + fmt::format("; {} test clips have one that trains\n", duplicates_in_training(audio, report.splits[0]));
 }
 
-JsonValue counts_json(const ClipCounts& one) {
-    return JsonValue::object()
-        .set("clips", one.clips)
-        .set("labelled", one.labelled)
-        .set("classes", one.classes)
-        .set("train_labelled", one.train_labelled)
-        .set("train_unlabelled", one.train_unlabelled)
-        .set("test", one.test)
-        .set("left_out", one.left_out());
+Json counts_json(const ClipCounts& one) {
+    return {{"clips", one.clips},
+            {"labelled", one.labelled},
+            {"classes", one.classes},
+            {"train_labelled", one.train_labelled},
+            {"train_unlabelled", one.train_unlabelled},
+            {"test", one.test},
+            {"left_out", one.left_out()}};
 }
 
 /// An object from name to counts; clips of no name are under `nameless`.
-JsonValue counts_json(const std::vector<ClipCounts>& counts, const std::string& nameless) {
-    JsonValue out = JsonValue::object();
-    for (const ClipCounts& one : counts) out.set(one.name.empty() ? nameless : one.name, counts_json(one));
+Json counts_json(const std::vector<ClipCounts>& counts, const std::string& nameless) {
+    Json out = Json::object();
+    for (const ClipCounts& one : counts) out[one.name.empty() ? nameless : one.name] = counts_json(one);
     return out;
 }
 
-JsonValue audio_json(const AuditReport& report) {
-    if (!report.audio) return JsonValue();
+Json audio_json(const AuditReport& report) {
+    if (!report.audio) return Json();
     const AudioAudit& audio = *report.audio;
-    JsonValue out = JsonValue::object().set("checked", audio.checked).set("from", audio.from_files ? "files" : "store");
+    Json out = {{"checked", audio.checked}, {"from", audio.from_files ? "files" : "store"}};
     for (const RemarkList& one : remark_lists) {
-        JsonValue list = JsonValue::array();
+        Json list = Json::array();
         for (const ClipRemark& remark : audio.*one.list)
-            list.push(JsonValue::object()
-                          .set("clip", report.names[static_cast<size_t>(remark.clip)])
-                          .set("reason", remark.text));
-        out.set(one.name, one.needs_files && !audio.from_files ? JsonValue() : list);
+            list.push_back(Json{{"clip", report.names[static_cast<size_t>(remark.clip)]}, {"reason", remark.text}});
+        out[one.name] = one.needs_files && !audio.from_files ? Json() : list;
     }
-    JsonValue groups = JsonValue::array();
+    Json groups = Json::array();
     for (const auto& group : audio.duplicates) {
-        JsonValue list = JsonValue::array();
-        for (int32_t clip : group) list.push(report.names[static_cast<size_t>(clip)]);
-        groups.push(list);
+        Json list = Json::array();
+        for (int32_t clip : group) list.push_back(report.names[static_cast<size_t>(clip)]);
+        groups.push_back(list);
     }
-    return out.set("duplicates", groups).set("duplicates_in_training", duplicates_in_training(audio, report.splits[0]));
+    out["duplicates"] = groups;
+    out["duplicates_in_training"] = duplicates_in_training(audio, report.splits[0]);
+    return out;
 }
 
-JsonValue leaks_json(const AuditReport& report, LeakedShare Audit::*leak) {
+Json leaks_json(const AuditReport& report, LeakedShare Audit::*leak) {
     const auto mean = [&](double LeakedShare::*share) {
         return statistic(over_seeds(report, [&](const Audit& one) { return one.*leak.*share; })).mean;
     };
-    return JsonValue::object().set("labelled", mean(&LeakedShare::labelled)).set("any", mean(&LeakedShare::any));
+    return {{"labelled", mean(&LeakedShare::labelled)}, {"any", mean(&LeakedShare::any)}};
 }
 
-JsonValue metadata_json(const AuditReport& report) {
-    JsonValue out = JsonValue::object();
+Json metadata_json(const AuditReport& report) {
+    Json out = Json::object();
     for (size_t k = 0; k < report.audits[0].metadata_only.size(); ++k) {
         const auto of_key = [&](double MetadataScore::*value) {
             return statistic(over_seeds(report, [&](const Audit& one) { return one.metadata_only[k].*value; }));
         };
         const Statistic score = of_key(&MetadataScore::balanced_accuracy);
         const Statistic with_majority = of_key(&MetadataScore::with_majority);
-        out.set(report.audits[0].metadata_only[k].key, JsonValue::object()
-                                                           .set("balanced_accuracy", score.mean)
-                                                           .set("deviation", score.deviation)
-                                                           .set("with_majority", with_majority.mean)
-                                                           .set("with_majority_deviation", with_majority.deviation)
-                                                           .set("coverage", of_key(&MetadataScore::coverage).mean));
+        out[report.audits[0].metadata_only[k].key] = {{"balanced_accuracy", score.mean},
+                                                      {"deviation", score.deviation},
+                                                      {"with_majority", with_majority.mean},
+                                                      {"with_majority_deviation", with_majority.deviation},
+                                                      {"coverage", of_key(&MetadataScore::coverage).mean}};
     }
     return out;
 }
@@ -210,28 +210,24 @@ std::string audit_text(const AuditReport& report) {
 
 std::string audit_json(const AuditReport& report) {
     const Audit& first = report.audits[0];
-    JsonValue seeds = JsonValue::array();
-    for (uint64_t seed : report.seeds) seeds.push(seed);
     const auto leaked = over_seeds(report, [](const Audit& one) { return one.session_leak.labelled; });
-    return JsonValue::object()
-        .set("source", report.source)
-        .set("sessions", first.session_count)
-        .set("labelled_sessions", first.labelled_sessions)
-        .set("pure_sessions", first.pure_sessions)
-        .set("split", JsonValue::object().set("name", report.splits[0].name).set("seeds", seeds))
-        .set("leaked_share", statistic(leaked).mean)
-        .set("leaked", JsonValue::object()
-                           .set("session", leaks_json(report, &Audit::session_leak))
-                           .set("city", leaks_json(report, &Audit::city_leak)))
-        .set("metadata_only", metadata_json(report))
-        .set("counts", JsonValue::object()
-                           .set("total", counts_json(first.total))
-                           .set("classes", counts_json(first.classes, "(unlabelled)"))
-                           .set("cities", counts_json(first.cities, "(unknown)"))
-                           .set("devices", counts_json(first.devices, "(unknown)"))
-                           .set("sessions", counts_json(first.sessions, "(unknown)")))
-        .set("audio", audio_json(report))
-        .text();
+    return json_text(
+        Json{{"source", report.source},
+             {"sessions", first.session_count},
+             {"labelled_sessions", first.labelled_sessions},
+             {"pure_sessions", first.pure_sessions},
+             {"split", {{"name", report.splits[0].name}, {"seeds", report.seeds}}},
+             {"leaked_share", statistic(leaked).mean},
+             {"leaked",
+              {{"session", leaks_json(report, &Audit::session_leak)}, {"city", leaks_json(report, &Audit::city_leak)}}},
+             {"metadata_only", metadata_json(report)},
+             {"counts",
+              {{"total", counts_json(first.total)},
+               {"classes", counts_json(first.classes, "(unlabelled)")},
+               {"cities", counts_json(first.cities, "(unknown)")},
+               {"devices", counts_json(first.devices, "(unknown)")},
+               {"sessions", counts_json(first.sessions, "(unknown)")}}},
+             {"audio", audio_json(report)}});
 }
 
 } // namespace scene

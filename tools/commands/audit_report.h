@@ -15,7 +15,7 @@ struct AuditReport {
     std::string source;
     std::vector<std::string> names; ///< [clips]
     std::vector<uint64_t> seeds;    ///< of the splits
-    std::vector<Split> splits;      ///< [seeds]; counts and duplicates are told of the first
+    std::vector<Split> splits;      ///< [seeds]; counts and duplicates are those of the first
     std::vector<Audit> audits;      ///< [seeds]
     std::optional<AudioAudit> audio;
 };

@@ -1,4 +1,4 @@
-// scene bench: what runs how fast and in how much memory, beside what the processor can do at best.
+// scene bench: time and memory of steps and ops, beside the device's roofline.
 
 #include <algorithm>
 #include <iostream>
@@ -8,9 +8,9 @@
 
 #include <fnmatch.h>
 
+#include "kernels/files/json.h"
 #include "kernels/median.h"
 #include "tools/bench/measurement.h"
-#include "tools/cli/json_value.h"
 #include "tools/cli/options.h"
 #include "tools/cli/progress_display.h"
 #include "tools/cli/standard_streams.h"
@@ -20,6 +20,8 @@
 
 namespace scene {
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 struct BenchOptions {
     CommonOptions common;
@@ -34,8 +36,8 @@ struct BenchOptions {
     }
     uint64_t seed() const { return common.seed.value_or(1234); }
 
-    /// Says or fails what the device flags mean; without touching a GPU where each measurement opens it in a process of
-    /// its own.
+    /// Fails if the device of the flags cannot be used. Unless `in_process`, this process does not touch a GPU, since
+    /// each measurement opens it in a child.
     MeasurementSettings measurement() const {
         RuntimeSettings runtime = common.runtime();
         runtime.deterministic = deterministic;
@@ -62,7 +64,7 @@ std::vector<std::string> matching(const std::string& pattern, bool gpu) {
     return names;
 }
 
-/// The time below which the op cannot go by this calibration, as a share of the time it took.
+/// The least time that the op can take by the roofline model, as a share of the measured time.
 double roofline_share(const OpSamples& op, const Calibration& calibration) {
     const double bound =
         std::max(op.flops / (1e9 * calibration.gflops), op.bytes_moved / (1e9 * calibration.copy_gb_per_s));
@@ -75,49 +77,47 @@ double total_seconds(const std::vector<OpSamples>& ops) {
     return total;
 }
 
-/// What a figure is a share of; nothing without a calibration.
-void set_shares(JsonValue& entry, const Measurement& m) {
+/// Adds the calibration and the shares of it. Without a calibration, nothing.
+void set_shares(Json& entry, const Measurement& m) {
     if (!m.calibration) return;
     const Calibration& c = *m.calibration;
-    entry.set("peak_gflops", c.gflops)
-        .set("share_of_peak", m.gflops() / c.gflops)
-        .set("copy_gb_per_s", c.copy_gb_per_s)
-        .set("share_of_copy", m.gb_per_s() / c.copy_gb_per_s)
-        .set("clock_ghz", c.clock_ghz)
-        .set("calibration_plausible", c.plausible());
+    entry["peak_gflops"] = c.gflops;
+    entry["share_of_peak"] = m.gflops() / c.gflops;
+    entry["copy_gb_per_s"] = c.copy_gb_per_s;
+    entry["share_of_copy"] = m.gb_per_s() / c.copy_gb_per_s;
+    entry["clock_ghz"] = c.clock_ghz;
+    entry["calibration_plausible"] = c.plausible();
 }
 
-JsonValue to_json(const Measurement& m, int threads) {
-    JsonValue entry = JsonValue::object();
-    entry.set("name", m.name)
-        .set("device", m.device)
-        .set("threads", threads)
-        .set("repetitions", m.seconds.size())
-        .set("median_ms", 1e3 * m.median_seconds())
-        .set("min_ms", 1e3 * *std::min_element(m.seconds.begin(), m.seconds.end()))
-        .set("clips_per_s", m.clips_per_second())
-        .set("peak_bytes", m.peak_bytes)
-        .set("gflops", m.gflops())
-        .set("gb_per_s", m.gb_per_s());
+Json to_json(const Measurement& m, int threads) {
+    Json entry = {{"name", m.name},
+                  {"device", m.device},
+                  {"threads", threads},
+                  {"repetitions", m.seconds.size()},
+                  {"median_ms", 1e3 * m.median_seconds()},
+                  {"min_ms", 1e3 * *std::min_element(m.seconds.begin(), m.seconds.end())},
+                  {"clips_per_s", m.clips_per_second()},
+                  {"peak_bytes", m.peak_bytes},
+                  {"gflops", m.gflops()},
+                  {"gb_per_s", m.gb_per_s()}};
     set_shares(entry, m);
-    if (!m.convolutions.choices.empty()) entry.set("convolutions", to_json(m.convolutions));
+    if (!m.convolutions.choices.empty()) entry["convolutions"] = to_json(m.convolutions);
     if (m.ops.empty()) return entry;
-    JsonValue ops = JsonValue::array();
+    Json& ops = entry["ops"] = Json::array();
     const double total = total_seconds(m.ops);
     for (const OpSamples& op : m.ops) {
         const double seconds = median(op.seconds);
-        JsonValue entry = JsonValue::object();
-        entry.set("name", op.name)
-            .set("kind", op.kind)
-            .set("phase", name_of(op.phase))
-            .set("median_ms", 1e3 * seconds)
-            .set("gflops", op.flops / seconds / 1e9)
-            .set("gb_per_s", op.bytes_moved / seconds / 1e9)
-            .set("share_of_step", seconds / total);
-        if (m.calibration) entry.set("share_of_roofline", roofline_share(op, *m.calibration));
-        ops.push(entry);
+        Json timed = {{"name", op.name},
+                      {"kind", op.kind},
+                      {"phase", name_of(op.phase)},
+                      {"median_ms", 1e3 * seconds},
+                      {"gflops", op.flops / seconds / 1e9},
+                      {"gb_per_s", op.bytes_moved / seconds / 1e9},
+                      {"share_of_step", seconds / total}};
+        if (m.calibration) timed["share_of_roofline"] = roofline_share(op, *m.calibration);
+        ops.push_back(timed);
     }
-    return entry.set("ops", ops);
+    return entry;
 }
 
 void print_ops(const Measurement& m) {
@@ -184,14 +184,14 @@ void warn_if_implausible(const Measurement& m) {
             m.name, m.calibration->flop_per_cycle, m.calibration->flop_per_cycle_max);
 }
 
-/// Answers each line `run NAME` on stdin with {"name", "seconds"} of one repetition, so that another program can take
-/// turns with this one. A benchmark is loaded and warmed up by its first line and stays loaded.
+/// Answers each line `run NAME` on stdin with {"name", "seconds", "clips"} of one repetition, or {"error"}, so that
+/// another program can alternate with this one. A benchmark is loaded and warmed up by its first line and stays loaded.
 int serve(const BenchOptions& options) {
     const MeasurementSettings settings = options.measurement();
     std::unique_ptr<Device> device;
     std::map<std::string, std::unique_ptr<Benchmark>> loaded;
     for (std::string line; std::getline(std::cin, line);) {
-        JsonValue answer = JsonValue::object();
+        Json answer;
         try {
             if (!line.starts_with("run ")) fail("expected 'run NAME', not '{}'", line);
             const std::string name = line.substr(4);
@@ -201,9 +201,9 @@ int serve(const BenchOptions& options) {
                 benchmark = make_benchmark(name, *device, options.seed());
                 for (int warm_up = 0; warm_up < 2; ++warm_up) time_once(*benchmark);
             }
-            answer.set("name", name).set("seconds", time_once(*benchmark)).set("clips", benchmark->clips());
-        } catch (const Error& error) { answer.set("error", error.what()); }
-        fmt::print("{}\n", answer.line());
+            answer = {{"name", name}, {"seconds", time_once(*benchmark)}, {"clips", benchmark->clips()}};
+        } catch (const Error& error) { answer = {{"error", error.what()}}; }
+        fmt::print("{}\n", json_line(answer));
         flush_standard_output();
     }
     return 0;
@@ -223,9 +223,9 @@ int run(const BenchOptions& options) {
         print(measurements);
         return 0;
     }
-    JsonValue all = JsonValue::array();
-    for (const Measurement& m : measurements) all.push(to_json(m, settings.cuda ? 0 : settings.threads));
-    fmt::print("{}\n", all.text());
+    Json all = Json::array();
+    for (const Measurement& m : measurements) all.push_back(to_json(m, settings.cuda ? 0 : settings.threads));
+    fmt::print("{}\n", json_text(all));
     return 0;
 }
 

@@ -4,7 +4,7 @@
 
 namespace scene {
 
-// Each adds one subcommand, in tools/<name>.cpp.
+// Each adds one subcommand, in tools/commands/<name>.cpp.
 void add_synth_command(CommandLine& line);
 void add_prepare_command(CommandLine& line);
 void add_audit_command(CommandLine& line);

@@ -8,16 +8,16 @@
 
 namespace scene {
 
-JsonValue to_json(const ConvReport& report) {
-    JsonValue choices = JsonValue::array();
+nlohmann::ordered_json to_json(const ConvReport& report) {
+    using Json = nlohmann::ordered_json;
+    Json choices = Json::array();
     for (const ConvChoice& choice : report.choices)
-        choices.push(JsonValue::object()
-                         .set("pass", choice.pass)
-                         .set("engine", choice.engine)
-                         .set("microseconds", 1e6 * choice.seconds)
-                         .set("ran", choice.ran)
-                         .set("failures", choice.failures));
-    return JsonValue::object().set("kept", report.kept).set("choices", choices);
+        choices.push_back(Json{{"pass", choice.pass},
+                               {"engine", choice.engine},
+                               {"microseconds", 1e6 * choice.seconds},
+                               {"ran", choice.ran},
+                               {"failures", choice.failures}});
+    return {{"kept", report.kept}, {"choices", choices}};
 }
 
 std::string failures_line(const ConvReport& report) {

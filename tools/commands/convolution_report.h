@@ -3,17 +3,17 @@
 #include <string>
 
 #include "kernels/device.h"
-#include "tools/cli/json_value.h"
+#include "kernels/files/json.h"
 
 namespace scene {
 
 /// {"kept", "choices": [{"pass", "engine", "microseconds", "ran", "failures"}]}
-JsonValue to_json(const ConvReport& report);
+nlohmann::ordered_json to_json(const ConvReport& report);
 
-/// One line about the engines that did not run; empty where all did.
+/// One line about engines that failed; empty if none did.
 std::string failures_line(const ConvReport& report);
 
-/// A table of what ran, with `all` also of what was only known, then what failed.
+/// A table of the engines that ran, or with `all` of every choice, then the failures and where the choices are kept.
 std::string text_of(const ConvReport& report, bool all);
 
 } // namespace scene

@@ -12,9 +12,9 @@
 
 #include "data/audit/audit.h"
 #include "data/store/feature_store.h"
+#include "kernels/files/json.h"
 #include "model/checkpoint.h"
 #include "model/step_runner.h"
-#include "tools/cli/json_value.h"
 #include "tools/cli/options.h"
 #include "tools/cli/progress_display.h"
 #include "tools/cli/split_options.h"
@@ -32,6 +32,7 @@ namespace scene {
 namespace {
 
 namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
 
 struct EvaluateOptions {
     CommonOptions common;
@@ -42,7 +43,7 @@ struct EvaluateOptions {
     bool untrained = false;
 };
 
-/// Which clips are evaluated, and in words.
+/// The clips that are evaluated.
 struct Selection {
     std::vector<int32_t> rows;
     std::string split; ///< whose test clips they are; empty: all labelled clips
@@ -87,10 +88,10 @@ Selection select_clips(const EvaluateOptions& options, const fs::path& checkpoin
     return labelled_clips(store);
 }
 
-/// What the model has heard of the evaluated clips and their sessions in its own training, whatever split they are of.
+/// How much of the evaluated clips and their sessions the model was trained on, whatever split they are from.
 struct Exposure {
     LeakedShare leak;
-    std::optional<int64_t> trained; ///< evaluated clips that trained; nothing where the training is not known
+    std::optional<int64_t> trained; ///< evaluated clips that trained; absent if the training is unknown
     std::string text;
 };
 
@@ -115,7 +116,7 @@ fs::path temporary_folder() {
     return folder;
 }
 
-/// A checkpoint of the same network with the parameters it had before training; removed with the object.
+/// A checkpoint of the same network with newly initialised parameters. The destructor removes the file.
 class UntrainedCheckpoint {
 public:
     UntrainedCheckpoint(Device& device, const fs::path& trained, uint64_t seed)
@@ -140,13 +141,12 @@ private:
     fs::path path_;
 };
 
-JsonValue parts_json(const std::vector<PartScore>& parts) {
-    JsonValue out = JsonValue::object();
+Json parts_json(const std::vector<PartScore>& parts) {
+    Json out = Json::object();
     for (const PartScore& part : parts)
-        out.set(part.name, JsonValue::object()
-                               .set("balanced_accuracy", part.confusion.balanced_accuracy())
-                               .set("accuracy", part.confusion.accuracy())
-                               .set("clips", part.confusion.total()));
+        out[part.name] = {{"balanced_accuracy", part.confusion.balanced_accuracy()},
+                          {"accuracy", part.confusion.accuracy()},
+                          {"clips", part.confusion.total()}};
     return out;
 }
 
@@ -168,7 +168,7 @@ std::string classes_text(const Evaluation& evaluation) {
     return table.text() + "\n";
 }
 
-/// The model's classes that no evaluated clip is of.
+/// Classes of the model without an evaluated clip.
 std::vector<std::string> absent_classes(const Evaluation& evaluation) {
     std::vector<std::string> absent;
     for (int64_t truth = 0; truth < evaluation.confusion.classes(); ++truth)
@@ -176,7 +176,7 @@ std::vector<std::string> absent_classes(const Evaluation& evaluation) {
     return absent;
 }
 
-/// The matrix as files in a folder, which is made if it is not there.
+/// Writes the matrix into a folder, which it creates if necessary.
 void save_confusion(const fs::path& folder, const Evaluation& evaluation, const std::string& title) {
     std::error_code error;
     fs::create_directories(folder, error);
@@ -184,38 +184,32 @@ void save_confusion(const fs::path& folder, const Evaluation& evaluation, const 
     write_confusion(folder, evaluation.confusion, evaluation.classes, title);
 }
 
-JsonValue to_json(const Evaluation& evaluation, const Selection& selection, const Exposure& exposure) {
+Json to_json(const Evaluation& evaluation, const Selection& selection, const Exposure& exposure) {
     const Confusion& confusion = evaluation.confusion;
-    JsonValue absent = JsonValue::array();
-    for (const std::string& name : absent_classes(evaluation)) absent.push(name);
-    JsonValue per_class = JsonValue::object(), classes = JsonValue::array(), matrix = JsonValue::array();
+    Json per_class = Json::object(), matrix = Json::array();
     for (int64_t truth = 0; truth < confusion.classes(); ++truth) {
-        const std::string& name = evaluation.classes[static_cast<size_t>(truth)];
-        classes.push(name);
-        per_class.set(name, JsonValue::object()
-                                .set("recall", confusion.recall(truth))
-                                .set("precision", confusion.precision(truth))
-                                .set("clips", confusion.clips(truth)));
-        JsonValue row = JsonValue::array();
+        per_class[evaluation.classes[static_cast<size_t>(truth)]] = {{"recall", confusion.recall(truth)},
+                                                                     {"precision", confusion.precision(truth)},
+                                                                     {"clips", confusion.clips(truth)}};
+        Json row = Json::array();
         for (int64_t predicted = 0; predicted < confusion.classes(); ++predicted)
-            row.push(confusion.count(truth, predicted));
-        matrix.push(row);
+            row.push_back(confusion.count(truth, predicted));
+        matrix.push_back(row);
     }
-    return JsonValue::object()
-        .set("balanced_accuracy", confusion.balanced_accuracy())
-        .set("accuracy", confusion.accuracy())
-        .set("clips", confusion.total())
-        .set("evaluated", selection.description)
-        .set("split", selection.split.empty() ? JsonValue() : JsonValue(selection.split))
-        .set("leaked_share", exposure.leak.labelled)
-        .set("leaked_share_with_unlabelled", exposure.leak.any)
-        .set("evaluated_clips_that_trained", exposure.trained ? JsonValue(*exposure.trained) : JsonValue())
-        .set("classes", classes)
-        .set("classes_without_clips", absent)
-        .set("per_class", per_class)
-        .set("per_city", parts_json(evaluation.cities))
-        .set("per_device", parts_json(evaluation.devices))
-        .set("confusion", matrix);
+    return {{"balanced_accuracy", confusion.balanced_accuracy()},
+            {"accuracy", confusion.accuracy()},
+            {"clips", confusion.total()},
+            {"evaluated", selection.description},
+            {"split", selection.split.empty() ? Json() : Json(selection.split)},
+            {"leaked_share", exposure.leak.labelled},
+            {"leaked_share_with_unlabelled", exposure.leak.any},
+            {"evaluated_clips_that_trained", exposure.trained ? Json(*exposure.trained) : Json()},
+            {"classes", evaluation.classes},
+            {"classes_without_clips", absent_classes(evaluation)},
+            {"per_class", per_class},
+            {"per_city", parts_json(evaluation.cities)},
+            {"per_device", parts_json(evaluation.devices)},
+            {"confusion", matrix}};
 }
 
 int run(const EvaluateOptions& options) {
@@ -249,9 +243,9 @@ int run(const EvaluateOptions& options) {
         adaptation =
             compare_adaptation(*device, evaluation, evaluated(selection.labelled), options.adaptation.settings);
     if (options.common.json) {
-        JsonValue json = to_json(evaluation, selection, known);
-        if (adaptation) json.set("adaptation", adaptation_json(*adaptation));
-        fmt::print("{}\n", json.text());
+        Json json = to_json(evaluation, selection, known);
+        if (adaptation) json["adaptation"] = adaptation_json(*adaptation);
+        fmt::print("{}\n", json_text(json));
         return 0;
     }
     fmt::print("{}\n\n{}\n{}{}{}", title, confusion_table(evaluation.confusion, evaluation.classes),

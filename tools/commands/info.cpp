@@ -11,7 +11,7 @@
 #include <soxr.h>
 
 #include "kernels/cpu_isa.h"
-#include "tools/cli/json_value.h"
+#include "kernels/files/json.h"
 #include "tools/cli/options.h"
 #include "tools/cli/text_table.h"
 #include "tools/cli/version.h"
@@ -20,6 +20,8 @@
 
 namespace scene {
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 constexpr std::string_view compiler = "g++ " __VERSION__;
 
@@ -49,35 +51,27 @@ Information collect(const CommonOptions& options) {
              {"libsndfile", sf_version_string()},
              {"soxr", soxr_version()},
              {"fmt", fmt::format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100)},
-             {"nlohmann-json", json_library_version()},
+             {"nlohmann-json", fmt::format("{}.{}.{}", NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR,
+                                           NLOHMANN_JSON_VERSION_PATCH)},
              {"toml++", toml_library_version()},
              {"CLI11", CLI11_VERSION}}};
 }
 
-JsonValue to_json(const Information& info) {
-    JsonValue libraries = JsonValue::object();
-    for (const auto& [name, text] : info.libraries) libraries.set(name, text);
+Json to_json(const Information& info) {
+    Json libraries = Json::object();
+    for (const auto& [name, text] : info.libraries) libraries[name] = text;
     const auto device = [](std::string_view kind, const DeviceInfo& of) {
-        return JsonValue::object()
-            .set("kind", kind)
-            .set("name", of.name)
-            .set("libraries", of.libraries)
-            .set("memory_bytes", of.memory_bytes);
+        return Json{{"kind", kind}, {"name", of.name}, {"libraries", of.libraries}, {"memory_bytes", of.memory_bytes}};
     };
-    JsonValue devices = JsonValue::array().push(device("cpu", info.cpu));
-    if (info.gpu) devices.push(device("cuda", *info.gpu));
-    JsonValue isas = JsonValue::array(), usable = JsonValue::array();
-    for (const CpuKernels* kernels : built_cpu_kernels()) isas.push(kernels->isa);
-    for (const std::string_view isa : info.usable_isas) usable.push(isa);
-    return JsonValue::object()
-        .set("version", version)
-        .set("build", JsonValue::object()
-                          .set("compiler", compiler)
-                          .set("flags", SCENE_BUILD_FLAGS)
-                          .set("cuda", built_with_cuda()))
-        .set("cpu_kernels", JsonValue::object().set("chosen", info.isa).set("usable", usable).set("built", isas))
-        .set("devices", devices)
-        .set("libraries", libraries);
+    Json devices = Json::array({device("cpu", info.cpu)});
+    if (info.gpu) devices.push_back(device("cuda", *info.gpu));
+    Json built = Json::array();
+    for (const CpuKernels* kernels : built_cpu_kernels()) built.push_back(kernels->isa);
+    return {{"version", version},
+            {"build", {{"compiler", compiler}, {"flags", SCENE_BUILD_FLAGS}, {"cuda", built_with_cuda()}}},
+            {"cpu_kernels", {{"chosen", info.isa}, {"usable", info.usable_isas}, {"built", built}}},
+            {"devices", devices},
+            {"libraries", libraries}};
 }
 
 void print(const Information& info) {
@@ -104,7 +98,7 @@ void add_info_command(CommandLine& line) {
         line.add_command("info", "Show devices, libraries and build.", "Example:\n  scene info --json", [options] {
             const Information info = collect(*options);
             if (options->json)
-                fmt::print("{}\n", to_json(info).text());
+                fmt::print("{}\n", json_text(to_json(info)));
             else
                 print(info);
             return 0;

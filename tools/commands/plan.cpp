@@ -1,12 +1,13 @@
-// scene plan: a step as it will run: its ops, its memory and its costs. Nothing is computed and no arena is allocated.
+// scene plan: a step as it will run: its ops, its memory and its costs. No step runs and no arena is allocated; a GPU
+// autotunes its convolutions first.
 
 #include <algorithm>
 #include <memory>
 
 #include "data/store/feature_store.h"
+#include "kernels/files/json.h"
 #include "model/memory_plan.h"
 #include "model/step.h"
-#include "tools/cli/json_value.h"
 #include "tools/cli/options.h"
 #include "tools/cli/text_table.h"
 #include "tools/commands/command.h"
@@ -16,6 +17,8 @@
 namespace scene {
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 struct PlanOptions {
     CommonOptions common;
     ConfigOptions config;
@@ -24,7 +27,7 @@ struct PlanOptions {
     bool inference = false;
 };
 
-/// CAS2023, the dataset of the paper: what the shape of the network follows from where no store is given.
+/// CAS2023, the dataset of the paper. It gives the shape of the network if there is no --store.
 StoreShape paper_store() {
     StoreShape store;
     store.name = "CAS2023";
@@ -39,17 +42,17 @@ struct Plan {
     Variables variables;
     Program program;
     int64_t batch = 0;
-    std::string device; ///< what the plan is for, where that is not the device it was made on
+    std::string device; ///< with --device-profile: the profile, precision and libraries
     ConvReport convolutions;
 
-    /// The largest scratch of an op; each lives for its op alone.
+    /// The largest scratch of an op.
     size_t workspace_bytes() const {
         size_t largest = 0;
         for (const Op& op : program.ops)
             if (op.scratch) largest = std::max(largest, program.info(op.scratch).bytes());
         return largest;
     }
-    /// What a step reads that is not in the arena: the feature store.
+    /// External memory, which is not in the arena: the feature store.
     size_t table_bytes() const {
         size_t total = 0;
         for (const TensorInfo& info : program.tensors)
@@ -64,7 +67,7 @@ struct Plan {
     }
     double flops_per_clip(Phase phase) const { return program.flops(phase) / static_cast<double>(batch); }
     double bytes_moved_per_clip() const { return program.bytes_moved() / static_cast<double>(batch); }
-    /// The step's memory over what no plan can go below, the largest live set.
+    /// The step's memory / the lower bound, which is the largest live set.
     double ratio() const {
         return static_cast<double>(program.transient_bytes) / static_cast<double>(program.lower_bound);
     }
@@ -97,48 +100,50 @@ Plan make_plan(const PlanOptions& options) {
     return plan;
 }
 
-/// What an op makes: the first thing it writes.
+/// The first tensor that the op writes.
 const TensorInfo* output_of(const Program& program, const Op& op) {
     return op.writes.empty() ? nullptr : &program.info(op.writes.front());
 }
 
-JsonValue to_json(const Plan& plan, const Op& op) {
-    JsonValue entry = JsonValue::object();
-    entry.set("name", op.name).set("kind", op.kind).set("phase", name_of(op.phase));
+Json to_json(const Plan& plan, const Op& op) {
+    Json entry = {{"name", op.name}, {"kind", op.kind}, {"phase", name_of(op.phase)}};
     if (const TensorInfo* output = output_of(plan.program, op)) {
-        JsonValue shape = JsonValue::array();
-        for (int axis = 0; axis < output->shape.rank(); ++axis) shape.push(output->shape[axis]);
-        entry.set("output", output->name).set("shape", shape).set("dtype", name_of(output->dtype));
-        entry.set("offset", plan.arena_offset(*output)).set("bytes", output->bytes());
+        Json shape = Json::array();
+        for (int axis = 0; axis < output->shape.rank(); ++axis) shape.push_back(output->shape[axis]);
+        entry["output"] = output->name;
+        entry["shape"] = shape;
+        entry["dtype"] = name_of(output->dtype);
+        entry["offset"] = plan.arena_offset(*output);
+        entry["bytes"] = output->bytes();
     }
-    return entry.set("flops", op.flops).set("bytes_moved", op.bytes);
+    entry["flops"] = op.flops;
+    entry["bytes_moved"] = op.bytes;
+    return entry;
 }
 
-JsonValue to_json(const Plan& plan) {
-    JsonValue ops = JsonValue::array();
-    for (const Op& op : plan.program.ops) ops.push(to_json(plan, op));
-    JsonValue totals = JsonValue::object();
-    totals.set("batch", plan.batch)
-        .set("parameters", plan.variables.parameter_count())
-        .set("forward_flops_per_clip", plan.flops_per_clip(Phase::Forward))
-        .set("backward_flops_per_clip", plan.flops_per_clip(Phase::Backward))
-        .set("bytes_moved_per_clip", plan.bytes_moved_per_clip())
-        .set("arena_bytes", plan.arena_bytes())
-        .set("variable_bytes", plan.variables.total_bytes())
-        .set("transient_bytes", plan.program.transient_bytes)
-        .set("lower_bound_bytes", plan.program.lower_bound)
-        .set("workspace_bytes", plan.workspace_bytes())
-        .set("table_bytes", plan.table_bytes())
-        .set("device_bytes", plan.device_bytes())
-        .set("ratio", plan.ratio());
-    JsonValue all = JsonValue::object();
-    all.set("program", plan.program.name);
-    if (!plan.device.empty()) all.set("device", plan.device);
-    if (!plan.convolutions.choices.empty()) all.set("convolutions", to_json(plan.convolutions));
-    return all.set("ops", ops).set("totals", totals);
+Json to_json(const Plan& plan) {
+    Json all = {{"program", plan.program.name}};
+    if (!plan.device.empty()) all["device"] = plan.device;
+    if (!plan.convolutions.choices.empty()) all["convolutions"] = to_json(plan.convolutions);
+    Json& ops = all["ops"] = Json::array();
+    for (const Op& op : plan.program.ops) ops.push_back(to_json(plan, op));
+    all["totals"] = {{"batch", plan.batch},
+                     {"parameters", plan.variables.parameter_count()},
+                     {"forward_flops_per_clip", plan.flops_per_clip(Phase::Forward)},
+                     {"backward_flops_per_clip", plan.flops_per_clip(Phase::Backward)},
+                     {"bytes_moved_per_clip", plan.bytes_moved_per_clip()},
+                     {"arena_bytes", plan.arena_bytes()},
+                     {"variable_bytes", plan.variables.total_bytes()},
+                     {"transient_bytes", plan.program.transient_bytes},
+                     {"lower_bound_bytes", plan.program.lower_bound},
+                     {"workspace_bytes", plan.workspace_bytes()},
+                     {"table_bytes", plan.table_bytes()},
+                     {"device_bytes", plan.device_bytes()},
+                     {"ratio", plan.ratio()}};
+    return all;
 }
 
-/// Which part of the step's memory is in use while: one line per moment, one column per piece of memory.
+/// The step's memory over time: a row for an op (at most 28 of them, evenly spaced), a column for 1/72 of the memory.
 std::string memory_map(const Program& program) {
     constexpr size_t columns = 72, most_rows = 28;
     const std::vector<Lifetime> buffers = lifetimes(program);
@@ -211,7 +216,7 @@ void add_plan_command(CommandLine& line) {
         [options] {
             const Plan plan = make_plan(*options);
             if (options->common.json)
-                fmt::print("{}\n", to_json(plan).text());
+                fmt::print("{}\n", json_text(to_json(plan)));
             else
                 print(plan);
             return 0;

@@ -12,7 +12,7 @@
 #include "data/audio/audio_files.h"
 #include "data/formats/csv.h"
 #include "data/formats/record_time.h"
-#include "tools/cli/json_value.h"
+#include "kernels/files/json.h"
 #include "tools/cli/note.h"
 #include "tools/cli/options.h"
 #include "tools/cli/standard_streams.h"
@@ -26,6 +26,7 @@ namespace scene {
 namespace {
 
 namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
 
 constexpr size_t chunk_files = 16; ///< decoded in parallel, then predicted together
 
@@ -69,7 +70,7 @@ std::vector<std::string> expand(const PredictOptions& options) {
     return files;
 }
 
-/// Once `stop` is set, files are left out.
+/// Decodes in parallel. Once `stop` is set, the files that have not begun are skipped.
 std::vector<Decoded> decode(std::span<const std::string> files, const LogMelSpec& spec, const std::atomic<bool>& stop) {
     std::vector<Decoded> decoded(files.size());
 #pragma omp parallel for schedule(dynamic)
@@ -93,7 +94,7 @@ std::vector<Ranked> rank(const float* probabilities, const std::vector<std::stri
     return ranked;
 }
 
-/// Writes results in one of the formats, as they come.
+/// Writes results in one of the formats: as they come, but --json at the end.
 class Output {
 public:
     Output(const PredictOptions& options, size_t top) : options_(options), top_(top) {
@@ -105,9 +106,9 @@ public:
 
     void add(const std::string& file, const std::vector<Ranked>& ranked) {
         if (options_.common.json)
-            all_.push(to_json(file, ranked));
+            all_.push_back(to_json(file, ranked));
         else if (options_.format == "jsonl")
-            fmt::print("{}\n", to_json(file, ranked).line());
+            fmt::print("{}\n", json_line(to_json(file, ranked)));
         else if (options_.format == "csv") {
             std::string row = csv_field(file);
             for (const Ranked& one : ranked) row += fmt::format(",{},{:.6f}", csv_field(one.label), one.confidence);
@@ -121,31 +122,27 @@ public:
     }
     /// A file that cannot be read: text and csv leave it out.
     void add_error(const std::string& file, const std::string& error) {
-        const JsonValue item = JsonValue::object().set("file", file).set("error", error);
+        const Json item = {{"file", file}, {"error", error}};
         if (options_.common.json)
-            all_.push(item);
+            all_.push_back(item);
         else if (options_.format == "jsonl")
-            fmt::print("{}\n", item.line());
+            fmt::print("{}\n", json_line(item));
     }
     void finish() {
-        if (options_.common.json) fmt::print("{}\n", all_.text());
+        if (options_.common.json) fmt::print("{}\n", json_text(all_));
     }
 
 private:
-    static JsonValue to_json(const std::string& file, const std::vector<Ranked>& ranked) {
-        JsonValue top = JsonValue::array();
-        for (const Ranked& one : ranked)
-            top.push(JsonValue::object().set("label", one.label).set("confidence", one.confidence));
-        return JsonValue::object()
-            .set("file", file)
-            .set("label", ranked.front().label)
-            .set("confidence", ranked.front().confidence)
-            .set("top", top);
+    static Json to_json(const std::string& file, const std::vector<Ranked>& ranked) {
+        Json top = Json::array();
+        for (const Ranked& one : ranked) top.push_back(Json{{"label", one.label}, {"confidence", one.confidence}});
+        return {
+            {"file", file}, {"label", ranked.front().label}, {"confidence", ranked.front().confidence}, {"top", top}};
     }
 
     const PredictOptions& options_;
     size_t top_;
-    JsonValue all_ = JsonValue::array();
+    Json all_ = Json::array();
 };
 
 void check_place_and_time(const PredictOptions& options, const CheckpointInfo& info) {
@@ -158,7 +155,7 @@ void check_place_and_time(const PredictOptions& options, const CheckpointInfo& i
         fail("--city {}: the model knows {}", options.city, fmt::join(info.cities, ", "));
 }
 
-/// What the files had in common.
+/// What is reported once for all files.
 struct Remarks {
     FileCount longer, ends_early;
     bool any_bad = false;

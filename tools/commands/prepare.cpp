@@ -6,8 +6,8 @@
 #include "data/audio/audio.h"
 #include "data/formats/dataset.h"
 #include "data/store/prepare.h"
+#include "kernels/files/json.h"
 #include "tools/cli/dataset_options.h"
-#include "tools/cli/json_value.h"
 #include "tools/cli/options.h"
 #include "tools/cli/progress_display.h"
 #include "tools/cli/stop.h"
@@ -17,6 +17,8 @@
 namespace scene {
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 struct PrepareOptionsGiven {
     CommonOptions common;
     DatasetFlags layout;
@@ -25,23 +27,21 @@ struct PrepareOptionsGiven {
     bool skip_bad = false;
 };
 
-JsonValue to_json(const PrepareReport& report, const std::string& out) {
+Json to_json(const PrepareReport& report, const std::string& out) {
     const auto list = [](const std::vector<ClipProblem>& problems) {
-        JsonValue array = JsonValue::array();
+        Json array = Json::array();
         for (const ClipProblem& problem : problems)
-            array.push(
-                JsonValue::object().set("file", problem.file).set("row", problem.row).set("reason", problem.reason));
+            array.push_back(Json{{"file", problem.file}, {"row", problem.row}, {"reason", problem.reason}});
         return array;
     };
-    return JsonValue::object()
-        .set("store", out)
-        .set("clips", report.clips)
-        .set("resumed", report.resumed)
-        .set("bad", list(report.bad))
-        .set("silent", list(report.silent))
-        .set("longer", report.longer.size())
-        .set("ends_early", report.ends_early.size())
-        .set("list", report.list.string());
+    return {{"store", out},
+            {"clips", report.clips},
+            {"resumed", report.resumed},
+            {"bad", list(report.bad)},
+            {"silent", list(report.silent)},
+            {"longer", report.longer.size()},
+            {"ends_early", report.ends_early.size()},
+            {"list", report.list.string()}};
 }
 
 /// The paper's features for clips of another length: as many whole hops as fit.
@@ -89,7 +89,7 @@ int run(const PrepareOptionsGiven& given) {
         note_files_that_end_early(counted(report.ends_early), total);
     }
     if (given.common.json) {
-        fmt::print("{}\n", to_json(report, given.out).text());
+        fmt::print("{}\n", json_text(to_json(report, given.out)));
         return 0;
     }
     fmt::print("{}: {} clips, {} classes, format {}\n", given.out, report.clips, dataset.classes.size(),

@@ -1,9 +1,9 @@
-// scene synth: a dataset to try everything with.
+// scene synth: makes a synthetic dataset.
 
 #include <memory>
 
 #include "data/synth/synth.h"
-#include "tools/cli/json_value.h"
+#include "kernels/files/json.h"
 #include "tools/cli/options.h"
 #include "tools/cli/progress_display.h"
 #include "tools/cli/stop.h"
@@ -47,12 +47,10 @@ int run(const SynthGiven& given) {
     progress.end();
     if (!report.complete) throw Interrupted(fmt::format("{}: stopped, nothing was kept", given.out));
     if (given.common.json)
-        fmt::print("{}\n", JsonValue::object()
-                               .set("dataset", given.out)
-                               .set("clips", report.clips)
-                               .set("labelled", report.labelled)
-                               .set("sessions", report.sessions)
-                               .text());
+        fmt::print("{}\n", json_text(nlohmann::ordered_json{{"dataset", given.out},
+                                                            {"clips", report.clips},
+                                                            {"labelled", report.labelled},
+                                                            {"sessions", report.sessions}}));
     else
         fmt::print("{}: {} clips from {} sessions, {} labelled\n", given.out, report.clips, report.sessions,
                    report.labelled);

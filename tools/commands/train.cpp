@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "data/store/feature_store.h"
-#include "tools/cli/json_value.h"
+#include "kernels/files/json.h"
 #include "tools/cli/note.h"
 #include "tools/cli/options.h"
 #include "tools/cli/progress_display.h"
@@ -19,6 +19,8 @@
 namespace scene {
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 struct TrainOptions {
     CommonOptions common;
     ConfigOptions config;
@@ -27,22 +29,23 @@ struct TrainOptions {
     int64_t seeds = 0;
 };
 
-JsonValue to_json(const RunResult& result) {
-    JsonValue json = JsonValue::object();
-    json.set("system", result.system)
-        .set("split", result.split)
-        .set("leaked_share", result.leak.labelled)
-        .set("leaked_share_with_unlabelled", result.leak.any)
-        .set("train_score", result.train_score);
-    if (result.pseudo_score) json.set("pseudo_score", *result.pseudo_score);
-    if (result.labelled_score) json.set("labelled_score", *result.labelled_score);
-    if (result.test)
-        json.set("test_balanced_accuracy", result.test->balanced_accuracy())
-            .set("test_accuracy", result.test->accuracy())
-            .set("test_clips", result.test->total());
-    return json.set("hard_clips", result.hard_clips)
-        .set("checkpoint", result.checkpoint.string())
-        .set("was_complete", result.was_complete);
+Json to_json(const RunResult& result) {
+    Json json = {{"system", result.system},
+                 {"split", result.split},
+                 {"leaked_share", result.leak.labelled},
+                 {"leaked_share_with_unlabelled", result.leak.any},
+                 {"train_score", result.train_score}};
+    if (result.pseudo_score) json["pseudo_score"] = *result.pseudo_score;
+    if (result.labelled_score) json["labelled_score"] = *result.labelled_score;
+    if (result.test) {
+        json["test_balanced_accuracy"] = result.test->balanced_accuracy();
+        json["test_accuracy"] = result.test->accuracy();
+        json["test_clips"] = result.test->total();
+    }
+    json["hard_clips"] = result.hard_clips;
+    json["checkpoint"] = result.checkpoint.string();
+    json["was_complete"] = result.was_complete;
+    return json;
 }
 
 void print(const RunResult& result, const Split& split, const std::string& run, int64_t stages) {
@@ -93,7 +96,7 @@ int run(const TrainOptions& options) {
     const RunResult result = train_system(*device, store, *split, config, options.run, {progress, stop.flag()});
     note_failures(device->planner(), options.common.quiet);
     if (options.common.json)
-        fmt::print("{}\n", to_json(result).text());
+        fmt::print("{}\n", json_text(to_json(result)));
     else
         print(result, *split, options.run, config.training.stages);
     return 0;

@@ -59,7 +59,7 @@ EpochRecord from_json(const Json& json) {
 
 } // namespace
 
-std::string epoch_json(const EpochRecord& record) { return to_json(record, true).dump(); }
+std::string epoch_json(const EpochRecord& record) { return json_line(to_json(record, true)); }
 
 EpochRecord parse_epoch_json(const std::string& line, const std::string& where) {
     try {
@@ -72,7 +72,7 @@ EpochRecord parse_epoch_json(const std::string& line, const std::string& where) 
 std::string history_json(const std::vector<EpochRecord>& history) {
     Json list = Json::array();
     for (const EpochRecord& record : history) list.push_back(to_json(record, false));
-    return list.dump();
+    return json_line(list);
 }
 
 std::vector<EpochRecord> parse_history_json(const std::string& json, const std::string& where) {

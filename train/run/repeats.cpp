@@ -134,7 +134,7 @@ std::string summary_json(const Summary& summary) {
                        {"classes", lines_json(summary.classes)},
                        {"cities", lines_json(summary.cities)},
                        {"devices", lines_json(summary.devices)}};
-    return json.dump(2) + "\n";
+    return json_text(json) + "\n";
 }
 
 Summary train_repeats(Device& device, const FeatureStore& store, const RunConfig& base, int64_t seeds,

@@ -102,7 +102,7 @@ void check_store(const RunFolder& run, const Json& now) {
         if (key == "fingerprint" || (before.contains(key) && before[key] == value)) continue;
         fail("{}: this run was started with another store ({} was {}, now {}); give the same store or another run "
              "folder",
-             run.folder.string(), key, before.value(key, Json()).dump(), value.dump());
+             run.folder.string(), key, json_line(before.value(key, Json())), json_line(value));
     }
     fail("{}: this run was started with another store (clips or features differ); give the same store or another run "
          "folder",
@@ -301,7 +301,7 @@ void open_run_folder(const RunFolder& run, const RunConfig& config, const Featur
     if (std::filesystem::exists(run.store()))
         check_store(run, identity);
     else
-        write_file(run.store(), identity.dump(2) + "\n");
+        write_file(run.store(), json_text(identity) + "\n");
     if (!std::filesystem::exists(run.split()))
         save_split(run.split(), split, store.clips());
     else if (load_split(run.split(), store.clips()) != split)
@@ -338,7 +338,7 @@ void save_result(const RunFolder& run, const RunResult& result, const std::vecto
         {"checkpoint", result.checkpoint.filename().string()},
     };
     if (result.test) json["test_confusion"] = confusion_json(*result.test);
-    write_file(run.result(), json.dump(2) + "\n");
+    write_file(run.result(), json_text(json) + "\n");
 }
 
 std::optional<RunResult> load_result(const RunFolder& run) {

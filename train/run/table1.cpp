@@ -232,7 +232,7 @@ std::string table1_json(const Table1& table) {
         json["paper_test"] = paper ? paper_or_null(paper->test) : Json();
         list.push_back(std::move(json));
     }
-    return list.dump(2) + "\n";
+    return json_text(list) + "\n";
 }
 
 } // namespace scene

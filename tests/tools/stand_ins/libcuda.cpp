@@ -1,5 +1,5 @@
-// A driver that is none, as libcuda.so.1: cuDNN proposes engines that it compiles at run time only where it finds one
-// with these functions. Nothing can run: there is no device.
+// A stand-in for the driver, libcuda.so.1. cuDNN proposes engines that it compiles at run time only if it finds a
+// driver with these functions. Nothing can run: there is no device.
 
 #include <dlfcn.h>
 
