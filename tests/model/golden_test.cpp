@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <set>
 #include <sstream>
 
 #include <gtest/gtest.h>
 
+#include "kernels/error.h"
 #include "kernels/files/safetensors.h"
 #include "kernels/philox.h"
 #include "model/executor.h"
@@ -31,11 +33,19 @@ std::vector<std::string> names_in(const std::string& list) {
     return names;
 }
 
+/// The network that the goldens call "se_trans" is "se-trans".
+const Network* network_of(std::string model) {
+    std::replace(model.begin(), model.end(), '_', '-');
+    const Network* network = network_named(model);
+    SCENE_CHECK(network, "no network is named " + model);
+    return network;
+}
+
 /// One golden file, and the parameters and inputs that its recipe generates.
 class Golden {
 public:
     explicit Golden(const std::string& name) : file_("tests/goldens/" + name + ".safetensors") {
-        config_.network = text("model") == "fcnn" ? &fcnn : &se_trans;
+        config_.network = network_of(text("model"));
         config_.width = number("width");
         config_.classes = integer("classes");
         config_.frames = integer("frames");
@@ -263,10 +273,17 @@ TEST_P(NetworkGolden, StepAndEvaluationAreThoseOfPyTorch) {
                                  get(executor, Segment::Statistics, statistics[place]), relative_error);
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, NetworkGolden,
-                         testing::Values("se_trans_multimodal", "se_trans_deltas", "se_trans_500", "fcnn_multimodal",
-                                         "fcnn_narrow", "fcnn_narrow_500", "fcnn_500"),
+constexpr const char* cases[] = {"se_trans_multimodal", "se_trans_deltas", "se_trans_500", "fcnn_multimodal",
+                                 "fcnn_narrow",         "fcnn_narrow_500", "fcnn_500",     "small_cnn_multimodal"};
+
+INSTANTIATE_TEST_SUITE_P(Cases, NetworkGolden, testing::ValuesIn(cases),
                          [](const auto& instance) { return std::string(instance.param); });
+
+TEST(NetworkGoldens, AreThereForEveryNetwork) {
+    std::set<const Network*> compared;
+    for (const char* name : cases) compared.insert(Golden(name).config().network);
+    for (const Network* network : networks()) EXPECT_TRUE(compared.contains(network)) << network->name;
+}
 
 } // namespace
 } // namespace scene

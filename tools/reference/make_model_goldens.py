@@ -78,6 +78,7 @@ SMOOTH_CASES = {  # at the first seeds that --search found
     "fcnn_multimodal": dict(model="fcnn", multimodal=True, batch=2, frames=64, seed=5),
     "fcnn_narrow": dict(model="fcnn", width=0.125, batch=5, frames=101, seed=6),
     "fcnn_narrow_500": dict(model="fcnn", width=0.125, batch=2, frames=500, seed=14),
+    "small_cnn_multimodal": dict(model="small_cnn", multimodal=True, batch=2, frames=500, seed=1481),
 }
 CASES = SMOOTH_CASES | {
     "se_trans_500": dict(model="se_trans", batch=3, frames=500, seed=1),

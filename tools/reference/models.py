@@ -1,4 +1,4 @@
-"""SE-Trans and FCNN with the fusion head in plain PyTorch, the reference for model/.
+"""SE-Trans, FCNN and Small CNN with the fusion head in plain PyTorch, the reference for model/.
 
 Parameter and buffer names are those of the C++ checkpoints, one to one; only the layout of convolution weights differs
 (PyTorch [K, C, R, S], ours [K, R, S, C]). `python models.py` checks the parameter counts.
@@ -137,6 +137,17 @@ class SceneModel(nn.Module):
         tokens = F.adaptive_avg_pool2d(maps, (TOKENS, 1)).squeeze(3).transpose(1, 2)
         return self.head(self.encoder(tokens).max(1).values, city, time)
 
+    @torch.no_grad()
+    def initialize(self):
+        """He-normal convolutions, Xavier-uniform linear layers in the head with zero biases; defaults in the encoder."""
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            elif isinstance(module, nn.Linear) and not name.startswith("encoder"):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        return self
+
 
 class SETrans(SceneModel):
     def __init__(self, classes=10, bands=64, in_channels=1, width=1.0, multimodal=False, encoder_dropout=0.1):
@@ -179,19 +190,26 @@ class FCNN(SceneModel):
     def trunk(self, x):
         return self.embed(self.block3(self.block2(self.block1(x))))
 
-    @torch.no_grad()
-    def initialize(self):
-        """He-normal convolutions, Xavier-uniform linear layers in the head with zero biases; defaults in the encoder."""
-        for name, module in self.named_modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            elif isinstance(module, nn.Linear) and not name.startswith("encoder"):
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
-        return self
+
+class SmallCNN(SceneModel):
+    """Four times [conv 3x3, batch norm, relu, max pooling 2x2], with 16, 32, 64 and 128 channels."""
+
+    def __init__(self, classes=10, bands=64, in_channels=1, width=1.0, multimodal=False, encoder_dropout=0.1):
+        super().__init__()
+        self.input_norm = InputNorm(bands, in_channels)
+        for i, channels in enumerate((16, 32, 64, 128), 1):
+            self.add_module(f"conv{i}", nn.Conv2d(in_channels, scaled(channels, width), 3, padding=1, bias=False))
+            self.add_module(f"norm{i}", nn.BatchNorm2d(scaled(channels, width)))
+            in_channels = scaled(channels, width)
+        self.add_encoder_and_head(in_channels, classes, multimodal, encoder_dropout)
+
+    def trunk(self, x):
+        for i in (1, 2, 3, 4):
+            x = F.max_pool2d(F.relu(getattr(self, f"norm{i}")(getattr(self, f"conv{i}")(x))), 2)
+        return x
 
 
-MODELS = {"se_trans": SETrans, "fcnn": FCNN}
+MODELS = {"se_trans": SETrans, "fcnn": FCNN, "small_cnn": SmallCNN}
 
 
 def scene_loss(logits, labels, weights, smoothing=0.1):
@@ -206,6 +224,7 @@ def parameter_count(model) -> int:
 if __name__ == "__main__":
     assert parameter_count(SETrans()) == 340_842, parameter_count(SETrans())
     assert parameter_count(SETrans(multimodal=True)) == 361_946, parameter_count(SETrans(multimodal=True))
+    assert parameter_count(SmallCNN(multimodal=True)) == 194_826, parameter_count(SmallCNN(multimodal=True))
     for name, model in MODELS.items():
         for multimodal in (False, True):
             print(f"{name}, {'multimodal' if multimodal else 'audio only'}: {parameter_count(model(multimodal=multimodal)):,}")
