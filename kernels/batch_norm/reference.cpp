@@ -85,8 +85,8 @@ template <typename Real, typename Op> void apply_gradient(const Op& op, const Re
     const Real *x = values<Real>(op.x), *mean = values<Real>(op.mean), *inv_std = values<Real>(op.inv_std);
     const Real *scale = values<Real>(op.scale), *dgamma = values<Real>(op.dgamma), *dbeta = values<Real>(op.dbeta);
     Real* dx = values<Real>(op.dx);
-    const int64_t channels = op.mean.shape[0];
-    const Real rows = static_cast<Real>(op.x.elements() / channels);
+    const int64_t channels = op.mean.shape[0], row_count = op.x.elements() / channels;
+    const Real rows = static_cast<Real>(row_count);
     for (int64_t i = 0; i < op.x.elements(); ++i) {
         const int64_t c = i % channels;
         const Real xhat = (x[i] - mean[c]) * inv_std[c];
