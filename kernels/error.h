@@ -11,11 +11,7 @@
 namespace scene {
 
 /// Replaces control characters, line ends among them, by spaces.
-inline std::string one_line(std::string text) {
-    for (char& c : text)
-        if (static_cast<unsigned char>(c) < 32 || c == 127) c = ' ';
-    return text;
-}
+std::string one_line(std::string text);
 
 /// An error that the user can cause and fix. The message is one line: what is wrong, where, and what to do.
 /// The command prints it as `scene: <message>` on stderr and exits with 1.
@@ -33,11 +29,7 @@ template <typename... Args> [[noreturn]] void fail(fmt::format_string<Args...> f
 #endif
 
 /// Throws std::logic_error for a violated precondition: a bug in the program, never an error of the user.
-[[noreturn]] inline void contract_violation(const char* statement, const std::string& message, const char* file,
-                                            int line) {
-    throw std::logic_error(std::string(file) + ":" + std::to_string(line) + ": " + message + " (" + statement +
-                           " is false)");
-}
+[[noreturn]] void contract_violation(const char* statement, const std::string& message, const char* file, int line);
 
 } // namespace scene
 

@@ -66,11 +66,7 @@ public:
     bool operator==(const Shape& other) const = default;
 
     /// "[16, 250, 32, 144]"
-    std::string text() const {
-        std::string out = "[";
-        for (int axis = 0; axis < rank_; ++axis) out += (axis ? ", " : "") + std::to_string(extents_[axis]);
-        return out + "]";
-    }
+    std::string text() const;
 
 private:
     std::array<int64_t, max_rank> extents_{};

@@ -1,5 +1,7 @@
 #include "kernels/scatter_rows/scatter_rows.h"
 
+#include <algorithm>
+
 #include "kernels/cpu/batch_rows.h"
 #include "kernels/cpu/context.h"
 
