@@ -120,8 +120,7 @@ public:
     int64_t clips() const override { return batch_; }
     /// The customary count of a real FFT, 2.5 n log2 n, for each frame. The rest is small beside it.
     double flops() const override {
-        const double frames = 1.0 + spec_.samples / spec_.hop;
-        return static_cast<double>(batch_) * frames * 2.5 * spec_.n_fft * std::log2(spec_.n_fft);
+        return static_cast<double>(batch_ * spec_.all_frames()) * 2.5 * spec_.n_fft * std::log2(spec_.n_fft);
     }
     double bytes_moved() const override { return static_cast<double>(device_wave_.bytes() + device_features_.bytes()); }
     std::vector<OpSamples> profile(int) override { return {}; }

@@ -14,8 +14,8 @@ double deciding_score(const EpochRecord& record, const TrainingSettings& setting
 } // namespace
 
 double learning_rate(const TrainingSettings& settings, int64_t epoch) {
-    const auto drops = static_cast<double>((epoch - 1) / settings.decay_every);
-    return settings.learning_rate * std::pow(settings.decay, drops);
+    const int64_t drops = (epoch - 1) / settings.decay_every;
+    return settings.learning_rate * std::pow(settings.decay, static_cast<double>(drops));
 }
 
 StageState stage_state(std::span<const EpochRecord> history, int64_t stage, const TrainingSettings& settings) {
