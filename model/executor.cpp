@@ -5,14 +5,21 @@
 namespace scene {
 namespace {
 
-/// Runs the op inside a profiler range of its name.
+/// A profiler range.
+class Range {
+public:
+    Range(Device& device, const std::string& name) : device_(device) { device.begin_range(name); }
+    ~Range() { device_.end_range(); }
+    Range(const Range&) = delete;
+    Range& operator=(const Range&) = delete;
+
+private:
+    Device& device_;
+};
+
+/// Runs the op inside a range of its name.
 void run_op(Device& device, const Bindings& bindings, const Op& op) {
-    struct Range {
-        Device& device;
-        ~Range() { device.end_range(); }
-    };
-    device.begin_range(op.name);
-    const Range range{device};
+    const Range range(device, op.name);
     op.call(device, bindings);
 }
 
@@ -87,15 +94,23 @@ void Executor::run(const Program& program) {
     target.replay = device_.record([this, &target] { run_phase(target, false); });
 }
 
-std::vector<OpTime> Executor::profile(const Program& program) {
+std::vector<OpTime> Executor::profile(const Program& program, const std::function<bool(const Op&)>& timed) {
     const Bound& target = bound(program);
     const Bindings bindings(program, variables_, arena_, target.externals);
+    const auto seconds_of = [&](const Op& op) { return device_.seconds_of([&] { run_op(device_, bindings, op); }); };
     std::vector<OpTime> times;
-    device_.begin_range("step");
-    for (const Op& op : program.ops)
-        if (op.phase != Phase::Setup)
-            times.push_back({&op, device_.seconds_of([&] { run_op(device_, bindings, op); })});
-    device_.end_range();
+    const Range step(device_, "step");
+    for (const Op& op : program.ops) {
+        if (op.phase == Phase::Setup) continue;
+        if (!timed) {
+            times.push_back({&op, seconds_of(op)});
+        } else if (timed(op)) {
+            const Range chosen(device_, "timed");
+            times.push_back({&op, seconds_of(op)});
+        } else {
+            run_op(device_, bindings, op);
+        }
+    }
     return times;
 }
 

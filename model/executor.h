@@ -40,8 +40,11 @@ public:
     /// Runs one step, without the setup ops. The first call executes the ops one by one and then records them; later
     /// calls replay the recording (Device::record).
     void run(const Program& program);
-    /// Runs one step op by op, inside the profiler range "step", and returns the time of each op.
-    std::vector<OpTime> profile(const Program& program);
+    /// Runs one step op by op, without a recording.
+    void run_op_by_op(const Program& program) { run_phase(bound(program), false); }
+    /// Runs one step op by op, inside the profiler range "step", and returns the time of each op; with `timed` of each
+    /// op that it accepts, inside a further range "timed".
+    std::vector<OpTime> profile(const Program& program, const std::function<bool(const Op&)>& timed = {});
 
     /// The variable in device memory. upload and download copy the whole of it: `bytes` must be its size.
     Tensor tensor(Segment segment, const std::string& name) const;

@@ -139,6 +139,28 @@ TEST_F(ExecutorTest, ProfilesEveryOpOfAStepUnderItsName) {
     EXPECT_EQ(spy_.ranges, "b()c()");
 }
 
+/// A profiler that looks at the range "timed" sees one op, in a step that is whole.
+TEST_F(ExecutorTest, ProfilesTheChosenOpsAndRunsTheOthers) {
+    const Program program = build("", 3);
+    Executor executor(spy_, variables_, {&program});
+    executor.bind_external("features", features_.data(), 12);
+    const std::vector<OpTime> times = executor.profile(program, [](const Op& op) { return op.name == "c"; });
+    ASSERT_EQ(times.size(), 1u);
+    EXPECT_EQ(times[0].op, &program.ops[2]);
+    EXPECT_EQ(ran_, "b c ");
+    EXPECT_EQ(spy_.ranges, "step(b()timed(c()))");
+}
+
+TEST_F(ExecutorTest, RunsAStepOpByOpWithoutRecordingIt) {
+    const Program program = build("", 3);
+    Executor executor(spy_, variables_, {&program});
+    executor.bind_external("features", features_.data(), 12);
+    executor.run_op_by_op(program);
+    executor.run_op_by_op(program);
+    EXPECT_EQ(ran_, "b c b c ");
+    EXPECT_EQ(spy_.recorded, 0);
+}
+
 TEST_F(ExecutorTest, OneAllocationHoldsTheVariablesAndTheLargestStep) {
     const Program small = build("1", 3), large = build("2", 1000);
     {
