@@ -5,7 +5,7 @@
 emulated_kernels := $(sort $(wildcard kernels/*/*.cu kernels/cuda/*/*.cu tests/cuda_on_cpu/*.cu))
 emulated_tests   := $(wildcard tests/cuda_on_cpu/*_test.cpp) tests/main.cpp
 emulator         := $(filter-out $(emulated_tests),$(wildcard tests/cuda_on_cpu/*.cpp)) \
-                    $(wildcard kernels/cuda/cuda_device.cpp) \
+                    $(wildcard kernels/cuda/cuda_device.cpp kernels/cuda/graph_map.cpp) \
                     $(patsubst %,kernels/cuda/%.cpp,planner $(addprefix autotune/,autotune_buffer fusion_choice plan_cache tuned_convolutions))
 # The tests of the ops are those of every device: compiled once, without the emulator, and linked with it.
 tests_of_ops     := $(shell grep -l '"tests/support/op_test.h"' tests/kernels/*_test.cpp)

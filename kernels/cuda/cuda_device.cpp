@@ -154,7 +154,26 @@ std::function<void()> CudaDevice::record(std::function<void()> ops) {
 
 double CudaDevice::seconds_of(const std::function<void()>& ops) { return cuda::seconds_of(stream_, ops); }
 
-void CudaDevice::begin_range(const std::string& name) { cuda::begin_range(name); }
+std::vector<GraphNode> CudaDevice::graph_nodes(const std::function<void()>& ops) {
+    GraphMap map(stream_);
+    map_ = &map;
+    try {
+        record([&] {
+            ops();
+            map.end();
+        });
+    } catch (...) {
+        map_ = nullptr;
+        throw;
+    }
+    map_ = nullptr;
+    return map.nodes();
+}
+
+void CudaDevice::begin_range(const std::string& name) {
+    if (map_) map_->begin_range(name);
+    cuda::begin_range(name);
+}
 
 void CudaDevice::end_range() { cuda::end_range(); }
 

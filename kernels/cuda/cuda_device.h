@@ -11,6 +11,7 @@
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/convolutions.h"
 #include "kernels/cuda/gpu.h"
+#include "kernels/cuda/graph_map.h"
 #include "kernels/cuda/planner.h"
 #include "kernels/cuda/stream.h"
 #include "kernels/device.h"
@@ -41,6 +42,8 @@ public:
     void synchronize() override;
     std::function<void()> record(std::function<void()> ops) override;
     double seconds_of(const std::function<void()>& ops) override;
+    /// The nodes that `record` makes of these ops.
+    std::vector<GraphNode> graph_nodes(const std::function<void()>& ops);
 
     void begin_range(const std::string& name) override;
     void end_range() override;
@@ -57,6 +60,7 @@ private:
     Context context_;
     std::map<void*, size_t> allocations_; ///< bytes of everything that is allocated, log-mel tables included
     bool recording_ = false;
+    GraphMap* map_ = nullptr; ///< while graph_nodes records
 };
 
 } // namespace scene::cuda

@@ -69,6 +69,12 @@ std::unique_ptr<Device> make_cuda_device(const CudaSettings& settings) {
         cuda::make_cublas_gemm(convolutions.tensor_cores), settings.fusions);
 }
 
+std::vector<GraphNode> graph_nodes(Device& device, const std::function<void()>& ops) {
+    auto* gpu = dynamic_cast<cuda::CudaDevice*>(&device);
+    if (!gpu) fail("only a GPU records a graph; use --device cuda");
+    return gpu->graph_nodes(ops);
+}
+
 std::unique_ptr<Planner> make_cuda_planner(const CudaSettings& settings, const std::string& profile,
                                            const std::vector<Conv2dShape>& shapes) {
     const cuda::ConvolutionSettings convolutions = convolution_settings(settings);

@@ -3,6 +3,8 @@
 // All that the rest of the program knows of GPUs. It needs no CUDA header, and a build without CUDA has the same
 // functions (without_cuda.cpp).
 
+#include <array>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,6 +30,19 @@ std::string cuda_unavailable_reason();
 
 /// The first GPU. Throws Error with cuda_unavailable_reason() if it cannot be used.
 std::unique_ptr<Device> make_cuda_device(const CudaSettings& settings);
+
+/// A node of a CUDA graph: what one launch of the graph does as one kernel, or as one memory operation.
+struct GraphNode {
+    std::string range;  ///< the profiler range that was open when it was recorded: the op
+    std::string kind;   ///< "kernel", "memset", "memcpy" or "other"
+    std::string kernel; ///< its name, mangled as the linker sees it; empty if the driver gives none
+    std::array<unsigned, 3> grid{}, block{};
+    unsigned shared_bytes = 0; ///< dynamic, of a block
+};
+
+/// Records `ops` as Device::record does and returns the nodes in the order in which they run on the one stream.
+/// `device` is from make_cuda_device; Error for any other.
+std::vector<GraphNode> graph_nodes(Device& device, const std::function<void()>& ops);
 
 /// The most that a GPU does in a second. A copy counts the bytes that it reads and those that it writes.
 struct CudaRoofline {

@@ -381,6 +381,57 @@ TEST(CudaDevice, TooLittleMemorySaysHowMuchIsNeeded) {
     }
 }
 
+/// Each node under its range; nothing runs.
+TEST(CudaDevice, NodesOfAGraphHaveTheNamesOfTheirRanges) {
+    cuda::CudaDevice device = emulated_device(DType::F32);
+    const std::vector<float> ones(300, 1.0f);
+    DeviceBuffer memory(device, ones.data(), ones.size() * sizeof(float));
+    const Tensor tensor = memory.tensor(DType::F32, {300});
+    const auto zero_in_range = [&](const char* name, int times) {
+        device.begin_range(name);
+        for (int time = 0; time < times; ++time) device.run(FillZero<Tensor>{.x = tensor});
+        device.end_range();
+    };
+    const std::vector<GraphNode> nodes = device.graph_nodes([&] {
+        zero_in_range("one", 1);
+        zero_in_range("none", 0);
+        zero_in_range("two", 2);
+    });
+    std::vector<std::string> ranges;
+    for (const GraphNode& node : nodes) ranges.push_back(node.range);
+    EXPECT_EQ(ranges, (std::vector<std::string>{"one", "two", "two"}));
+    EXPECT_EQ(nodes.at(0).kind, "memset");
+    std::vector<float> values(300);
+    device.download(values.data(), memory.data(), memory.bytes());
+    EXPECT_EQ(values, ones);
+    EXPECT_THROW(device.graph_nodes([] { fail("an op fails"); }), Error);
+    zero_in_range("later", 1);
+    EXPECT_EQ(device.graph_nodes([&] { zero_in_range("again", 1); }).at(0).range, "again");
+}
+
+/// Of a whole step: the ops in their order, and each kernel's launch.
+TEST(CudaDevice, TheGraphOfAStepIsMappedToItsOps) {
+    cuda::CudaDevice device = emulated_device(DType::F16, Fusions::Always);
+    SmallStep step(device, small_step(&fcnn, false, true), Mode::Training);
+    step.run();
+    const std::vector<GraphNode> nodes =
+        device.graph_nodes([&] { step.runner().executor().run_op_by_op(step.program()); });
+    std::vector<std::string> expected, ops;
+    for (const Op& op : step.program().ops)
+        if (op.phase != Phase::Setup) expected.push_back(op.name);
+    size_t kernels = 0;
+    for (const GraphNode& node : nodes) {
+        if (ops.empty() || ops.back() != node.range) ops.push_back(node.range);
+        if (node.kind != "kernel") continue;
+        ++kernels;
+        EXPECT_EQ(node.kernel, "a_kernel");
+        for (const unsigned extent : {node.grid[0], node.grid[2], node.block[0], node.block[2]})
+            EXPECT_GE(extent, 1u) << node.range;
+    }
+    EXPECT_EQ(ops, expected);
+    EXPECT_GT(kernels, expected.size() / 2) << "the libraries' stand-ins launch none";
+}
+
 /// What a CUDA graph cannot contain fails in the recording, not in a replay.
 TEST(CudaDevice, ARecordHoldsNoTransfersFromTheHost) {
     cuda::CudaDevice device = emulated_device(DType::F32);

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <source_location>
@@ -114,9 +115,25 @@ inline cudaError_t cudaDriverGetVersion(int* version) {
 }
 inline cudaError_t cudaRuntimeGetVersion(int* version) { return cudaDriverGetVersion(version); }
 
-// While a graph is captured, work is stored and not run. What a device cannot do in a capture fails.
+// While a graph is captured, work is stored and not run. What a device cannot do in a capture fails. Each node of a
+// graph depends on the one before.
+enum cudaGraphNodeType {
+    cudaGraphNodeTypeKernel = 0,
+    cudaGraphNodeTypeMemcpy = 1,
+    cudaGraphNodeTypeMemset = 2,
+    cudaGraphNodeTypeHost = 3
+};
+struct CUgraphNode_st {
+    cudaGraphNodeType type = cudaGraphNodeTypeHost; ///< a library's stand-in
+    CUgraphNode_st* before = nullptr;
+    dim3 grid, block;
+    size_t shared_bytes = 0;
+};
+using cudaGraphNode_t = CUgraphNode_st*;
+struct cudaGraphEdgeData {};
 struct CUgraph_st {
     std::vector<std::function<cudaError_t()>> work;
+    std::deque<CUgraphNode_st> nodes; ///< of `work`, while it is captured
 };
 using cudaGraph_t = CUgraph_st*;
 using cudaGraphExec_t = CUgraph_st*;
@@ -129,8 +146,10 @@ inline std::unique_ptr<CUgraph_st> capture; ///< the graph that is being capture
 inline int streams = 0;                     ///< created and not yet destroyed
 
 /// Runs the work, or stores it in the graph that is being captured.
-inline cudaError_t enqueue(std::function<cudaError_t()> work) {
+inline cudaError_t enqueue(std::function<cudaError_t()> work, CUgraphNode_st node = {}) {
     if (!capture) return work();
+    if (!capture->nodes.empty()) node.before = &capture->nodes.back();
+    capture->nodes.push_back(node);
     capture->work.push_back(std::move(work));
     return cudaSuccess;
 }
@@ -156,7 +175,7 @@ inline cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t* graph) {
     return *graph ? cudaSuccess : cudaErrorInvalidValue;
 }
 inline cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
-    *executable = new CUgraph_st(*graph);
+    *executable = new CUgraph_st{graph->work, {}};
     return cudaSuccess;
 }
 inline cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
@@ -172,6 +191,32 @@ inline cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t) {
         if (const cudaError_t error = work(); error != cudaSuccess) return error;
     return cudaSuccess;
 }
+
+enum cudaStreamCaptureStatus { cudaStreamCaptureStatusNone = 0, cudaStreamCaptureStatusActive = 1 };
+/// The node that the next one will depend on, if there is one.
+inline cudaError_t cudaStreamGetCaptureInfo(cudaStream_t, cudaStreamCaptureStatus* status, unsigned long long*,
+                                            cudaGraph_t*, const cudaGraphNode_t** last, const cudaGraphEdgeData**,
+                                            size_t* count) {
+    static cudaGraphNode_t node;
+    *status = emulator::capture ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
+    *count = emulator::capture && !emulator::capture->nodes.empty();
+    if (*count) node = &emulator::capture->nodes.back();
+    *last = &node;
+    return cudaSuccess;
+}
+inline cudaError_t cudaGraphNodeGetDependencies(cudaGraphNode_t node, cudaGraphNode_t* before, cudaGraphEdgeData*,
+                                                size_t* count) {
+    *count = node->before != nullptr;
+    if (before && node->before) *before = node->before;
+    return cudaSuccess;
+}
+inline cudaError_t cudaGraphNodeGetType(cudaGraphNode_t node, cudaGraphNodeType* type) {
+    *type = node->type;
+    return cudaSuccess;
+}
+
+enum cudaDriverEntryPointQueryResult { cudaDriverEntryPointSuccess = 0, cudaDriverEntryPointSymbolNotFound = 1 };
+constexpr unsigned long long cudaEnableDefault = 0;
 
 struct CUevent_st;
 using cudaEvent_t = CUevent_st*;
@@ -213,12 +258,14 @@ inline cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemc
     return cudaMemcpyAsync(to, from, bytes, kind, nullptr);
 }
 inline cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t) {
-    return emulator::enqueue([=] {
-        if (!emulator::check_range(memory, bytes)) return cudaErrorInvalidValue;
-        std::memset(memory, value, bytes);
-        emulator::mark_written(memory, bytes);
-        return cudaSuccess;
-    });
+    return emulator::enqueue(
+        [=] {
+            if (!emulator::check_range(memory, bytes)) return cudaErrorInvalidValue;
+            std::memset(memory, value, bytes);
+            emulator::mark_written(memory, bytes);
+            return cudaSuccess;
+        },
+        {.type = cudaGraphNodeTypeMemset, .grid = {}, .block = {}});
 }
 inline cudaError_t cudaStreamSynchronize(cudaStream_t) {
     return emulator::capture ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
@@ -238,7 +285,11 @@ cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters..
             const bool done = emulator::run(reinterpret_cast<const void*>(kernel), grid, block, shared_bytes,
                                             [&] { kernel(static_cast<Parameters>(arguments)...); });
             return done ? cudaSuccess : cudaErrorLaunchFailure;
-        });
+        },
+        {.type = cudaGraphNodeTypeKernel,
+         .grid = config->gridDim,
+         .block = config->blockDim,
+         .shared_bytes = config->dynamicSmemBytes});
 }
 
 // ---- the device's side -----------------------------------------------------------------------------------------
