@@ -7,20 +7,17 @@
 #include <numeric>
 #include <optional>
 
+#include <fnmatch.h>
+
 #include "kernels/cuda/cufft/log_mel_baseline.h"
 #include "kernels/device_buffer.h"
-#include "kernels/philox.h"
+#include "model/memory_plan.h"
 #include "model/step_runner.h"
+#include "tools/bench/conv_benchmark.h"
+#include "tools/bench/random_values.h"
 
 namespace scene {
 namespace {
-
-/// `count` values uniform in [low, high).
-std::vector<float> random_values(int64_t count, float low, float high, uint64_t seed) {
-    std::vector<float> values(static_cast<size_t>(count));
-    for (size_t i = 0; i < values.size(); ++i) values[i] = low + (high - low) * uniform_of(random_word(seed, 0, 0, i));
-    return values;
-}
 
 /// A training or inference step. Two batches alternate, so that no repetition finds its input in the cache.
 class StepBenchmark final : public Benchmark {
@@ -57,21 +54,45 @@ public:
         return program().flops(Phase::Forward) + program().flops(Phase::Backward) + program().flops(Phase::Update);
     }
     double bytes_moved() const override { return program().bytes_moved(); }
-    std::vector<OpSamples> profile(int repetitions) override {
+    std::vector<OpSamples> profile(int repetitions, const std::string& pattern) override {
+        std::function<bool(const Op&)> timed;
+        if (!pattern.empty()) timed = [&](const Op& op) { return fnmatch(pattern.c_str(), op.name.c_str(), 0) == 0; };
         std::vector<OpSamples> samples;
         for (int repetition = 0; repetition < repetitions; ++repetition) {
             next_batch();
-            const std::vector<OpTime> times = runner_.executor().profile(program());
+            const std::vector<OpTime> times = runner_.executor().profile(program(), timed);
             for (size_t index = 0; index < times.size(); ++index) {
-                const Op& op = *times[index].op;
-                if (repetition == 0) samples.push_back({op.name, op.kind, op.phase, op.flops, op.bytes, {}});
+                if (repetition == 0) samples.push_back(samples_of(*times[index].op));
                 samples[index].seconds.push_back(times[index].seconds);
             }
         }
         return samples;
     }
+    std::vector<GraphNode> graph_nodes() override {
+        next_batch();
+        return scene::graph_nodes(runner_.device(), [this] { runner_.executor().run_op_by_op(program()); });
+    }
 
 private:
+    /// Without times.
+    OpSamples samples_of(const Op& op) const {
+        const size_t step = static_cast<size_t>(&op - program().ops.data());
+        size_t live = 0, end = 0;
+        for (const Lifetime& buffer : lifetimes(program())) {
+            if (step < buffer.first || step > buffer.last) continue;
+            live += buffer.bytes;
+            end = std::max(end, buffer.end(program().tensors[buffer.buffer].offset));
+        }
+        const size_t variables = runner_.variables().total_bytes();
+        return {.name = op.name,
+                .kind = op.kind,
+                .phase = op.phase,
+                .flops = op.flops,
+                .bytes_moved = op.bytes,
+                .arena_live = static_cast<double>(variables + live),
+                .arena_end = static_cast<double>(variables + end),
+                .seconds = {}};
+    }
     const Program& program() const { return mode_ == Mode::Training ? runner_.training(batch_) : runner_.inference(); }
     void next_batch() {
         StepControl control;
@@ -123,7 +144,7 @@ public:
         return static_cast<double>(batch_ * spec_.all_frames()) * 2.5 * spec_.n_fft * std::log2(spec_.n_fft);
     }
     double bytes_moved() const override { return static_cast<double>(device_wave_.bytes() + device_features_.bytes()); }
-    std::vector<OpSamples> profile(int) override { return {}; }
+    std::vector<OpSamples> profile(int, const std::string&) override { return {}; }
 
 private:
     /// White noise: 16 different clips, repeated.
@@ -240,13 +261,14 @@ const std::vector<std::string>& benchmark_names(bool gpu) {
     return gpu ? on_gpu : on_cpu;
 }
 
-bool is_benchmark(const std::string& name) { return parse_log_mel(name) || parse_step(name); }
+bool is_benchmark(const std::string& name) { return parse_log_mel(name) || parse_step(name) || parse_conv(name); }
 
 std::unique_ptr<Benchmark> make_benchmark(std::string_view name, Device& device, uint64_t seed) {
     if (const std::optional<StepName> step = parse_step(name))
         return std::make_unique<StepBenchmark>(device, step->config(), step->mode, seed);
     if (const std::optional<LogMelName> log_mel = parse_log_mel(name))
         return std::make_unique<LogMelBenchmark>(device, *log_mel, seed);
+    if (const std::optional<Conv2dShape> shape = parse_conv(name)) return make_conv_benchmark(device, *shape, seed);
     fail("there is no benchmark '{}'; the names are {}", name, fmt::join(benchmark_names(false), ", "));
 }
 

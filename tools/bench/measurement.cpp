@@ -140,7 +140,11 @@ Measurement run_benchmark(const std::string& name, const MeasurementSettings& se
     const DeviceInfo info = device->info();
     result.peak_bytes = settings.cuda ? info.allocated_bytes : peak_resident_bytes();
     result.device = info.name + "; " + info.libraries;
-    if (settings.ops) result.ops = benchmark->profile(settings.repetitions);
+    if (settings.ops) result.ops = benchmark->profile(settings.repetitions, settings.op);
+    result.all_ops = settings.op.empty();
+    if (result.ops.empty() && !settings.op.empty())
+        fail("--op {}: {} has no op of such a name; `scene bench --ops` lists them", settings.op, name);
+    if (settings.graph) result.graph = benchmark->graph_nodes();
     result.convolutions = device->planner().conv2d_report();
     return result;
 }
@@ -168,7 +172,19 @@ void send(const Measurement& result, Message& message) {
         message.write(op.phase);
         message.write(op.flops);
         message.write(op.bytes_moved);
+        message.write(op.arena_live);
+        message.write(op.arena_end);
         message.write(op.seconds);
+    }
+    message.write(result.all_ops);
+    message.write(result.graph.size());
+    for (const GraphNode& node : result.graph) {
+        message.write(node.range);
+        message.write(node.kind);
+        message.write(node.kernel);
+        message.write(node.grid);
+        message.write(node.block);
+        message.write(node.shared_bytes);
     }
 }
 
@@ -195,7 +211,19 @@ void receive(Measurement& result, Message& message) {
         op.phase = message.read<Phase>();
         op.flops = message.read<double>();
         op.bytes_moved = message.read<double>();
+        op.arena_live = message.read<double>();
+        op.arena_end = message.read<double>();
         op.seconds = message.read_doubles();
+    }
+    result.all_ops = message.read<bool>();
+    result.graph.resize(message.read<size_t>());
+    for (GraphNode& node : result.graph) {
+        node.range = message.read_string();
+        node.kind = message.read_string();
+        node.kernel = message.read_string();
+        node.grid = message.read<std::array<unsigned, 3>>();
+        node.block = message.read<std::array<unsigned, 3>>();
+        node.shared_bytes = message.read<unsigned>();
     }
 }
 
@@ -213,6 +241,19 @@ std::unique_ptr<Device> make_device(const MeasurementSettings& settings) {
 }
 
 double Measurement::median_seconds() const { return median(seconds); }
+
+double Measurement::seconds_of_ops() const {
+    if (!all_ops) return median_seconds();
+    double total = 0;
+    for (const OpSamples& op : ops) total += median(op.seconds);
+    return total;
+}
+
+double roofline_share(const OpSamples& op, const Calibration& calibration) {
+    const double bound =
+        std::max(op.flops / (1e9 * calibration.gflops), op.bytes_moved / (1e9 * calibration.copy_gb_per_s));
+    return bound / median(op.seconds);
+}
 
 Measurement measure(const std::string& name, const MeasurementSettings& settings) {
     if (settings.in_process) return run_benchmark(name, settings);

@@ -22,14 +22,22 @@ struct Measurement {
     std::string device; ///< name and libraries
     /// best_of right before and right after the benchmark; absent if it ran `in_process`.
     std::optional<Calibration> calibration;
-    ConvReport convolutions;    ///< empty on the CPU
-    std::vector<OpSamples> ops; ///< empty unless asked for
+    ConvReport convolutions;      ///< empty on the CPU
+    std::vector<OpSamples> ops;   ///< empty unless asked for
+    bool all_ops = true;          ///< of a step, not only those of MeasurementSettings::op
+    std::vector<GraphNode> graph; ///< empty unless asked for
+
+    /// All ops together, or the step if only some are known.
+    double seconds_of_ops() const;
 
     double median_seconds() const;
     double clips_per_second() const { return static_cast<double>(clips) / median_seconds(); }
     double gflops() const { return flops / median_seconds() / 1e9; }
     double gb_per_s() const { return bytes_moved / median_seconds() / 1e9; }
 };
+
+/// The least time that the op can take by the roofline model, as a share of its median.
+double roofline_share(const OpSamples& op, const Calibration& calibration);
 
 struct MeasurementSettings {
     std::optional<CudaSettings> cuda; ///< absent: the CPU
@@ -38,6 +46,8 @@ struct MeasurementSettings {
     bool ops = false;
     uint64_t seed = 1234;
     bool in_process = false; ///< no child process and no calibration, so that a profiler sees the benchmark alone
+    std::string op = {};     ///< with `ops`, only those whose name matches this pattern; empty: all
+    bool graph = false;      ///< also the nodes of the graph; a GPU only
 };
 
 /// cuda_unavailable_reason() of a child process: a process that has initialised CUDA cannot fork others that use it.

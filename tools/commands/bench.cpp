@@ -1,6 +1,8 @@
 // scene bench: time and memory of steps and ops, beside the device's roofline.
 
 #include <algorithm>
+#include <cerrno>
+#include <filesystem>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -8,9 +10,11 @@
 
 #include <fnmatch.h>
 
+#include "kernels/files/atomic_file.h"
 #include "kernels/files/json.h"
 #include "kernels/median.h"
 #include "tools/bench/measurement.h"
+#include "tools/bench/trace.h"
 #include "tools/cli/options.h"
 #include "tools/cli/progress_display.h"
 #include "tools/cli/standard_streams.h"
@@ -25,7 +29,7 @@ using Json = nlohmann::ordered_json;
 
 struct BenchOptions {
     CommonOptions common;
-    std::string filter = "*";
+    std::string filter = "*", op, trace, graph_map;
     int64_t repetitions = 7;
     bool ops = false, serve = false, in_process = false, deterministic = true;
     std::string fusions = "quickest", autotune = "precompiled";
@@ -43,7 +47,14 @@ struct BenchOptions {
         runtime.deterministic = deterministic;
         runtime.fusions = value_named(fusion_choices, fusions);
         runtime.autotune = value_named(autotune_choices, autotune);
-        MeasurementSettings settings{{}, threads(), static_cast<int>(repetitions), ops, seed(), in_process};
+        MeasurementSettings settings{.cuda = {},
+                                     .threads = threads(),
+                                     .repetitions = static_cast<int>(repetitions),
+                                     .ops = ops || !op.empty() || !trace.empty(),
+                                     .seed = seed(),
+                                     .in_process = in_process,
+                                     .op = op,
+                                     .graph = !graph_map.empty()};
         if (runtime.device != DeviceChoice::Cpu &&
             (in_process ? cuda_unavailable_reason() : cuda_unavailable_reason_in_child()).empty()) {
             settings.cuda = cuda_settings(runtime);
@@ -62,19 +73,6 @@ std::vector<std::string> matching(const std::string& pattern, bool gpu) {
     if (names.empty())
         fail("--filter {}: no benchmark has such a name; there are {}", pattern, fmt::join(benchmark_names(gpu), ", "));
     return names;
-}
-
-/// The least time that the op can take by the roofline model, as a share of the measured time.
-double roofline_share(const OpSamples& op, const Calibration& calibration) {
-    const double bound =
-        std::max(op.flops / (1e9 * calibration.gflops), op.bytes_moved / (1e9 * calibration.copy_gb_per_s));
-    return bound / median(op.seconds);
-}
-
-double total_seconds(const std::vector<OpSamples>& ops) {
-    double total = 0;
-    for (const OpSamples& op : ops) total += median(op.seconds);
-    return total;
 }
 
 /// Adds the calibration and the shares of it. Without a calibration, nothing.
@@ -104,7 +102,7 @@ Json to_json(const Measurement& m, int threads) {
     if (!m.convolutions.choices.empty()) entry["convolutions"] = to_json(m.convolutions);
     if (m.ops.empty()) return entry;
     Json& ops = entry["ops"] = Json::array();
-    const double total = total_seconds(m.ops);
+    const double total = m.seconds_of_ops();
     for (const OpSamples& op : m.ops) {
         const double seconds = median(op.seconds);
         Json timed = {{"name", op.name},
@@ -122,7 +120,7 @@ Json to_json(const Measurement& m, int threads) {
 
 void print_ops(const Measurement& m) {
     TextTable table({"op", "kind", "phase", "ms", "GFLOP/s", "GB/s", "of step", "of roofline"}, {0, 1, 2});
-    const double total = total_seconds(m.ops);
+    const double total = m.seconds_of_ops();
     std::map<std::string, double> by_kind;
     for (const OpSamples& op : m.ops) {
         const double seconds = median(op.seconds);
@@ -209,9 +207,55 @@ int serve(const BenchOptions& options) {
     return 0;
 }
 
+/// Each node of each benchmark's graph, in the order of its replay.
+Json graph_map(const std::vector<Measurement>& measurements) {
+    Json all = Json::array();
+    for (const Measurement& m : measurements) {
+        Json nodes = Json::array();
+        for (const GraphNode& node : m.graph) {
+            Json entry = {{"node", nodes.size()}, {"op", node.range}, {"kind", node.kind}};
+            if (node.kind == "kernel") {
+                entry["kernel"] = node.kernel;
+                entry["grid"] = node.grid;
+                entry["block"] = node.block;
+                entry["shared_bytes"] = node.shared_bytes;
+            }
+            nodes.push_back(std::move(entry));
+        }
+        if (!nodes.empty()) all.push_back({{"benchmark", m.name}, {"device", m.device}, {"nodes", nodes}});
+    }
+    return all;
+}
+
+/// Fails now if the file could not be written after minutes of measurement.
+void check_writable(const std::string& file) {
+    if (file.empty()) return;
+    const AtomicFile trial(file);
+    if (std::filesystem::is_directory(file)) fail_write(file, EISDIR);
+}
+
+void write_files(const BenchOptions& options, const std::vector<Measurement>& measurements) {
+    const auto none = [&](auto member) {
+        return std::all_of(measurements.begin(), measurements.end(),
+                           [&](const Measurement& m) { return (m.*member).empty(); });
+    };
+    if (!options.trace.empty()) {
+        if (none(&Measurement::ops)) fail("--trace: {} has no ops; choose a step", options.filter);
+        write_file(options.trace, json_line(chrome_trace(measurements)) + "\n");
+    }
+    if (!options.graph_map.empty()) {
+        if (none(&Measurement::graph)) fail("--graph-map: {} is no step", options.filter);
+        write_file(options.graph_map, json_text(graph_map(measurements)) + "\n");
+    }
+}
+
 int run(const BenchOptions& options) {
+    if (!options.trace.empty() && !options.op.empty()) fail("--trace shows every op of a step; leave out --op");
+    check_writable(options.trace);
+    check_writable(options.graph_map);
     if (options.serve) return serve(options);
     const MeasurementSettings settings = options.measurement();
+    if (settings.graph && !settings.cuda) fail("--graph-map: only a GPU records a graph; use --device cuda");
     ProgressDisplay progress(options.common.quiet);
     std::vector<Measurement> measurements;
     for (const std::string& name : matching(options.filter, settings.cuda.has_value())) {
@@ -219,6 +263,7 @@ int run(const BenchOptions& options) {
         measurements.push_back(measure(name, settings));
         warn_if_implausible(measurements.back());
     }
+    write_files(options, measurements);
     if (!options.common.json) {
         print(measurements);
         return 0;
@@ -237,12 +282,21 @@ void add_bench_command(CommandLine& line) {
         "bench", "Measure whole steps and single ops beside what the processor can do at best.",
         fmt::format(
             "Examples:\n  scene bench --filter 'se_trans*'\n  scene bench --filter fcnn_train_b16 --ops --json\n"
-            "Benchmarks: {}",
+            "  scene bench --filter fcnn_train_b16 --trace step.json\n"
+            "  scene bench --filter fcnn_train_b16 --op 'block1.conv2.*'\n"
+            "Benchmarks: {}; or any batch, such as fcnn_train_b4,\n"
+            "or a 3x3 convolution, height x width x channels: conv_250x32x144_b16",
             fmt::join(benchmark_names(false), ", ")),
         [options] { return run(*options); });
     arguments.add("--filter", options->filter, "a name, or a pattern with * and ?");
     arguments.add("--repetitions", options->repetitions, "timed repetitions; the median counts").range(1, 100000);
     arguments.add_flag("--ops", options->ops, "also each op of a step");
+    arguments.add("--op", options->op,
+                  "also each op of this name, or pattern with * and ?; the others run too, but are not timed");
+    arguments.add("--trace", options->trace,
+                  "write the ops, phases and the arena's use to this file, which ui.perfetto.dev shows");
+    arguments.add("--graph-map", options->graph_map,
+                  "on a GPU: write which op each node of the step's CUDA graph belongs to, as JSON");
     arguments.add_flag("--deterministic,!--fastest", options->deterministic,
                        "on a GPU: convolutions that give the same bits every time (the default), or the fastest");
     arguments.add("--fusions", options->fusions, "on a GPU in fp16: convolutions with a batch norm's work in them")
