@@ -119,7 +119,7 @@ help:
 	@echo "make mutation-test plants faults in kernels, model, data and train (ROOM=model: there) and requires that tests find them"
 	@echo "make cuda-objects  compiles the CUDA kernels, where there is an nvcc"
 	@echo "make gpu-check     on a machine with a GPU: tests, benchmarks, PyTorch beside them, sanitizers; CALL=contact: the first four minutes"
-	@echo "make profile       on a machine with a GPU: one step under Nsight Systems and Nsight Compute"
+	@echo "make profile       on a machine with a GPU: one step under Nsight Systems and Nsight Compute; OP=block1.conv2.forward: that op"
 	@echo "make bundle        $(BUILD)/bundle, a folder that runs gpu-check where nothing can be built"
 	@echo "make fuzz          the parsers on damaged files, under AddressSanitizer"
 	@echo "make floors        docs/floors.svg, drawn from the includes; make check-floors compares"

@@ -1,6 +1,7 @@
 # The tests that need a GPU: the tests of kernels in tests/cuda_on_cpu and of the ops, linked with the CUDA device, and
 # those of tests/gpu. `make test` builds them where CUDA can be built; `make gpu-check` runs them (CALL=contact, measure,
-# experiment or sanitize: only that part of tools/gpu_check.sh; REPORT: the path of the report).
+# experiment or sanitize: only that part of tools/gpu_check.sh; REPORT: the path of the report). `make profile` looks at one
+# step (OP: a pattern of ops' names, BENCHMARK, PRECISION).
 
 gpu_tests_of_kernels := $(filter-out %/emulator_test.cpp %/access_checker_test.cpp %/device_test.cpp,\
                         $(wildcard tests/cuda_on_cpu/*_test.cpp))
@@ -26,7 +27,7 @@ gpu-check: $(BUILD)/scene $(GPU_TESTS)
 	@SCENE=$(BUILD)/scene GPU_TESTS=$(GPU_TESTS) tools/gpu_check.sh $(CALL) $(REPORT)
 
 profile: $(BUILD)/scene
-	@SCENE=$(BUILD)/scene tools/profile.sh $(BENCHMARK)
+	@SCENE=$(BUILD)/scene OP='$(OP)' tools/profile.sh $(or $(BENCHMARK),fcnn_train_b256) $(PRECISION)
 
 # Other flags of the linker and of nvcc, so it has a build folder of its own.
 bundle:

@@ -5,9 +5,10 @@
 #
 # CALL is one of these, or all (the default), which does one after the other:
 #   contact       machine, tests on the device, the FCNN's training step without fusions and with the quickest ones, log-mel
-#   measure       benchmarks, the most important ones first, op by op, PyTorch beside them
+#   measure       benchmarks, the most important ones first, op by op, in every precision, PyTorch beside them
 #   experiment    System #4 on as many and as long clips as CAS2023 has
-#   sanitize      compute-sanitizer over the kernels' tests
+#   sanitize      an extra: compute-sanitizer over the kernels' tests
+# The first three take less than four minutes each, and each is of use alone.
 # REPORT (*.json) is $OUT/report.json if OUT is set, else docs/gpu/<device>-<commit>.json, for a single CALL with its name
 # before the .json.
 #
@@ -15,7 +16,7 @@
 #   OUT                 folder for logs.tgz and cache; default: that of REPORT, or build/gpu-check
 #   SCENE, GPU_TESTS    the programs; default: build/scene, build/tests/gpu_tests
 #   PYTHON              writes the report; if it has PyTorch, the peer is measured
-#   SECONDS_IN_ALL      235 for contact and measure, else 570: a part that has not ended by then is stopped, one that has not
+#   SECONDS_IN_ALL      235 for these three, else 570: a part that has not ended by then is stopped, one that has not
 #                       begun is left out
 #   SECONDS_FOR_TESTS   limit of each process with tests
 #   PARTS               a pattern of the names of the parts to run, such as 'bench_*'; default: *
@@ -23,8 +24,8 @@
 # Each part is a process with its own limit, because a kernel that fails takes its process with it. If a part fails, hangs or
 # finds no time, the report says so, the exit status is 1, and the other parts still run. The archive logs.tgz has everything
 # that the parts printed. It is written after every part, the report before every part. So both exist when this script is
-# stopped; only after SIGKILL do they lack the part that ran. The output ends with what to mend first. Measured plans are kept
-# in OUT/cache for the next call; a bundle also takes those of ../cache. No clock, mode or other setting of the device is
+# stopped; only after SIGKILL do they lack the part that ran. The output ends with at most 60 lines that say what to mend
+# first: what failed, and where the step loses the most time. Measured plans are kept in OUT/cache for the next call; a bundle also takes those of ../cache. No clock, mode or other setting of the device is
 # changed.
 set -u
 from=$PWD
@@ -40,7 +41,7 @@ case ${1:-} in
 '' | *.json) report=${1:-} ;;
 *) refuse "$1 is neither contact, measure, experiment, sanitize, all, nor the .json file to write the report to" ;;
 esac
-case $call in contact | measure) in_all=${SECONDS_IN_ALL:-235} ;; *) in_all=${SECONDS_IN_ALL:-570} ;; esac
+case $call in contact | measure | experiment) in_all=${SECONDS_IN_ALL:-235} ;; *) in_all=${SECONDS_IN_ALL:-570} ;; esac
 for_tests=${SECONDS_FOR_TESTS:-$in_all} wanted=${PARTS:-*}
 [ "$in_all" -ge 30 ] 2> /dev/null || refuse "SECONDS_IN_ALL=$in_all: needs 30 or more"
 end=$((in_all - 8)) # the rest is for stopping a part that hangs, and for archive and report
@@ -53,8 +54,8 @@ if [ -n "${OUT:-}" ]; then out=$OUT; elif [ -n "$report" ]; then out=$(dirname "
 work=$(mktemp -d) || refuse "cannot make a temporary folder"
 logs=$work/logs scratch=$work/scratch
 mkdir "$logs" "$scratch"
-trap 'rm -rf "$scratch"; [ -n "$unarchived" ] || rm -rf "$work"' EXIT
-unarchived=
+trap 'rm -rf "$scratch" ${in_memory:+"$in_memory"}; [ -n "$unarchived" ] || rm -rf "$work"' EXIT
+unarchived="" in_memory=""
 mkdir -p "$out/cache/scene" || refuse "cannot write to $out"
 export XDG_CACHE_HOME=$out/cache HOME=${HOME:-$scratch}
 if [ -f COMMIT ]; then # a bundle
@@ -272,9 +273,11 @@ measure() {
     timeout 20 "$python" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torch") is None)' 2> /dev/null &&
         has_torch=1
     half fcnn_train_b256
-    bench fp16_ops 150 20 --precision fp16 --filter fcnn_train_b256 --ops
+    bench fp16_ops 150 20 --precision fp16 --filter fcnn_train_b256 --ops --trace "$logs/step_fp16.json"
     peer fp16_eager 60 --precision fp16 --variants eager
+    bench bf16_fcnn_train_b256 150 20 --precision bf16 --filter fcnn_train_b256
     half logmel_b256
+    bench tf32_fcnn_train_b256 150 20 --precision tf32 --filter fcnn_train_b256
     half se_trans_train_b256
     # max-autotune compiles for minutes before the first step.
     need=100 peer fp16_compiled_fcnn_train_b256 180 --precision fp16 --variants compiled --names fcnn_train_b256
@@ -283,27 +286,46 @@ measure() {
         --cache-control none --csv --print-units base --log-file "$logs/traffic_fp16.csv" \
         --metrics dram__bytes_read.sum,dram__bytes_write.sum \
         "$scene" bench --in-process --device cuda --precision fp16 --filter fcnn_train_b256 --ops --repetitions 1 --json --quiet
+    # Which op a kernel of the replayed step belongs to.
+    bench fp16_graph 60 1 --precision fp16 --filter fcnn_train_b256 --graph-map "$logs/graph_fp16.json"
     for form in never always; do bench fp16_fused_$form 150 20 --precision fp16 --filter fcnn_train_b256 --fusions $form; done
     for name in fcnn_train_b64 fcnn_infer_b256 se_trans_train_b64 fcnn_train_b16 fcnn_infer_b1; do half $name; done
-    for name in fcnn_train_b256 se_trans_train_b256; do bench tf32_$name 150 20 --precision tf32 --filter $name; done
+    # Does a tile that is filled save more than the added channels cost?
+    for name in conv_250x32x144 conv_250x32x192 conv_125x16x288 conv_125x16x320; do half ${name}_b256 --ops; done
     peer tf32_eager 60 --precision tf32 --variants eager
+    # Without tensor cores there is only one engine for a data gradient, a slow one: up to half a second a step of 64 clips.
+    need=60 bench fp32_fcnn_train_b64 90 5 --precision fp32 --filter fcnn_train_b64
+    for name in bf16_se_trans_train_b256 tf32_se_trans_train_b256; do
+        bench $name 150 20 --precision ${name%%_*} --filter se_trans_train_b256
+    done
     bench fp16_fastest 150 20 --precision fp16 --filter fcnn_train_b256 --fastest
     half logmel_cufft_b256
     for name in se_trans_train_b256 fcnn_train_b64 fcnn_infer_b256; do
         need=100 peer fp16_compiled_$name 180 --precision fp16 --variants compiled --names $name
     done
-    # Without tensor cores there is only one engine for a data gradient, a slow one: up to two seconds a step.
-    for name in fcnn_train_b256 se_trans_train_b256; do need=300 bench fp32_$name 150 5 --precision fp32 --filter $name; done
+    for name in fcnn_train_b256 se_trans_train_b256; do need=150 bench fp32_$name 150 5 --precision fp32 --filter $name; done
 }
 
-# Makes the feature store, then times the training that a user waits for.
+# Makes the clips and their feature store, then times the training that a user waits for. The clips of CAS2023 take some 45 s
+# on 16 cores, nearly all of it in their synthesis; on fewer cores there are fewer clips.
 experiment() {
+    local cores clips=8700 place=$scratch
+    cores=$(nproc)
+    if [ $((600 * cores)) -lt $clips ]; then
+        clips=$((600 * cores))
+        ! is_wanted experiment_data || tell "experiment: $clips clips for $cores cores, where CAS2023 has 8700"
+    fi
+    # In memory, if twice the 0.9 MB that a clip has are free there.
+    if [ "$(df -P -m /dev/shm 2> /dev/null | awk 'NR == 2 { print $4 }')" -ge $((2 * clips)) ] 2> /dev/null; then
+        place=$(mktemp -d /dev/shm/scene.XXXXXX) && in_memory=$place || place=$scratch
+    fi
     # shellcheck disable=SC2016  # its own arguments
-    part experiment_data 240 sh -c '"$1" synth "$2/clips" --clips 8700 --labelled 0.2 --quiet &&
-        "$1" prepare "$2/clips" "$2/clips.store" --quiet --json' sh "$scene" "$scratch"
-    [ ! -f "$scratch/clips.store" ] || part experiment_train 240 "$scene" train "$scratch/clips.store" \
+    part experiment_data 130 sh -c '"$1" synth "$2/clips" --clips "$3" --labelled 0.2 --quiet &&
+        "$1" prepare "$2/clips" "$2/clips.store" --quiet --json && rm -r "$2/clips"' sh "$scene" "$place" "$clips"
+    # Its stderr tells of every epoch, for the case that it is stopped.
+    [ ! -f "$place/clips.store" ] || part experiment_train 240 "$scene" train "$place/clips.store" \
         --config configs/system4.toml --split simulation --device cuda --precision fp16 --set training.early_stop=0 \
-        --run "$scratch/run" --quiet --json
+        --run "$scratch/run" --json
 }
 
 # Kernels only: a sanitizer makes them some fifty times slower, and libraries need no check.
@@ -360,6 +382,7 @@ finish() {
     {
         echo
         to_mend
+        [ ! -s "$logs/slowest" ] || { echo; cat "$logs/slowest"; }
     } > "$logs/to_mend"
     archive
     cat "$logs/to_mend"

@@ -8,6 +8,7 @@ import re
 import sys
 
 MOST_OF_A_FAILURE = 8000  # characters
+MOST_OPS = 12  # in the table of those that lose the most time
 MOST_FAILURES = 200  # of a part's tests, with their texts
 
 
@@ -73,6 +74,31 @@ def part(folder: pathlib.Path, name: str) -> dict:
     return entry
 
 
+def ops_of(parts: dict) -> list:
+    """Every op that a benchmark timed: a table to lay beside what was predicted."""
+    return [
+        {"part": name, "benchmark": result["name"], "op": op["name"], "kind": op["kind"], "median_ms": op["median_ms"]}
+        for name, entry in parts.items()
+        for result in entry.get("results", [])
+        if isinstance(result, dict)
+        for op in result.get("ops", [])
+    ]
+
+
+def slowest(parts: dict) -> str:
+    """The ops of the first step that lose the most time to the roofline, as a table; empty without such a step."""
+    for entry in parts.values():
+        for result in entry.get("results", []):
+            ops = [op for op in result.get("ops", []) if "share_of_roofline" in op] if isinstance(result, dict) else []
+            if len(ops) < 4:  # a single convolution
+                continue
+            lost = sorted(((op["median_ms"] * (1 - op["share_of_roofline"]), op) for op in ops), key=lambda pair: -pair[0])
+            lines = [f"{result['name']}: the ops that lose the most time to the roofline, ms", "    lost  median  op (kind)"]
+            lines += [f"{ms:8.3f}{op['median_ms']:8.3f}  {op['name']} ({op['kind']})" for ms, op in lost[:MOST_OPS]]
+            return "\n".join(lines) + "\n"
+    return ""
+
+
 def main() -> int:
     folder = pathlib.Path(sys.argv[1])
     call = text_of(folder / "call").strip()
@@ -88,6 +114,8 @@ def main() -> int:
         "build": info.get("build"),
         "parts": {name: part(folder, name) for name in text_of(folder / "parts").split()},
     }
+    report["ops"] = ops_of(report["parts"])
+    (folder / "slowest").write_text(slowest(report["parts"]))
     short = re.sub(r"[^A-Za-z0-9]+", "-", gpu["name"].split(",")[0]).strip("-").lower()
     which = "" if call == "all" else f"-{call}"
     given = sys.argv[2] if len(sys.argv) > 2 else ""

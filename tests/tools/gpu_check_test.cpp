@@ -1,14 +1,13 @@
 // The programs for a GPU, as far as they can be tested without one: how they refuse to run, and tools/gpu_check.sh with
 // stand-ins that fail, crash, hang and lose the device.
 
+#include <algorithm>
 #include <cstdlib>
 #include <sstream>
 
-#include <fmt/core.h>
-
 #include "kernels/cuda/gpu.h"
 #include "kernels/files/json.h"
-#include "tests/tools/command.h"
+#include "tests/tools/stand_in_programs.h"
 
 namespace scene::test {
 namespace {
@@ -17,24 +16,6 @@ using nlohmann::json;
 using testing::AssertionFailure;
 using testing::AssertionResult;
 using testing::AssertionSuccess;
-
-/// Runs a line of shell with nothing in its environment but the search path.
-Outcome shell(const TemporaryFolder& folder, const std::string& line) {
-    const std::string command =
-        fmt::format("env -i PATH=\"$PATH\" {} > {} 2> {}", line, (folder / "out").string(), (folder / "err").string());
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_text(folder / "out"), read_text(folder / "err")};
-}
-
-void write_program(const std::filesystem::path& file, const std::string& body) {
-    write_text(file, "#!/bin/bash\n" + body + "\n");
-    std::filesystem::permissions(file, std::filesystem::perms::owner_all);
-}
-
-AssertionResult contains(const std::string& text, const std::string& part) {
-    if (text.find(part) != std::string::npos) return AssertionSuccess();
-    return AssertionFailure() << "'" << part << "' is not in:\n" << text;
-}
 
 /// Whether the line of a part begins with `begin` and ends with `end`; between them are its seconds.
 AssertionResult says(const std::string& output, const std::string& begin, const std::string& end) {
@@ -137,6 +118,9 @@ for test in $wanted; do
     if [ $lost = 1 ]; then
         echo "CUDA device 0: an illegal memory access was encountered (cudaErrorIllegalAddress)"
         result="FAILED  "
+    elif [ "$FAULT" = all ]; then
+        for line in 1 2 3 4 5 6 7 8 9; do echo "$test differs in $line"; done
+        result="FAILED  "
     elif [ "$FAULT $test" = "fail CudaBad.A" ]; then
         echo "blocking ${CUDA_LAUNCH_BLOCKING:-0}, logs $CUDNN_LOGLEVEL_DBG"
         printf '%03000d\n' 1 2 3
@@ -158,9 +142,19 @@ public:
     StandIns() {
         std::filesystem::create_directory(folder_ / "back");
         write_program(folder_ / "scene", R"(echo measured > "$XDG_CACHE_HOME/scene/of-$1.plans"
+echo "$*" >> ")" + (folder_ / "scene_arguments").string() +
+                                             R"("
 case "$1 $*" in
+synth*) mkdir -p "$2"; exit ;;
+prepare*) : > "$3"; exit ;;
 info*) echo '{"devices": [{"kind": "cuda", "name": "Test GPU", "libraries": "'"$LD_LIBRARY_PATH"'"}], "build": {}}' ;;
 *fp32*) echo "no such precision" >&2; exit 3 ;;
+*--ops*)
+    echo '[{"name": "a step", "median_ms": 1.5, "ops": ['
+    for op in a b c d e f g h i j k l m; do
+        echo '{"name": "'$op'", "kind": "of_'$op'", "median_ms": 2, "share_of_roofline": 0.75},'
+    done
+    echo '{"name": "slow", "kind": "conv2d_forward", "median_ms": 9, "share_of_roofline": 0.5}]}]' ;;
 *) echo '[{"name": "a step", "median_ms": 1.5}]' ;;
 esac)");
         write_program(folder_ / "tests", gpu_tests);
@@ -170,7 +164,7 @@ esac)");
 
     /// A stand-in for Nsight Compute that reports two kernels.
     void add_profiler() {
-        write_program(folder_ / "ncu", R"(echo "$*" > ")" + (folder_ / "ncu_arguments").string() + R"("
+        write_program(folder_ / "ncu", R"(echo "$*" >> ")" + (folder_ / "ncu_arguments").string() + R"("
 while [ $# -gt 1 ]; do [ "$1" = --log-file ] && log=$2; shift; done
 [ -z "$log" ] || cat > "$log" <<END
 ==PROF== Connected to process 7
@@ -304,9 +298,86 @@ TEST(GpuCheck, TheReportHasBenchmarksAndTheirErrors) {
 /// The part in fp32 needs more time than is left, and says so; the one in fp16 still runs.
 TEST(GpuCheck, WhatNeedsMinutesIsLeftOutWhereThereAreFew) {
     StandIns programs;
-    const Outcome outcome = programs.check("measure", "SECONDS_IN_ALL=235 PARTS='bench_*_fcnn_train_b256'");
+    const Outcome outcome = programs.check("measure", "SECONDS_IN_ALL=60 PARTS='bench_*_fcnn_train_b256'");
     EXPECT_TRUE(contains(outcome.out, "== bench_fp16_fcnn_train_b256: passed"));
-    EXPECT_TRUE(contains(outcome.out, " s left of 300 needed\n"));
+    EXPECT_TRUE(contains(outcome.out, " s left of 150 needed\n"));
+}
+
+/// In order of weight. PyTorch and the profiler are missing here.
+TEST(GpuCheck, MeasureGoesFromTheStepToWhatMattersLess) {
+    StandIns programs;
+    const Outcome outcome = programs.check("measure", "");
+    const Names parts = parts_of(outcome.out);
+    const Names first = {"machine",
+                         "info",
+                         "bench_fp16_fcnn_train_b256",
+                         "bench_fp16_ops",
+                         "pytorch_fp16_eager",
+                         "bench_bf16_fcnn_train_b256",
+                         "bench_fp16_logmel_b256",
+                         "bench_tf32_fcnn_train_b256",
+                         "bench_fp16_se_trans_train_b256",
+                         "pytorch_fp16_compiled_fcnn_train_b256",
+                         "traffic_fp16",
+                         "bench_fp16_graph"};
+    ASSERT_GE(parts.size(), first.size());
+    EXPECT_EQ(Names(parts.begin(), parts.begin() + static_cast<std::ptrdiff_t>(first.size())), first);
+    const std::string calls = read_text(programs.folder() / "scene_arguments");
+    for (const char* benchmark :
+         {"--precision bf16 --filter fcnn_train_b256", "--precision fp32 --filter fcnn_train_b64",
+          "--precision fp16 --filter conv_250x32x144_b256 --ops", "--filter conv_250x32x192_b256 --ops",
+          "--filter conv_125x16x288_b256 --ops", "--filter conv_125x16x320_b256 --ops", "/logs/step_fp16.json\n",
+          "/logs/graph_fp16.json\n"})
+        EXPECT_TRUE(contains(calls, benchmark));
+}
+
+TEST(GpuCheck, TheReportHasTheOpsAsATable) {
+    if (!has_python()) GTEST_SKIP() << "there is no Python";
+    StandIns programs;
+    EXPECT_EQ(programs.check("measure", "PYTHON=python3 PARTS=bench_fp16_ops").status, 0);
+    const json ops = programs.report().at("ops");
+    ASSERT_EQ(ops.size(), 14u);
+    EXPECT_EQ(ops.at(13), json({{"part", "bench_fp16_ops"},
+                                {"benchmark", "a step"},
+                                {"op", "slow"},
+                                {"kind", "conv2d_forward"},
+                                {"median_ms", 9}}));
+}
+
+/// At most 60 lines behind those of the parts, the first failure first and the slowest op before the others.
+TEST(GpuCheck, ItsLastLinesSayWhatToMendFirst) {
+    if (!has_python()) GTEST_SKIP() << "there is no Python";
+    StandIns programs;
+    const std::string text =
+        programs.check("contact", "FAULT=all PYTHON=python3 PARTS='@(kernels|ops|gradients|*unfused|*Bad*|bits)'").out;
+    const std::string end = text.substr(text.find('\n', text.rfind("\n== ") + 1) + 1);
+    EXPECT_TRUE(end.starts_with("\nkernels failed with exit status 1\n  CudaAdam.A\n    CudaAdam.A differs in 1\n"))
+        << end;
+    EXPECT_TRUE(contains(end,
+                         "a step: the ops that lose the most time to the roofline, ms\n    lost  median  op (kind)\n"
+                         "   4.500   9.000  slow (conv2d_forward)\n   0.500   2.000  a (of_a)\n"));
+    EXPECT_GT(std::count(end.begin(), end.end(), '\n'), 45) << "little fails here";
+    EXPECT_LE(std::count(end.begin(), end.end(), '\n'), 60) << end;
+}
+
+/// The clips' number follows from the cores, and they are gone afterwards.
+TEST(GpuCheck, TheExperimentFitsItsMinutes) {
+    for (const auto& [cores, clips] : {std::pair{16, 8700}, std::pair{2, 1200}}) {
+        SCOPED_TRACE(cores);
+        StandIns programs;
+        write_program(programs.folder() / "nproc", fmt::format("echo {}", cores));
+        const Outcome outcome = programs.check("experiment", "");
+        const std::string calls = read_text(programs.folder() / "scene_arguments");
+        EXPECT_TRUE(contains(calls, fmt::format(" --clips {} --labelled 0.2 --quiet\n", clips)));
+        EXPECT_EQ(outcome.out.find("experiment: 1200 clips for 2 cores, where CAS2023 has 8700\n") == std::string::npos,
+                  clips == 8700);
+        EXPECT_TRUE(contains(outcome.out, "== experiment_data: passed"));
+        EXPECT_TRUE(contains(outcome.out, "== experiment_train: passed"));
+        const size_t begin = calls.find("synth ") + 6;
+        const std::filesystem::path made = calls.substr(begin, calls.find(' ', begin) - begin);
+        EXPECT_EQ(made.filename(), "clips");
+        EXPECT_FALSE(std::filesystem::exists(made.parent_path())) << made;
+    }
 }
 
 TEST(GpuCheck, TheProfilersCountersAreAddedUp) {
@@ -327,11 +398,6 @@ TEST(GpuCheck, ProfilersLeaveTheClocksAloneAndMeasureInTheirProcess) {
     const TemporaryFolder& folder = programs.folder();
     const std::filesystem::path arguments = folder / "ncu_arguments";
     programs.check("measure", "PARTS=traffic_fp16");
-    EXPECT_TRUE(contains(read_text(arguments), "--clock-control none "));
-    EXPECT_TRUE(contains(read_text(arguments), "bench --in-process "));
-    std::filesystem::remove(arguments);
-    shell(folder, fmt::format("PATH={0}:\"$PATH\" SCENE={0}/scene tools/profile.sh fcnn_train_b256 fp16 {0}/profile",
-                              folder.path().string()));
     EXPECT_TRUE(contains(read_text(arguments), "--clock-control none "));
     EXPECT_TRUE(contains(read_text(arguments), "bench --in-process "));
 }
