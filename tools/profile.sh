@@ -13,7 +13,9 @@
 # 3. Nsight Compute: device-memory traffic and tensor-core instructions of each kernel; with OP its sections on speed of
 #    light, memory, occupancy, launch and warp states. No clock is changed, since the device may be shared.
 # The commands are printed before they run. If a profiler is missing, its commands are only printed, and the status is 1.
+# FOLDER and SCENE are relative to the folder above this script's.
 set -u
+cd "$(dirname "$0")/.." || exit 1
 benchmark=${1:-fcnn_train_b256} precision=${2:-fp16} folder=${3:-build/profile}
 scene=${SCENE:-build/scene} op=${OP:-} end=${SECONDS_IN_ALL:-170}
 report=$folder/$benchmark-$precision

@@ -70,7 +70,7 @@ TEST_F(Profile, WithoutProfilersTheCommandsArePrinted) {
     for (const char* name : {"nsys", "ncu"}) std::filesystem::remove(folder_ / name);
     // The system's programs, but no profiler that the machine may have.
     std::filesystem::create_directory(folder_ / "bin");
-    for (const char* name : {"env", "bash", "mkdir", "timeout"})
+    for (const char* name : {"env", "bash", "dirname", "mkdir", "timeout"})
         shell(folder_, fmt::format("ln -s \"$(command -v {0})\" {1}/bin/{0}", name, root()));
     const Outcome outcome = run("", root() + "/bin");
     EXPECT_EQ(outcome.status, 1);
