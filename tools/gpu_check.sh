@@ -306,8 +306,8 @@ measure() {
     for name in fcnn_train_b256 se_trans_train_b256; do need=150 bench fp32_$name 150 5 --precision fp32 --filter $name; done
 }
 
-# Makes the clips and their feature store, then times the training that a user waits for. The clips of CAS2023 take some 45 s
-# on 16 cores, nearly all of it in their synthesis; on fewer cores there are fewer clips.
+# Makes the clips and their feature store, then times the training that a user waits for. As many clips as CAS2023 has should
+# take 32 to 54 s on 16 cores (docs/cuda.md), nearly all of it in their synthesis; on fewer cores there are fewer clips.
 experiment() {
     local cores clips=8700 place=$scratch
     cores=$(nproc)
