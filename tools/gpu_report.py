@@ -86,8 +86,9 @@ def ops_of(parts: dict) -> list:
 
 
 def slowest(parts: dict) -> str:
-    """The ops of the first step that lose the most time to the roofline, as a table; empty without such a step."""
-    for entry in parts.values():
+    """The ops of the last step that lose the most time to the roofline, as a table; empty without such a step. The last
+    is the one with fusions, if both calls ran."""
+    for entry in reversed(parts.values()):
         for result in entry.get("results", []):
             ops = [op for op in result.get("ops", []) if "share_of_roofline" in op] if isinstance(result, dict) else []
             if len(ops) < 4:  # a single convolution

@@ -4,7 +4,7 @@
 #
 # From the environment:
 #   OP                 a pattern of ops' names, such as block1.conv2.forward: only these ops are looked at, and closer
-#   SCENE              the program; default: build/scene
+#   SCENE, PYTHON      the program; default: build/scene. A Python whose PyTorch may bring cuDNN; default: python3
 #   SECONDS_IN_ALL     170
 #
 # 1. scene bench, without a profiler. It measures the plans that are not in the cache yet, so that no profiler sees that. It
@@ -13,11 +13,11 @@
 # 3. Nsight Compute: device-memory traffic and tensor-core instructions of each kernel; with OP its sections on speed of
 #    light, memory, occupancy, launch and warp states. No clock is changed, since the device may be shared.
 # The commands are printed before they run. If a profiler is missing, its commands are only printed, and the status is 1.
-# FOLDER and SCENE are relative to the folder above this script's.
+# FOLDER and SCENE are relative to the folder above this script's. A bundle takes the measured plans of ../cache.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 benchmark=${1:-fcnn_train_b256} precision=${2:-fp16} folder=${3:-build/profile}
-scene=${SCENE:-build/scene} op=${OP:-} end=${SECONDS_IN_ALL:-170}
+python=${PYTHON:-python3} scene=${SCENE:-build/scene} op=${OP:-} end=${SECONDS_IN_ALL:-170}
 report=$folder/$benchmark-$precision
 status=0
 fail() {
@@ -25,6 +25,13 @@ fail() {
     status=1
 }
 mkdir -p "$folder" 2> /dev/null || { fail "cannot make the folder $folder; choose another"; exit 1; }
+
+if [ -f COMMIT ] && [ -d ../cache ]; then export XDG_CACHE_HOME=${XDG_CACHE_HOME:-$PWD/../cache}; fi
+# The libraries of PyTorch come last, as in gpu_check.sh.
+for libraries in $(timeout 10 "$python" -c \
+    'import glob, site; print(*(d for s in site.getsitepackages() for d in glob.glob(s + "/nvidia/*/lib")))' 2> /dev/null); do
+    export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$libraries"
+done
 
 # run LIMIT COMMAND...: at most for so many seconds, and no longer than the rest of the whole.
 run() {

@@ -80,6 +80,24 @@ TEST_F(Profile, WithoutProfilersTheCommandsArePrinted) {
     EXPECT_EQ(calls().find("nsys"), std::string::npos);
 }
 
+/// What gpu_check.sh gives to the program: the plans beside the bundle and the libraries of PyTorch.
+TEST_F(Profile, InABundleItTakesPlansAndLibraries) {
+    write_stand_in("scene", "echo \"plans $XDG_CACHE_HOME libraries $LD_LIBRARY_PATH\"");
+    write_program(folder_ / "python", "echo /torch/cudnn /torch/cublas");
+    const std::filesystem::path bundle = folder_ / "bundle";
+    std::filesystem::create_directories(bundle / "tools");
+    std::filesystem::create_directory(folder_ / "cache");
+    std::filesystem::copy("tools/profile.sh", bundle / "tools");
+    write_text(bundle / "COMMIT", "0123456789\n");
+    const Outcome outcome = shell(folder_, fmt::format("PATH={0}:\"$PATH\" SCENE={0}/scene PYTHON={0}/python "
+                                                       "LD_LIBRARY_PATH=/driver {0}/bundle/tools/profile.sh",
+                                                       root()));
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_TRUE(
+        contains(outcome.out, "plans " + root() + "/bundle/../cache libraries /driver:/torch/cudnn:/torch/cublas\n"));
+    EXPECT_TRUE(std::filesystem::exists(bundle / "build" / "profile"));
+}
+
 TEST_F(Profile, AStepThatDoesNotRunIsNotProfiled) {
     write_stand_in("scene", "echo 'scene: no GPU' >&2; exit 1");
     const Outcome outcome = run("");
