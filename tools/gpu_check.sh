@@ -286,6 +286,7 @@ measure() {
     for form in never always; do bench fp16_fused_$form 150 20 --precision fp16 --filter fcnn_train_b256 --fusions $form; done
     for name in fcnn_train_b64 fcnn_infer_b256 se_trans_train_b64 fcnn_train_b16 fcnn_infer_b1; do half $name; done
     for name in fcnn_train_b256 se_trans_train_b256; do bench tf32_$name 150 20 --precision tf32 --filter $name; done
+    bench bf16_fcnn_train_b256 150 20 --precision bf16 --filter fcnn_train_b256
     peer tf32_eager 60 --precision tf32 --variants eager
     bench fp16_fastest 150 20 --precision fp16 --filter fcnn_train_b256 --fastest
     half logmel_cufft_b256

@@ -71,7 +71,7 @@ template <class T> struct Conv2dPrepareWeights {
 };
 
 /// folded_w [K, R, S, C] = w*scale[k], scale f32 [K]. A convolution followed by batch norm is one convolution with
-/// these weights and bias = shift. w and folded_w are F32 or F16 each, on the CPU F32.
+/// these weights and bias = shift. w and folded_w are F32, F16 or BF16 each, on the CPU F32.
 template <class T> struct FoldConvWeights {
     static constexpr std::string_view name = "fold_conv_weights";
     Out<T> folded_w;

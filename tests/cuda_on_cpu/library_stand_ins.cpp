@@ -12,6 +12,7 @@
 #include "kernels/cuda/launch.h"
 #include "kernels/device.h"
 #include "kernels/error.h"
+#include "kernels/half_width.h"
 #include "tests/support/run_with_scratch.h"
 
 namespace scene::test {
@@ -32,18 +33,23 @@ struct Floats {
     Shape shape;
 
     Floats(const void* device, DType dtype, const Shape& of) : values(static_cast<size_t>(of.elements())), shape(of) {
-        for (size_t i = 0; i < values.size(); ++i)
-            values[i] = dtype == DType::F16 ? static_cast<float>(static_cast<const _Float16*>(device)[i])
-                                            : static_cast<const float*>(device)[i];
+        const auto copy = [&](auto type) {
+            using Stored = decltype(type);
+            for (size_t i = 0; i < values.size(); ++i)
+                values[i] = static_cast<float>(static_cast<const Stored*>(device)[i]);
+        };
+        if (is_half_width(dtype))
+            with_half_width(dtype, copy);
+        else
+            copy(float{});
     }
     Tensor tensor() { return {values.data(), DType::F32, shape}; }
     void store(void* device, DType dtype) const {
-        for (size_t i = 0; i < values.size(); ++i) {
-            if (dtype == DType::F16) {
-                static_cast<_Float16*>(device)[i] = static_cast<_Float16>(values[i]);
-            } else {
-                static_cast<float*>(device)[i] = values[i];
-            }
+        if (is_half_width(dtype)) {
+            const std::vector<std::byte> halves = half_width_bytes(dtype, values);
+            std::memcpy(device, halves.data(), halves.size());
+        } else {
+            std::copy(values.begin(), values.end(), static_cast<float*>(device));
         }
         emulator::mark_written(device, values.size() * size_of(dtype));
     }
@@ -63,7 +69,7 @@ public:
     ~CpuConvolutions() override { note_close(); }
 
     std::string version() const override { return "CPU"; }
-    /// As cuDNN for F16: a forward pass normalises its input only with statistics.
+    /// As cuDNN for F16 and BF16: a forward pass normalises its input only with statistics.
     bool offers(const cuda::ConvolutionTask& task) const override {
         return task.pass != ConvPass::Forward || !task.fusion.normalize_input || task.fusion.statistics;
     }
@@ -151,9 +157,12 @@ private:
     void normalize(Floats& x, const Floats& scale, const Floats& shift) const {
         for (size_t i = 0; i < x.values.size(); ++i) {
             const size_t c = i % scale.values.size();
-            const float value = std::max(0.0f, scale.values[c] * x.values[i] + shift.values[c]);
-            x.values[i] = activation_ == DType::F16 ? static_cast<float>(static_cast<_Float16>(value)) : value;
+            x.values[i] = std::max(0.0f, scale.values[c] * x.values[i] + shift.values[c]);
         }
+        if (is_half_width(activation_))
+            with_half_width(activation_, [&](auto type) {
+                for (float& value : x.values) value = static_cast<float>(static_cast<decltype(type)>(value));
+            });
     }
     static void add_up(const Floats& y, float* sum, float* square_sum) {
         const auto channels = static_cast<size_t>(y.shape[3]);

@@ -28,8 +28,8 @@ TEST_F(Conv2dFusions, ReluNeedsBias) {
 }
 
 /// All channels but those of stems are at least 16, the most lanes of any vector: below that, what the CPU offers
-/// depends on its vectors. The emulator offers every fusion (Fusions::Always), cuDNN only for F16 and multiples of 8
-/// channels.
+/// depends on its vectors. The emulator offers every fusion (Fusions::Always), cuDNN only for F16 and BF16
+/// and multiples of 8 channels.
 TEST_F(Conv2dFusions, WhatEachDeviceOffers) {
     struct Case {
         Conv2dShape shape;
@@ -46,7 +46,8 @@ TEST_F(Conv2dFusions, WhatEachDeviceOffers) {
             SCOPED_TRACE(device->name() + " " + describe(shape));
             device->device().autotune({shape});
             const ConvFusion offered = device->device().planner().conv2d_fusion(shape);
-            const bool cpu = device->kind() == DeviceKind::Cpu, half = device->activation_types().front() == DType::F16;
+            const bool cpu = device->kind() == DeviceKind::Cpu;
+            const bool half = is_half_width(device->activation_types().front());
             const bool eights = shape.in_channels % 8 == 0 && shape.out_channels % 8 == 0;
             const bool library = !few_channels && (device->kind() == DeviceKind::Emulator || (half && eights));
             EXPECT_EQ(offered.normalize_input, cpu ? winograd : library);
@@ -77,10 +78,10 @@ void expect_statistics(const Conv2dForward<HostArray>& record, const std::functi
         for (const double value : moments.variance) largest_variance = std::max(largest_variance, value);
         // The CPU sums relative to a mean of a few values, in chains of 100: an error of eps/2*sqrt(100) standard
         // deviations, twice that for the variance, and the rounding of the mean. A GPU sums y and y*y in float, perhaps
-        // of y before it is rounded to half: half an ulp of each term, and the variance is a difference of the two
-        // sums.
+        // of y before it is rounded to the activation type: half an ulp of each term, and the variance is a difference
+        // of the two sums.
         const bool cpu = device.kind() == DeviceKind::Cpu;
-        const double of_terms = type == DType::F16 ? 0x1p-11 : 0x1p-22;
+        const double of_terms = is_half_width(type) ? rounding_of(type) : 0x1p-22;
         const double off_mean = cpu ? 6e-7 * std::sqrt(largest_variance) + 0x1p-24 * largest_y : of_terms * largest_y;
         const double off_variance = cpu ? 1.2e-6 * largest_variance : 2 * of_terms * largest_y * largest_y;
         for (size_t k = 0; k < moments.mean.size(); ++k) {

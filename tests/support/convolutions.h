@@ -120,12 +120,13 @@ inline Conv2dWeightGrad<HostArray> weight_grad_of(const Conv2dShape& shape) {
 
 inline bool on_cpu(TestDevice& device) { return device.kind() == DeviceKind::Cpu; }
 
-/// In half precision a library's weight gradient is rounded to half, by at most 2^-11 of it, before it is widened. With
-/// an input norm relu(scale*x + shift) is rounded too.
+/// In F16 and BF16 a library's weight gradient is rounded to that type before it is widened. With an input norm
+/// relu(scale*x + shift) is rounded too.
 inline AllowanceOn weight_grad_allowance(const Conv2dShape& shape, bool input_norm = false) {
     return [=](TestDevice& device, DType type) {
         std::optional<Allowance> allowance = convolution_allowance(shape)(device, type);
-        if (type == DType::F16 && !has_few_channels(shape)) allowance->of_largest = input_norm ? 0x1p-10 : 0x1.1p-11;
+        if (is_half_width(type) && !has_few_channels(shape))
+            allowance->of_largest = (input_norm ? 2 : 0x1.1p0) * rounding_of(type);
         return allowance;
     };
 }

@@ -54,7 +54,7 @@ Planned plan_step(Precision precision, Fusions fusions, const Network* network, 
     const Program program = build_training_step(planner, variables, config, batch);
     Planned planned{program.transient_bytes, 0, 0, program.bytes_moved() / static_cast<double>(batch)};
     for (const Op& op : program.ops) planned.convolution_passes += op.kind.starts_with("conv2d_");
-    for (const TensorInfo& info : program.tensors) planned.halves += info.dtype == DType::F16;
+    for (const TensorInfo& info : program.tensors) planned.halves += is_half_width(info.dtype);
     build_inference_step(planner, variables, config, batch);
     return planned;
 }
@@ -76,11 +76,11 @@ size_t workspace(const Planner& planner, const Conv2dShape& shape, ConvPass pass
 
 /// Building a step asks for the workspace of every pass of every convolution, and throws if cuDNN has no plan for one.
 TEST(DevicePlan, EveryConvolutionOfBothModelsHasAPlanOnAnH100) {
-    for (const Precision precision : {Precision::Fp16, Precision::Fp32}) {
+    for (const Precision precision : {Precision::Fp16, Precision::Bf16, Precision::Fp32}) {
         std::string reason;
         const std::unique_ptr<Planner> planner = planner_for(precision, reason);
         if (!planner) GTEST_SKIP() << reason;
-        const DType type = precision == Precision::Fp16 ? DType::F16 : DType::F32;
+        const DType type = activation_type_of(precision);
         EXPECT_EQ(planner->activation_type(), type);
         for (const int64_t batch : {1, 7, 16, 64, 256, 512}) {
             SCOPED_TRACE(std::string(name_of(type)) + ", batch " + std::to_string(batch));
@@ -88,7 +88,7 @@ TEST(DevicePlan, EveryConvolutionOfBothModelsHasAPlanOnAnH100) {
             EXPECT_EQ(of_fcnn.convolution_passes, 27); // nine convolutions, three passes
             const Planned of_se_trans = plan_step(precision, Fusions::Quickest, &se_trans, batch);
             EXPECT_EQ(of_se_trans.convolution_passes, 12);
-            EXPECT_EQ(of_fcnn.halves > 0, type == DType::F16);
+            EXPECT_EQ(of_fcnn.halves > 0, is_half_width(type));
             EXPECT_GT(of_fcnn.transient_bytes, static_cast<size_t>(batch) * 10'000'000);
         }
         plan_step(precision, Fusions::Quickest, &se_trans, 64, true);
@@ -119,11 +119,13 @@ TEST(DevicePlan, FusedConvolutionsInHalf) {
     EXPECT_FALSE(single->conv2d_fusion(shape).statistics) << "for halves only";
     for (const ConvPass pass : {ConvPass::Forward, ConvPass::DataGrad, ConvPass::WeightGrad})
         EXPECT_GE(workspace(*fused, shape, pass), workspace(*separate, shape, pass));
-    for (const int64_t batch : {1, 16, 256}) {
-        for (const Network* network : {&fcnn, &se_trans}) {
-            const Planned less = plan_step(Precision::Fp16, Fusions::Always, network, batch),
-                          more = plan_step(Precision::Fp16, Fusions::Quickest, network, batch);
-            EXPECT_LT(less.bytes_per_clip, more.bytes_per_clip - 8e6);
+    for (const Precision precision : {Precision::Fp16, Precision::Bf16}) {
+        for (const int64_t batch : {1, 16, 256}) {
+            for (const Network* network : {&fcnn, &se_trans}) {
+                const Planned less = plan_step(precision, Fusions::Always, network, batch),
+                              more = plan_step(precision, Fusions::Quickest, network, batch);
+                EXPECT_LT(less.bytes_per_clip, more.bytes_per_clip - 8e6);
+            }
         }
     }
 }

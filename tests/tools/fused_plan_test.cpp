@@ -1,4 +1,4 @@
-// Fused convolutions in half precision: the plans that cuDNN's heuristics propose for an H100, from the device's
+// Fused convolutions in F16 and BF16: the plans that cuDNN's heuristics propose for an H100, from the device's
 // properties, without a driver. Skipped if the machine has no cuDNN, not built if the build has none.
 
 #include <algorithm>
@@ -59,22 +59,22 @@ TEST(FusedPlan, CandidatesHaveNamesOfTheirOwn) {
 }
 
 /// The workspaces hold partial sums, each of some rows.
-TEST(FusedPlan, ConvolutionsInHalfHavePlans) {
+TEST(FusedPlan, ConvolutionsOfHalfWidthHavePlans) {
     std::string reason;
     const std::optional<PlanTarget> target = h100(reason);
     if (!target) GTEST_SKIP() << reason;
-    for (const int64_t batch : {16, 64, 256}) {
+    for (const auto& [type, batch] :
+         {std::pair<DType, int64_t>{DType::F16, 16}, {DType::F16, 64}, {DType::F16, 256}, {DType::BF16, 64}}) {
         for (const Conv2dShape& shape : shapes(batch)) {
             for (const ConvolutionTask& task : {ConvolutionTask{shape, ConvPass::Forward, sums},
                                                 {shape, ConvPass::Forward, both},
                                                 {shape, ConvPass::WeightGrad, normalized},
                                                 {shape, ConvPass::DataGrad, into_norm}}) {
-                const ConvolutionProblem problem{task, DType::F16, true, true, generous};
+                const ConvolutionProblem problem{task, type, true, true, generous};
                 SCOPED_TRACE(problem.text());
                 const std::vector<ConvolutionPlan> plans = convolution_plans(problem, *target, 9);
                 EXPECT_EQ(plans.size(), 9u);
-                const auto maps =
-                    static_cast<size_t>(shape.x().elements() + shape.y().elements()) * size_of(DType::F16);
+                const auto maps = static_cast<size_t>(shape.x().elements() + shape.y().elements()) * size_of(type);
                 EXPECT_LE(plans.front().workspace, maps / 8 + (size_t{4} << 20));
             }
         }

@@ -245,7 +245,7 @@ void add_bench_command(CommandLine& line) {
     arguments.add_flag("--ops", options->ops, "also each op of a step");
     arguments.add_flag("--deterministic,!--fastest", options->deterministic,
                        "on a GPU: convolutions that give the same bits every time (the default), or the fastest");
-    arguments.add("--fusions", options->fusions, "on a GPU in fp16: convolutions with a batch norm's work in them")
+    arguments.add("--fusions", options->fusions, "on a GPU: convolutions with a batch norm's work in them")
         .choices(names_of(fusion_choices));
     arguments
         .add(

@@ -13,13 +13,21 @@ constexpr int64_t alignment = 16; ///< bytes, of every tensor's address
 /// Ids of virtual tensors, which have no memory, behind those of ConvTensor.
 enum class Virtual : int64_t { Scaled = 100, Shifted, Rectified, Gradient, Centred, Normed, Multiplied, Raised };
 
+cudnnDataType_t data_type(DType type) {
+    switch (type) {
+    case DType::F16: return CUDNN_DATA_HALF;
+    case DType::BF16: return CUDNN_DATA_BFLOAT16;
+    default: return CUDNN_DATA_FLOAT;
+    }
+}
+
 /// A tensor of `shape` = [outermost, rows, columns, channels], channels last, as cuDNN's [outermost, channels, rows,
 /// columns] with the strides of that memory.
 template <typename Role> Descriptor tensor(const Shape& shape, DType type, Role role) {
     const std::array<int64_t, 4> extents{shape[0], shape[3], shape[1], shape[2]};
     const std::array<int64_t, 4> strides{shape[1] * shape[2] * shape[3], 1, shape[2] * shape[3], shape[3]};
     Descriptor out(CUDNN_BACKEND_TENSOR_DESCRIPTOR);
-    out.set(CUDNN_ATTR_TENSOR_DATA_TYPE, type == DType::F16 ? CUDNN_DATA_HALF : CUDNN_DATA_FLOAT);
+    out.set(CUDNN_ATTR_TENSOR_DATA_TYPE, data_type(type));
     out.set(CUDNN_ATTR_TENSOR_DIMENSIONS, std::span<const int64_t>(extents));
     out.set(CUDNN_ATTR_TENSOR_STRIDES, std::span<const int64_t>(strides));
     out.set(CUDNN_ATTR_TENSOR_UNIQUE_ID, static_cast<int64_t>(role));

@@ -34,7 +34,7 @@ private:
 /// A task and what is allowed in computing it.
 struct ConvolutionProblem {
     ConvolutionTask task;
-    DType type = DType::F32;        ///< of all tensors but the sums, F32 or F16; sums are float
+    DType type = DType::F32;        ///< of all tensors but the sums, F32, F16 or BF16; sums are float
     bool tensor_cores = true;       ///< F32: whether products may be rounded to TF32
     bool deterministic = true;      ///< only engines that give the same bits every time
     size_t most_workspace = 0;      ///< bytes
