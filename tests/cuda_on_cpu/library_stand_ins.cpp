@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <numbers>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -116,6 +117,7 @@ private:
         for (const auto& [memory, extents] : {std::pair{x, shape.x()}, {w, shape.w()}, {y, shape.y()}})
             if (in_device_memory(memory, activation_, extents) != cudaSuccess) return cudaErrorInvalidValue;
         std::memset(scratch, 0xFF, workspace.elements());
+        std::optional<Floats> bias;
         Floats fx(x, activation_, shape.x()), fw(w, activation_, shape.w()), fy(y, activation_, shape.y());
         if (fusion.normalize_input) {
             if (in_device_memory(operands.scale, activation_, in) != cudaSuccess ||
@@ -125,8 +127,16 @@ private:
         }
         switch (pass) {
         case ConvPass::Forward:
-            run_with_scratch(cpu_device(), Conv2dForward<Tensor>{
-                                               .y = fy.tensor(), .x = fx.tensor(), .w = fw.tensor(), .shape = shape});
+            if (fusion.bias_relu) {
+                if (in_device_memory(operands.bias, activation_, out) != cudaSuccess) return cudaErrorInvalidValue;
+                bias.emplace(operands.bias, activation_, out);
+            }
+            run_with_scratch(cpu_device(), Conv2dForward<Tensor>{.y = fy.tensor(),
+                                                                 .x = fx.tensor(),
+                                                                 .w = fw.tensor(),
+                                                                 .bias = bias ? bias->tensor() : Tensor(),
+                                                                 .relu = fusion.bias_relu,
+                                                                 .shape = shape});
             fy.store(y, activation_);
             break;
         case ConvPass::DataGrad:

@@ -17,8 +17,24 @@ TEST_F(Conv2dFusions, BiasThenRelu) {
     for (const Conv2dShape& shape : all_shapes()) {
         Conv2dForward<HostArray> forward = with_bias(forward_of(shape));
         forward.relu = relu = !relu; // alternates: every algorithm has several shapes
-        expect_like_reference(forward, describe(shape), convolution_allowance(shape));
+        const AllowanceOn allowance = convolution_allowance(shape);
+        expect_like_reference(forward, describe(shape), [&](TestDevice& device, DType type) {
+            return relu || on_cpu(device) || has_few_channels(shape) ? allowance(device, type) : std::nullopt;
+        });
+        if (!relu) expect_like_reference(with_bias_and_relu(forward_of(shape)), describe(shape), allowance);
     }
+}
+
+/// A library's engine adds the bias only before a relu, and reads it in the activation type.
+TEST_F(Conv2dFusions, ABiasOfTheLibraryIsOfTheActivationType) {
+    const Conv2dShape shape{1, 4, 4, 16, 16, 3, 1, 1};
+    const auto elsewhere = [](TestDevice& device) { return !on_cpu(device); };
+    expect_refused(with_bias(forward_of(shape)), elsewhere);
+    Conv2dForward<HostArray> wide = with_bias_and_relu(forward_of(shape));
+    wide.bias.activation = false;
+    expect_refused(wide, [&](TestDevice& device) {
+        return elsewhere(device) && is_half_width(device.activation_types().front());
+    });
 }
 
 TEST_F(Conv2dFusions, ReluNeedsBias) {
@@ -53,6 +69,7 @@ TEST_F(Conv2dFusions, WhatEachDeviceOffers) {
             EXPECT_EQ(offered.normalize_input, cpu ? winograd : library);
             EXPECT_EQ(offered.statistics, cpu ? winograd || few_channels : library);
             EXPECT_TRUE(offered.bias_relu);
+            EXPECT_EQ(offered.narrow_bias, !cpu && !few_channels);
             EXPECT_EQ(offered.bn_reduce, !cpu && library);
             EXPECT_EQ(offered.closed_form_bn, !cpu && few_channels);
         }

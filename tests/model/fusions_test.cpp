@@ -224,7 +224,9 @@ public:
     using ForwardingPlanner::ForwardingPlanner;
     DType activation_type() const override { return type; }
     PreparedWeights conv2d_prepared_weights(const Conv2dShape&) const override { return {}; } // the CPU's is of F32
-    ConvFusion conv2d_fusion(const Conv2dShape&) const override { return {.normalize_input = true, .bias_relu = true}; }
+    ConvFusion conv2d_fusion(const Conv2dShape&) const override {
+        return {.normalize_input = true, .bias_relu = true, .narrow_bias = true};
+    }
 };
 
 template <DType type> class InHalf : public ForwardingDevice<InHalf<type>, HalfPlans<type>> {};
@@ -275,6 +277,13 @@ void expect_half_width(Device& device, DType type) {
             return training.info(id).segment == Segment::HalfParameters && training.info(id).dtype == type;
         }));
         EXPECT_LT(place("adam"), place("advance"));
+        if (network == &fcnn) { // what a convolution adds in inference is cast once, in setup
+            const Op *cast = find(inference, "block2.conv1.fold_bias"), *adds = find(inference, "block2.conv1.forward");
+            ASSERT_NE(cast, nullptr);
+            EXPECT_EQ(cast->phase, Phase::Setup);
+            EXPECT_EQ(inference.info(adds->reads.back()).name, "block2.conv1.folded_bias");
+            EXPECT_EQ(inference.info(adds->reads.back()).dtype, type);
+        }
         if (type == DType::F16) EXPECT_LT(place("advance"), place("loss_scale"));
         EXPECT_EQ(variables.bytes(Segment::HalfParameters), variables.bytes(Segment::Parameters) / 2);
         EXPECT_EQ(variables.find(Segment::HalfParameters, "block1.conv2.weight")->offset,

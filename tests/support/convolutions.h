@@ -87,9 +87,18 @@ inline Conv2dForward<HostArray> forward_of(const Conv2dShape& shape) {
             .shape = shape};
 }
 
+/// Of the type that a device reads: f32 with few channels, else the activation type (ConvFusion::narrow_bias).
 inline Conv2dForward<HostArray> with_bias(Conv2dForward<HostArray> forward, double least = -1, double most = 1) {
-    forward.bias = uniform_f32({forward.shape.out_channels}, 3, least, most);
+    const Shape channels{forward.shape.out_channels};
+    forward.bias = has_few_channels(forward.shape) ? uniform_f32(channels, 3, least, most)
+                                                   : uniform_activation(channels, 3, least, most);
     return forward;
+}
+
+inline Conv2dForward<HostArray> with_bias_and_relu(const Conv2dForward<HostArray>& forward) {
+    Conv2dForward<HostArray> both = with_bias(forward);
+    both.relu = true;
+    return both;
 }
 
 inline Conv2dForward<HostArray> with_statistics(Conv2dForward<HostArray> forward) {

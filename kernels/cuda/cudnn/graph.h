@@ -52,6 +52,7 @@ enum class ConvTensor : int64_t {
     Y,
     Scale,
     Shift,
+    Bias,
     Sum,
     SquareSum,
     NormX,
@@ -77,6 +78,8 @@ private:
     const Descriptor& keep(Descriptor descriptor);
     /// The virtual tensor relu(scale*x + shift).
     const Descriptor& normalized(const Descriptor& x, const ConvolutionProblem& problem);
+    /// y = relu(sum + bias).
+    void add_bias_relu(const Descriptor& sum, const Descriptor& y, const ConvolutionProblem& problem);
     /// The sums of y and of y*y over all rows.
     void add_sums(const Descriptor& y, const ConvolutionProblem& problem);
     /// From the convolution's gradient, a virtual tensor, to dz, dgamma and dbeta.
