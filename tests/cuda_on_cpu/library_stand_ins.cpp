@@ -70,7 +70,7 @@ public:
     ~CpuConvolutions() override { note_close(); }
 
     std::string version() const override { return "CPU"; }
-    /// As cuDNN for F16 and BF16: a forward pass normalises its input only with statistics.
+    /// As cuDNN for F16: a forward pass normalises its input only with statistics.
     bool offers(const cuda::ConvolutionTask& task) const override {
         return task.pass != ConvPass::Forward || !task.fusion.normalize_input || task.fusion.statistics;
     }

@@ -44,8 +44,8 @@ TEST_F(Conv2dFusions, ReluNeedsBias) {
 }
 
 /// All channels but those of stems are at least 16, the most lanes of any vector: below that, what the CPU offers
-/// depends on its vectors. The emulator offers every fusion (Fusions::Always), cuDNN only for F16 and BF16
-/// and multiples of 8 channels.
+/// depends on its vectors. The emulator offers every fusion (Fusions::Always), those of training cuDNN only for
+/// F16 and multiples of 8 channels.
 TEST_F(Conv2dFusions, WhatEachDeviceOffers) {
     struct Case {
         Conv2dShape shape;
@@ -63,7 +63,7 @@ TEST_F(Conv2dFusions, WhatEachDeviceOffers) {
             device->device().autotune({shape});
             const ConvFusion offered = device->device().planner().conv2d_fusion(shape);
             const bool cpu = device->kind() == DeviceKind::Cpu;
-            const bool half = is_half_width(device->activation_types().front());
+            const bool half = device->activation_types().front() == DType::F16;
             const bool eights = shape.in_channels % 8 == 0 && shape.out_channels % 8 == 0;
             const bool library = !few_channels && (device->kind() == DeviceKind::Emulator || (half && eights));
             EXPECT_EQ(offered.normalize_input, cpu ? winograd : library);

@@ -8,6 +8,7 @@
 #include "tests/model/small_model.h"
 #include "tests/support/compare.h"
 #include "tests/support/forwarding_device.h"
+#include "tests/support/half_width_device.h"
 
 namespace scene::test {
 namespace {
@@ -218,19 +219,6 @@ TEST(Ops, TouchWhatTheySayAndNothingElse) {
     }
 }
 
-/// A planner of a device with this activation type.
-template <DType type> class HalfPlans : public ForwardingPlanner {
-public:
-    using ForwardingPlanner::ForwardingPlanner;
-    DType activation_type() const override { return type; }
-    PreparedWeights conv2d_prepared_weights(const Conv2dShape&) const override { return {}; } // the CPU's is of F32
-    ConvFusion conv2d_fusion(const Conv2dShape&) const override {
-        return {.normalize_input = true, .bias_relu = true, .narrow_bias = true};
-    }
-};
-
-template <DType type> class InHalf : public ForwardingDevice<InHalf<type>, HalfPlans<type>> {};
-
 const Op* find(const Program& program, const std::string& name) {
     const auto found =
         std::find_if(program.ops.begin(), program.ops.end(), [&](const Op& op) { return op.name == name; });
@@ -292,8 +280,8 @@ void expect_half_width(Device& device, DType type) {
 }
 
 TEST(HalfPrecision, WeightsAndActivationsOfConvolutionsAreHalvesAndNothingElseIs) {
-    InHalf<DType::F16> half;
-    InHalf<DType::BF16> bfloat;
+    HalfWidthDevice<DType::F16> half;
+    HalfWidthDevice<DType::BF16> bfloat;
     expect_half_width(half, DType::F16);
     expect_half_width(bfloat, DType::BF16);
 }

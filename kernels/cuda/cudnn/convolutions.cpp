@@ -75,7 +75,7 @@ std::string CudnnConvolutions::version() const { return "cuDNN " + cudnn().versi
 
 bool CudnnConvolutions::offers(const ConvolutionTask& task) const {
     if (!task.fusion.any() || task.fusion.bias_relu) return true;
-    return is_half_width(settings_.type) && task.shape.in_channels % 8 == 0 && task.shape.out_channels % 8 == 0;
+    return settings_.type == DType::F16 && task.shape.in_channels % 8 == 0 && task.shape.out_channels % 8 == 0;
 }
 
 size_t CudnnConvolutions::scratch_bytes(const ConvolutionTask& task) const { return chosen(task).plan->workspace; }
