@@ -374,7 +374,7 @@ TEST(CudaDevice, Inference) {
             const auto norms = std::count_if(ops.begin(), ops.end(), [](const Op& op) {
                 return op.kind == "batch_norm_forward" && op.name.find("input_norm") == std::string::npos;
             });
-            if (config.model.network == &fcnn) EXPECT_EQ(norms, fusions == Fusions::Always ? 3 : 8);
+            if (config.model.network == &fcnn) { EXPECT_EQ(norms, fusions == Fusions::Always ? 3 : 8); }
             for (int step = 0; step < 2; ++step) actual.run();
             const Tolerance tolerance{.absolute = activation == DType::F32 ? 1e-5 : 1e-2};
             const std::vector<float> got = actual.probabilities(), wanted = expected.probabilities();

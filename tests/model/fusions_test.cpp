@@ -272,7 +272,7 @@ void expect_half_width(Device& device, DType type) {
             EXPECT_EQ(inference.info(adds->reads.back()).name, "block2.conv1.folded_bias");
             EXPECT_EQ(inference.info(adds->reads.back()).dtype, type);
         }
-        if (type == DType::F16) EXPECT_LT(place("advance"), place("loss_scale"));
+        if (type == DType::F16) { EXPECT_LT(place("advance"), place("loss_scale")); }
         EXPECT_EQ(variables.bytes(Segment::HalfParameters), variables.bytes(Segment::Parameters) / 2);
         EXPECT_EQ(variables.find(Segment::HalfParameters, "block1.conv2.weight")->offset,
                   variables.find(Segment::Parameters, "block1.conv2.weight")->offset / 2);

@@ -96,7 +96,8 @@ TEST(FusedPlan, ConvolutionsWithBiasAndReluHavePlans) {
                                                             {DType::F32, true, 12},
                                                             {DType::F32, false, 1}}) {
                 const ConvolutionProblem problem{task, type, tensor_cores, true, generous};
-                EXPECT_GE(convolution_plans(problem, *target, least).size(), least) << problem.text();
+                EXPECT_GE(convolution_engines(problem, *target).size(), least) << problem.text();
+                EXPECT_EQ(convolution_plans(problem, *target, 1).size(), 1u) << problem.text();
             }
         }
     }
