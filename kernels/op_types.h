@@ -62,6 +62,7 @@ struct ConvFusion {
     bool normalize_input = false; ///< prologue: reads relu(scale*x + shift) for x, forward and weight gradient
     bool statistics = false;      ///< epilogue: also reduces the per-channel mean and variance of y
     bool bias_relu = false;       ///< epilogue: writes relu(y + bias) for y
+    bool narrow_bias = false;     ///< the bias is of the activation type and not f32
     bool bn_reduce = false;       ///< conv2d_data_grad_bn_reduce: dgrad masked by the relu before it, and dgamma, dbeta
     bool closed_form_bn = false;  ///< conv2d_bn_statistics, conv2d_bn_relu_backward: batch norm and relu without y
 };

@@ -15,6 +15,10 @@ void check_rank(const Tensor& tensor, int rank, const char* name) {
                                                            std::to_string(rank) + " axes");
 }
 
+void check_half_width(const Tensor& tensor, const Shape& shape, const char* name) {
+    check_tensor(tensor, tensor.dtype == DType::BF16 ? DType::BF16 : DType::F16, shape, name);
+}
+
 void check_scratch(const Tensor& scratch, size_t bytes) {
     SCENE_CHECK(bytes == 0 || (scratch && scratch.bytes() >= bytes), "scratch has " +
                                                                          std::to_string(scratch ? scratch.bytes() : 0) +

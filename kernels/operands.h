@@ -38,6 +38,9 @@ inline StepControl& step_control(const Tensor& control) {
     return *static_cast<StepControl*>(control.data);
 }
 
+/// Checks that the tensor is F16 or BF16, of this shape.
+void check_half_width(const Tensor& tensor, const Shape& shape, const char* name);
+
 /// Checks that the scratch has at least `bytes`, aligned to 16. It may be absent if that is 0.
 void check_scratch(const Tensor& scratch, size_t bytes);
 

@@ -6,7 +6,8 @@
 // Conventions
 // - Layout is NHWC: activations [N, H, W, C] with H = time and W = frequency, convolution weights [K, R, S, C], linear
 //   weights [out, in]. N clips, T tokens, D features per token, K classes.
-// - "Activation type" is F32, or F16 on devices that train in half precision. Statistics, master weights, losses and
+// - "Activation type" is F32, or F16 or BF16 on devices that train in half the width. Statistics, master weights,
+// losses and
 //   everything marked f32 are always F32; indices are I32; `control` is the StepControl, U8.
 // - An output may alias an input only if the op's contract says "in place".
 // - Reductions have a fixed order: the same inputs give the same bits, run after run.

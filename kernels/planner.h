@@ -28,7 +28,7 @@ class Planner {
 public:
     virtual ~Planner() = default;
 
-    /// The element type of activations in the convolutional part of a network: F32 or F16.
+    /// The element type of activations in the convolutional part of a network: F32, F16 or BF16.
     virtual DType activation_type() const = 0;
     /// The fusions that the device offers for the shape. Throws std::logic_error for a shape that needs autotuning and
     /// had none.

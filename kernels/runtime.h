@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/error.h"
+#include "kernels/tensor.h"
 
 namespace scene {
 
@@ -22,7 +23,17 @@ enum class Precision : uint8_t {
     Fp32, ///< everything in float
     Tf32, ///< float; GEMMs and convolutions round their inputs to TF32 and accumulate in float
     Fp16, ///< convolutional part in half, accumulated in float; the rest as Tf32; master weights and optimiser in float
+    Bf16, ///< as Fp16 in BF16, which has float's range and so needs no loss scale, but 8 bits of precision and not 11
 };
+
+/// The element type of activations in the convolutional part of a network.
+constexpr DType activation_type_of(Precision precision) {
+    switch (precision) {
+    case Precision::Fp16: return DType::F16;
+    case Precision::Bf16: return DType::BF16;
+    default: return DType::F32;
+    }
+}
 
 /// Which of cuDNN's fusions of batch norm and convolution a GPU offers.
 enum class Fusions : uint8_t {
@@ -45,8 +56,8 @@ template <typename Value> struct Named {
 
 inline constexpr std::array<Named<DeviceChoice>, 3> device_choices{
     {{"auto", DeviceChoice::Auto}, {"cpu", DeviceChoice::Cpu}, {"cuda", DeviceChoice::Cuda}}};
-inline constexpr std::array<Named<Precision>, 3> precisions{
-    {{"fp32", Precision::Fp32}, {"tf32", Precision::Tf32}, {"fp16", Precision::Fp16}}};
+inline constexpr std::array<Named<Precision>, 4> precisions{
+    {{"fp32", Precision::Fp32}, {"tf32", Precision::Tf32}, {"fp16", Precision::Fp16}, {"bf16", Precision::Bf16}}};
 inline constexpr std::array<Named<Fusions>, 3> fusion_choices{
     {{"quickest", Fusions::Quickest}, {"never", Fusions::Never}, {"always", Fusions::Always}}};
 inline constexpr std::array<Named<Autotune>, 2> autotune_choices{

@@ -11,7 +11,7 @@
 
 namespace scene {
 
-enum class DType : uint8_t { F32, F16, F64, I32, I64, U8 };
+enum class DType : uint8_t { F32, F16, BF16, F64, I32, I64, U8 };
 
 constexpr size_t size_of(DType type) {
     switch (type) {
@@ -19,7 +19,8 @@ constexpr size_t size_of(DType type) {
     case DType::I64: return 8;
     case DType::F32:
     case DType::I32: return 4;
-    case DType::F16: return 2;
+    case DType::F16:
+    case DType::BF16: return 2;
     case DType::U8: return 1;
     }
     return 0;
@@ -32,10 +33,14 @@ constexpr std::string_view name_of(DType type) {
     case DType::F32: return "F32";
     case DType::I32: return "I32";
     case DType::F16: return "F16";
+    case DType::BF16: return "BF16";
     case DType::U8: return "U8";
     }
     return "?";
 }
+
+/// F16 or BF16, the floating-point types that are half as wide as F32.
+constexpr bool is_half_width(DType type) { return type == DType::F16 || type == DType::BF16; }
 
 /// Extents of a dense row-major array, outermost axis first. Rank 0 is a scalar.
 class Shape {
@@ -73,7 +78,7 @@ private:
     int rank_ = 0;
 };
 
-/// The DType of a C++ type. F16 has none.
+/// The DType of a C++ type. F16 and BF16 have none.
 template <typename T> struct dtype_of;
 template <> struct dtype_of<float> { static constexpr DType value = DType::F32; };
 template <> struct dtype_of<double> { static constexpr DType value = DType::F64; };

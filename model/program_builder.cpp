@@ -93,12 +93,12 @@ TensorId ProgramBuilder::parameter_gradient(const std::string& name) {
 TensorId ProgramBuilder::activation_parameter(const std::string& name) {
     const Variable* parameter = variables_.find(Segment::Parameters, name);
     SCENE_CHECK(parameter != nullptr, "there is no parameter " + name);
-    if (!half_precision()) return variable(Segment::Parameters, name, parameter->shape);
-    return variable(Segment::HalfParameters, name, parameter->shape, DType::F16);
+    if (!half_width()) return variable(Segment::Parameters, name, parameter->shape);
+    return variable(Segment::HalfParameters, name, parameter->shape, planner_.activation_type());
 }
 
 TensorId ProgramBuilder::flat(Segment segment) {
-    const DType dtype = segment == Segment::HalfParameters ? DType::F16 : DType::F32;
+    const DType dtype = segment == Segment::HalfParameters ? planner_.activation_type() : DType::F32;
     const auto elements = static_cast<int64_t>(variables_.bytes(segment) / size_of(dtype));
     return add_tensor({"flat", dtype, {elements}, Storage::Variable, {}, segment, 0});
 }

@@ -39,10 +39,11 @@ public:
     TensorId parameter(const std::string& name, const Shape& shape, Init init);
     /// The gradient of a declared parameter, F32.
     TensorId parameter_gradient(const std::string& name);
-    /// A declared parameter in the activation type: itself if that is F32, else its F16 copy. A setup op makes the
-    /// copy; `adam` and `weight_decay` keep it up to date.
+    /// A declared parameter in the activation type: itself if that is F32, else its copy in F16 or BF16. A setup op
+    /// makes the copy; `adam` and `weight_decay` keep it up to date.
     TensorId activation_parameter(const std::string& name);
-    bool half_precision() const { return planner_.activation_type() == DType::F16; }
+    /// Whether the activation type is F16 or BF16.
+    bool half_width() const { return is_half_width(planner_.activation_type()); }
     /// The whole segment as one vector, padding included. Call it after every parameter has been declared.
     TensorId flat(Segment segment);
     /// The step's control block, U8 [sizeof(StepControl)].

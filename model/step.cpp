@@ -125,7 +125,7 @@ void add_adam(ProgramBuilder& b, const AdamSettings& settings) {
     b.add("adam", Adam<TensorId>{.parameters = b.flat(Segment::Parameters),
                                  .first_moment = b.flat(Segment::FirstMoment),
                                  .second_moment = b.flat(Segment::SecondMoment),
-                                 .parameters_half = b.half_precision() ? b.flat(Segment::HalfParameters) : TensorId{},
+                                 .parameters_half = b.half_width() ? b.flat(Segment::HalfParameters) : TensorId{},
                                  .gradients = b.flat(Segment::Gradients),
                                  .control = b.control(),
                                  .settings = settings});
@@ -136,24 +136,26 @@ void add_decoupled_decay(ProgramBuilder& b, const Variables& variables, float ra
     if (rate == 0) return;
     for (const Variable* weight : variables.all(Segment::Parameters)) {
         if (weight->shape.rank() < 2) continue;
-        b.add("weight_decay." + weight->name,
-              WeightDecay<TensorId>{.parameters = b.variable(Segment::Parameters, weight->name, weight->shape),
-                                    .parameters_half =
-                                        b.half_precision() ? b.activation_parameter(weight->name) : TensorId{},
-                                    .control = b.control(),
-                                    .rate = rate});
+        b.add(
+            "weight_decay." + weight->name,
+            WeightDecay<TensorId>{.parameters = b.variable(Segment::Parameters, weight->name, weight->shape),
+                                  .parameters_half = b.half_width() ? b.activation_parameter(weight->name) : TensorId{},
+                                  .control = b.control(),
+                                  .rate = rate});
     }
 }
 
-/// Setup of a program in F16: copies the parameters.
+/// Setup of a program in F16 or BF16: copies the parameters.
 void add_half_parameters(ProgramBuilder& b) {
-    if (!b.half_precision()) return;
+    if (!b.half_width()) return;
     b.phase(Phase::Setup);
     b.add("half_parameters", Convert<TensorId>{.y = b.flat(Segment::HalfParameters), .x = b.flat(Segment::Parameters)});
 }
 
+/// Only F16 needs it: BF16 has the range of float.
 void add_loss_scale(ProgramBuilder& b) {
-    if (b.half_precision()) b.add("loss_scale", AdjustLossScale<TensorId>{.control = b.control()});
+    if (b.planner().activation_type() == DType::F16)
+        b.add("loss_scale", AdjustLossScale<TensorId>{.control = b.control()});
 }
 
 std::string program_name(const StepConfig& config, const char* what) {

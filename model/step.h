@@ -53,9 +53,9 @@ constexpr const char* control = "control";
 /// Augmentation adds ops only if it is on. Under mixup a mixed clip has the city and time of the clip with the larger
 /// share, and the confusion counts the largest entry of the mixed target as the truth.
 ///
-/// If the device's activation type is F16, the convolutional part runs in F16, and gradients are multiplied by
-/// control.loss_scale, which the step adjusts. Setup ops then copy the parameters to F16: run them (Executor::setup)
-/// whenever the parameters were set from outside.
+/// If the device's activation type is F16 or BF16, the convolutional part runs in it. In F16 gradients are multiplied
+/// by control.loss_scale, which the step adjusts. Setup ops then copy the parameters to that type: run them
+/// (Executor::setup) whenever the parameters were set from outside.
 Program build_training_step(const Planner& planner, Variables& variables, const StepConfig& config, int64_t max_batch);
 
 /// Builds one inference step on the same tables: gather, forward, loss, metrics, scatter of the probabilities;

@@ -109,7 +109,7 @@ std::vector<float> StepRunner::probabilities() const { return download<float>(ta
 std::vector<float> StepRunner::embeddings() const { return download<float>(tables::embedding); }
 
 void StepRunner::prepare_training() {
-    if (!training_.empty()) executor_->setup(training_.begin()->second); // all batch sizes share the F16 copy
+    if (!training_.empty()) executor_->setup(training_.begin()->second); // all batch sizes share the copy
 }
 
 void StepRunner::prepare_inference() { executor_->setup(inference_); }

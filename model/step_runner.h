@@ -62,8 +62,8 @@ public:
     std::vector<float> probabilities() const; ///< [R, K]
     std::vector<float> embeddings() const;    ///< [R, D]; only with StepConfig::embeddings
 
-    /// Runs the setup ops of training: the F16 copy of the parameters, if the device uses one. Call it after the
-    /// parameters were set from outside.
+    /// Runs the setup ops of training: the F16 or BF16 copy of the parameters, if the device uses one. Call it after
+    /// the parameters were set from outside.
     void prepare_training();
     /// Runs the setup ops of inference, which also fold batch norms and prepare weights. Call it after every change of
     /// the parameters, by training too.

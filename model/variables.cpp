@@ -29,7 +29,7 @@ const Variable& Variables::declare(Segment segment, const std::string& name, DTy
     if (has_parameter_layout(segment)) {
         const Variable* parameter = find(Segment::Parameters, name);
         SCENE_CHECK(parameter && parameter->shape == shape, name + " has no parameter of its shape");
-        SCENE_CHECK(dtype == (segment == Segment::HalfParameters ? DType::F16 : DType::F32),
+        SCENE_CHECK(segment == Segment::HalfParameters ? is_half_width(dtype) : dtype == DType::F32,
                     name + " has no segment of its type");
         variable.offset = scaled_to(segment, parameter->offset);
         mirrors_parameters_[static_cast<size_t>(segment)] = true;

@@ -12,7 +12,8 @@ namespace scene {
 /// The arena's segments of variables.
 /// - Parameters, Gradients, FirstMoment, SecondMoment: flat F32 buffers of one layout, so that one Adam op updates the
 ///   whole model.
-/// - HalfParameters: an F16 copy of the parameters, in the same layout, for devices whose activation type is F16.
+/// - HalfParameters: a copy of the parameters in F16 or BF16, in the same layout, for devices with that activation
+/// type.
 /// - Statistics: running means and variances of batch norm.
 /// - State: tables, the control block, folded and prepared weights.
 enum class Segment : uint8_t { Parameters, Gradients, FirstMoment, SecondMoment, HalfParameters, Statistics, State };

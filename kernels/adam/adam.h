@@ -10,8 +10,8 @@ namespace scene {
 ///   first_moment = beta1*first_moment + (1 - beta1)*g
 ///   second_moment = beta2*second_moment + (1 - beta2)*g^2
 ///   parameters -= control.learning_rate*(first_moment/(1 - beta1^t))/(sqrt(second_moment/(1 - beta2^t)) + epsilon)
-/// parameters_half F16 [M] = the new parameters, rounded to nearest. If any gradient is NaN or Inf the step is skipped:
-/// control.nonfinite becomes 1 and nothing else changes.
+/// parameters_half, F16 or BF16 [M], = the new parameters, rounded to nearest. If any gradient is NaN or Inf the step
+/// is skipped: control.nonfinite becomes 1 and nothing else changes.
 template <class T> struct Adam {
     static constexpr std::string_view name = "adam";
     InOut<T> parameters, first_moment, second_moment;

@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/context.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/half_width.h"
 
 namespace scene::cpu {
 namespace {
@@ -30,8 +31,8 @@ void run(const Adam<Tensor>& op, Context& cpu) {
     float* m = floats(op.first_moment, shape, "first_moment");
     float* v = floats(op.second_moment, shape, "second_moment");
     const float* g = floats(op.gradients, shape, "gradients");
-    if (op.parameters_half) check_tensor(op.parameters_half, DType::F16, shape, "parameters_half");
-    auto* half = static_cast<_Float16*>(op.parameters_half.data);
+    const Tensor& copy = op.parameters_half;
+    if (copy) check_half_width(copy, shape, "parameters_half");
     StepControl& step = step_control(op.control);
 
     constexpr int64_t grain = 65536;
@@ -60,9 +61,11 @@ void run(const Adam<Tensor>& op, Context& cpu) {
             v[i] = beta2 * v[i] + (1 - beta2) * gradient * gradient;
             w[i] -= step_size * m[i] / (std::sqrt(v[i]) * root_scale + epsilon);
         }
-        if (half) {
-            for (int64_t i = begin; i < end; ++i) half[i] = static_cast<_Float16>(w[i]);
-        }
+        if (!copy) return;
+        with_half_width(copy.dtype, [&](auto type) {
+            using Half = decltype(type);
+            for (int64_t i = begin; i < end; ++i) static_cast<Half*>(copy.data)[i] = static_cast<Half>(w[i]);
+        });
     });
 }
 

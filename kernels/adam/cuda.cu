@@ -30,8 +30,8 @@ struct StepFactors {
     float step_size, root_scale, unscale;
 };
 
-template <int V> __global__ void __launch_bounds__(block_threads)
-    update(float* parameters, float* first_moment, float* second_moment, half* parameters_half, const float* gradients,
+template <int V, typename Half> __global__ void __launch_bounds__(block_threads)
+    update(float* parameters, float* first_moment, float* second_moment, Half* parameters_half, const float* gradients,
            StepControl* control, const uint32_t* broken, int64_t count, AdamSettings settings) {
     StepFactors* factors = dynamic_shared<StepFactors>();
     int found = 0;
@@ -79,15 +79,18 @@ void run(const Adam<Tensor>& op, Context& cuda) {
     float* m = floats(op.first_moment, shape, "first_moment");
     float* v = floats(op.second_moment, shape, "second_moment");
     const float* g = floats(op.gradients, shape, "gradients");
-    if (op.parameters_half) check_tensor(op.parameters_half, DType::F16, shape, "parameters_half");
-    auto* w_half = static_cast<half*>(op.parameters_half.data);
+    const Tensor& copy = op.parameters_half;
+    if (copy) check_half_width(copy, shape, "parameters_half");
     StepControl* control = &step_control(op.control);
     auto* broken = scratch_of<uint32_t>(op.scratch, broken_bytes);
-    with_pack_width<float>(shape[0], {w, m, v, g, w_half}, [&](auto width) {
+    with_pack_width<float>(shape[0], {w, m, v, g, copy.data}, [&](auto width) {
         constexpr int V = decltype(width)::value;
         launch(find_nonfinite<V>, dim3(search_blocks), dim3(block_threads), 0, cuda.stream, broken, g, shape[0]);
-        launch(update<V>, blocks_over(divide_up(shape[0], V)), dim3(block_threads), sizeof(StepFactors), cuda.stream, w,
-               m, v, w_half, g, control, broken, shape[0], op.settings);
+        with_half_width_type(copy ? copy.dtype : DType::F16, [&](auto half_type) {
+            using Half = decltype(half_type);
+            launch(update<V, Half>, blocks_over(divide_up(shape[0], V)), dim3(block_threads), sizeof(StepFactors),
+                   cuda.stream, w, m, v, static_cast<Half*>(copy.data), g, control, broken, shape[0], op.settings);
+        });
     });
 }
 

@@ -19,7 +19,7 @@ namespace scene {
 /// 3. bias, then relu
 /// 4. statistics: mean and variance of y
 ///
-/// CUDA refuses bias together with an input norm or statistics.
+/// CUDA refuses bias together with an input norm or statistics, and outside the stem without relu.
 template <class T> struct Conv2dForward {
     static constexpr std::string_view name = "conv2d_forward";
     Out<T> y;
@@ -28,7 +28,7 @@ template <class T> struct Conv2dForward {
     OptionalIn<T> w{};                          ///< absent where prepared_w is given
     OptionalIn<T> prepared_w{};                 ///< f32, from conv2d_prepare_weights
     OptionalIn<T> input_scale{}, input_shift{}; ///< [C], of x's type; both or neither
-    OptionalIn<T> bias{};                       ///< f32 [K]: y = conv + bias
+    OptionalIn<T> bias{};                       ///< [K]: y = conv + bias; f32, of x's type with ConvFusion::narrow_bias
     Scratch<T> scratch{};
     bool relu = false; ///< y = relu(conv + bias); needs bias
     Conv2dShape shape{};
@@ -71,7 +71,7 @@ template <class T> struct Conv2dPrepareWeights {
 };
 
 /// folded_w [K, R, S, C] = w*scale[k], scale f32 [K]. A convolution followed by batch norm is one convolution with
-/// these weights and bias = shift. w and folded_w are F32 or F16 each, on the CPU F32.
+/// these weights and bias = shift. w and folded_w are F32, F16 or BF16 each, on the CPU F32.
 template <class T> struct FoldConvWeights {
     static constexpr std::string_view name = "fold_conv_weights";
     Out<T> folded_w;

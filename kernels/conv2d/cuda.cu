@@ -6,7 +6,6 @@
 #include "kernels/conv2d/stem.h"
 #include "kernels/convert/convert.h"
 #include "kernels/cuda/autotune/tuned_convolutions.h"
-#include "kernels/cuda/common/linear_epilogue.h"
 #include "kernels/cuda/common/mean_var_from_sums.h"
 #include "kernels/cuda/common/operands.h"
 #include "kernels/cuda/context.h"
@@ -26,7 +25,9 @@ template <typename To, typename From> __global__ void __launch_bounds__(block_th
 template <class T> ConvolutionTask task_of(const Conv2dForward<T>& op) {
     return {op.shape,
             ConvPass::Forward,
-            {.normalize_input = static_cast<bool>(op.input_scale), .statistics = static_cast<bool>(op.mean)}};
+            {.normalize_input = static_cast<bool>(op.input_scale),
+             .statistics = static_cast<bool>(op.mean),
+             .bias_relu = static_cast<bool>(op.bias)}};
 }
 
 template <class T> ConvolutionTask task_of(const Conv2dDataGrad<T>& op) { return {op.shape, ConvPass::DataGrad, {}}; }
@@ -72,19 +73,21 @@ void run(const Conv2dForward<Tensor>& op, Context& cuda) {
     SCENE_CHECK(bool(op.mean) == bool(op.variance), "statistics are both mean and variance");
     SCENE_CHECK(bool(op.input_scale) == bool(op.input_shift), "an input norm has both scale and shift");
     SCENE_CHECK(!op.relu || op.bias, "relu without bias");
-    SCENE_CHECK(!op.bias || !task.fusion.any(), "bias beside another fusion");
+    SCENE_CHECK(!op.bias || !(op.input_scale || op.mean), "bias beside another fusion");
     if (conv2d_stem_suits(shape)) {
-        SCENE_CHECK(!task.fusion.any(), "a convolution of few channels has neither input norm nor statistics");
+        SCENE_CHECK(!op.input_scale && !op.mean, "a convolution of few channels has neither input norm nor statistics");
         return conv2d_stem_forward(op.y, op.x, op.w, op.bias, op.relu, shape, cuda.stream);
     }
+    SCENE_CHECK(!op.bias || op.relu, "the library adds a bias only before a relu");
     const DType activation = cuda.convolutions->activation();
     check_tensor(op.y, activation, shape.y(), "y");
     check_tensor(op.x, activation, shape.x(), "x");
     check_tensor(op.w, activation, shape.w(), "w");
+    if (op.bias) check_tensor(op.bias, activation, {shape.out_channels}, "bias");
     const size_t sums = bytes_of_sums(task);
     auto* scratch = scratch_of<std::byte>(op.scratch, 2 * sums + cuda.convolutions->workspace_bytes(task));
     const int64_t channels = shape.out_channels, rows = shape.y().elements() / channels;
-    ConvolutionOperands operands{.x = op.x.data, .w = op.w.data, .y = op.y.data};
+    ConvolutionOperands operands{.x = op.x.data, .w = op.w.data, .y = op.y.data, .bias = op.bias.data};
     add_input_norm(operands, task, op.input_scale, op.input_shift, activation);
     if (task.fusion.statistics) {
         operands.sum = reinterpret_cast<float*>(scratch);
@@ -94,9 +97,6 @@ void run(const Conv2dForward<Tensor>& op, Context& cuda) {
     if (task.fusion.statistics)
         mean_var_from_sums(op.mean, op.variance, {operands.sum, DType::F32, {channels}},
                            {operands.square_sum, DType::F32, {channels}}, rows, cuda.stream);
-    if (!op.bias) return;
-    linear_epilogue({op.y.data, activation, {rows, channels}}, op.bias, op.relu ? Activation::Relu : Activation::None,
-                    {}, {}, cuda.stream);
 }
 
 size_t scratch_bytes(const Conv2dDataGrad<TensorSpec>& op, const Planning& planning) {

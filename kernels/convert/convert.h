@@ -4,8 +4,8 @@
 
 namespace scene {
 
-/// y = x in the other of the types F32 and F16; both have one shape. F32 to F16 rounds to nearest, ties to even, and
-/// overflows to infinity. F16 to F32 is exact. Other types throw std::logic_error.
+/// y = x from F32 to F16 or BF16, or back; both have one shape. To F16 or BF16 it rounds to nearest, ties to even, and
+/// overflows to infinity. To F32 it is exact. Other types throw std::logic_error.
 template <class T> struct Convert {
     static constexpr std::string_view name = "convert";
     Out<T> y;

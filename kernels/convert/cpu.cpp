@@ -2,6 +2,7 @@
 
 #include "kernels/cpu/context.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/half_width.h"
 #include "kernels/operands.h"
 
 namespace scene::cpu {
@@ -18,13 +19,16 @@ template <typename To, typename From> void convert(To* to, const From* from, int
 void run(const Convert<Tensor>& op, Context& cpu) {
     const Tensor &x = op.x, &y = op.y;
     const bool narrows = x.dtype == DType::F32;
-    check_tensor(x, narrows ? DType::F32 : DType::F16, x.shape, "x");
-    check_tensor(y, narrows ? DType::F16 : DType::F32, x.shape, "y");
-    if (narrows) {
-        convert(static_cast<_Float16*>(y.data), static_cast<const float*>(x.data), x.elements(), cpu.threads);
-    } else {
-        convert(static_cast<float*>(y.data), static_cast<const _Float16*>(x.data), x.elements(), cpu.threads);
-    }
+    check_half_width(narrows ? y : x, x.shape, narrows ? "y" : "x");
+    check_tensor(narrows ? x : y, DType::F32, x.shape, narrows ? "x" : "y");
+    with_half_width(narrows ? y.dtype : x.dtype, [&](auto type) {
+        using Half = decltype(type);
+        if (narrows) {
+            convert(static_cast<Half*>(y.data), static_cast<const float*>(x.data), x.elements(), cpu.threads);
+        } else {
+            convert(static_cast<float*>(y.data), static_cast<const Half*>(x.data), x.elements(), cpu.threads);
+        }
+    });
 }
 
 } // namespace scene::cpu

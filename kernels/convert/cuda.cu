@@ -21,13 +21,17 @@ template <typename To, typename From> void launch_convert(const Tensor& y, const
 
 void run(const Convert<Tensor>& op, Context& cuda) {
     const bool narrows = op.x.dtype == DType::F32;
-    check_tensor(op.x, narrows ? DType::F32 : DType::F16, op.x.shape, "x");
-    check_tensor(op.y, narrows ? DType::F16 : DType::F32, op.x.shape, "y");
-    if (narrows) {
-        launch_convert<half, float>(op.y, op.x, cuda.stream);
-    } else {
-        launch_convert<float, half>(op.y, op.x, cuda.stream);
-    }
+    const Tensor &x = op.x, &y = op.y;
+    check_half_width(narrows ? y : x, x.shape, narrows ? "y" : "x");
+    check_tensor(narrows ? x : y, DType::F32, x.shape, narrows ? "x" : "y");
+    with_half_width_type(narrows ? y.dtype : x.dtype, [&](auto type) {
+        using Half = decltype(type);
+        if (narrows) {
+            launch_convert<Half, float>(y, x, cuda.stream);
+        } else {
+            launch_convert<float, Half>(y, x, cuda.stream);
+        }
+    });
 }
 
 } // namespace scene::cuda

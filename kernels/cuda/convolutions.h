@@ -20,8 +20,9 @@ namespace scene::cuda {
 struct ConvolutionFusion {
     bool normalize_input = false; ///< forward and weight-grad: reads relu(scale*x + shift) instead of x
     bool statistics = false;      ///< forward: also writes the sums of y and of y*y over all rows
+    bool bias_relu = false;       ///< forward, alone: writes relu(y + bias) instead of y
     bool bn_reduce = false;       ///< data-grad: applies the relu's mask and also writes the batch norm's dgamma, dbeta
-    bool any() const { return normalize_input || statistics || bn_reduce; }
+    bool any() const { return normalize_input || statistics || bias_relu || bn_reduce; }
     bool operator==(const ConvolutionFusion&) const = default;
 };
 
@@ -49,6 +50,7 @@ struct ConvolutionChoice {
 struct ConvolutionOperands {
     void *x = nullptr, *w = nullptr, *y = nullptr; ///< of the activation type
     void *scale = nullptr, *shift = nullptr;       ///< with normalize_input: of the activation type, [C]
+    void* bias = nullptr;                          ///< with bias_relu: of the activation type, [K]
     float *sum = nullptr, *square_sum = nullptr;   ///< with statistics: outputs, [K]
     /// With bn_reduce: the convolution's input was relu(z), z = gamma*xhat + beta, xhat = (norm_x - mean)*inv_std.
     /// norm_x has the shape and type of x, everything else is [C]. Outputs: dz in `x` (dx where z > 0, else 0), dgamma

@@ -18,7 +18,7 @@ struct Product {
     bool transpose_a = false; ///< a is stored as [k, rows]
     bool transpose_b = false; ///< b is stored as [columns, k]
     bool accumulate = false;
-    DType type = DType::F32; ///< F32 or F16
+    DType type = DType::F32; ///< F32, F16 or BF16
     auto operator<=>(const Product&) const = default;
 };
 

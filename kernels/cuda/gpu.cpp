@@ -42,7 +42,7 @@ std::string device_unavailable_reason() {
 }
 
 cuda::ConvolutionSettings convolution_settings(const CudaSettings& settings) {
-    return {.type = settings.precision == Precision::Fp16 ? DType::F16 : DType::F32,
+    return {.type = activation_type_of(settings.precision),
             .tensor_cores = settings.precision != Precision::Fp32,
             .deterministic = settings.deterministic,
             .run_time_compiled = settings.autotune == Autotune::Full};

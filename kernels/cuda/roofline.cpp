@@ -34,7 +34,7 @@ double median_seconds(const std::function<void()>& work) {
 } // namespace
 
 CudaRoofline measure_cuda_roofline(const CudaSettings& settings) {
-    const DType type = settings.precision == Precision::Fp16 ? DType::F16 : DType::F32;
+    const DType type = activation_type_of(settings.precision);
     const auto gemm = cuda::make_cublas_gemm(settings.precision != Precision::Fp32);
     CudaRoofline roofline;
     {

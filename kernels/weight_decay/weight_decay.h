@@ -6,8 +6,8 @@ namespace scene {
 
 /// Decoupled weight decay, which turns Adam into AdamW (Loshchilov and Hutter, ICLR 2019):
 ///   parameters *= 1 - control.learning_rate*rate
-/// parameters are f32 of any shape. parameters_half, F16 of the same shape, gets the rounded copy. In a skipped step
-/// (control.nonfinite) both are unchanged.
+/// parameters are f32 of any shape. parameters_half, F16 or BF16 of the same shape, gets the rounded copy. In a skipped
+/// step (control.nonfinite) both are unchanged.
 ///
 /// Order in the update phase: `adam`, `weight_decay`, `adjust_loss_scale`. `adam` sets control.nonfinite and writes the
 /// half copy of the parameters not yet decayed; `adjust_loss_scale` resets control.nonfinite. The paper decays the

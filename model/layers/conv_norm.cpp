@@ -12,8 +12,13 @@ FeatureMap folded_convolution(ProgramBuilder& b, const Convolution& conv, const 
                                      : b.variable(Segment::State, name, conv.shape.w(), b.planner().activation_type());
     b.phase(Phase::Setup);
     add_fold(b, conv, folded, norm.scale);
+    TensorId bias = norm.shift;
+    if (const DType type = b.planner().activation_type(); conv.fusion.narrow_bias && b.dtype(bias) != type) {
+        bias = b.variable(Segment::State, conv.name + ".folded_bias", b.shape(norm.shift), type);
+        b.add(conv.name + ".fold_bias", Convert<TensorId>{.y = bias, .x = norm.shift});
+    }
     b.phase(Phase::Forward);
-    add_convolution(b, conv, inference_weights(b, conv, folded), nullptr, norm.shift);
+    add_convolution(b, conv, inference_weights(b, conv, folded), nullptr, bias);
     return stored_map(b, conv.y);
 }
 

@@ -1,5 +1,6 @@
 // CudaDevice as a whole on the emulator, against CpuDevice: training and inference steps of small networks, recorded
-// and replayed, in F32 and in F16 with loss scaling. Convolutions and matrix products are stand-ins for the libraries'.
+// and replayed, in F32, in F16 with loss scaling and in BF16. Convolutions and matrix products are stand-ins for the
+// libraries'.
 
 #include "kernels/cuda/autotune/quickest.h"
 #include "kernels/cuda/cuda_device.h"
@@ -54,22 +55,25 @@ void compare_training_steps_in_float(Fusions fusions) {
 TEST(CudaDevice, TrainingStepsInFloat) { compare_training_steps_in_float(Fusions::Never); }
 TEST(CudaDevice, FusedTrainingStepsInFloat) { compare_training_steps_in_float(Fusions::Always); }
 
-void compare_training_steps_in_half(Fusions fusions) {
+/// Only F16 has a loss scale: in BF16 it stays as it is and no steps are counted.
+void compare_training_steps_in(DType type, Fusions fusions) {
+    const bool scaled = type == DType::F16;
+    const float scale = scaled ? 1024 : 1;
     for (const auto& [name, config] : network_cases()) {
         SCOPED_TRACE(name);
-        cuda::CudaDevice device = emulated_device(DType::F16, fusions);
+        cuda::CudaDevice device = emulated_device(type, fusions);
         SmallStep expected(cpu(), config, Mode::Training), actual(device, config, Mode::Training);
         SmallStep rounded(cpu(), config, Mode::Training);
-        rounded.round_parameters();
+        rounded.round_parameters(type);
         rounded.run();
-        actual.set_control({.seed = 9, .learning_rate = 1e-3f, .loss_scale = 1024});
+        actual.set_control({.seed = 9, .learning_rate = 1e-3f, .loss_scale = scale});
         for (int step = 0; step < 2; ++step) {
             expected.run();
             actual.run();
             EXPECT_NEAR(actual.loss_sum(), expected.loss_sum(), 0.02 * expected.loss_sum()) << "step " << step;
             if (step > 0) continue;
             const GradientDistance distance =
-                gradient_distance(actual.all(Segment::Gradients), expected.all(Segment::Gradients), 1e-2, 1024);
+                gradient_distance(actual.all(Segment::Gradients), expected.all(Segment::Gradients), 1e-2, scale);
             const GradientDistance naive =
                 gradient_distance(rounded.all(Segment::Gradients), expected.all(Segment::Gradients), 1e-2);
             EXPECT_LE(distance.whole, rounding_growth * naive.whole);
@@ -77,14 +81,16 @@ void compare_training_steps_in_half(Fusions fusions) {
         }
         const StepControl control = actual.control();
         EXPECT_EQ(control.step, 2u);
-        EXPECT_EQ(control.good_steps, 2u);
-        EXPECT_EQ(control.loss_scale, 1024.0f);
+        EXPECT_EQ(control.good_steps, scaled ? 2u : 0u);
+        EXPECT_EQ(control.loss_scale, scale);
         EXPECT_EQ(control.nonfinite, 0u);
     }
 }
 
-TEST(CudaDevice, TrainingStepsInHalf) { compare_training_steps_in_half(Fusions::Never); }
-TEST(CudaDevice, FusedTrainingStepsInHalf) { compare_training_steps_in_half(Fusions::Always); }
+TEST(CudaDevice, TrainingStepsInHalf) { compare_training_steps_in(DType::F16, Fusions::Never); }
+TEST(CudaDevice, FusedTrainingStepsInHalf) { compare_training_steps_in(DType::F16, Fusions::Always); }
+TEST(CudaDevice, TrainingStepsInBFloat16) { compare_training_steps_in(DType::BF16, Fusions::Never); }
+TEST(CudaDevice, FusedTrainingStepsInBFloat16) { compare_training_steps_in(DType::BF16, Fusions::Always); }
 
 /// The arena, scratch and workspaces included, and the feature store: no other memory is allocated.
 TEST(CudaDevice, HoldsWhatThePlanSays) {
@@ -136,16 +142,19 @@ TEST(CudaDevice, FusionsReplaceOps) {
 TEST(CudaDevice, TheQuickestFusionIsChosenOncePerShape) {
     struct Case {
         double sums, raw_forward, raw_grad; ///< seconds; without fusion each pass takes 10
-        bool normalize_input, statistics;
+        double rectified;
+        bool normalize_input, statistics, bias_relu;
     };
     const Conv2dShape shape{2, 6, 5, 16, 24};
-    for (const Case& c : {Case{9, 20, 20, false, true}, Case{11, 20, 20, false, false}, Case{10, 10, 10, false, false},
-                          Case{11, 9, 10, true, true}, Case{9, 8, 10, true, true}, Case{8, 10, 9, false, true}}) {
+    for (const Case& c : {Case{9, 20, 20, 9, false, true, true}, Case{11, 20, 20, 11, false, false, false},
+                          Case{10, 10, 10, 10, false, false, false}, Case{11, 9, 10, 9, true, true, true},
+                          Case{9, 8, 10, 11, true, true, false}, Case{8, 10, 9, 9, false, true, true}}) {
         SCOPED_TRACE(fmt::format("{} {} {}", c.sums, c.raw_forward, c.raw_grad));
         int asked = 0;
         const auto seconds = [&](const cuda::ConvolutionTask& task) {
             ++asked;
             if (task.pass == ConvPass::WeightGrad) return task.fusion.normalize_input ? c.raw_grad : 10.0;
+            if (task.fusion.bias_relu) return c.rectified;
             return task.fusion.normalize_input ? c.raw_forward : task.fusion.statistics ? c.sums : 10.0;
         };
         for (const Fusions fusions : {Fusions::Quickest, Fusions::Never, Fusions::Always}) {
@@ -156,7 +165,7 @@ TEST(CudaDevice, TheQuickestFusionIsChosenOncePerShape) {
             const bool always = fusions == Fusions::Always, never = fusions == Fusions::Never;
             EXPECT_EQ(fusion.normalize_input, always || (!never && c.normalize_input));
             EXPECT_EQ(fusion.statistics, always || (!never && c.statistics));
-            EXPECT_TRUE(fusion.bias_relu);
+            EXPECT_EQ(fusion.bias_relu, always || (!never && c.bias_relu));
             device.autotune({shape});
             EXPECT_EQ(asked, before) << "asking measures nothing, nor does tuning again";
         }
@@ -307,6 +316,21 @@ TEST(CudaDevice, OnlyOfferedFusionsRun) {
     EXPECT_THROW(device.run(forward), std::logic_error);
 }
 
+/// In BF16 a gradient beyond the range of F16 is no overflow.
+TEST(CudaDevice, BFloat16HasTheRangeOfFloat) {
+    const StepConfig config = small_step(&fcnn, false, false);
+    cuda::CudaDevice device = emulated_device(DType::BF16);
+    SmallStep step(device, config, Mode::Training);
+    const float huge = std::ldexp(1.0f, 40);
+    step.set_control({.seed = 9, .learning_rate = 1e-3f, .loss_scale = huge});
+    const auto before = step.all(Segment::Parameters);
+    step.run();
+    EXPECT_NE(step.all(Segment::Parameters), before);
+    EXPECT_EQ(step.control().step, 1u);
+    EXPECT_EQ(step.control().loss_scale, huge) << "nothing adjusts it";
+    EXPECT_EQ(step.control().nonfinite, 0u);
+}
+
 /// At a scale that overflows, steps are skipped and the scale halves until one succeeds.
 TEST(CudaDevice, AnOverflowSkipsTheStep) {
     const StepConfig config = small_step(&fcnn, false, false);
@@ -331,14 +355,26 @@ TEST(CudaDevice, AnOverflowSkipsTheStep) {
     EXPECT_EQ(step.control().good_steps, 1u);
 }
 
+/// With its convolutions separate from bias and relu, and with them fused. Only the FCNN has convolutions of the
+/// library that are followed by a relu alone: block2.conv1, block3.conv1 to 3 and embed.conv.
 TEST(CudaDevice, Inference) {
     for (const auto& [name, config] : network_cases()) {
         SmallStep expected(cpu(), config, Mode::Inference);
         for (int step = 0; step < 2; ++step) expected.run();
-        for (const DType activation : {DType::F32, DType::F16}) {
+        for (const auto& [activation, fusions] : {std::pair{DType::F32, Fusions::Never},
+                                                  {DType::F32, Fusions::Always},
+                                                  {DType::F16, Fusions::Never},
+                                                  {DType::F16, Fusions::Always},
+                                                  {DType::BF16, Fusions::Never},
+                                                  {DType::BF16, Fusions::Always}}) {
             SCOPED_TRACE(std::string(name) + ", " + std::string(name_of(activation)));
-            cuda::CudaDevice device = emulated_device(activation);
+            cuda::CudaDevice device = emulated_device(activation, fusions);
             SmallStep actual(device, config, Mode::Inference);
+            const std::vector<Op>& ops = actual.program().ops;
+            const auto norms = std::count_if(ops.begin(), ops.end(), [](const Op& op) {
+                return op.kind == "batch_norm_forward" && op.name.find("input_norm") == std::string::npos;
+            });
+            if (config.model.network == &fcnn) { EXPECT_EQ(norms, fusions == Fusions::Always ? 3 : 8); }
             for (int step = 0; step < 2; ++step) actual.run();
             const Tolerance tolerance{.absolute = activation == DType::F32 ? 1e-5 : 1e-2};
             const std::vector<float> got = actual.probabilities(), wanted = expected.probabilities();

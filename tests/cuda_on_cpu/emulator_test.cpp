@@ -1,7 +1,12 @@
 // The emulator itself: it computes what a device would, and it finds faults.
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <numeric>
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
 
 #include "tests/cuda_on_cpu/faults.h"
 
@@ -138,6 +143,25 @@ TEST(Emulator, HalfRoundsToNearestEven) {
     EXPECT_EQ(__half2float(__float2half_rn(0x1.8p-25f)), 0x1p-24f);
     EXPECT_TRUE(std::isinf(__half2float(__float2half_rn(65520))));
     EXPECT_EQ(__half2float(__float2half_rn(65519)), 65504.0f);
+}
+
+TEST(Emulator, BFloat16RoundsToNearestEven) {
+    const auto rounded = [](float value) { return __bfloat162float(__float2bfloat16_rn(value)); };
+    EXPECT_EQ(__float2bfloat16_rn(1.0f).bits, 0x3F80);
+    EXPECT_EQ(__float2bfloat16_rn(-2.5f).bits, 0xC020);
+    EXPECT_EQ(rounded(1 + 0x1p-8f), 1.0f);
+    EXPECT_EQ(rounded(1 + 0x1.8p-7f), 1 + 0x1p-6f);
+    EXPECT_EQ(rounded(1 + 0x1.02p-8f), 1 + 0x1p-7f);
+    EXPECT_EQ(rounded(-1 - 0x1p-8f), -1.0f);
+    EXPECT_EQ(rounded(0x1p-133f), 0x1p-133f) << "the smallest subnormal";
+    EXPECT_EQ(rounded(0x1p-134f), 0.0f);
+    EXPECT_TRUE(std::signbit(rounded(-0.0f)));
+    EXPECT_EQ(rounded(0x1.FEp127f), 0x1.FEp127f) << "the largest";
+    EXPECT_EQ(rounded(0x1.FEFFFEp127f), 0x1.FEp127f);
+    EXPECT_TRUE(std::isinf(rounded(0x1.FFp127f)));
+    EXPECT_TRUE(std::isinf(rounded(INFINITY)));
+    EXPECT_EQ(__float2bfloat16_rn(-std::nanf("1")).bits, 0x7FFF) << "CUDA's";
+    EXPECT_TRUE(std::isnan(rounded(std::bit_cast<float>(0x7F800001u)))) << "and no infinity";
 }
 
 TEST(Emulator, ErrorsNameTheStatementAndItsPlace) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <numbers>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "kernels/cuda/launch.h"
 #include "kernels/device.h"
 #include "kernels/error.h"
+#include "kernels/half_width.h"
 #include "tests/support/run_with_scratch.h"
 
 namespace scene::test {
@@ -32,18 +34,23 @@ struct Floats {
     Shape shape;
 
     Floats(const void* device, DType dtype, const Shape& of) : values(static_cast<size_t>(of.elements())), shape(of) {
-        for (size_t i = 0; i < values.size(); ++i)
-            values[i] = dtype == DType::F16 ? static_cast<float>(static_cast<const _Float16*>(device)[i])
-                                            : static_cast<const float*>(device)[i];
+        const auto copy = [&](auto type) {
+            using Stored = decltype(type);
+            for (size_t i = 0; i < values.size(); ++i)
+                values[i] = static_cast<float>(static_cast<const Stored*>(device)[i]);
+        };
+        if (is_half_width(dtype))
+            with_half_width(dtype, copy);
+        else
+            copy(float{});
     }
     Tensor tensor() { return {values.data(), DType::F32, shape}; }
     void store(void* device, DType dtype) const {
-        for (size_t i = 0; i < values.size(); ++i) {
-            if (dtype == DType::F16) {
-                static_cast<_Float16*>(device)[i] = static_cast<_Float16>(values[i]);
-            } else {
-                static_cast<float*>(device)[i] = values[i];
-            }
+        if (is_half_width(dtype)) {
+            const std::vector<std::byte> halves = half_width_bytes(dtype, values);
+            std::memcpy(device, halves.data(), halves.size());
+        } else {
+            std::copy(values.begin(), values.end(), static_cast<float*>(device));
         }
         emulator::mark_written(device, values.size() * size_of(dtype));
     }
@@ -110,6 +117,7 @@ private:
         for (const auto& [memory, extents] : {std::pair{x, shape.x()}, {w, shape.w()}, {y, shape.y()}})
             if (in_device_memory(memory, activation_, extents) != cudaSuccess) return cudaErrorInvalidValue;
         std::memset(scratch, 0xFF, workspace.elements());
+        std::optional<Floats> bias;
         Floats fx(x, activation_, shape.x()), fw(w, activation_, shape.w()), fy(y, activation_, shape.y());
         if (fusion.normalize_input) {
             if (in_device_memory(operands.scale, activation_, in) != cudaSuccess ||
@@ -119,8 +127,16 @@ private:
         }
         switch (pass) {
         case ConvPass::Forward:
-            run_with_scratch(cpu_device(), Conv2dForward<Tensor>{
-                                               .y = fy.tensor(), .x = fx.tensor(), .w = fw.tensor(), .shape = shape});
+            if (fusion.bias_relu) {
+                if (in_device_memory(operands.bias, activation_, out) != cudaSuccess) return cudaErrorInvalidValue;
+                bias.emplace(operands.bias, activation_, out);
+            }
+            run_with_scratch(cpu_device(), Conv2dForward<Tensor>{.y = fy.tensor(),
+                                                                 .x = fx.tensor(),
+                                                                 .w = fw.tensor(),
+                                                                 .bias = bias ? bias->tensor() : Tensor(),
+                                                                 .relu = fusion.bias_relu,
+                                                                 .shape = shape});
             fy.store(y, activation_);
             break;
         case ConvPass::DataGrad:
@@ -151,9 +167,12 @@ private:
     void normalize(Floats& x, const Floats& scale, const Floats& shift) const {
         for (size_t i = 0; i < x.values.size(); ++i) {
             const size_t c = i % scale.values.size();
-            const float value = std::max(0.0f, scale.values[c] * x.values[i] + shift.values[c]);
-            x.values[i] = activation_ == DType::F16 ? static_cast<float>(static_cast<_Float16>(value)) : value;
+            x.values[i] = std::max(0.0f, scale.values[c] * x.values[i] + shift.values[c]);
         }
+        if (is_half_width(activation_))
+            with_half_width(activation_, [&](auto type) {
+                for (float& value : x.values) value = static_cast<float>(static_cast<decltype(type)>(value));
+            });
     }
     static void add_up(const Floats& y, float* sum, float* square_sum) {
         const auto channels = static_cast<size_t>(y.shape[3]);

@@ -5,7 +5,7 @@
 namespace scene::test {
 namespace {
 
-/// In F16 too, which only convolutions use.
+/// In every type, though programs have linear layers in F32 only.
 TEST(CudaLinearEpilogue, IsTheEndOfTheForwardPass) {
     const Guarded control = control_with({.seed = 21, .step = 2});
     for (const Shape& shape : {Shape{7, 10}, Shape{33, 64}, Shape{1, 1}}) {

@@ -11,16 +11,16 @@
 
 #include <gtest/gtest.h>
 
-#include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
 #include "kernels/cuda/launch.h"
 #include "kernels/device.h"
+#include "kernels/half_width.h"
 #include "tests/support/tensors.h"
 
 namespace scene::test {
 
-/// A tensor in the emulated device's memory: NaN patterns, or a copy of a host tensor, as half where asked.
+/// A tensor in the emulated device's memory: NaN patterns, or a copy of a host tensor, as F16 or BF16 where asked.
 class OnDevice {
 public:
     explicit OnDevice(const Shape& shape, DType dtype = DType::F32) : view_{nullptr, dtype, shape} {
@@ -35,26 +35,25 @@ public:
     }
     /// An activation: `host` is F32.
     OnDevice(const Guarded& host, DType dtype) : OnDevice(host.shape(), dtype) {
-        if (dtype != DType::F16) {
+        if (is_half_width(dtype))
+            copy_in(half_width_bytes(dtype, host.floats()).data());
+        else
             copy_in(static_cast<Tensor>(host).data);
-            return;
-        }
-        std::vector<half> halves;
-        for (const float value : host.floats()) halves.push_back(__float2half_rn(value));
-        copy_in(halves.data());
     }
     OnDevice(const OnDevice&) = delete;
     OnDevice& operator=(const OnDevice&) = delete;
     ~OnDevice() { EXPECT_EQ(cudaFree(view_.data), cudaSuccess) << "memory around " << view_.shape.text(); }
 
     operator Tensor() const { return view_; } // NOLINT: ops take it as the tensor that it is
-    /// A copy on the host; F16 becomes F32.
+    /// A copy on the host; F16 and BF16 become F32.
     Guarded host() const {
-        if (view_.dtype == DType::F16) {
-            std::vector<half> halves(static_cast<size_t>(view_.elements()));
-            copy_out(halves.data());
+        if (is_half_width(view_.dtype)) {
             Guarded out(view_.shape);
-            for (size_t i = 0; i < halves.size(); ++i) out[static_cast<int64_t>(i)] = __half2float(halves[i]);
+            with_half_width(view_.dtype, [&](auto type) {
+                std::vector<decltype(type)> halves(static_cast<size_t>(view_.elements()));
+                copy_out(halves.data());
+                for (size_t i = 0; i < halves.size(); ++i) out[static_cast<int64_t>(i)] = static_cast<float>(halves[i]);
+            });
             return out;
         }
         Guarded out(view_.shape, view_.dtype);
@@ -79,8 +78,10 @@ inline OnDevice scratch_on_device(size_t bytes) {
 /// The values as an activation of this type stores them.
 inline Guarded stored_as(DType dtype, const Guarded& values) {
     Guarded out(values);
-    if (dtype == DType::F16)
-        for (float& value : out.floats()) value = __half2float(__float2half_rn(value));
+    if (is_half_width(dtype))
+        with_half_width(dtype, [&](auto type) {
+            for (float& value : out.floats()) value = static_cast<float>(static_cast<decltype(type)>(value));
+        });
     return out;
 }
 
@@ -89,13 +90,15 @@ inline Guarded stored_as(DType dtype, const Guarded& values) {
 inline Tolerance rounding(DType dtype, double terms = 1) {
     const double sum = 4e-7 * (1 + std::sqrt(terms));
     if (dtype == DType::F16) return {.absolute = 6e-8, .relative = 0x1.02p-11, .of_largest = sum};
+    if (dtype == DType::BF16) return {.absolute = 1e-30, .relative = 0x1.02p-8, .of_largest = sum};
     return {.absolute = 1e-30, .relative = 1e-6, .of_largest = sum};
 }
 
-/// Runs `check(dtype)` for both activation types, each with emulator::orders() orders of threads and blocks.
+/// Runs `check(dtype)` for each activation type in emulator::orders() orders of threads and blocks, and for BF16, whose
+/// kernels differ from those for F16 in rounding alone, in one order.
 template <typename Check> void for_each_setting(Check&& check) {
-    for (const DType dtype : {DType::F32, DType::F16}) {
-        for (int seed = 1; seed <= emulator::orders(); ++seed) {
+    for (const DType dtype : {DType::F32, DType::F16, DType::BF16}) {
+        for (int seed = 1; seed <= (dtype == DType::BF16 ? 1 : emulator::orders()); ++seed) {
             SCOPED_TRACE(std::string(name_of(dtype)) + ", order " + std::to_string(seed));
             emulator::shuffle(static_cast<uint64_t>(seed));
             check(dtype);

@@ -17,13 +17,13 @@ namespace {
 class Gpu final : public TestDevice {
 public:
     explicit Gpu(Precision precision)
-        : half_(precision == Precision::Fp16),
+        : activation_(activation_type_of(precision)),
           device_(make_cuda_device({.precision = precision, .fusions = Fusions::Always})) {}
 
     DeviceKind kind() const override { return DeviceKind::Gpu; }
-    std::string name() const override { return half_ ? "the GPU, F16" : "the GPU, F32"; }
+    std::string name() const override { return "the GPU, " + std::string(name_of(activation_)); }
     Device& device() override { return *device_; }
-    std::vector<DType> activation_types() const override { return {half_ ? DType::F16 : DType::F32}; }
+    std::vector<DType> activation_types() const override { return {activation_}; }
     void* allocate(size_t bytes) override {
         void* memory = nullptr;
         SCENE_CUDA(cudaMalloc(&memory, std::max<size_t>(bytes, 1)));
@@ -34,19 +34,20 @@ public:
         return memory;
     }
     void release(void* memory) override { EXPECT_EQ(cudaFree(memory), cudaSuccess); }
-    bool has_tf32_products() const override { return half_; }
+    bool has_tf32_products() const override { return activation_ != DType::F32; }
+    bool only_activations() const override { return activation_ == DType::BF16; }
     int orders() const override { return 3; }
 
 private:
-    bool half_;
+    DType activation_;
     std::unique_ptr<Device> device_;
 };
 
 } // namespace
 
 std::vector<TestDevice*> devices() {
-    static Gpu single(Precision::Fp32), half(Precision::Fp16);
-    return {&single, &half};
+    static Gpu single(Precision::Fp32), half(Precision::Fp16), bfloat(Precision::Bf16);
+    return {&single, &half, &bfloat};
 }
 
 std::vector<TestDevice*> twins_of(const TestDevice&) { return {}; }

@@ -20,7 +20,8 @@ struct Case {
 constexpr Case cases[] = {{"fp32", Precision::Fp32, 1e-4},
                           {"tf32", Precision::Tf32, 1e-2},
                           {"fp16", Precision::Fp16, 1e-2, Fusions::Never},
-                          {"fp16, fused", Precision::Fp16, 1e-2, Fusions::Always}};
+                          {"fp16, fused", Precision::Fp16, 1e-2, Fusions::Always},
+                          {"bf16", Precision::Bf16, 5e-2}};
 
 /// Wide enough that cuDNN computes every convolution but the first, and that channels fill whole vectors.
 StepConfig config_of(const Network* network) {
@@ -81,12 +82,14 @@ TEST(GpuStep, LossAndGradientsOfTheFirstStep) {
     for (const Network* network : {&fcnn, &se_trans}) {
         SmallStep expected(cpu(), config_of(network), Mode::Training);
         expected.run();
+        const auto distance_of = [&](DType type) {
+            SmallStep rounded(cpu(), config_of(network), Mode::Training);
+            rounded.round_parameters(type);
+            rounded.run();
+            return gradient_distance(rounded.all(Segment::Gradients), expected.all(Segment::Gradients), 1e-2).whole;
+        };
         // TF32 and half have the same mantissa, and so the same distance.
-        SmallStep rounded(cpu(), config_of(network), Mode::Training);
-        rounded.round_parameters();
-        rounded.run();
-        const double naive =
-            gradient_distance(rounded.all(Segment::Gradients), expected.all(Segment::Gradients), 1e-2).whole;
+        const double of_half = distance_of(DType::F16), of_bfloat = distance_of(DType::BF16);
         for (const Case& c : cases) {
             SCOPED_TRACE(c.name);
             const std::unique_ptr<Device> device = gpu(c.precision, c.fusions);
@@ -100,6 +103,7 @@ TEST(GpuStep, LossAndGradientsOfTheFirstStep) {
                                   static_cast<double>(control.loss_scale));
             // One step in float tells little: GradientsInFloat looks at several.
             if (c.precision != Precision::Fp32) {
+                const double naive = c.precision == Precision::Bf16 ? of_bfloat : of_half;
                 EXPECT_LE(distance.whole, std::min(rounding_growth * naive, most_rounding)) << engines_of(*device);
             }
             if (c.fusions == Fusions::Always) expect_fused(*device, network);

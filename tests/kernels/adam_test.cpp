@@ -84,11 +84,15 @@ TEST(Adam, FirstStepIsTheLearningRateInTheDirectionOfTheGradient) {
 
 TEST(Adam, TheHalfCopyIsThatOfTheParameters) {
     for_each_setting(false, [](TestDevice& device, DType type) {
-        const Step op = step_of(1003, {.learning_rate = 0.1f}), done = run_on(device, type, op);
-        EXPECT_EQ(done.parameters_half.values, stored_as(DType::F16, done.parameters.values));
-        Step alone = op;
-        alone.parameters_half = HostArray();
-        EXPECT_EQ(run_on(device, type, alone).parameters.values, done.parameters.values);
+        Step op = step_of(1003, {.learning_rate = 0.1f});
+        for (const DType half : {DType::F16, DType::BF16}) {
+            op.parameters_half.dtype = half;
+            const Step done = run_on(device, type, op);
+            EXPECT_EQ(done.parameters_half.values, stored_as(half, done.parameters.values)) << name_of(half);
+            Step alone = op;
+            alone.parameters_half = HostArray();
+            EXPECT_EQ(run_on(device, type, alone).parameters.values, done.parameters.values);
+        }
     });
 }
 

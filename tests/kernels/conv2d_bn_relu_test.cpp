@@ -89,7 +89,7 @@ void expect_near_reference(const Op<HostArray>& record, Output... output) {
         const Op<HostArray> given = rounded(record, type), expected = run_reference(given);
         const Op<HostArray> actual = run_on(*device, type, given);
         const auto check = [&](const HostArray& value, const HostArray& wanted) {
-            const double tolerance = value.activation && type == DType::F16 ? 1e-3 : 1e-6;
+            const double tolerance = value.activation && is_half_width(type) ? 2 * rounding_of(type) : 1e-6;
             EXPECT_TRUE(near_all(value, wanted.values, tolerance)) << device->name() << " " << record.name;
         };
         (check(actual.*output, expected.*output), ...);

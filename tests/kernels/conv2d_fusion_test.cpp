@@ -17,8 +17,24 @@ TEST_F(Conv2dFusions, BiasThenRelu) {
     for (const Conv2dShape& shape : all_shapes()) {
         Conv2dForward<HostArray> forward = with_bias(forward_of(shape));
         forward.relu = relu = !relu; // alternates: every algorithm has several shapes
-        expect_like_reference(forward, describe(shape), convolution_allowance(shape));
+        const AllowanceOn allowance = convolution_allowance(shape);
+        expect_like_reference(forward, describe(shape), [&](TestDevice& device, DType type) {
+            return relu || on_cpu(device) || has_few_channels(shape) ? allowance(device, type) : std::nullopt;
+        });
+        if (!relu) expect_like_reference(with_bias_and_relu(forward_of(shape)), describe(shape), allowance);
     }
+}
+
+/// A library's engine adds the bias only before a relu, and reads it in the activation type.
+TEST_F(Conv2dFusions, ABiasOfTheLibraryIsOfTheActivationType) {
+    const Conv2dShape shape{1, 4, 4, 16, 16, 3, 1, 1};
+    const auto elsewhere = [](TestDevice& device) { return !on_cpu(device); };
+    expect_refused(with_bias(forward_of(shape)), elsewhere);
+    Conv2dForward<HostArray> wide = with_bias_and_relu(forward_of(shape));
+    wide.bias.activation = false;
+    expect_refused(wide, [&](TestDevice& device) {
+        return elsewhere(device) && is_half_width(device.activation_types().front());
+    });
 }
 
 TEST_F(Conv2dFusions, ReluNeedsBias) {
@@ -28,8 +44,8 @@ TEST_F(Conv2dFusions, ReluNeedsBias) {
 }
 
 /// All channels but those of stems are at least 16, the most lanes of any vector: below that, what the CPU offers
-/// depends on its vectors. The emulator offers every fusion (Fusions::Always), cuDNN only for F16 and multiples of 8
-/// channels.
+/// depends on its vectors. The emulator offers every fusion (Fusions::Always), those of training cuDNN only for
+/// F16 and multiples of 8 channels.
 TEST_F(Conv2dFusions, WhatEachDeviceOffers) {
     struct Case {
         Conv2dShape shape;
@@ -46,12 +62,14 @@ TEST_F(Conv2dFusions, WhatEachDeviceOffers) {
             SCOPED_TRACE(device->name() + " " + describe(shape));
             device->device().autotune({shape});
             const ConvFusion offered = device->device().planner().conv2d_fusion(shape);
-            const bool cpu = device->kind() == DeviceKind::Cpu, half = device->activation_types().front() == DType::F16;
+            const bool cpu = device->kind() == DeviceKind::Cpu;
+            const bool half = device->activation_types().front() == DType::F16;
             const bool eights = shape.in_channels % 8 == 0 && shape.out_channels % 8 == 0;
             const bool library = !few_channels && (device->kind() == DeviceKind::Emulator || (half && eights));
             EXPECT_EQ(offered.normalize_input, cpu ? winograd : library);
             EXPECT_EQ(offered.statistics, cpu ? winograd || few_channels : library);
             EXPECT_TRUE(offered.bias_relu);
+            EXPECT_EQ(offered.narrow_bias, !cpu && !few_channels);
             EXPECT_EQ(offered.bn_reduce, !cpu && library);
             EXPECT_EQ(offered.closed_form_bn, !cpu && few_channels);
         }
@@ -77,10 +95,10 @@ void expect_statistics(const Conv2dForward<HostArray>& record, const std::functi
         for (const double value : moments.variance) largest_variance = std::max(largest_variance, value);
         // The CPU sums relative to a mean of a few values, in chains of 100: an error of eps/2*sqrt(100) standard
         // deviations, twice that for the variance, and the rounding of the mean. A GPU sums y and y*y in float, perhaps
-        // of y before it is rounded to half: half an ulp of each term, and the variance is a difference of the two
-        // sums.
+        // of y before it is rounded to the activation type: half an ulp of each term, and the variance is a difference
+        // of the two sums.
         const bool cpu = device.kind() == DeviceKind::Cpu;
-        const double of_terms = type == DType::F16 ? 0x1p-11 : 0x1p-22;
+        const double of_terms = is_half_width(type) ? rounding_of(type) : 0x1p-22;
         const double off_mean = cpu ? 6e-7 * std::sqrt(largest_variance) + 0x1p-24 * largest_y : of_terms * largest_y;
         const double off_variance = cpu ? 1.2e-6 * largest_variance : 2 * of_terms * largest_y * largest_y;
         for (size_t k = 0; k < moments.mean.size(); ++k) {

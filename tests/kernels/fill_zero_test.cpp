@@ -4,7 +4,7 @@ namespace scene::test {
 namespace {
 
 TEST(FillZero, ClearsEveryTypeAndNothingBeside) {
-    for (const DType dtype : {DType::F32, DType::F64, DType::I32, DType::I64, DType::U8, DType::F16}) {
+    for (const DType dtype : {DType::F32, DType::F64, DType::I32, DType::I64, DType::U8, DType::F16, DType::BF16}) {
         HostArray x = empty({3, 1001}, dtype);
         for (double& value : x.values) value = 7;
         x.given = true;

@@ -44,11 +44,15 @@ TEST(WeightDecay, ASmallRateIsNotRounded) {
 
 TEST(WeightDecay, TheHalfCopyIsThatOfTheParameters) {
     for_each_setting(false, [](TestDevice& device, DType type) {
-        const Decay op = decay_of({1003}, {.learning_rate = 0.1f}, 0.1f), done = run_on(device, type, op);
-        EXPECT_EQ(done.parameters_half.values, stored_as(DType::F16, done.parameters.values));
-        Decay alone = op;
-        alone.parameters_half = HostArray();
-        EXPECT_EQ(run_on(device, type, alone).parameters.values, done.parameters.values);
+        Decay op = decay_of({1003}, {.learning_rate = 0.1f}, 0.1f);
+        for (const DType half : {DType::F16, DType::BF16}) {
+            op.parameters_half.dtype = half;
+            const Decay done = run_on(device, type, op);
+            EXPECT_EQ(done.parameters_half.values, stored_as(half, done.parameters.values)) << name_of(half);
+            Decay alone = op;
+            alone.parameters_half = HostArray();
+            EXPECT_EQ(run_on(device, type, alone).parameters.values, done.parameters.values);
+        }
     });
 }
 

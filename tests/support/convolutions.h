@@ -87,9 +87,18 @@ inline Conv2dForward<HostArray> forward_of(const Conv2dShape& shape) {
             .shape = shape};
 }
 
+/// Of the type that a device reads: f32 with few channels, else the activation type (ConvFusion::narrow_bias).
 inline Conv2dForward<HostArray> with_bias(Conv2dForward<HostArray> forward, double least = -1, double most = 1) {
-    forward.bias = uniform_f32({forward.shape.out_channels}, 3, least, most);
+    const Shape channels{forward.shape.out_channels};
+    forward.bias = has_few_channels(forward.shape) ? uniform_f32(channels, 3, least, most)
+                                                   : uniform_activation(channels, 3, least, most);
     return forward;
+}
+
+inline Conv2dForward<HostArray> with_bias_and_relu(const Conv2dForward<HostArray>& forward) {
+    Conv2dForward<HostArray> both = with_bias(forward);
+    both.relu = true;
+    return both;
 }
 
 inline Conv2dForward<HostArray> with_statistics(Conv2dForward<HostArray> forward) {
@@ -120,12 +129,13 @@ inline Conv2dWeightGrad<HostArray> weight_grad_of(const Conv2dShape& shape) {
 
 inline bool on_cpu(TestDevice& device) { return device.kind() == DeviceKind::Cpu; }
 
-/// In half precision a library's weight gradient is rounded to half, by at most 2^-11 of it, before it is widened. With
-/// an input norm relu(scale*x + shift) is rounded too.
+/// In F16 and BF16 a library's weight gradient is rounded to that type before it is widened. With an input norm
+/// relu(scale*x + shift) is rounded too.
 inline AllowanceOn weight_grad_allowance(const Conv2dShape& shape, bool input_norm = false) {
     return [=](TestDevice& device, DType type) {
         std::optional<Allowance> allowance = convolution_allowance(shape)(device, type);
-        if (type == DType::F16 && !has_few_channels(shape)) allowance->of_largest = input_norm ? 0x1p-10 : 0x1.1p-11;
+        if (is_half_width(type) && !has_few_channels(shape))
+            allowance->of_largest = (input_norm ? 2 : 0x1.1p0) * rounding_of(type);
         return allowance;
     };
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "kernels/half_width.h"
+
 namespace scene::test {
 namespace {
 
@@ -27,19 +29,13 @@ template <typename T> std::vector<double> values_of(const std::byte* bytes, size
     return values;
 }
 
-/// The values as the bytes of this type. F16 is rounded from float, as a device does.
+/// The values as the bytes of this type. F16 and BF16 are rounded from float, as a device does.
 std::vector<std::byte> stored(DType dtype, const std::vector<double>& values) {
     switch (dtype) {
     case DType::F64: return bytes_as<double>(values);
     case DType::F32: return bytes_as<float>(values);
-    case DType::F16: {
-        std::vector<std::byte> bytes(values.size() * sizeof(_Float16));
-        for (size_t i = 0; i < values.size(); ++i) {
-            const auto half = static_cast<_Float16>(static_cast<float>(values[i]));
-            std::memcpy(bytes.data() + i * sizeof half, &half, sizeof half);
-        }
-        return bytes;
-    }
+    case DType::F16:
+    case DType::BF16: return half_width_bytes(dtype, std::vector<float>(values.begin(), values.end()));
     case DType::I32: return bytes_as<int32_t>(values);
     case DType::I64: return bytes_as<int64_t>(values);
     case DType::U8: return bytes_as<uint8_t>(values);
@@ -52,6 +48,7 @@ std::vector<double> loaded(DType dtype, const std::byte* bytes, size_t count) {
     case DType::F64: return values_of<double>(bytes, count);
     case DType::F32: return values_of<float>(bytes, count);
     case DType::F16: return values_of<_Float16>(bytes, count);
+    case DType::BF16: return values_of<BFloat16>(bytes, count);
     case DType::I32: return values_of<int32_t>(bytes, count);
     case DType::I64: return values_of<int64_t>(bytes, count);
     case DType::U8: return values_of<uint8_t>(bytes, count);
@@ -59,17 +56,7 @@ std::vector<double> loaded(DType dtype, const std::byte* bytes, size_t count) {
     return {};
 }
 
-bool is_real(DType dtype) { return dtype == DType::F32 || dtype == DType::F16 || dtype == DType::F64; }
-
-/// The unit roundoff: the largest relative error of one rounding to the type.
-double rounding_of(DType dtype) {
-    switch (dtype) {
-    case DType::F16: return 0x1p-11;
-    case DType::F32: return 0x1p-24;
-    case DType::F64: return 0x1p-53;
-    default: return 0;
-    }
-}
+bool is_real(DType dtype) { return dtype == DType::F32 || dtype == DType::F64 || is_half_width(dtype); }
 
 HostArray drawn(const Shape& shape, uint64_t seed, double low, double high, bool activation) {
     HostArray array = activation ? empty_activation(shape) : empty(shape);
@@ -147,6 +134,16 @@ StepControl control_in(const HostArray& control) {
 HostArray at_place(HostArray array, std::string place) {
     array.place = std::move(place);
     return array;
+}
+
+double rounding_of(DType dtype) {
+    switch (dtype) {
+    case DType::F16: return 0x1p-11;
+    case DType::BF16: return 0x1p-8;
+    case DType::F32: return 0x1p-24;
+    case DType::F64: return 0x1p-53;
+    default: return 0;
+    }
 }
 
 std::vector<double> stored_as(DType dtype, std::vector<double> values) {

@@ -61,6 +61,8 @@ HostArray control_of(const StepControl& control);
 StepControl control_in(const HostArray& control);
 /// The operand, in the memory of all operands with this place.
 HostArray at_place(HostArray array, std::string place);
+/// The unit roundoff: the largest relative error of one rounding to the type; 0 for integers.
+double rounding_of(DType dtype);
 /// The values as a tensor of this type holds them.
 std::vector<double> stored_as(DType dtype, std::vector<double> values);
 
@@ -84,6 +86,8 @@ public:
     virtual void release(void* memory) = 0;
     /// Whether it rounds the operands of F32 matrix products to TF32.
     virtual bool has_tf32_products() const { return false; }
+    /// Whether it only runs cases with operands of the activation type; all others run the same on another device.
+    virtual bool only_activations() const { return false; }
     /// The number of orders of threads and blocks in which a case runs; `shuffle` sets the order.
     virtual int orders() const { return 1; }
     virtual void shuffle(uint64_t /*seed*/) {}
@@ -214,6 +218,7 @@ using AllowanceOn = std::function<std::optional<Allowance>(TestDevice&, DType)>;
 /// Calls work(device, activation type) for every device, type and order; for one type if there is no activation.
 template <class Work> void for_each_setting(bool has_activation, Work&& work) {
     for (TestDevice* device : devices()) {
+        if (!has_activation && device->only_activations()) continue;
         for (const DType type : device->activation_types()) {
             if (!has_activation && type != device->activation_types().front()) continue;
             for (int order = 1; order <= device->orders(); ++order) {

@@ -11,6 +11,7 @@
 
 #include <gtest/gtest.h>
 
+#include "kernels/half_width.h"
 #include "kernels/philox.h"
 #include "model/step_runner.h"
 
@@ -85,11 +86,14 @@ public:
             out[variable->name] = values(segment, variable->name);
         return out;
     }
-    /// Rounds every parameter to half precision.
-    void round_parameters() {
+    /// Rounds every parameter to F16 or BF16.
+    void round_parameters(DType type) {
         for (auto& [name, values] : all(Segment::Parameters)) {
             std::vector<float> rounded;
-            for (const float value : values) rounded.push_back(static_cast<float>(static_cast<_Float16>(value)));
+            with_half_width(type, [&](auto half) {
+                for (const float value : values)
+                    rounded.push_back(static_cast<float>(static_cast<decltype(half)>(value)));
+            });
             runner_.executor().upload(Segment::Parameters, name, rounded.data(), rounded.size() * sizeof(float));
         }
     }

@@ -36,7 +36,7 @@ std::unique_ptr<Planner> planner_for(Precision precision, std::string& reason, F
 struct Planned {
     size_t transient_bytes = 0;
     int convolution_passes = 0, halves = 0;
-    double bytes_per_clip = 0; ///< memory traffic
+    double bytes_per_clip = 0, inference_bytes_per_clip = 0; ///< memory traffic
 };
 
 Planned plan_step(Precision precision, Fusions fusions, const Network* network, int64_t batch, bool deltas = false) {
@@ -52,10 +52,11 @@ Planned plan_step(Precision precision, Fusions fusions, const Network* network, 
     const Planner& planner = *made;
     Variables variables;
     const Program program = build_training_step(planner, variables, config, batch);
-    Planned planned{program.transient_bytes, 0, 0, program.bytes_moved() / static_cast<double>(batch)};
+    Planned planned{program.transient_bytes, 0, 0, program.bytes_moved() / static_cast<double>(batch), 0};
     for (const Op& op : program.ops) planned.convolution_passes += op.kind.starts_with("conv2d_");
-    for (const TensorInfo& info : program.tensors) planned.halves += info.dtype == DType::F16;
-    build_inference_step(planner, variables, config, batch);
+    for (const TensorInfo& info : program.tensors) planned.halves += is_half_width(info.dtype);
+    const Program inference = build_inference_step(planner, variables, config, batch);
+    planned.inference_bytes_per_clip = inference.bytes_moved() / static_cast<double>(batch);
     return planned;
 }
 
@@ -76,11 +77,11 @@ size_t workspace(const Planner& planner, const Conv2dShape& shape, ConvPass pass
 
 /// Building a step asks for the workspace of every pass of every convolution, and throws if cuDNN has no plan for one.
 TEST(DevicePlan, EveryConvolutionOfBothModelsHasAPlanOnAnH100) {
-    for (const Precision precision : {Precision::Fp16, Precision::Fp32}) {
+    for (const Precision precision : {Precision::Fp16, Precision::Bf16, Precision::Fp32}) {
         std::string reason;
         const std::unique_ptr<Planner> planner = planner_for(precision, reason);
         if (!planner) GTEST_SKIP() << reason;
-        const DType type = precision == Precision::Fp16 ? DType::F16 : DType::F32;
+        const DType type = activation_type_of(precision);
         EXPECT_EQ(planner->activation_type(), type);
         for (const int64_t batch : {1, 7, 16, 64, 256, 512}) {
             SCOPED_TRACE(std::string(name_of(type)) + ", batch " + std::to_string(batch));
@@ -88,7 +89,7 @@ TEST(DevicePlan, EveryConvolutionOfBothModelsHasAPlanOnAnH100) {
             EXPECT_EQ(of_fcnn.convolution_passes, 27); // nine convolutions, three passes
             const Planned of_se_trans = plan_step(precision, Fusions::Quickest, &se_trans, batch);
             EXPECT_EQ(of_se_trans.convolution_passes, 12);
-            EXPECT_EQ(of_fcnn.halves > 0, type == DType::F16);
+            EXPECT_EQ(of_fcnn.halves > 0, is_half_width(type));
             EXPECT_GT(of_fcnn.transient_bytes, static_cast<size_t>(batch) * 10'000'000);
         }
         plan_step(precision, Fusions::Quickest, &se_trans, 64, true);
@@ -125,6 +126,26 @@ TEST(DevicePlan, FusedConvolutionsInHalf) {
                           more = plan_step(Precision::Fp16, Fusions::Quickest, network, batch);
             EXPECT_LT(less.bytes_per_clip, more.bytes_per_clip - 8e6);
         }
+    }
+}
+
+/// Bias and relu in the convolution save a read and a write of the outputs of five convolutions of the FCNN, 1.45
+/// million values.
+TEST(DevicePlan, FusedConvolutionsOfInference) {
+    std::string reason;
+    const Conv2dShape shape{64, 125, 16, 144, 288};
+    for (const Precision precision : {Precision::Fp16, Precision::Bf16, Precision::Tf32, Precision::Fp32}) {
+        const std::unique_ptr<Planner> separate = planner_for(precision, reason, Fusions::Quickest, {shape});
+        if (!separate) GTEST_SKIP() << reason;
+        EXPECT_FALSE(separate->conv2d_fusion(shape).bias_relu);
+        EXPECT_TRUE(planner_for(precision, reason, Fusions::Always, {shape})->conv2d_fusion(shape).bias_relu);
+        const auto saved = [&](const Network* network) {
+            return plan_step(precision, Fusions::Quickest, network, 16).inference_bytes_per_clip -
+                   plan_step(precision, Fusions::Always, network, 16).inference_bytes_per_clip;
+        };
+        const double values = 125.0 * 16 * 288 + 3 * 62.0 * 8 * 576 + 31.0 * 4 * 128;
+        const double bytes = 2 * values * static_cast<double>(size_of(activation_type_of(precision)));
+        EXPECT_NEAR(saved(&fcnn), bytes, 0.01 * bytes);
     }
 }
 
@@ -169,7 +190,7 @@ TEST(DevicePlan, ReportsEnginesAndSharesThemWithASmallerLastBatch) {
         }
         before = choices.size();
     }
-    EXPECT_EQ(engines[256].size(), 7u) << "three passes, and four fused forms of them";
+    EXPECT_EQ(engines[256].size(), 8u) << "three passes, and five fused forms of them";
     EXPECT_EQ(engines[12 + 256], engines[256]);
     EXPECT_NE(engines[12], engines[256]) << "it would have others";
 }

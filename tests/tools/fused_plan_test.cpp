@@ -1,8 +1,9 @@
-// Fused convolutions in half precision: the plans that cuDNN's heuristics propose for an H100, from the device's
+// Fused convolutions: the plans that cuDNN's heuristics propose for an H100, from the device's
 // properties, without a driver. Skipped if the machine has no cuDNN, not built if the build has none.
 
 #include <algorithm>
 #include <optional>
+#include <tuple>
 
 #include <gtest/gtest.h>
 
@@ -39,6 +40,7 @@ constexpr ConvolutionFusion sums{.normalize_input = false, .statistics = true};
 constexpr ConvolutionFusion normalized{.normalize_input = true, .statistics = false};
 constexpr ConvolutionFusion both{.normalize_input = true, .statistics = true};
 constexpr ConvolutionFusion into_norm{.bn_reduce = true};
+constexpr ConvolutionFusion rectified{.bias_relu = true};
 
 /// If two configurations shared a name, autotuning would lose one of them.
 TEST(FusedPlan, CandidatesHaveNamesOfTheirOwn) {
@@ -81,6 +83,26 @@ TEST(FusedPlan, ConvolutionsInHalfHavePlans) {
     }
 }
 
+/// In inference, in every precision; in float without tensor cores there are few engines.
+TEST(FusedPlan, ConvolutionsWithBiasAndReluHavePlans) {
+    std::string reason;
+    const std::optional<PlanTarget> target = h100(reason);
+    if (!target) GTEST_SKIP() << reason;
+    for (const int64_t batch : {1, 64, 512}) {
+        for (const Conv2dShape& shape : shapes(batch)) {
+            const ConvolutionTask task{shape, ConvPass::Forward, rectified};
+            for (const auto& [type, tensor_cores, least] : {std::tuple<DType, bool, size_t>{DType::F16, true, 12},
+                                                            {DType::BF16, true, 12},
+                                                            {DType::F32, true, 12},
+                                                            {DType::F32, false, 1}}) {
+                const ConvolutionProblem problem{task, type, tensor_cores, true, generous};
+                EXPECT_GE(convolution_engines(problem, *target).size(), least) << problem.text();
+                EXPECT_EQ(convolution_plans(problem, *target, 1).size(), 1u) << problem.text();
+            }
+        }
+    }
+}
+
 /// cuDNN attaches no notes to the fused engines, so that no filter leaves one out.
 TEST(FusedPlan, EnginesAreNotNotedAsNondeterministic) {
     std::string reason;
@@ -98,9 +120,10 @@ TEST(FusedPlan, EnginesAreNotNotedAsNondeterministic) {
     }
 }
 
-/// Why the forward pass normalises its input only together with statistics: cuDNN proposes no engine without. Engines
+/// Why the forward pass normalises its input only together with statistics, and why BF16 has none of these fusions:
+/// cuDNN proposes no engine. Engines
 /// compiled at run time might do without, but need a driver.
-TEST(FusedPlan, AnInputNormNeedsStatistics) {
+TEST(FusedPlan, AnInputNormNeedsStatisticsAndFusionsOfTrainingNeedHalves) {
     std::string reason;
     const std::optional<PlanTarget> target = h100(reason);
     if (!target) GTEST_SKIP() << reason;
@@ -108,7 +131,10 @@ TEST(FusedPlan, AnInputNormNeedsStatistics) {
     const Conv2dShape shape = shapes(64).front();
     for (const ConvolutionProblem& problem :
          {ConvolutionProblem{{shape, ConvPass::Forward, normalized}, DType::F16, true, true, generous},
-          {{shape, ConvPass::Forward, sums}, DType::F32, true, true, generous}})
+          {{shape, ConvPass::Forward, sums}, DType::F32, true, true, generous},
+          {{shape, ConvPass::Forward, sums}, DType::BF16, true, true, generous},
+          {{shape, ConvPass::WeightGrad, normalized}, DType::BF16, true, true, generous},
+          {{shape, ConvPass::DataGrad, into_norm}, DType::BF16, true, true, generous}})
         EXPECT_TRUE(fails_with([&] { convolution_plans(problem, *target, 1); }, {"has no plan", "propose nothing"}));
 }
 
@@ -135,6 +161,7 @@ TEST(FusedPlan, TheTextNamesTheFusion) {
               "deterministic within 7");
     EXPECT_NE(text(ConvPass::WeightGrad, normalized), text(ConvPass::WeightGrad, {}));
     EXPECT_NE(text(ConvPass::DataGrad, into_norm), text(ConvPass::DataGrad, {}));
+    EXPECT_NE(text(ConvPass::Forward, rectified), text(ConvPass::Forward, {}));
 }
 
 } // namespace

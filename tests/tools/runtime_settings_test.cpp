@@ -19,6 +19,7 @@ TEST(RuntimeSettings, ReachTheGpu) {
     EXPECT_EQ(plain.fusions, Fusions::Quickest);
     EXPECT_EQ(plain.autotune, Autotune::Precompiled);
     EXPECT_EQ(cuda_settings(runtime({"runtime.precision=fp16"})).precision, Precision::Fp16);
+    EXPECT_EQ(cuda_settings(runtime({"runtime.precision=bf16"})).precision, Precision::Bf16);
     EXPECT_EQ(cuda_settings(runtime({"runtime.precision=tf32"})).precision, Precision::Tf32);
     EXPECT_FALSE(cuda_settings(runtime({"runtime.deterministic=false"})).deterministic);
     EXPECT_EQ(cuda_settings(runtime({"runtime.fusions=never"})).fusions, Fusions::Never);
@@ -37,7 +38,12 @@ TEST(RuntimeSettings, ReachTheCpu) {
             .find(", 2 threads"),
         std::string::npos)
         << "flags count before the file";
-    EXPECT_TRUE(fails_with([&] { name({"runtime.device=cpu", "runtime.precision=fp16"}); }, {"fp16", "fp32 only"}));
+    for (const std::string precision : {"fp16", "bf16"})
+        EXPECT_TRUE(fails_with(
+            [&] {
+                name({"runtime.device=cpu", "runtime.precision=" + precision});
+            },
+            {precision.c_str(), "fp32 only"}));
     if (!cuda_unavailable_reason().empty()) {
         EXPECT_TRUE(fails_with([&] { name({"runtime.device=cuda"}); }, {"--device cuda", "use --device cpu or auto"}));
     }

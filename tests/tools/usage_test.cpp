@@ -106,8 +106,10 @@ TEST(Usage, CudaIsRefusedInOneLineWhereThereIsNoGpu) {
         EXPECT_TRUE(fails_with(scene_command({"plan", "--config", small.config, "--device", "cuda"}), 1,
                                "--device cuda: " + cuda_unavailable_reason()));
     }
-    EXPECT_TRUE(fails_with(scene_command({"plan", "--config", small.config, "--device", "cpu", "--precision", "fp16"}),
-                           1, "fp16"));
+    for (const std::string precision : {"fp16", "bf16"})
+        EXPECT_TRUE(
+            fails_with(scene_command({"plan", "--config", small.config, "--device", "cpu", "--precision", precision}),
+                       1, precision));
 }
 
 TEST(Usage, AutoTakesTheCpuWithoutAWordWhereThereIsNoGpu) {

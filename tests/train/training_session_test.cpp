@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/half_width_device.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/train/small_store.h"
 #include "train/config/step_config.h"
@@ -53,6 +54,22 @@ TEST_F(TrainingSessionTest, MetricsStartFromZeroInEveryPass) {
         EXPECT_EQ(second.loss_sum, first.loss_sum);
         EXPECT_EQ(second.confusion, first.confusion);
     }
+}
+
+/// BF16 has the range of float.
+TEST_F(TrainingSessionTest, OnlyF16StartsWithALossScale) {
+    const auto first_scale = [&](Device& device) {
+        TrainingSession training(device, store_, step_, {8}, store_.columns().city);
+        training.restart_optimizer(1);
+        StepControl control;
+        training.executor().download(Segment::State, tables::control, &control, sizeof control);
+        return control.loss_scale;
+    };
+    HalfWidthDevice<DType::F16> half;
+    HalfWidthDevice<DType::BF16> bfloat;
+    EXPECT_EQ(first_scale(half), LossScaling{}.first);
+    EXPECT_EQ(first_scale(bfloat), 1.0f);
+    EXPECT_EQ(first_scale(*device_), 1.0f);
 }
 
 TEST_F(TrainingSessionTest, EveryClipTrainsOnceAndTheRemainderIsASmallerBatch) {

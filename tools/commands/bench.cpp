@@ -299,7 +299,7 @@ void add_bench_command(CommandLine& line) {
                   "on a GPU: write which op each node of the step's CUDA graph belongs to, as JSON");
     arguments.add_flag("--deterministic,!--fastest", options->deterministic,
                        "on a GPU: convolutions that give the same bits every time (the default), or the fastest");
-    arguments.add("--fusions", options->fusions, "on a GPU in fp16: convolutions with a batch norm's work in them")
+    arguments.add("--fusions", options->fusions, "on a GPU: convolutions with a batch norm's work in them")
         .choices(names_of(fusion_choices));
     arguments
         .add(

@@ -1,10 +1,10 @@
 """PyTorch on a GPU doing what `scene bench --device cuda` measures, tuned as its best user would. Prints one JSON array.
 
-    python bench_peer_gpu.py [--names fcnn_train_b256,...] [--precision fp16|tf32|fp32] [--repetitions 20]
+    python bench_peer_gpu.py [--names fcnn_train_b256,...] [--precision fp16|bf16|tf32|fp32] [--repetitions 20]
         [--variants eager,compiled]
 
 Names are those of `scene bench`: ARCHITECTURE_train_bN and ARCHITECTURE_infer_bN, audio-only, full size.
-Settings: activations and weights channels-last, cudnn.benchmark on, fp16 by autocast with a GradScaler, Adam fused, the data
+Settings: activations and weights channels-last, cudnn.benchmark on, fp16 by autocast with a GradScaler, bf16 by autocast, Adam fused, the data
 on the device. Variants: eager, and torch.compile in mode max-autotune (with CUDA graphs).
 Times are measured by CUDA events after a warm-up, the median of the repetitions. peak_bytes is
 torch.cuda.max_memory_allocated of the variant.
@@ -25,25 +25,25 @@ WARM_UPS = 5
 
 parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
 parser.add_argument("--names", default="fcnn_train_b64,fcnn_train_b256,se_trans_train_b256,fcnn_infer_b256")
-parser.add_argument("--precision", choices=("fp32", "tf32", "fp16"), default="fp16")
+parser.add_argument("--precision", choices=("fp32", "tf32", "fp16", "bf16"), default="fp16")
 parser.add_argument("--repetitions", type=int, default=20)
 parser.add_argument("--variants", default="eager,compiled")
 arguments = parser.parse_args()
 
-HALF = arguments.precision == "fp16"
+HALF_WIDTH = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(arguments.precision)
 torch.backends.cudnn.benchmark = True
 torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = arguments.precision != "fp32"
 
 
 def autocast():
-    return torch.autocast("cuda", torch.float16, enabled=HALF)
+    return torch.autocast("cuda", HALF_WIDTH or torch.float16, enabled=HALF_WIDTH is not None)
 
 
 class Training:
     def __init__(self, model, batch: int, compiled: bool):
         self.model = model.train()
         self.optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
-        self.scaler = torch.amp.GradScaler("cuda", enabled=HALF)
+        self.scaler = torch.amp.GradScaler("cuda", enabled=HALF_WIDTH is torch.float16)
         self.logmel = [20 * torch.randn(batch, FRAMES, BANDS, device="cuda") - 40 for _ in range(2)]
         self.labels = torch.arange(batch, device="cuda") % CLASSES
         self.weights = torch.ones(batch, device="cuda")

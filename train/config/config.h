@@ -112,7 +112,7 @@ struct RuntimeSettings {
     DeviceChoice device = DeviceChoice::Auto;
     Precision precision = Precision::Fp32;
     bool deterministic = true;                 ///< the same bits run after run; on a CPU that is always so
-    Fusions fusions = Fusions::Quickest;       ///< of convolution and batch norm; on a GPU with fp16
+    Fusions fusions = Fusions::Quickest;       ///< of convolution and batch norm; on a GPU
     Autotune autotune = Autotune::Precompiled; ///< the cuDNN engines to choose from; on a GPU
     int64_t threads = 0;                       ///< 0: all cores
 

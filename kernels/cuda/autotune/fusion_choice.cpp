@@ -160,11 +160,13 @@ ConvFusion TunedConvolutions::choose_fusion(const Conv2dShape& shape, Context* d
     const ConvolutionTask sums{shape, ConvPass::Forward, {.normalize_input = false, .statistics = true}};
     const ConvolutionTask all{shape, ConvPass::Forward, {.normalize_input = true, .statistics = true}};
     const ConvolutionTask all_grad{shape, ConvPass::WeightGrad, {.normalize_input = true, .statistics = false}};
+    const ConvolutionTask rectified{shape, ConvPass::Forward, {.bias_relu = true}};
     const ConvolutionTask plain_data_grad{shape, ConvPass::DataGrad, {}};
     const ConvolutionTask bn_reduce{shape, ConvPass::DataGrad, {.bn_reduce = true}};
-    ConvFusion fusion{.bias_relu = true, .closed_form_bn = conv2d_bn_relu_suits(shape)};
-    if (conv2d_stem_suits(shape) || fusions_ == Fusions::Never) return fusion;
-    ConvFusion wanted{.normalize_input = true, .statistics = true, .bn_reduce = true};
+    const bool stem = conv2d_stem_suits(shape);
+    ConvFusion fusion{.bias_relu = stem, .narrow_bias = !stem, .closed_form_bn = conv2d_bn_relu_suits(shape)};
+    if (stem || fusions_ == Fusions::Never) return fusion;
+    ConvFusion wanted{.normalize_input = true, .statistics = true, .bias_relu = true, .bn_reduce = true};
     if (shape.full_batch > 0) {
         wanted = this->fusion(shape.of_full_batch());
     } else if (fusions_ == Fusions::Quickest) {
@@ -173,6 +175,7 @@ ConvFusion TunedConvolutions::choose_fusion(const Conv2dShape& shape, Context* d
     }
     fusion.statistics = wanted.statistics && can_fuse(sums);
     fusion.normalize_input = wanted.normalize_input && fusion.statistics && can_fuse(all) && can_fuse(all_grad);
+    fusion.bias_relu = wanted.bias_relu && can_fuse(rectified);
     fusion.bn_reduce = wanted.bn_reduce && can_fuse(bn_reduce);
     if (fusions_ == Fusions::Always || shape.full_batch > 0) return fusion;
 
@@ -180,6 +183,7 @@ ConvFusion TunedConvolutions::choose_fusion(const Conv2dShape& shape, Context* d
     Context cuda = *device;
     const Planning planning{.convolutions = this};
     const SeparateOps ops(library_->times(), activation_, cuda, planning);
+    if (fusion.bias_relu) fusion.bias_relu = seconds(rectified) < seconds(plain) + ops.normalize(shape.y());
     if (fusion.bn_reduce)
         fusion.bn_reduce = seconds(bn_reduce) + ops.apply_gradient(shape.x()) <
                            seconds(plain_data_grad) + ops.norm_backward(shape.x());

@@ -10,6 +10,7 @@ std::vector<ConvolutionTask> tasks_of(const Conv2dShape& shape, const ConvFusion
     add(ConvPass::Forward, {});
     if (fusion.statistics) add(ConvPass::Forward, {.statistics = true});
     if (fusion.normalize_input) add(ConvPass::Forward, {.normalize_input = true, .statistics = true});
+    if (fusion.bias_relu) add(ConvPass::Forward, {.bias_relu = true});
     add(ConvPass::DataGrad, {});
     if (fusion.bn_reduce) add(ConvPass::DataGrad, {.bn_reduce = true});
     add(ConvPass::WeightGrad, {});

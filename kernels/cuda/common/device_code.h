@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
@@ -27,14 +28,18 @@ template <typename T> __device__ inline T* dynamic_shared() {
 #endif
 }
 
-// ---- element types: arithmetic is in float, storage in float or half ---------------------------------------------
+// ---- element types: arithmetic is in float, storage in float, half or bfloat16 -----------------------------------
+
+using bfloat16 = __nv_bfloat16;
 
 __device__ inline float to_float(float value) { return value; }
 __device__ inline float to_float(half value) { return __half2float(value); }
+__device__ inline float to_float(bfloat16 value) { return __bfloat162float(value); }
 
 template <typename T> __device__ inline T from_float(float value);
 template <> __device__ inline float from_float<float>(float value) { return value; }
 template <> __device__ inline half from_float<half>(float value) { return __float2half_rn(value); }
+template <> __device__ inline bfloat16 from_float<bfloat16>(float value) { return __float2bfloat16_rn(value); }
 
 /// V consecutive elements for vectorised access. A load or store instruction moves 16 bytes, or the whole vector where
 /// that is smaller; addresses are multiples of that size.

@@ -26,14 +26,24 @@ inline DropoutMask mask_of(const Dropout& dropout, const Tensor& control) {
     return mask;
 }
 
+/// Calls work(T{}) with the element type of F16 or BF16.
+template <typename Work> void with_half_width_type(DType type, Work&& work) {
+    SCENE_CHECK(is_half_width(type), "a tensor is " + std::string(name_of(type)) + ", expected F16 or BF16");
+    if (type == DType::F16) {
+        work(half{});
+    } else {
+        work(bfloat16{});
+    }
+}
+
 /// Calls work(T{}) with the element type of an activation.
 template <typename Work> void with_activation_type(const Tensor& x, Work&& work) {
-    SCENE_CHECK(x.dtype == DType::F32 || x.dtype == DType::F16,
-                "an activation is " + std::string(name_of(x.dtype)) + ", expected F32 or F16");
+    SCENE_CHECK(x.dtype == DType::F32 || is_half_width(x.dtype),
+                "an activation is " + std::string(name_of(x.dtype)) + ", expected F32, F16 or BF16");
     if (x.dtype == DType::F32) {
         work(float{});
     } else {
-        work(half{});
+        with_half_width_type(x.dtype, work);
     }
 }
 

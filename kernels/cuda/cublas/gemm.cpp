@@ -65,12 +65,20 @@ void check(cublasStatus_t status, const char* what) {
     if (status != CUBLAS_STATUS_SUCCESS) fail("cuBLASLt: {}: {}", what, cublas().get_status_string(status));
 }
 
+cudaDataType_t data_type(DType type) {
+    switch (type) {
+    case DType::F16: return CUDA_R_16F;
+    case DType::BF16: return CUDA_R_16BF;
+    default: return CUDA_R_32F;
+    }
+}
+
 /// A column-major matrix, as cuBLASLt has them: the transpose of the row-major matrix in the same memory.
 class Layout {
 public:
     Layout(DType type, int64_t rows, int64_t columns) {
-        check(cublas().create_layout(&layout_, type == DType::F16 ? CUDA_R_16F : CUDA_R_32F,
-                                     static_cast<uint64_t>(rows), static_cast<uint64_t>(columns), rows),
+        check(cublas().create_layout(&layout_, data_type(type), static_cast<uint64_t>(rows),
+                                     static_cast<uint64_t>(columns), rows),
               "describing a matrix");
     }
     Layout(Layout&& other) noexcept : layout_(std::exchange(other.layout_, nullptr)) {}
@@ -137,7 +145,7 @@ public:
 
 private:
     ProductPlan plan(const Product& p) const {
-        ProductPlan out{Description(p.type == DType::F16 ? CUBLAS_COMPUTE_32F : compute_,
+        ProductPlan out{Description(is_half_width(p.type) ? CUBLAS_COMPUTE_32F : compute_,
                                     p.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N,
                                     p.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N),
                         p.transpose_b ? Layout(p.type, p.k, p.columns) : Layout(p.type, p.columns, p.k),

@@ -37,6 +37,7 @@ struct AutotuneOperands {
             operands.scale = channels(shape.in_channels, problem.type);
             operands.shift = channels(shape.in_channels, problem.type);
         }
+        if (fusion.bias_relu) operands.bias = channels(shape.out_channels, problem.type);
         if (fusion.statistics)
             for (float** sum : {&operands.sum, &operands.square_sum}) *sum = floats(shape.out_channels);
         if (!fusion.bn_reduce) return;
@@ -73,7 +74,7 @@ CudnnConvolutions::CudnnConvolutions(const ConvolutionSettings& settings, const 
 std::string CudnnConvolutions::version() const { return "cuDNN " + cudnn().version(); }
 
 bool CudnnConvolutions::offers(const ConvolutionTask& task) const {
-    if (!task.fusion.any()) return true;
+    if (!task.fusion.any() || task.fusion.bias_relu) return true;
     return settings_.type == DType::F16 && task.shape.in_channels % 8 == 0 && task.shape.out_channels % 8 == 0;
 }
 

@@ -26,7 +26,8 @@ public:
     CudnnConvolutions(const ConvolutionSettings& settings, const std::string& device_properties);
 
     std::string version() const override;
-    /// cuDNN's fused engines are for F16 and for channels in multiples of 8.
+    /// cuDNN's engines for the fusions of training are for F16 and for channels in multiples of 8; those
+    /// for bias and relu for all.
     bool offers(const ConvolutionTask& task) const override;
     void choose(const ConvolutionTask& task) override;
     size_t scratch_bytes(const ConvolutionTask& task) const override;

@@ -11,7 +11,26 @@ namespace {
 constexpr int64_t alignment = 16; ///< bytes, of every tensor's address
 
 /// Ids of virtual tensors, which have no memory, behind those of ConvTensor.
-enum class Virtual : int64_t { Scaled = 100, Shifted, Rectified, Gradient, Centred, Normed, Multiplied, Raised };
+enum class Virtual : int64_t {
+    Scaled = 100,
+    Shifted,
+    Rectified,
+    Sum,
+    Biased,
+    Gradient,
+    Centred,
+    Normed,
+    Multiplied,
+    Raised
+};
+
+cudnnDataType_t data_type(DType type) {
+    switch (type) {
+    case DType::F16: return CUDNN_DATA_HALF;
+    case DType::BF16: return CUDNN_DATA_BFLOAT16;
+    default: return CUDNN_DATA_FLOAT;
+    }
+}
 
 /// A tensor of `shape` = [outermost, rows, columns, channels], channels last, as cuDNN's [outermost, channels, rows,
 /// columns] with the strides of that memory.
@@ -19,7 +38,7 @@ template <typename Role> Descriptor tensor(const Shape& shape, DType type, Role 
     const std::array<int64_t, 4> extents{shape[0], shape[3], shape[1], shape[2]};
     const std::array<int64_t, 4> strides{shape[1] * shape[2] * shape[3], 1, shape[2] * shape[3], shape[3]};
     Descriptor out(CUDNN_BACKEND_TENSOR_DESCRIPTOR);
-    out.set(CUDNN_ATTR_TENSOR_DATA_TYPE, type == DType::F16 ? CUDNN_DATA_HALF : CUDNN_DATA_FLOAT);
+    out.set(CUDNN_ATTR_TENSOR_DATA_TYPE, data_type(type));
     out.set(CUDNN_ATTR_TENSOR_DIMENSIONS, std::span<const int64_t>(extents));
     out.set(CUDNN_ATTR_TENSOR_STRIDES, std::span<const int64_t>(strides));
     out.set(CUDNN_ATTR_TENSOR_UNIQUE_ID, static_cast<int64_t>(role));
@@ -122,6 +141,7 @@ std::string ConvolutionProblem::text() const {
     return fmt::format("{}{}{} {} {} {} stride {} padding {}{}{} within {}{}", names_of(task.pass).name,
                        task.fusion.normalize_input ? " of relu(scale*x + shift)" : "",
                        task.fusion.statistics  ? " with sums"
+                       : task.fusion.bias_relu ? " with bias and relu"
                        : task.fusion.bn_reduce ? " into a batch norm"
                                                : "",
                        type == DType::F32 && tensor_cores ? "TF32" : name_of(type), shape.x().text(), shape.w().text(),
@@ -135,6 +155,8 @@ ConvolutionGraph::ConvolutionGraph(const ConvolutionProblem& problem, const Plan
     const auto& [shape, pass, fusion] = problem.task;
     SCENE_CHECK(!fusion.normalize_input || pass != ConvPass::DataGrad, "a data gradient reads no x");
     SCENE_CHECK(!fusion.statistics || pass == ConvPass::Forward, "only the forward pass writes y");
+    SCENE_CHECK(!fusion.bias_relu || (pass == ConvPass::Forward && !fusion.normalize_input && !fusion.statistics),
+                "bias and relu are fused alone");
     SCENE_CHECK(!fusion.bn_reduce || pass == ConvPass::DataGrad, "only a data gradient goes into a batch norm");
     const PassNames& names = names_of(pass);
     const Descriptor& x = keep(tensor(shape.x(), problem.type, ConvTensor::X));
@@ -143,13 +165,15 @@ ConvolutionGraph::ConvolutionGraph(const ConvolutionProblem& problem, const Plan
     const Descriptor& gradient = fusion.bn_reduce ? keep(tensor(shape.x(), DType::F32, Virtual::Gradient)) : x;
     operation.set(names.x, fusion.normalize_input ? normalized(x, problem) : gradient);
     operation.set(names.w, keep(tensor(shape.w(), problem.type, ConvTensor::W)));
-    operation.set(names.y, y);
+    const Descriptor& sum = fusion.bias_relu ? keep(tensor(shape.y(), DType::F32, Virtual::Sum)) : y;
+    operation.set(names.y, sum);
     operation.set(names.convolution, keep(convolution(shape)));
     operation.set(names.alpha, 1.0f);
     operation.set(names.beta, 0.0f);
     operation.finalize(problem.text());
     operations_.push_back(std::move(operation));
     if (fusion.statistics) add_sums(y, problem);
+    if (fusion.bias_relu) add_bias_relu(sum, y, problem);
     if (fusion.bn_reduce) add_bn_reduce(x, gradient, problem);
     graph_.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, std::span<const Descriptor>(operations_));
     if (target.handle()) graph_.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, target.handle());
@@ -173,6 +197,14 @@ template <typename Role> const Descriptor& ConvolutionGraph::computed(cudnnPoint
     const Descriptor& y = keep(tensor(map, DType::F32, role));
     operations_.push_back(pointwise(keep(arithmetic(function)), a, b, y));
     return y;
+}
+
+/// The bias is of the type of y: for a float bias beside halves cuDNN proposes no engine.
+void ConvolutionGraph::add_bias_relu(const Descriptor& sum, const Descriptor& y, const ConvolutionProblem& problem) {
+    const Shape map = problem.task.shape.y(), per_channel{1, 1, 1, map[3]};
+    const Descriptor& bias = keep(tensor(per_channel, problem.type, ConvTensor::Bias));
+    const Descriptor& biased = computed(CUDNN_POINTWISE_ADD, sum, &bias, map, Virtual::Biased);
+    operations_.push_back(pointwise(keep(arithmetic(CUDNN_POINTWISE_RELU_FWD)), biased, nullptr, y));
 }
 
 void ConvolutionGraph::add_sums(const Descriptor& y, const ConvolutionProblem& problem) {

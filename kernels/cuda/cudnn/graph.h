@@ -34,7 +34,7 @@ private:
 /// A task and what is allowed in computing it.
 struct ConvolutionProblem {
     ConvolutionTask task;
-    DType type = DType::F32;        ///< of all tensors but the sums, F32 or F16; sums are float
+    DType type = DType::F32;        ///< of all tensors but the sums, F32, F16 or BF16; sums are float
     bool tensor_cores = true;       ///< F32: whether products may be rounded to TF32
     bool deterministic = true;      ///< only engines that give the same bits every time
     size_t most_workspace = 0;      ///< bytes
@@ -52,6 +52,7 @@ enum class ConvTensor : int64_t {
     Y,
     Scale,
     Shift,
+    Bias,
     Sum,
     SquareSum,
     NormX,
@@ -77,6 +78,8 @@ private:
     const Descriptor& keep(Descriptor descriptor);
     /// The virtual tensor relu(scale*x + shift).
     const Descriptor& normalized(const Descriptor& x, const ConvolutionProblem& problem);
+    /// y = relu(sum + bias).
+    void add_bias_relu(const Descriptor& sum, const Descriptor& y, const ConvolutionProblem& problem);
     /// The sums of y and of y*y over all rows.
     void add_sums(const Descriptor& y, const ConvolutionProblem& problem);
     /// From the convolution's gradient, a virtual tensor, to dz, dgamma and dbeta.

@@ -159,6 +159,7 @@ void execute(const ConvolutionPlan& plan, const PlanTarget& target, const Convol
                                                              {ConvTensor::Y, operands.y},
                                                              {ConvTensor::Scale, operands.scale},
                                                              {ConvTensor::Shift, operands.shift},
+                                                             {ConvTensor::Bias, operands.bias},
                                                              {ConvTensor::Sum, operands.sum},
                                                              {ConvTensor::SquareSum, operands.square_sum},
                                                              {ConvTensor::NormX, operands.norm_x},
