@@ -6,13 +6,14 @@
 #include "kernels/cuda/cuda_device.h"
 #include "kernels/cuda/cudnn/convolutions.h"
 #include "kernels/cuda/cudnn/device_profiles.h"
+#include "kernels/cuda/embedded_code.h"
 #include "kernels/error.h"
 
 namespace scene {
 namespace {
 
-/// The kernels' compute capability, 10*major + minor; set by the Makefile.
-constexpr int built_for = SCENE_CUDA_ARCH;
+/// The compute capabilities of the kernels; set by the Makefile.
+constexpr const char* built_for = SCENE_CUDA_ARCHS;
 
 std::string version_text(int version) { return fmt::format("{}.{}", version / 1000, version % 1000 / 10); }
 
@@ -34,9 +35,9 @@ std::string device_unavailable_reason() {
     cudaDeviceProp properties{};
     if (const cudaError_t failure = cudaGetDeviceProperties(&properties, 0); failure != cudaSuccess)
         return fmt::format("CUDA says: {}", cudaGetErrorString(failure));
-    if (properties.major != built_for / 10 || properties.minor < built_for % 10)
-        return fmt::format("{} has compute capability {}.{}, and this scene was built for {}.{} (make CUDA_ARCH={}{})",
-                           properties.name, properties.major, properties.minor, built_for / 10, built_for % 10,
+    if (!cuda::has_code_for(built_for, properties.major, properties.minor))
+        return fmt::format("{} has compute capability {}.{}, and this scene was built for {} (make CUDA_ARCHS={}{})",
+                           properties.name, properties.major, properties.minor, cuda::described_archs(built_for),
                            properties.major, properties.minor);
     return "";
 }
