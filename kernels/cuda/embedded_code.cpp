@@ -35,8 +35,11 @@ std::string described_archs(std::string_view archs) {
     const std::vector<int> compiled = numbers_of(archs);
     std::string out;
     for (size_t i = 0; i < compiled.size(); ++i)
-        out += fmt::format("{}{}.{}", i == 0 ? "" : i + 1 == compiled.size() ? " and " : ", ", compiled[i] / 10,
-                           compiled[i] % 10);
+        out += fmt::format("{}{}.{}",
+                           i == 0                     ? ""
+                           : i + 1 == compiled.size() ? " and "
+                                                      : ", ",
+                           compiled[i] / 10, compiled[i] % 10);
     return out + " and newer";
 }
 
