@@ -121,6 +121,7 @@ help:
 	@echo "make gpu-check     on a machine with a GPU: tests, benchmarks, PyTorch beside them, sanitizers; CALL=contact: the first four minutes"
 	@echo "make profile       on a machine with a GPU: one step under Nsight Systems and Nsight Compute"
 	@echo "make bundle        $(BUILD)/bundle, a folder that runs gpu-check where nothing can be built"
+	@echo "make cudnn-engines a table of the engines that cuDNN proposes for every convolution (PROFILE=h100)"
 	@echo "make fuzz          the parsers on damaged files, under AddressSanitizer"
 	@echo "make floors        docs/floors.svg, drawn from the includes; make check-floors compares"
 	@echo "make compdb        compile_commands.json"
@@ -192,6 +193,7 @@ include tests/fuzz.mk
 include tests/cuda_on_cpu.mk
 include tests/mutation.mk
 include tests/gpu.mk
+include tests/cudnn_engines.mk
 
 .PHONY: programs
 # The unit that takes longest comes first.

@@ -46,7 +46,8 @@ cuda::ConvolutionSettings convolution_settings(const CudaSettings& settings) {
     return {.type = settings.precision == Precision::Fp16 ? DType::F16 : DType::F32,
             .tensor_cores = settings.precision != Precision::Fp32,
             .deterministic = settings.deterministic,
-            .run_time_compiled = settings.autotune == Autotune::Full};
+            .run_time_compiled = settings.autotune == Autotune::Full,
+            .budget_seconds = settings.autotune_seconds};
 }
 
 } // namespace
@@ -70,12 +71,16 @@ std::unique_ptr<Device> make_cuda_device(const CudaSettings& settings) {
         cuda::make_cublas_gemm(convolutions.tensor_cores), settings.fusions);
 }
 
+std::vector<std::string> cuda_profiles() { return cuda::device_profiles(); }
+
 std::unique_ptr<Planner> make_cuda_planner(const CudaSettings& settings, const std::string& profile,
                                            const std::vector<Conv2dShape>& shapes) {
     const cuda::ConvolutionSettings convolutions = convolution_settings(settings);
-    auto library = std::make_unique<cuda::CudnnConvolutions>(convolutions, cuda::device_profile(profile));
+    const std::string properties = cuda::device_profile(profile);
+    auto library = std::make_unique<cuda::CudnnConvolutions>(convolutions, properties);
     auto planner = std::make_unique<cuda::CudaPlanner>(
-        std::make_unique<cuda::TunedConvolutions>(convolutions.type, std::move(library), settings.fusions),
+        std::make_unique<cuda::TunedConvolutions>(convolutions.type, std::move(library), settings.fusions,
+                                                  cuda::limits_of(properties, profile)),
         cuda::cublas_workspace_bytes);
     planner->autotune(shapes);
     return planner;

@@ -16,6 +16,8 @@ std::unique_ptr<Device> make_cuda_device(const CudaSettings&) {
 
 CudaRoofline measure_cuda_roofline(const CudaSettings&) { fail("{}", cuda_unavailable_reason()); }
 
+std::vector<std::string> cuda_profiles() { return {}; }
+
 std::unique_ptr<Planner> make_cuda_planner(const CudaSettings&, const std::string&, const std::vector<Conv2dShape>&) {
     fail("{}, which plans for a GPU need; build it where nvcc and cuDNN are installed", cuda_unavailable_reason());
 }

@@ -354,6 +354,7 @@ std::vector<Case> cases(const TemporaryFolder& folder) {
         {"runtime.deterministic", "false", brief, {}},
         {"runtime.fusions", "\"never\"", brief, {}},
         {"runtime.autotune", "\"full\"", brief, {}},
+        {"runtime.autotune_seconds", "9", brief, {}},
         {"runtime.threads", "2", brief, {}},
     };
 }
