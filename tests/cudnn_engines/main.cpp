@@ -1,8 +1,9 @@
 // What cuDNN's heuristics propose for every convolution of both networks, from a device's properties:
-//   cudnn_engines PROFILE JSON_FILE
+//   cudnn_engines PROFILE JSON_FILE [all]
 // writes a table to stdout, one row for the configurations of an engine, and every configuration to the JSON file.
 // `make cudnn-engines` runs it with a stand-in for the driver (tests/tools/stand_ins/libcuda.cpp), without which cuDNN
 // proposes no engine that it compiles at run time. Nothing is computed. Build times are processor time of this machine.
+// A plan that is compiled at run time takes seconds: without `all` it is built for the first shape of each batch alone.
 
 #include <algorithm>
 #include <ctime>
@@ -69,9 +70,10 @@ struct Engine {
 
 /// Whether autotuning takes the configuration as a candidate by default, or why not.
 std::string verdict(const EngineConfiguration& configuration, const BuiltPlan& built, size_t most) {
-    if (!configuration.unsuitable.empty()) return configuration.unsuitable;
-    if (!built.failure.empty()) return "no plan: " + built.failure;
-    return built.workspace > most ? "workspace too large" : "taken";
+    std::string out = configuration.unsuitable.empty() ? "" : "left out: " + configuration.unsuitable;
+    if (!built.failure.empty()) return (out.empty() ? out : out + ", ") + "no plan: " + built.failure;
+    if (out.empty()) out = built.workspace > most ? "left out: workspace" : "taken";
+    return out;
 }
 
 std::string milliseconds(std::vector<double> seconds) {
@@ -97,7 +99,7 @@ void print_engines(const std::string& form, const std::map<int64_t, Engine>& eng
     }
 }
 
-int run(const std::string& profile, const std::string& file) {
+int run(const std::string& profile, const std::string& file, bool all_plans) {
     const PlanTarget target(device_profile(profile));
     Json all = {{"device", profile}, {"cudnn", cudnn().version()}, {"configurations", Json::array()}};
     fmt::print("cuDNN {}, {}; build times are processor time of this machine, the median\n\n", cudnn().version(),
@@ -117,6 +119,7 @@ int run(const std::string& profile, const std::string& file) {
         for (const Form& form : forms) {
             if (form.fusion.any() && !kind.fused) continue;
             std::map<int64_t, Engine> engines;
+            int64_t batch = 0; // of the shapes before
             for (const Conv2dShape& shape : of_kind) {
                 const size_t most = most_workspace(shape, kind.type);
                 const ConvolutionProblem problem{.task = {shape, form.pass, form.fusion},
@@ -124,6 +127,8 @@ int run(const std::string& profile, const std::string& file) {
                                                  .tensor_cores = kind.tensor_cores,
                                                  .most_workspace = std::numeric_limits<size_t>::max()};
                 const auto graph = std::make_shared<const ConvolutionGraph>(problem, target);
+                const bool first_of_batch = shape.batch != batch;
+                batch = shape.batch;
                 int rank = 0;
                 for (EngineConfiguration& one : engine_configurations(problem, *graph, target)) {
                     Json entry = {{"form", fmt::format("{}, {}", form.name, kind.name)},
@@ -135,6 +140,11 @@ int run(const std::string& profile, const std::string& file) {
                     Engine& engine = engines[one.engine];
                     ++engine.per_problem[problem.text()];
                     engine.notes.insert(one.notes.begin(), one.notes.end());
+                    if (one.run_time_compiled && !all_plans && !first_of_batch) {
+                        entry["autotuning"] = one.unsuitable;
+                        all["configurations"].push_back(std::move(entry));
+                        continue;
+                    }
                     EngineConfiguration building{one.name,       one.engine,           one.notes, one.run_time_compiled,
                                                  one.unsuitable, std::move(one.config)};
                     const double begin = processor_seconds();
@@ -165,12 +175,12 @@ int run(const std::string& profile, const std::string& file) {
 } // namespace scene
 
 int main(int argc, char** argv) {
-    if (argc != 3) {
-        fmt::print(stderr, "usage: cudnn_engines PROFILE JSON_FILE\n");
+    if (argc < 3 || argc > 4 || (argc == 4 && std::string(argv[3]) != "all")) {
+        fmt::print(stderr, "usage: cudnn_engines PROFILE JSON_FILE [all]\n");
         return 2;
     }
     try {
-        return scene::run(argv[1], argv[2]);
+        return scene::run(argv[1], argv[2], argc == 4);
     } catch (const std::exception& error) {
         fmt::print(stderr, "cudnn_engines: {}\n", error.what());
         return 1;

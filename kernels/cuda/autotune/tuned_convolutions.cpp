@@ -36,8 +36,10 @@ void TunedConvolutions::tune_step(const std::vector<Conv2dShape>& shapes, Contex
     for (const Conv2dShape& shape : shapes) {
         const auto known =
             std::find_if(by_work.begin(), by_work.end(), [&](const auto& one) { return one.second == shape; });
-        if (known == by_work.end()) by_work.emplace_back(0, shape);
-        (known == by_work.end() ? by_work.back() : *known).first += shape.flops();
+        if (known != by_work.end())
+            known->first += shape.flops();
+        else
+            by_work.emplace_back(shape.flops(), shape);
     }
     std::stable_sort(by_work.begin(), by_work.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
     library_->begin_step();
