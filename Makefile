@@ -2,7 +2,7 @@
 # Variables: BUILD (output folder), CXX, ISAS (levels of x86-64 that the CPU kernels are compiled for; native: this
 # machine), ARCH (-march value of all else), SANITIZE=address,undefined, JOBS, PREFIX, DESTDIR, V=1 (show the commands),
 # WERROR=1 (warnings are errors), PCH=0 (no precompiled headers), CUDA=0 (no GPU support where it could be built),
-# CUDA_ARCH (compute capability of the GPU, 90).
+# CUDA_ARCHS (compute capabilities that the CUDA kernels are compiled for, in ascending order: "80 90", or all).
 
 x86      := $(filter x86_64,$(shell uname -m))
 ISAS     ?= $(if $(x86),v2 v3 v4,native)
@@ -102,7 +102,7 @@ include kernels/cuda/cuda.mk
 
 # With another compiler or other flags everything is compiled again, so that no program is linked of objects for different
 # processors. -Werror changes no code.
-how_now := $(filter-out ccache -Werror,$(CXX) $(CXXFLAGS) $(FLAGS) sm_$(CUDA_ARCH) $(foreach room,$(ROOMS) tests,$(OPTIMIZE_$(room))))
+how_now := $(filter-out ccache -Werror,$(CXX) $(CXXFLAGS) $(FLAGS) $(foreach room,$(ROOMS) tests,$(OPTIMIZE_$(room))))
 $(eval $(call written_when_changed,$(compiled_with),how_now))
 
 .DEFAULT_GOAL := all
@@ -121,6 +121,7 @@ help:
 	@echo "make gpu-check     on a machine with a GPU: tests, benchmarks, PyTorch beside them, sanitizers; CALL=contact: the first four minutes"
 	@echo "make profile       on a machine with a GPU: one step under Nsight Systems and Nsight Compute; OP=block1.conv2.forward: that op"
 	@echo "make bundle        $(BUILD)/bundle, a folder that runs gpu-check where nothing can be built"
+	@echo "make cudnn-engines a table of the engines that cuDNN proposes for every convolution (PROFILE=h100)"
 	@echo "make fuzz          the parsers on damaged files, under AddressSanitizer"
 	@echo "make floors        docs/floors.svg, drawn from the includes; make check-floors compares"
 	@echo "make compdb        compile_commands.json"
@@ -192,6 +193,7 @@ include tests/fuzz.mk
 include tests/cuda_on_cpu.mk
 include tests/mutation.mk
 include tests/gpu.mk
+include tests/cudnn_engines.mk
 
 .PHONY: programs
 # The unit that takes longest comes first.

@@ -17,11 +17,14 @@ struct ConvChoice {
     double seconds = 0;   ///< measured; 0 if it was not
     bool ran = false;     ///< in a program; a candidate that is slower than another form is tuned but never runs
     std::string failures; ///< the engines that failed and why, in one line
+    int left_out = 0;     ///< engines that were not tried, because the budget was spent
 };
 
 struct ConvReport {
     std::vector<ConvChoice> choices; ///< in the order in which they were made
     std::string kept;                ///< where the choices are cached from run to run, or why they are not
+    double budget_seconds = 0;       ///< for choosing, for each step; 0: no limit
+    double spent_seconds = 0;        ///< on choosing, for all steps so far
 };
 
 class Planner {

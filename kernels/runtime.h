@@ -48,6 +48,9 @@ enum class Autotune : uint8_t {
     Full,        ///< also those that cuDNN compiles at run time for each problem, which takes seconds each
 };
 
+/// Seconds that autotuning may take for a step if the user sets none.
+constexpr int64_t default_autotune_seconds(Autotune autotune) { return autotune == Autotune::Full ? 600 : 60; }
+
 /// A row of a table of names.
 template <typename Value> struct Named {
     std::string_view name;

@@ -134,9 +134,6 @@ template <typename T> __global__ void __launch_bounds__(block_threads)
     }
 }
 
-/// The most shared memory that a block can have on compute capability 9.0.
-constexpr size_t most_shared_bytes = 227 * 1024;
-
 Head head_of(const AttentionExtents& e) {
     const auto size = static_cast<int>(e.size());
     return {static_cast<int>(e.tokens), size, static_cast<int>(e.features), 1.0f / std::sqrt(static_cast<float>(size))};
@@ -149,11 +146,11 @@ dim3 grid_of(const AttentionExtents& e) {
 }
 
 /// For `vectors` arrays [T, D/heads] and `scores` arrays [T, T], with padded rows.
-size_t shared_bytes(const Head& head, int vectors, int scores) {
+size_t shared_bytes(const Head& head, int vectors, int scores, const DeviceLimits& limits) {
     const size_t bytes = (static_cast<size_t>(vectors) * static_cast<size_t>(head.vectors()) +
                           static_cast<size_t>(scores) * static_cast<size_t>(head.scores())) *
                          sizeof(float);
-    SCENE_CHECK(bytes <= most_shared_bytes,
+    SCENE_CHECK(bytes <= limits.block_shared_bytes,
                 "attention over " + std::to_string(head.tokens) + " tokens needs more shared memory than a block has");
     return bytes;
 }
@@ -166,7 +163,7 @@ void run(const AttentionForward<Tensor>& op, Context& cuda) {
     const DropoutMask mask = mask_of(op.dropout, op.control);
     with_activation_type(op.qkv, [&](auto type) {
         using T = decltype(type);
-        launch(attend<T>, grid_of(e), dim3(block_threads), shared_bytes(head, 3, 1), cuda.stream,
+        launch(attend<T>, grid_of(e), dim3(block_threads), shared_bytes(head, 3, 1, cuda.limits), cuda.stream,
                static_cast<T*>(op.y.data), static_cast<const T*>(op.qkv.data), head, mask);
     });
 }
@@ -177,7 +174,7 @@ void run(const AttentionBackward<Tensor>& op, Context& cuda) {
     const DropoutMask mask = mask_of(op.dropout, op.control);
     with_activation_type(op.qkv, [&](auto type) {
         using T = decltype(type);
-        launch(attend_backward<T>, grid_of(e), dim3(block_threads), shared_bytes(head, 4, 2), cuda.stream,
+        launch(attend_backward<T>, grid_of(e), dim3(block_threads), shared_bytes(head, 4, 2, cuda.limits), cuda.stream,
                static_cast<T*>(op.dqkv.data), static_cast<const T*>(op.dy.data), static_cast<const T*>(op.qkv.data),
                head, mask);
     });

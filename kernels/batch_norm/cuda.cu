@@ -266,7 +266,7 @@ void run(const BatchNormForward<Tensor>& op, Context& cuda) {
         using T = decltype(type);
         with_pack_width<T>(channels, {op.y.data, op.x.data, scale, shift}, [&](auto width) {
             constexpr int V = decltype(width)::value;
-            const RowBlocks blocks = elementwise_blocks(rows, channels, V);
+            const RowBlocks blocks = elementwise_blocks(cuda.limits, rows, channels, V);
             auto* y = static_cast<T*>(op.y.data);
             const auto* x = static_cast<const T*>(op.x.data);
             if (op.epilogue.max_pool) {

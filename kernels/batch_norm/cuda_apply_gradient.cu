@@ -60,7 +60,7 @@ void run(const BatchNormApplyGradient<Tensor>& op, Context& cuda) {
             channels, {op.dx.data, op.dz.data, op.x.data, norm.mean, norm.inv_std, norm.scale, norm.dgamma, norm.dbeta},
             [&](auto width) {
                 constexpr int V = decltype(width)::value;
-                const RowBlocks blocks = elementwise_blocks(rows, channels, V);
+                const RowBlocks blocks = elementwise_blocks(cuda.limits, rows, channels, V);
                 launch(apply_gradient<T, V>, blocks.grid, blocks.block, 0, cuda.stream, static_cast<T*>(op.dx.data),
                        static_cast<const T*>(op.dz.data), static_cast<const T*>(op.x.data), norm, rows,
                        blocks.rows_per_chunk, static_cast<int>(channels), 1.0f / static_cast<float>(rows));

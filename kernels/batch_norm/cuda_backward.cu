@@ -212,21 +212,21 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
 
 template <typename T, int V> void launch_backward(T* dx, const FinishSums& finish, const Operands<T>& op,
                                                   float* partial, const Shape& shape, bool max_pool,
-                                                  const DropoutMask& mask, cudaStream_t stream) {
+                                                  const DropoutMask& mask, const Context& cuda) {
     const int64_t channels = op.channels, rows = shape.elements() / channels;
     if (max_pool) {
         const int64_t pooled_rows = shape[0] * (shape[1] / 2) * (shape[2] / 2);
-        launch_column_sums<V, 2>(finish, PooledTerms<T, V>{op, {}, 0}, partial, 1, pooled_rows, channels, stream);
+        launch_column_sums<V, 2>(finish, PooledTerms<T, V>{op, {}, 0}, partial, 1, pooled_rows, channels, cuda.stream);
         if (!dx) return;
         const int64_t windows = shape[0] * ((shape[1] + 1) / 2) * ((shape[2] + 1) / 2);
-        const RowBlocks blocks = elementwise_blocks(windows, channels, V);
-        launch(write_windows<T, V>, blocks.grid, blocks.block, 0, stream, dx, op, finish.mean_dz, finish.slope, windows,
-               blocks.rows_per_chunk);
+        const RowBlocks blocks = elementwise_blocks(cuda.limits, windows, channels, V);
+        launch(write_windows<T, V>, blocks.grid, blocks.block, 0, cuda.stream, dx, op, finish.mean_dz, finish.slope,
+               windows, blocks.rows_per_chunk);
     } else {
-        launch_column_sums<V, 2>(finish, RowTerms<T, V>{op, mask, {}, 0}, partial, 1, rows, channels, stream);
+        launch_column_sums<V, 2>(finish, RowTerms<T, V>{op, mask, {}, 0}, partial, 1, rows, channels, cuda.stream);
         if (!dx) return;
-        const RowBlocks blocks = elementwise_blocks(rows, channels, V);
-        launch(write_rows<T, V>, blocks.grid, blocks.block, 0, stream, dx, op, finish.mean_dz, finish.slope, rows,
+        const RowBlocks blocks = elementwise_blocks(cuda.limits, rows, channels, V);
+        launch(write_rows<T, V>, blocks.grid, blocks.block, 0, cuda.stream, dx, op, finish.mean_dz, finish.slope, rows,
                blocks.rows_per_chunk, mask);
     }
 }
@@ -281,7 +281,7 @@ void run(const BatchNormBackward<Tensor>& op, Context& cuda) {
                            [&](auto width) {
                                launch_backward<T, decltype(width)::value>(static_cast<T*>(op.dx.data), finish, operands,
                                                                           reinterpret_cast<float*>(scratch), shape,
-                                                                          max_pool, mask, cuda.stream);
+                                                                          max_pool, mask, cuda);
                            });
     });
 }

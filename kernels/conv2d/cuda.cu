@@ -61,7 +61,7 @@ void add_input_norm(ConvolutionOperands& operands, const ConvolutionTask& task, 
 } // namespace
 
 size_t scratch_bytes(const Conv2dForward<TensorSpec>& op, const Planning& planning) {
-    if (conv2d_stem_suits(op.shape)) return 0;
+    if (conv2d_stem_suits(op.shape, planning.limits)) return 0;
     const ConvolutionTask task = task_of(op);
     return 2 * bytes_of_sums(task) + planning.convolutions->workspace_bytes(task);
 }
@@ -74,7 +74,7 @@ void run(const Conv2dForward<Tensor>& op, Context& cuda) {
     SCENE_CHECK(bool(op.input_scale) == bool(op.input_shift), "an input norm has both scale and shift");
     SCENE_CHECK(!op.relu || op.bias, "relu without bias");
     SCENE_CHECK(!op.bias || !(op.input_scale || op.mean), "bias beside another fusion");
-    if (conv2d_stem_suits(shape)) {
+    if (conv2d_stem_suits(shape, cuda.limits)) {
         SCENE_CHECK(!op.input_scale && !op.mean, "a convolution of few channels has neither input norm nor statistics");
         return conv2d_stem_forward(op.y, op.x, op.w, op.bias, op.relu, shape, cuda.stream);
     }
@@ -100,12 +100,12 @@ void run(const Conv2dForward<Tensor>& op, Context& cuda) {
 }
 
 size_t scratch_bytes(const Conv2dDataGrad<TensorSpec>& op, const Planning& planning) {
-    return conv2d_stem_suits(op.shape) ? 0 : planning.convolutions->workspace_bytes(task_of(op));
+    return conv2d_stem_suits(op.shape, planning.limits) ? 0 : planning.convolutions->workspace_bytes(task_of(op));
 }
 
 void run(const Conv2dDataGrad<Tensor>& op, Context& cuda) {
     const Conv2dShape& shape = op.shape;
-    if (conv2d_stem_suits(shape)) return conv2d_stem_data_grad(op.dx, op.dy, op.w, shape, cuda.stream);
+    if (conv2d_stem_suits(shape, cuda.limits)) return conv2d_stem_data_grad(op.dx, op.dy, op.w, shape, cuda.stream);
     const DType activation = cuda.convolutions->activation();
     check_tensor(op.dx, activation, shape.x(), "dx");
     check_tensor(op.dy, activation, shape.y(), "dy");
@@ -116,7 +116,7 @@ void run(const Conv2dDataGrad<Tensor>& op, Context& cuda) {
 }
 
 size_t scratch_bytes(const Conv2dWeightGrad<TensorSpec>& op, const Planning& planning) {
-    if (conv2d_stem_suits(op.shape)) return conv2d_stem_weight_grad_scratch_bytes(op.shape);
+    if (conv2d_stem_suits(op.shape, planning.limits)) return conv2d_stem_weight_grad_scratch_bytes(op.shape);
     const ConvolutionTask task = task_of(op);
     return bytes_of_narrow_gradient(task, planning.convolutions->activation()) +
            planning.convolutions->workspace_bytes(task);
@@ -126,7 +126,7 @@ void run(const Conv2dWeightGrad<Tensor>& op, Context& cuda) {
     const Conv2dShape& shape = op.shape;
     const ConvolutionTask task = task_of(op);
     SCENE_CHECK(bool(op.input_scale) == bool(op.input_shift), "an input norm has both scale and shift");
-    if (conv2d_stem_suits(shape)) {
+    if (conv2d_stem_suits(shape, cuda.limits)) {
         SCENE_CHECK(!task.fusion.any(), "a convolution of few channels has no input norm");
         return conv2d_stem_weight_grad(op.dw, op.dy, op.x, op.scratch, shape, cuda.stream);
     }

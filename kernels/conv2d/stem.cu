@@ -146,7 +146,7 @@ StemSizes sizes_of(const Conv2dShape& shape) {
 
 } // namespace
 
-bool conv2d_stem_suits(const Conv2dShape& shape) {
+bool conv2d_stem_suits(const Conv2dShape& shape, const DeviceLimits& limits) {
     const bool small = shape.batch > 0 && shape.in_channels >= 1 && shape.in_channels <= most_in_channels &&
                        shape.kernel >= 1 && shape.kernel <= 7 && shape.stride >= 1 && shape.stride <= 2 &&
                        shape.padding >= 0 && shape.width <= 256 && shape.out_channels >= 1 &&
@@ -154,7 +154,7 @@ bool conv2d_stem_suits(const Conv2dShape& shape) {
     if (!small) return false;
     const StemSizes size(shape);
     return std::max({forward_shared_bytes(size), weight_gradient_shared_bytes(size),
-                     col2im_bytes(size, size.out_channels)}) <= most_shared_bytes;
+                     col2im_bytes(size, size.out_channels)}) <= limits.block_shared_bytes;
 }
 
 void conv2d_stem_forward(Tensor y, Tensor x, Tensor w, Tensor bias, bool relu, const Conv2dShape& shape,

@@ -6,13 +6,14 @@
 
 #include <cuda_runtime.h>
 
+#include "kernels/cuda/device_limits.h"
 #include "kernels/op_types.h"
 
 namespace scene::cuda {
 
 /// Whether these kernels can compute a shape: 1 to 4 input channels, at most 256 output channels, kernel 7, stride 2
 /// and input width 256, and tiles and weights that fit into a block's shared memory.
-bool conv2d_stem_suits(const Conv2dShape& shape);
+bool conv2d_stem_suits(const Conv2dShape& shape, const DeviceLimits& limits = {});
 
 /// y = conv(x, w), then the bias (may be absent), then the relu (needs a bias).
 void conv2d_stem_forward(Tensor y, Tensor x, Tensor w, Tensor bias, bool relu, const Conv2dShape& shape,

@@ -5,6 +5,7 @@
 // padding). So the mean m [T] and the covariance C [T, T] of the patches give the statistics of y without y: per filter
 // w, mean = w.m and variance = w.C w. Then a = relu(conv(x, scale*w) + shift) (fold_conv_weights, conv2d_forward).
 
+#include "kernels/cuda/device_limits.h"
 #include "kernels/op.h"
 #include "kernels/op_types.h"
 
@@ -57,7 +58,7 @@ size_t scratch_bytes(const Conv2dBnReluBackward<TensorSpec>&, const Planning&);
 namespace cuda {
 /// Whether both ops can compute a shape: a stem convolution (kernels/conv2d/stem.h) with padding < kernel, whose tiles
 /// fit into a block's shared memory. For other shapes they throw std::logic_error.
-bool conv2d_bn_relu_suits(const Conv2dShape& shape);
+bool conv2d_bn_relu_suits(const Conv2dShape& shape, const DeviceLimits& limits = {});
 void run(const Conv2dBnStatistics<Tensor>&, Context&);
 void run(const Conv2dBnReluBackward<Tensor>&, Context&);
 size_t scratch_bytes(const Conv2dBnStatistics<TensorSpec>&, const Planning&);

@@ -171,10 +171,10 @@ struct BackwardScratch {
 
 } // namespace
 
-bool conv2d_bn_relu_suits(const Conv2dShape& shape) {
-    if (!conv2d_stem_suits(shape) || shape.padding >= shape.kernel) return false;
+bool conv2d_bn_relu_suits(const Conv2dShape& shape, const DeviceLimits& limits) {
+    if (!conv2d_stem_suits(shape, limits) || shape.padding >= shape.kernel) return false;
     const StemSizes size(shape);
-    return std::max(gradient_shared_bytes(size), col2im_bytes(size, size.patch() + 1)) <= most_shared_bytes;
+    return std::max(gradient_shared_bytes(size), col2im_bytes(size, size.patch() + 1)) <= limits.block_shared_bytes;
 }
 
 size_t scratch_bytes(const Conv2dBnReluBackward<TensorSpec>& op, const Planning&) {

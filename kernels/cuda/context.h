@@ -4,6 +4,7 @@
 
 #include <cuda_runtime.h>
 
+#include "kernels/cuda/device_limits.h"
 #include "kernels/op.h"
 
 namespace scene::cuda {
@@ -16,6 +17,7 @@ class TunedConvolutions;
 struct Planning {
     size_t gemm_workspace_bytes = 0; ///< of any matrix product
     const TunedConvolutions* convolutions = nullptr;
+    DeviceLimits limits{};
 };
 
 /// For `run`.
@@ -24,6 +26,7 @@ struct Context {
     TunedConvolutions* convolutions = nullptr;
     Gemm* gemm = nullptr;
     LogMelTables* log_mel_tables = nullptr;
+    DeviceLimits limits{};
 };
 
 } // namespace scene::cuda

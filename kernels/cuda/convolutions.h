@@ -43,6 +43,7 @@ struct ConvolutionChoice {
     std::string engine;   ///< empty where none runs
     double seconds = 0;   ///< as measured; 0 where it was not
     std::string failures; ///< the engines that did not run and why, in one line
+    int left_out = 0;     ///< engines that were not tried, because the time for it was spent
 };
 
 /// Device memory of a pass: x and y NHWC, w KRSC. A gradient is where its tensor is: the data gradient writes dx to `x`
@@ -74,9 +75,18 @@ public:
     /// except for a partial batch (shape.full_batch > 0), which takes the full batch's engine. If no engine runs, that
     /// is remembered as the choice. Throws BrokenDevice.
     virtual void choose(const ConvolutionTask& task) = 0;
+    /// Whether there are engines that are compiled at run time, which `choose` does not consider but `improve` does.
+    virtual bool improves() const { return false; }
+    /// After `choose`: considers these engines too, as long as there is time.
+    virtual void improve(const ConvolutionTask& /*task*/) {}
+    /// From now on budget_seconds() are for the next step.
+    virtual void begin_step() {}
+    /// Seconds for building and measuring engines of one step; 0: no limit.
+    virtual double budget_seconds() const { return 0; }
     /// Throws Error, with the reasons, if the library has no engine for the task or none that runs.
     virtual size_t scratch_bytes(const ConvolutionTask& task) const = 0;
-    /// As measured. Absent without a device and for a partial batch; otherwise throws as scratch_bytes does.
+    /// As measured. Absent without a device, for a partial batch and where there was no time to measure; otherwise
+    /// throws as scratch_bytes does.
     virtual std::optional<double> seconds(const ConvolutionTask& task) const = 0;
     /// All choices so far, in the order in which they were made.
     virtual std::vector<ConvolutionChoice> choices() const = 0;

@@ -53,6 +53,14 @@ private:
                            : "another program holds it in pieces");
 }
 
+DeviceLimits limits_of_device() {
+    int device = 0;
+    cudaDeviceProp properties{};
+    SCENE_CUDA(cudaGetDevice(&device));
+    SCENE_CUDA(cudaGetDeviceProperties(&properties, device));
+    return {.multiprocessors = properties.multiProcessorCount, .block_shared_bytes = properties.sharedMemPerBlockOptin};
+}
+
 struct Functions {
     template <template <class> class Op> static void call(Device& device, const Op<Tensor>& op) {
         Context& cuda = static_cast<CudaDevice&>(device).context();
@@ -67,13 +75,14 @@ struct Functions {
 CudaDevice::CudaDevice(DType activation, std::unique_ptr<Convolutions> convolutions, std::unique_ptr<Gemm> gemm,
                        Fusions fusions)
     : Device(run_table<Functions>), gemm_(std::move(gemm)),
-      planner_(std::make_unique<TunedConvolutions>(activation, std::move(convolutions), fusions),
+      planner_(std::make_unique<TunedConvolutions>(activation, std::move(convolutions), fusions, limits_of_device()),
                gemm_->workspace_bytes(), &context_),
       log_mel_tables_([this](const void* host, size_t bytes) { return import(host, bytes); }),
       context_{.stream = stream_,
                .convolutions = &planner_.convolutions(),
                .gemm = gemm_.get(),
-               .log_mel_tables = &log_mel_tables_} {}
+               .log_mel_tables = &log_mel_tables_,
+               .limits = planner_.convolutions().limits()} {}
 
 CudaDevice::~CudaDevice() {
     (void)cudaStreamSynchronize(stream_);

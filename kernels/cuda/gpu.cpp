@@ -6,13 +6,14 @@
 #include "kernels/cuda/cuda_device.h"
 #include "kernels/cuda/cudnn/convolutions.h"
 #include "kernels/cuda/cudnn/device_profiles.h"
+#include "kernels/cuda/embedded_code.h"
 #include "kernels/error.h"
 
 namespace scene {
 namespace {
 
-/// The kernels' compute capability, 10*major + minor; set by the Makefile.
-constexpr int built_for = SCENE_CUDA_ARCH;
+/// The compute capabilities of the kernels; set by the Makefile.
+constexpr const char* built_for = SCENE_CUDA_ARCHS;
 
 std::string version_text(int version) { return fmt::format("{}.{}", version / 1000, version % 1000 / 10); }
 
@@ -34,9 +35,9 @@ std::string device_unavailable_reason() {
     cudaDeviceProp properties{};
     if (const cudaError_t failure = cudaGetDeviceProperties(&properties, 0); failure != cudaSuccess)
         return fmt::format("CUDA says: {}", cudaGetErrorString(failure));
-    if (properties.major != built_for / 10 || properties.minor < built_for % 10)
-        return fmt::format("{} has compute capability {}.{}, and this scene was built for {}.{} (make CUDA_ARCH={}{})",
-                           properties.name, properties.major, properties.minor, built_for / 10, built_for % 10,
+    if (!cuda::has_code_for(built_for, properties.major, properties.minor))
+        return fmt::format("{} has compute capability {}.{}, and this scene was built for {} (make CUDA_ARCHS={}{})",
+                           properties.name, properties.major, properties.minor, cuda::described_archs(built_for),
                            properties.major, properties.minor);
     return "";
 }
@@ -45,7 +46,8 @@ cuda::ConvolutionSettings convolution_settings(const CudaSettings& settings) {
     return {.type = activation_type_of(settings.precision),
             .tensor_cores = settings.precision != Precision::Fp32,
             .deterministic = settings.deterministic,
-            .run_time_compiled = settings.autotune == Autotune::Full};
+            .run_time_compiled = settings.autotune == Autotune::Full,
+            .budget_seconds = settings.autotune_seconds};
 }
 
 } // namespace
@@ -75,12 +77,16 @@ std::vector<GraphNode> graph_nodes(Device& device, const std::function<void()>& 
     return gpu->graph_nodes(ops);
 }
 
+std::vector<std::string> cuda_profiles() { return cuda::device_profiles(); }
+
 std::unique_ptr<Planner> make_cuda_planner(const CudaSettings& settings, const std::string& profile,
                                            const std::vector<Conv2dShape>& shapes) {
     const cuda::ConvolutionSettings convolutions = convolution_settings(settings);
-    auto library = std::make_unique<cuda::CudnnConvolutions>(convolutions, cuda::device_profile(profile));
+    const std::string properties = cuda::device_profile(profile);
+    auto library = std::make_unique<cuda::CudnnConvolutions>(convolutions, properties);
     auto planner = std::make_unique<cuda::CudaPlanner>(
-        std::make_unique<cuda::TunedConvolutions>(convolutions.type, std::move(library), settings.fusions),
+        std::make_unique<cuda::TunedConvolutions>(convolutions.type, std::move(library), settings.fusions,
+                                                  cuda::limits_of(properties, profile)),
         cuda::cublas_workspace_bytes);
     planner->autotune(shapes);
     return planner;

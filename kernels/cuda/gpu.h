@@ -19,6 +19,7 @@ struct CudaSettings {
     bool deterministic = true; ///< the same bits run after run; convolutions may be slower
     Fusions fusions = Fusions::Quickest;
     Autotune autotune = Autotune::Precompiled;
+    double autotune_seconds = 0; ///< for each step; 0: no limit
 };
 
 /// Whether this build can run on a GPU at all.
@@ -53,8 +54,12 @@ struct CudaRoofline {
 /// Measures the first GPU, in a few seconds. Throws Error if it cannot be used.
 CudaRoofline measure_cuda_roofline(const CudaSettings& settings);
 
+/// The names of the GPUs that make_cuda_planner knows: "h100" and others.
+std::vector<std::string> cuda_profiles();
+
 /// The planner of a GPU that need not be present, autotuned for convolutions of these shapes (without measurements).
-/// `profile` is "h100" or a file with the device's properties as JSON, in cuDNN's form. Needs cuDNN, but no driver.
+/// `profile` is one of cuda_profiles() or a file with the device's properties as JSON, in cuDNN's form. Needs cuDNN,
+/// but no driver.
 std::unique_ptr<Planner> make_cuda_planner(const CudaSettings& settings, const std::string& profile,
                                            const std::vector<Conv2dShape>& shapes = {});
 

@@ -20,11 +20,10 @@ struct Functions {
 CudaPlanner::CudaPlanner(std::unique_ptr<TunedConvolutions> convolutions, size_t gemm_workspace_bytes, Context* device)
     : Planner(scratch_table<Functions>),
       convolutions_(std::move(convolutions)), planning_{.gemm_workspace_bytes = gemm_workspace_bytes,
-                                                        .convolutions = convolutions_.get()},
+                                                        .convolutions = convolutions_.get(),
+                                                        .limits = convolutions_->limits()},
       device_(device) {}
 
-void CudaPlanner::autotune(const std::vector<Conv2dShape>& shapes) {
-    for (const Conv2dShape& shape : shapes) convolutions_->tune(shape, device_);
-}
+void CudaPlanner::autotune(const std::vector<Conv2dShape>& shapes) { convolutions_->tune_step(shapes, device_); }
 
 } // namespace scene::cuda

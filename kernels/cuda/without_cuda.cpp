@@ -20,6 +20,8 @@ std::vector<GraphNode> graph_nodes(Device&, const std::function<void()>&) {
     fail("only a GPU records a graph; {}", cuda_unavailable_reason());
 }
 
+std::vector<std::string> cuda_profiles() { return {}; }
+
 std::unique_ptr<Planner> make_cuda_planner(const CudaSettings&, const std::string&, const std::vector<Conv2dShape>&) {
     fail("{}, which plans for a GPU need; build it where nvcc and cuDNN are installed", cuda_unavailable_reason());
 }

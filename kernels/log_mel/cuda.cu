@@ -162,9 +162,12 @@ void run(const LogMel<Tensor>& op, Context& cuda) {
     auto* peaks = scratch_of<float>(op.scratch, log_mel_peaks_bytes(operands.clips, spec));
     constexpr int warps = block_threads / warp_lanes;
     const auto points = static_cast<size_t>(spec.n_fft / 2);
+    const size_t shared = 2 * points * sizeof(double2) + (points + 1 + warps) * sizeof(float);
+    SCENE_CHECK(shared <= cuda.limits.block_shared_bytes,
+                "an FFT of " + std::to_string(spec.n_fft) + " points needs more shared memory than a block has");
     launch(mel_decibels, dim3(static_cast<unsigned>(log_mel_chunks(spec)), static_cast<unsigned>(operands.clips)),
-           dim3(block_threads), 2 * points * sizeof(double2) + (points + 1 + warps) * sizeof(float), cuda.stream,
-           operands.out, peaks, operands.wave, cuda.log_mel_tables->get(spec), spec);
+           dim3(block_threads), shared, cuda.stream, operands.out, peaks, operands.wave, cuda.log_mel_tables->get(spec),
+           spec);
     raise_to_floor(operands.out, peaks, operands.clips, spec, cuda.stream);
 }
 

@@ -107,7 +107,7 @@ void run(const SqueezeExciteForward<Tensor>& op, Context& cuda) {
         const Input<T> in = input_of<T>(op, gate, op.avg_pool);
         with_pack_width<T>(channels, {op.y.data, in.x, in.scale, in.shift, gate}, [&](auto width) {
             constexpr int V = decltype(width)::value;
-            const RowBlocks blocks = elementwise_blocks(rows, channels, V, clips);
+            const RowBlocks blocks = elementwise_blocks(cuda.limits, rows, channels, V, clips);
             launch(op.avg_pool ? excite_and_average<T, V> : excite<T, V>, blocks.grid, blocks.block, 0, cuda.stream,
                    static_cast<T*>(op.y.data), in, rows, blocks.rows_per_chunk);
         });

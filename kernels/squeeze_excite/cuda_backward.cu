@@ -141,7 +141,7 @@ void run(const SqueezeExciteBackward<Tensor>& op, Context& cuda) {
         const Input<T> in = input_of<T>(op, gate, op.avg_pool);
         const auto queue = [&](auto elements) {
             constexpr int V = decltype(elements)::value;
-            const RowBlocks blocks = elementwise_blocks(rows, channels, V, clips);
+            const RowBlocks blocks = elementwise_blocks(cuda.limits, rows, channels, V, clips);
             launch(op.avg_pool ? average_backward<T, V> : excite_backward<T, V>, blocks.grid, blocks.block, 0,
                    cuda.stream, static_cast<T*>(op.dz.data), in, static_cast<const T*>(op.dy.data), dpooled, rows,
                    blocks.rows_per_chunk);

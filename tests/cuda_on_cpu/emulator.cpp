@@ -15,6 +15,7 @@ namespace emulator {
 
 Index3 thread_index, block_index;
 Extent3 block_extent, grid_extent;
+Limits limits;
 
 namespace {
 
@@ -229,7 +230,7 @@ bool run(const void* kernel, Extent3 grid, Extent3 block, size_t shared_bytes, c
     if (block.count() == 0 || block.count() > max_block_threads || block.z > 64)
         return refuse("a block of " + std::to_string(block.count()) + " threads");
     const size_t allowed = shared_limits.count(kernel) ? shared_limits[kernel] : max_default_shared;
-    if (shared_bytes > allowed || shared_bytes > max_shared)
+    if (shared_bytes > allowed || shared_bytes > limits.shared)
         return refuse("a block with " + std::to_string(shared_bytes) + " bytes of shared memory");
 
     std::vector<uint64_t> order(grid.count());

@@ -28,6 +28,12 @@ extern Index3 thread_index, block_index;
 /// Limits of the emulated device: an H100's.
 constexpr unsigned max_block_threads = 1024;
 constexpr size_t max_default_shared = 48 * 1024, max_shared = 227 * 1024;
+/// What a test may change: how many multiprocessors there are, and how much shared memory a block can have.
+struct Limits {
+    int multiprocessors = 132;
+    size_t shared = max_shared;
+};
+extern Limits limits;
 constexpr unsigned warp_size = 32;
 constexpr unsigned full_warp = 0xFFFFFFFFu;
 

@@ -35,9 +35,12 @@ bool accepts(const std::string& input) {
     for (const std::string& problem : problems) {
         const PlanCache::Entry before = *cache.find(problem), after = again.find(problem).value();
         require(std::isfinite(before.microseconds) && before.microseconds >= 0, "a time is no less than nothing");
+        require(std::isfinite(before.budget_seconds) && before.budget_seconds >= 0 && before.left_out >= 0, "a limit");
         require(!before.choice.empty() && before.choice.find_first_of("\t\n") == std::string::npos, "a choice");
         if (problem == "one more problem") continue;
-        require(before.choice == after.choice && before.microseconds == after.microseconds, "the same is read again");
+        require(before.choice == after.choice && before.microseconds == after.microseconds &&
+                    before.left_out == after.left_out && before.budget_seconds == after.budget_seconds,
+                "the same is read again");
     }
     return true;
 }
@@ -45,13 +48,14 @@ bool accepts(const std::string& input) {
 } // namespace
 
 int main(int argc, char** argv) {
-    const std::string first = "scene convolution plans, version 2: problem, choice, microseconds\n";
+    const std::string first =
+        "scene convolution plans, version 3: problem, choice, microseconds, left out, within seconds\n";
     return scene::test::fuzz_main(
         argc, argv,
-        {{first + "forward 16x500x64x1 5x5\tengine 1 knobs 2=3\t12.3\ndata-grad\tkernel\t0.0\n", first + "a\tb\t1\n",
-          first + "one more problem\tengine 7\t100000.5\n"},
+        {{first + "forward 16x500x64x1 5x5\tengine 1 knobs 2=3\t12.3\t0\t0.0\ndata-grad\tkernel\t0.0\t3\t60.0\n",
+          first + "a\tb\t1\t0\t0\n", first + "one more problem\tengine 7\t100000.5\t1\t2.5\n"},
          {"\t", "\n", "\r\n", "\t\t", "nan", "inf", "-inf", "-1", "1e308", "1e-308", "1e999", "0x10", "-0.0", "12.34",
-          "99999999999999999999", "version 1", "version 3", "a\tb\t1\n", std::string(1, '\0')},
+          "99999999999999999999", "version 1", "version 2", "a\tb\t1\t0\t0\n", std::string(1, '\0')},
          accepts,
          20000});
 }

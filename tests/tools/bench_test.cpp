@@ -258,10 +258,12 @@ TEST(BenchTrace, WhatCannotBeWrittenIsOneLine) {
 
 // ---- which engines ran ------------------------------------------------------------------------------------------
 
-const ConvReport report{{{"forward A", "engine 7", 2.5e-5, true, ""},
-                         {"forward A with sums", "engine 2", 3e-5, false, "engine 1: no memory"},
-                         {"forward B with sums", "", 0, false, "no plan runs"}},
-                        "in a file"};
+const ConvReport report{{{"forward A", "engine 7", 2.5e-5, true, "", 0},
+                         {"forward A with sums", "engine 2", 3e-5, false, "engine 1: no memory", 0},
+                         {"forward B with sums", "", 0, false, "no plan runs", 0}},
+                        "in a file",
+                        60,
+                        12.34};
 
 TEST(ConvolutionReport, TellsWhatRanAndWhatFailed) {
     const std::string text = text_of(report, false), all = text_of(report, true);
@@ -277,6 +279,26 @@ TEST(ConvolutionReport, TellsWhatRanAndWhatFailed) {
     EXPECT_EQ(entries.at("choices").size(), 3u);
     EXPECT_EQ(entries.at("choices").at(0).at("ran"), true);
     EXPECT_EQ(entries.at("choices").at(1).at("failures"), "engine 1: no memory");
+}
+
+TEST(ConvolutionReport, TellsWhatTheTimeWasSpentOnAndWhatWasLeftOut) {
+    EXPECT_EQ(left_out_line(report), "");
+    EXPECT_NE(text_of(report, false).find("The choice took 12.3 s, of at most 60 for a step"), std::string::npos);
+    EXPECT_EQ(text_of(report, true).find("Left out"), std::string::npos);
+    ConvReport limited = report;
+    limited.choices[0].left_out = 3;
+    limited.choices[2].left_out = 11;
+    EXPECT_EQ(left_out_line(limited),
+              "14 engines for 2 of 3 forms of a convolution were not tried within the 60 seconds for a step; "
+              "runtime.autotune_seconds sets another time, 0 no limit");
+    EXPECT_NE(text_of(limited, false).find("Left out: 14 engines"), std::string::npos);
+    const nlohmann::ordered_json json = to_json(limited);
+    EXPECT_EQ(json.at("autotune").at("budget_seconds"), 60);
+    EXPECT_EQ(json.at("autotune").at("spent_seconds"), 12.34);
+    EXPECT_EQ(json.at("autotune").at("left_out"), 14);
+    EXPECT_EQ(json.at("choices").at(2).at("left_out"), 11);
+    limited.budget_seconds = 0;
+    EXPECT_NE(text_of(limited, false).find("of any number"), std::string::npos);
 }
 
 TEST(ConvolutionReport, OneLineOfFailures) {

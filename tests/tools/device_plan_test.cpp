@@ -39,7 +39,8 @@ struct Planned {
     double bytes_per_clip = 0, inference_bytes_per_clip = 0; ///< memory traffic
 };
 
-Planned plan_step(Precision precision, Fusions fusions, const Network* network, int64_t batch, bool deltas = false) {
+Planned plan_step(Precision precision, Fusions fusions, const Network* network, int64_t batch, bool deltas = false,
+                  const std::string& profile = "h100") {
     StepConfig config;
     config.model.network = network;
     config.model.deltas = deltas;
@@ -48,7 +49,7 @@ Planned plan_step(Precision precision, Fusions fusions, const Network* network, 
     std::vector<Conv2dShape> shapes = convolution_shapes(config, Mode::Training, batch);
     for (const Conv2dShape& shape : convolution_shapes(config, Mode::Inference, batch)) shapes.push_back(shape);
     const std::unique_ptr<Planner> made =
-        make_cuda_planner({.precision = precision, .fusions = fusions}, "h100", shapes);
+        make_cuda_planner({.precision = precision, .fusions = fusions}, profile, shapes);
     const Planner& planner = *made;
     Variables variables;
     const Program program = build_training_step(planner, variables, config, batch);
@@ -93,6 +94,19 @@ TEST(DevicePlan, EveryConvolutionOfBothModelsHasAPlanOnAnH100) {
             EXPECT_GT(of_fcnn.transient_bytes, static_cast<size_t>(batch) * 10'000'000);
         }
         plan_step(precision, Fusions::Quickest, &se_trans, 64, true);
+    }
+}
+
+TEST(DevicePlan, EveryConvolutionHasAPlanOnEveryKnownGpu) {
+    std::string reason;
+    if (!planner_for(Precision::Fp16, reason)) GTEST_SKIP() << reason;
+    EXPECT_GE(cuda_profiles().size(), 6u);
+    for (const std::string& profile : cuda_profiles()) {
+        SCOPED_TRACE(profile);
+        for (const Precision precision : {Precision::Fp16, Precision::Tf32, Precision::Fp32}) {
+            EXPECT_EQ(plan_step(precision, Fusions::Quickest, &fcnn, 64, false, profile).convolution_passes, 27);
+            EXPECT_EQ(plan_step(precision, Fusions::Quickest, &se_trans, 64, true, profile).convolution_passes, 12);
+        }
     }
 }
 
@@ -195,6 +209,37 @@ TEST(DevicePlan, ReportsEnginesAndSharesThemWithASmallerLastBatch) {
     EXPECT_NE(engines[12], engines[256]) << "it would have others";
 }
 
+/// Its tiles fit into the shared memory of an H100, not into that of an L4 (99 KB): there the library computes it.
+TEST(DevicePlan, WhatDoesNotFitIntoSharedMemoryIsTheLibrarys) {
+    std::string reason;
+    if (!planner_for(Precision::Fp16, reason)) GTEST_SKIP() << reason;
+    const Conv2dShape wide{16, 8, 200, 4, 128};
+    for (const std::string& profile : cuda_profiles()) {
+        const bool small = profile == "l4" || profile == "rtx4090";
+        const auto planner = make_cuda_planner({.precision = Precision::Fp16}, profile, {wide});
+        EXPECT_EQ(planner->conv2d_fusion(wide).closed_form_bn, !small) << profile;
+        EXPECT_EQ(planner->conv2d_report().choices.empty(), !small) << profile;
+        for (const ConvChoice& choice : planner->conv2d_report().choices)
+            EXPECT_NE(choice.engine, "") << choice.failures;
+    }
+}
+
+TEST(DeviceProfile, TellsTheLimitsOfADevice) {
+    const auto limits = [](const std::string& name) { return cuda::limits_of(cuda::device_profile(name), name); };
+    EXPECT_EQ(limits("h100").multiprocessors, cuda::DeviceLimits{}.multiprocessors);
+    EXPECT_EQ(limits("h100").block_shared_bytes, cuda::DeviceLimits{}.block_shared_bytes);
+    EXPECT_EQ(limits("a100").multiprocessors, 108);
+    EXPECT_EQ(limits("a100").block_shared_bytes, 163u * 1024);
+    EXPECT_EQ(limits("l4").multiprocessors, 58);
+    EXPECT_EQ(limits("l4").block_shared_bytes, 99u * 1024);
+    EXPECT_EQ(limits("b200").multiprocessors, 148);
+    EXPECT_TRUE(fails_with([] { cuda::limits_of("{}", "empty.json"); }, {"empty.json", "multiProcessorCount"}));
+    EXPECT_TRUE(fails_with([] { cuda::limits_of(R"({"multiProcessorCount": 3})", "x"); },
+                           {"x", "maxSharedMemoryPerBlockOptin"}));
+    EXPECT_TRUE(fails_with([] { cuda::limits_of(R"({"multiProcessorCount": -3})", "x"); }, {"multiProcessorCount"}));
+    EXPECT_TRUE(fails_with([] { cuda::limits_of("{", "x"); }, {"x"}));
+}
+
 TEST(DevicePlan, ThePlannerNamesItsLibrary) {
     std::string reason;
     const std::unique_ptr<Planner> planner = planner_for(Precision::Fp16, reason);
@@ -272,8 +317,12 @@ TEST(PlanCache, RemembersAcrossProcesses) {
     EXPECT_EQ(both.find("forward")->choice, "engine 1 knobs 2=3");
     EXPECT_EQ(both.find("data-grad")->choice, "engine 7");
     EXPECT_EQ(both.find("forward")->microseconds, 12.3) << "as the process that measured it";
+    EXPECT_EQ(both.find("forward")->left_out, 0);
+    first.add("limited", "engine 3", 1, 11, 60);
+    EXPECT_EQ(cuda::PlanCache(file).find("limited")->left_out, 11);
+    EXPECT_EQ(cuda::PlanCache(file).find("limited")->budget_seconds, 60);
     EXPECT_FALSE(both.find("weight-grad"));
-    write_text(file, read_text(file) + "by hand\tengine 1\t1.26\n");
+    write_text(file, read_text(file) + "by hand\tengine 1\t1.26\t0\t0\n");
     EXPECT_EQ(cuda::PlanCache(file).find("by hand")->microseconds, 1.3) << "as the next writer leaves it";
 }
 
@@ -282,8 +331,9 @@ TEST(PlanCache, ADamagedFileCountsAsEmptyAndIsReplaced) {
     const std::string file = folder / "gpu.plans";
     cuda::PlanCache(file).add("forward", "engine 1", 1);
     const std::string good = read_text(file);
-    for (const std::string& bad : {std::string("nonsense\n"), good + "half a line", good + "a\tb\tno number\n",
-                                   good + "a\tb\tnan\n", good + "a\tb\t-1\n", good + "a\tb\t12"}) {
+    for (const std::string& bad : {std::string("nonsense\n"), good + "half a line", good + "a\tb\tno number\t0\t0\n",
+                                   good + "a\tb\tnan\t0\t0\n", good + "a\tb\t-1\t0\t0\n", good + "a\tb\t12\t0\t0",
+                                   good + "a\tb\t12\t-1\t0\n", good + "a\tb\t12\t1\tinf\n", good + "a\tb\t12\n"}) {
         write_text(file, bad);
         cuda::PlanCache cache(file);
         EXPECT_FALSE(cache.find("forward")) << bad;

@@ -25,6 +25,10 @@ TEST(RuntimeSettings, ReachTheGpu) {
     EXPECT_EQ(cuda_settings(runtime({"runtime.fusions=never"})).fusions, Fusions::Never);
     EXPECT_EQ(cuda_settings(runtime({"runtime.fusions=always"})).fusions, Fusions::Always);
     EXPECT_EQ(cuda_settings(runtime({"runtime.autotune=full"})).autotune, Autotune::Full);
+    EXPECT_EQ(plain.autotune_seconds, 60);
+    EXPECT_EQ(cuda_settings(runtime({"runtime.autotune=full"})).autotune_seconds, 600);
+    EXPECT_EQ(cuda_settings(runtime({"runtime.autotune_seconds=7"})).autotune_seconds, 7);
+    EXPECT_EQ(cuda_settings(runtime({"runtime.autotune_seconds=0"})).autotune_seconds, 0) << "no limit";
 }
 
 TEST(RuntimeSettings, ReachTheCpu) {

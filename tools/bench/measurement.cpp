@@ -157,6 +157,8 @@ void send(const Measurement& result, Message& message) {
     message.write(result.peak_bytes);
     message.write(result.device);
     message.write(result.convolutions.kept);
+    message.write(result.convolutions.budget_seconds);
+    message.write(result.convolutions.spent_seconds);
     message.write(result.convolutions.choices.size());
     for (const ConvChoice& choice : result.convolutions.choices) {
         message.write(choice.pass);
@@ -164,6 +166,7 @@ void send(const Measurement& result, Message& message) {
         message.write(choice.seconds);
         message.write(choice.ran);
         message.write(choice.failures);
+        message.write(choice.left_out);
     }
     message.write(result.ops.size());
     for (const OpSamples& op : result.ops) {
@@ -196,6 +199,8 @@ void receive(Measurement& result, Message& message) {
     result.peak_bytes = message.read<uint64_t>();
     result.device = message.read_string();
     result.convolutions.kept = message.read_string();
+    result.convolutions.budget_seconds = message.read<double>();
+    result.convolutions.spent_seconds = message.read<double>();
     result.convolutions.choices.resize(message.read<size_t>());
     for (ConvChoice& choice : result.convolutions.choices) {
         choice.pass = message.read_string();
@@ -203,6 +208,7 @@ void receive(Measurement& result, Message& message) {
         choice.seconds = message.read<double>();
         choice.ran = message.read<bool>();
         choice.failures = message.read_string();
+        choice.left_out = message.read<int>();
     }
     result.ops.resize(message.read<size_t>());
     for (OpSamples& op : result.ops) {

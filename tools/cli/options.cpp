@@ -55,7 +55,9 @@ CudaSettings cuda_settings(const RuntimeSettings& runtime) {
     return {.precision = runtime.precision,
             .deterministic = runtime.deterministic,
             .fusions = runtime.fusions,
-            .autotune = runtime.autotune};
+            .autotune = runtime.autotune,
+            .autotune_seconds = static_cast<double>(
+                runtime.autotune_seconds < 0 ? default_autotune_seconds(runtime.autotune) : runtime.autotune_seconds)};
 }
 
 std::unique_ptr<Device> open_device(const RuntimeSettings& runtime, bool quiet) {

@@ -33,6 +33,7 @@ struct BenchOptions {
     int64_t repetitions = 7;
     bool ops = false, serve = false, in_process = false, deterministic = true;
     std::string fusions = "quickest", autotune = "precompiled";
+    int64_t autotune_seconds = -1;
 
     int threads() const {
         const int64_t given = common.runtime().threads;
@@ -47,6 +48,7 @@ struct BenchOptions {
         runtime.deterministic = deterministic;
         runtime.fusions = value_named(fusion_choices, fusions);
         runtime.autotune = value_named(autotune_choices, autotune);
+        runtime.autotune_seconds = autotune_seconds;
         MeasurementSettings settings{.cuda = {},
                                      .threads = threads(),
                                      .repetitions = static_cast<int>(repetitions),
@@ -173,6 +175,11 @@ void print(const std::vector<Measurement>& measurements) {
     }
 }
 
+void note_left_out(const Measurement& m) {
+    if (const std::string line = left_out_line(m.convolutions); !line.empty())
+        fmt::print(stderr, "scene: {}: {}\n", m.name, line);
+}
+
 void warn_if_implausible(const Measurement& m) {
     if (m.calibration && !m.calibration->plausible())
         fmt::print(
@@ -262,6 +269,7 @@ int run(const BenchOptions& options) {
         progress.message("measuring " + name);
         measurements.push_back(measure(name, settings));
         warn_if_implausible(measurements.back());
+        if (!options.common.quiet) note_left_out(measurements.back());
     }
     write_files(options, measurements);
     if (!options.common.json) {
@@ -306,6 +314,10 @@ void add_bench_command(CommandLine& line) {
             "--autotune", options->autotune,
             "on a GPU: the convolutions' engines to choose from; full: also those compiled for a problem, seconds each")
         .choices(names_of(autotune_choices));
+    arguments
+        .add("--autotune-seconds", options->autotune_seconds,
+             "on a GPU: the time for that, a step; 0: no limit; -1: 60 seconds, or 600 with full")
+        .range(-1, 86400);
     arguments.add_flag("--serve", options->serve,
                        "answer each line 'run NAME' on stdin with the seconds of one repetition, as JSON");
     arguments.add_flag("--in-process", options->in_process,

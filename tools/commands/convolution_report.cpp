@@ -7,6 +7,15 @@
 #include "tools/cli/text_table.h"
 
 namespace scene {
+namespace {
+
+int left_out(const ConvReport& report) {
+    int sum = 0;
+    for (const ConvChoice& choice : report.choices) sum += choice.left_out;
+    return sum;
+}
+
+} // namespace
 
 nlohmann::ordered_json to_json(const ConvReport& report) {
     using Json = nlohmann::ordered_json;
@@ -16,8 +25,23 @@ nlohmann::ordered_json to_json(const ConvReport& report) {
                                {"engine", choice.engine},
                                {"microseconds", 1e6 * choice.seconds},
                                {"ran", choice.ran},
-                               {"failures", choice.failures}});
-    return {{"kept", report.kept}, {"choices", choices}};
+                               {"failures", choice.failures},
+                               {"left_out", choice.left_out}});
+    return {{"kept", report.kept},
+            {"autotune",
+             {{"budget_seconds", report.budget_seconds},
+              {"spent_seconds", report.spent_seconds},
+              {"left_out", left_out(report)}}},
+            {"choices", choices}};
+}
+
+std::string left_out_line(const ConvReport& report) {
+    const auto limited = [](const ConvChoice& choice) { return choice.left_out > 0; };
+    const auto passes = std::count_if(report.choices.begin(), report.choices.end(), limited);
+    if (passes == 0) return "";
+    return fmt::format("{} engines for {} of {} forms of a convolution were not tried within the {:.0f} seconds for a "
+                       "step; runtime.autotune_seconds sets another time, 0 no limit",
+                       left_out(report), passes, report.choices.size(), report.budget_seconds);
 }
 
 std::string failures_line(const ConvReport& report) {
@@ -38,6 +62,10 @@ std::string text_of(const ConvReport& report, bool all) {
     std::string text = table.text();
     for (const ConvChoice& choice : report.choices)
         if (!choice.failures.empty()) text += fmt::format("Failed: {}: {}\n", choice.pass, choice.failures);
+    text +=
+        fmt::format("The choice took {:.1f} s, of {} for a step\n", report.spent_seconds,
+                    report.budget_seconds > 0 ? fmt::format("at most {:.0f}", report.budget_seconds) : "any number");
+    if (const std::string line = left_out_line(report); !line.empty()) text += fmt::format("Left out: {}\n", line);
     return text + fmt::format("Choices are kept: {}\n", report.kept);
 }
 

@@ -5,9 +5,11 @@
 #include <memory>
 
 #include "data/store/feature_store.h"
+#include "kernels/cuda/gpu.h"
 #include "kernels/files/json.h"
 #include "model/memory_plan.h"
 #include "model/step.h"
+#include "tools/cli/note.h"
 #include "tools/cli/options.h"
 #include "tools/cli/text_table.h"
 #include "tools/commands/command.h"
@@ -97,6 +99,8 @@ Plan make_plan(const PlanOptions& options) {
     plan.program = options.inference ? build_inference_step(planner, plan.variables, step, step.batch)
                                      : build_training_step(planner, plan.variables, step, step.batch);
     plan.convolutions = planner.conv2d_report();
+    if (const std::string line = left_out_line(plan.convolutions); !line.empty() && !options.common.quiet)
+        note_later(line);
     return plan;
 }
 
@@ -202,6 +206,11 @@ void print(const Plan& plan) {
     line("feature store", bytes_text(static_cast<double>(plan.table_bytes())));
     line("in all", bytes_text(static_cast<double>(plan.device_bytes())));
     if (!plan.device.empty()) line("planned for", plan.device);
+    if (plan.device.empty() && !plan.convolutions.choices.empty())
+        line("choice of engines", fmt::format("{:.1f} s, of {} for a step", plan.convolutions.spent_seconds,
+                                              plan.convolutions.budget_seconds > 0
+                                                  ? fmt::format("at most {:.0f}", plan.convolutions.budget_seconds)
+                                                  : "any number"));
 }
 
 } // namespace
@@ -225,7 +234,8 @@ void add_plan_command(CommandLine& line) {
     arguments.add("--batch,-b", options->batch, "clips per step (default: training.batch)").range(1, 1 << 20);
     arguments.add("--store", options->store, "feature store that the network's shape follows from");
     arguments.add("--device-profile", options->device_profile,
-                  "plan for a GPU that need not be here: h100, or a JSON file of a device's properties");
+                  fmt::format("plan for a GPU that need not be here: {}a JSON file of a device's properties",
+                              cuda_profiles().empty() ? "" : fmt::format("{}, or ", fmt::join(cuda_profiles(), ", "))));
     arguments.add_flag("--inference", options->inference, "the inference step in place of the training step");
     add_common_options(arguments, options->common);
 }

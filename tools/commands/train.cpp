@@ -66,8 +66,9 @@ void print(const RunResult& result, const Split& split, const std::string& run, 
 }
 
 void note_failures(const Planner& planner, bool quiet) {
-    const std::string line = failures_line(planner.conv2d_report());
-    if (!line.empty() && !quiet) note_later(line);
+    const ConvReport report = planner.conv2d_report();
+    for (const std::string& line : {failures_line(report), left_out_line(report)})
+        if (!line.empty() && !quiet) note_later(line);
 }
 
 int run(const TrainOptions& options) {

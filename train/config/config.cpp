@@ -248,6 +248,7 @@ const std::vector<Setting>& settings() {
         flag("runtime.deterministic", FIELD(runtime.deterministic)),
         choice<Fusions>("runtime.fusions", choices_of(fusion_choices), FIELD(runtime.fusions)),
         choice<Autotune>("runtime.autotune", choices_of(autotune_choices), FIELD(runtime.autotune)),
+        integer("runtime.autotune_seconds", -1, 86400, FIELD(runtime.autotune_seconds)),
         integer("runtime.threads", 0, 4096, FIELD(runtime.threads)),
     };
     return all;
@@ -486,7 +487,9 @@ void check_config(const RunConfig& config) {
 std::vector<std::string> differences(const RunConfig& before, const RunConfig& now) {
     std::vector<std::string> out;
     for (const Setting& setting : settings()) {
-        if (setting.key == "runtime.device" || setting.key == "runtime.threads") continue;
+        if (setting.key == "runtime.device" || setting.key == "runtime.threads" ||
+            setting.key == "runtime.autotune_seconds")
+            continue;
         const std::string old_text = setting.write(before), new_text = setting.write(now);
         if (old_text != new_text) out.push_back(fmt::format("{} = {} (was {})", setting.key, new_text, old_text));
     }

@@ -106,14 +106,15 @@ struct SplitSettings {
 /// The arguments of make_split (data/splits/splits.h).
 SplitOptions split_options(const SplitSettings& settings);
 
-/// [runtime] in the configuration file: where and how the run computes. A run may resume with another device or number
-/// of threads. The other settings determine the bits that a GPU computes, and must be the same.
+/// [runtime] in the configuration file: where and how the run computes. A run may resume with another device, number
+/// of threads or time to autotune. The other settings determine the bits that a GPU computes, and must be the same.
 struct RuntimeSettings {
     DeviceChoice device = DeviceChoice::Auto;
     Precision precision = Precision::Fp32;
     bool deterministic = true;                 ///< the same bits run after run; on a CPU that is always so
     Fusions fusions = Fusions::Quickest;       ///< of convolution and batch norm; on a GPU
     Autotune autotune = Autotune::Precompiled; ///< the cuDNN engines to choose from; on a GPU
+    int64_t autotune_seconds = -1;             ///< for each step; 0: no limit; -1: default_autotune_seconds
     int64_t threads = 0;                       ///< 0: all cores
 
     bool operator==(const RuntimeSettings&) const = default;

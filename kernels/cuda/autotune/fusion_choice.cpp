@@ -129,14 +129,14 @@ void TunedConvolutions::tune(const Conv2dShape& shape, Context* device) {
     if (knows(shape)) return;
     if (shape.full_batch > 0) tune(shape.of_full_batch(), device);
     const ConvFusion fusion = choose_fusion(shape, device);
-    if (!conv2d_stem_suits(shape))
+    if (!conv2d_stem_suits(shape, limits_))
         for (const ConvolutionTask& task : tasks_of(shape, fusion)) library_->choose(task);
     tuned_.emplace_back(shape, fusion);
 }
 
-double TunedConvolutions::seconds(const ConvolutionTask& task) {
+std::optional<double> TunedConvolutions::seconds(const ConvolutionTask& task) {
     library_->choose(task);
-    return library_->seconds(task).value();
+    return library_->seconds(task);
 }
 
 /// Whether an engine runs this fused task. If not, the library's choices have the reason; with Fusions::Always it is an
@@ -163,8 +163,8 @@ ConvFusion TunedConvolutions::choose_fusion(const Conv2dShape& shape, Context* d
     const ConvolutionTask rectified{shape, ConvPass::Forward, {.bias_relu = true}};
     const ConvolutionTask plain_data_grad{shape, ConvPass::DataGrad, {}};
     const ConvolutionTask bn_reduce{shape, ConvPass::DataGrad, {.bn_reduce = true}};
-    const bool stem = conv2d_stem_suits(shape);
-    ConvFusion fusion{.bias_relu = stem, .narrow_bias = !stem, .closed_form_bn = conv2d_bn_relu_suits(shape)};
+    const bool stem = conv2d_stem_suits(shape, limits_);
+    ConvFusion fusion{.bias_relu = stem, .narrow_bias = !stem, .closed_form_bn = conv2d_bn_relu_suits(shape, limits_)};
     if (stem || fusions_ == Fusions::Never) return fusion;
     ConvFusion wanted{.normalize_input = true, .statistics = true, .bias_relu = true, .bn_reduce = true};
     if (shape.full_batch > 0) {
@@ -181,21 +181,29 @@ ConvFusion TunedConvolutions::choose_fusion(const Conv2dShape& shape, Context* d
 
     SCENE_CHECK(device, "without a device nothing is measured");
     Context cuda = *device;
-    const Planning planning{.convolutions = this};
+    const Planning planning{.convolutions = this, .limits = limits_};
     const SeparateOps ops(library_->times(), activation_, cuda, planning);
-    if (fusion.bias_relu) fusion.bias_relu = seconds(rectified) < seconds(plain) + ops.normalize(shape.y());
+    // What there was no time to measure is not fused.
+    const auto measured = [&](std::initializer_list<ConvolutionTask> tasks) {
+        return std::all_of(tasks.begin(), tasks.end(), [&](const auto& task) { return seconds(task).has_value(); });
+    };
+    fusion.bn_reduce = fusion.bn_reduce && measured({bn_reduce, plain_data_grad});
+    fusion.statistics = fusion.statistics && measured({sums, plain});
+    fusion.normalize_input = fusion.normalize_input && fusion.statistics && measured({plain_grad, all, all_grad});
+    fusion.bias_relu = fusion.bias_relu && measured({rectified, plain});
+    if (fusion.bias_relu) fusion.bias_relu = *seconds(rectified) < *seconds(plain) + ops.normalize(shape.y());
     if (fusion.bn_reduce)
-        fusion.bn_reduce = seconds(bn_reduce) + ops.apply_gradient(shape.x()) <
-                           seconds(plain_data_grad) + ops.norm_backward(shape.x());
+        fusion.bn_reduce = *seconds(bn_reduce) + ops.apply_gradient(shape.x()) <
+                           *seconds(plain_data_grad) + ops.norm_backward(shape.x());
     if (!fusion.statistics) return fusion;
-    const double separate = seconds(plain) + ops.statistics(shape.y());
-    const double with_sums = seconds(sums) + ops.finish_statistics(shape.y());
+    const double separate = *seconds(plain) + ops.statistics(shape.y());
+    const double with_sums = *seconds(sums) + ops.finish_statistics(shape.y());
     fusion.statistics = with_sums < separate;
     if (!fusion.normalize_input) return fusion;
     // A training step normalises the input once in its forward pass and once again for the weight gradient.
-    const double stored_input = std::min(separate, with_sums) + seconds(plain_grad) + 2 * ops.normalize(shape.x());
+    const double stored_input = std::min(separate, with_sums) + *seconds(plain_grad) + 2 * ops.normalize(shape.x());
     const double raw_input =
-        seconds(all) + ops.finish_statistics(shape.y()) + seconds(all_grad) + ops.cast_affine(shape.x());
+        *seconds(all) + ops.finish_statistics(shape.y()) + *seconds(all_grad) + ops.cast_affine(shape.x());
     fusion.normalize_input = raw_input < stored_input;
     fusion.statistics = fusion.statistics || fusion.normalize_input;
     return fusion;

@@ -1,11 +1,14 @@
 #include "kernels/cuda/autotune/plan_cache.h"
 
+#include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,9 +19,16 @@
 namespace scene::cuda {
 namespace {
 
-double rounded(double microseconds) { return std::round(10 * microseconds) / 10; }
+double rounded(double number) { return std::round(10 * number) / 10; }
 
-constexpr std::string_view first_line = "scene convolution plans, version 2: problem, choice, microseconds";
+/// Whether all of `text` is a number that a file may have.
+template <typename Number> bool read_number(std::string_view text, Number& number) {
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return error == std::errc() && stop == text.data() + text.size() && number >= 0;
+}
+
+constexpr std::string_view first_line =
+    "scene convolution plans, version 3: problem, choice, microseconds, left out, within seconds";
 
 /// A temporary folder that only this user can access: whoever can write to it chooses the plans.
 std::filesystem::path private_temporary_folder() {
@@ -43,15 +53,21 @@ std::map<std::string, PlanCache::Entry> PlanCache::read() const {
     std::map<std::string, Entry> entries;
     while (std::getline(stream, line)) {
         if (stream.eof()) return {}; // the last line is incomplete
-        const size_t first = line.find('\t'), second = line.find('\t', first + 1);
-        if (first == std::string::npos || second == std::string::npos) return {};
-        Entry entry{line.substr(first + 1, second - first - 1), 0};
-        const char* end = line.data() + line.size();
-        const auto [stop, error] = std::from_chars(line.data() + second + 1, end, entry.microseconds);
-        if (error != std::errc() || stop != end || entry.choice.empty()) return {};
+        std::vector<std::string_view> fields;
+        for (size_t at = 0; at <= line.size();) {
+            const size_t end = std::min(line.find('\t', at), line.size());
+            fields.push_back(std::string_view(line).substr(at, end - at));
+            at = end + 1;
+        }
+        if (fields.size() != 5 || fields[1].empty()) return {};
+        Entry entry{.choice = std::string(fields[1])};
+        if (!read_number(fields[2], entry.microseconds) || !read_number(fields[3], entry.left_out) ||
+            !read_number(fields[4], entry.budget_seconds))
+            return {};
         entry.microseconds = rounded(entry.microseconds);
-        if (!std::isfinite(entry.microseconds) || entry.microseconds < 0) return {};
-        entries[line.substr(0, first)] = entry;
+        entry.budget_seconds = rounded(entry.budget_seconds);
+        if (!std::isfinite(entry.microseconds) || !std::isfinite(entry.budget_seconds)) return {};
+        entries[std::string(fields[0])] = entry;
     }
     return entries;
 }
@@ -62,10 +78,11 @@ std::optional<PlanCache::Entry> PlanCache::find(const std::string& problem) cons
     return found->second;
 }
 
-void PlanCache::add(const std::string& problem, const std::string& choice, double microseconds) {
+void PlanCache::add(const std::string& problem, const std::string& choice, double microseconds, int left_out,
+                    double budget_seconds) {
     for (const auto& [known, entry] : read()) entries_.try_emplace(known, entry); // another process's
     // Rounded as the file has it, so that the next process decides on the same numbers.
-    entries_[problem] = {choice, rounded(microseconds)};
+    entries_[problem] = {choice, rounded(microseconds), left_out, rounded(budget_seconds)};
     if (file_.empty()) return;
     try {
         write();
@@ -85,7 +102,8 @@ void PlanCache::write() const {
     std::filesystem::create_directories(file_.parent_path());
     std::string text = fmt::format("{}\n", first_line);
     for (const auto& [problem, entry] : entries_)
-        text += fmt::format("{}\t{}\t{:.1f}\n", problem, entry.choice, entry.microseconds);
+        text += fmt::format("{}\t{}\t{:.1f}\t{}\t{:.1f}\n", problem, entry.choice, entry.microseconds, entry.left_out,
+                            entry.budget_seconds);
     write_file(file_, text);
 }
 

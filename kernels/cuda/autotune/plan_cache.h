@@ -7,23 +7,26 @@
 
 namespace scene::cuda {
 
-/// Measured times on disk: for each problem the quickest choice and its time. One text file per device and version of
-/// cuDNN; a damaged file, or one of another format, counts as empty. Processes may share a file: `add` merges what
-/// others have written, and of simultaneous writers the last one's file stays.
+/// Measured times on disk: for each problem the quickest choice and its time, and what the search left out. One text
+/// file per device and version of cuDNN; a damaged file, or one of another format, counts as empty. Processes may share
+/// a file: `add` merges what others have written, and of simultaneous writers the last one's file stays.
 class PlanCache {
 public:
     /// `file` need not exist; an empty name keeps everything in memory.
     explicit PlanCache(std::filesystem::path file);
 
     struct Entry {
-        std::string choice; ///< ConvolutionPlan::engine, or "kernel" where there is nothing to choose
-        double microseconds = 0;
+        std::string choice;        ///< ConvolutionPlan::engine, or "kernel" where there is nothing to choose
+        double microseconds = 0;   ///< 0: not measured
+        int left_out = 0;          ///< engines that were not tried, because the budget of the search was spent
+        double budget_seconds = 0; ///< that budget; 0 if nothing was left out
     };
     /// `problem` is one line, such as ConvolutionProblem::text.
     std::optional<Entry> find(const std::string& problem) const;
-    /// Adds an entry, rounded to tenths of microseconds, and writes the file. If that fails, only this process knows
-    /// the entry.
-    void add(const std::string& problem, const std::string& choice, double microseconds);
+    /// Adds an entry, or replaces it, and writes the file. Times are rounded to tenths of microseconds and seconds. If
+    /// the file cannot be written, only this process knows the entry.
+    void add(const std::string& problem, const std::string& choice, double microseconds, int left_out = 0,
+             double budget_seconds = 0);
     /// The file, or why the times are not kept on disk, in one line.
     std::string place() const;
 

@@ -28,7 +28,8 @@ struct Trial {
 
 struct Quickest {
     size_t index = 0;
-    double seconds = 0;
+    double seconds = 0;   ///< 0: the time was up before any trial could be measured
+    int not_measured = 0; ///< trials that had no turn before the time was up
     std::string failures; ///< the trials that did not run, grouped by message, in one line
 };
 
@@ -41,9 +42,14 @@ constexpr int most_warm_up_runs = 1000;
 /// so that none gains by its position: in a round each runs once untimed and three times timed, of which the median
 /// counts. A trial's time is the better of its two medians.
 ///
+/// Once `time_is_up`, no further trial begins; what was measured until then counts. Then a trial may have had one round
+/// or none. If none was measured, the first that did not fail is taken.
+///
 /// A trial that throws Error drops out. If `device_is_broken` then says that all others would fail too, BrokenDevice is
 /// thrown. Throws Error if no trial runs.
-inline Quickest quickest_of(const std::vector<Trial>& trials, const std::function<bool()>& device_is_broken) {
+inline Quickest quickest_of(
+    const std::vector<Trial>& trials, const std::function<bool()>& device_is_broken,
+    const std::function<bool()>& time_is_up = [] { return false; }) {
     constexpr double never = std::numeric_limits<double>::infinity();
     std::vector<double> best(trials.size(), never);
     std::vector<bool> failed(trials.size());
@@ -64,7 +70,7 @@ inline Quickest quickest_of(const std::vector<Trial>& trials, const std::functio
     };
     for (int round = 0; round < 2; ++round) {
         for (size_t i = 0; i < trials.size(); ++i) {
-            if (failed[i]) continue;
+            if (failed[i] || time_is_up()) continue;
             try {
                 best[i] = std::min(best[i], time(trials[i]));
             } catch (const Error& error) {
@@ -85,9 +91,14 @@ inline Quickest quickest_of(const std::vector<Trial>& trials, const std::functio
     }
     std::string text;
     for (const auto& [what, who] : failures) text += (text.empty() ? "" : "; ") + who + ": " + what;
+    int not_measured = 0;
+    for (size_t i = 0; i < trials.size(); ++i) not_measured += !failed[i] && best[i] == never;
     const auto first = std::min_element(best.begin(), best.end());
-    if (first == best.end() || *first == never) fail("{}", text.empty() ? "there is nothing to try" : text);
-    return {static_cast<size_t>(first - best.begin()), *first, text};
+    if (first != best.end() && *first != never)
+        return {static_cast<size_t>(first - best.begin()), *first, not_measured, text};
+    const auto whole = std::find(failed.begin(), failed.end(), false);
+    if (whole == failed.end()) fail("{}", text.empty() ? "there is nothing to try" : text);
+    return {static_cast<size_t>(whole - failed.begin()), 0, not_measured, text};
 }
 
 } // namespace scene::cuda

@@ -1,6 +1,10 @@
 #include "kernels/cuda/autotune/tuned_convolutions.h"
 
 #include <algorithm>
+#include <chrono>
+
+#include "kernels/conv2d/stem.h"
+#include "kernels/runtime.h"
 
 namespace scene::cuda {
 
@@ -16,6 +20,39 @@ std::vector<ConvolutionTask> tasks_of(const Conv2dShape& shape, const ConvFusion
     add(ConvPass::WeightGrad, {});
     if (fusion.normalize_input) add(ConvPass::WeightGrad, {.normalize_input = true});
     return tasks;
+}
+
+std::vector<ConvolutionTask> TunedConvolutions::considered(const Conv2dShape& shape) const {
+    if (conv2d_stem_suits(shape, limits_) || shape.full_batch > 0) return {};
+    const bool fused = fusions_ != Fusions::Never;
+    std::vector<ConvolutionTask> tasks =
+        tasks_of(shape, {.normalize_input = fused, .statistics = fused, .bn_reduce = fused});
+    std::erase_if(tasks, [&](const ConvolutionTask& task) { return !library_->offers(task); });
+    return tasks;
+}
+
+void TunedConvolutions::tune_step(const std::vector<Conv2dShape>& shapes, Context* device) {
+    const auto begin = std::chrono::steady_clock::now();
+    std::vector<std::pair<double, Conv2dShape>> by_work;
+    for (const Conv2dShape& shape : shapes) {
+        const auto known =
+            std::find_if(by_work.begin(), by_work.end(), [&](const auto& one) { return one.second == shape; });
+        if (known != by_work.end())
+            known->first += shape.flops();
+        else
+            by_work.emplace_back(shape.flops(), shape);
+    }
+    std::stable_sort(by_work.begin(), by_work.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+    library_->begin_step();
+    if (device && library_->improves()) {
+        std::erase_if(by_work, [&](const auto& one) { return knows(one.second); });
+        for (const auto& [work, shape] : by_work)
+            for (const ConvolutionTask& task : considered(shape)) library_->choose(task);
+        for (const auto& [work, shape] : by_work)
+            for (const ConvolutionTask& task : considered(shape)) library_->improve(task);
+    }
+    for (const auto& [work, shape] : by_work) tune(shape, device);
+    spent_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 const ConvFusion* TunedConvolutions::find(const Conv2dShape& shape) const {
@@ -52,8 +89,11 @@ ConvReport TunedConvolutions::report() const {
     ConvReport report;
     for (const ConvolutionChoice& choice : library_->choices())
         report.choices.push_back({choice.text, choice.engine, choice.seconds,
-                                  std::find(ran_.begin(), ran_.end(), choice.task) != ran_.end(), choice.failures});
+                                  std::find(ran_.begin(), ran_.end(), choice.task) != ran_.end(), choice.failures,
+                                  choice.left_out});
     report.kept = library_->times().place();
+    report.budget_seconds = library_->budget_seconds();
+    report.spent_seconds = spent_seconds_;
     return report;
 }
 

@@ -14,9 +14,6 @@ constexpr int most_in_channels = 4; ///< of a stem convolution
 constexpr int tile_out_rows = 4;    ///< output rows of one tile
 constexpr int patch_tile = 5;       ///< patch elements of a thread's register tile
 
-/// A block's shared memory, at most, on every device of compute capability 9.0.
-constexpr size_t most_shared_bytes = 227 * 1024;
-
 /// Sizes as the kernels use them.
 struct StemSizes {
     int height, width, channels, out_height, out_width, out_channels, kernel, stride, padding;

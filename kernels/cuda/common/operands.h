@@ -9,6 +9,7 @@
 #include <string>
 
 #include "kernels/cuda/common/device_code.h"
+#include "kernels/cuda/device_limits.h"
 #include "kernels/operands.h"
 
 namespace scene::cuda {
@@ -68,8 +69,8 @@ void with_pack_width(int64_t channels, std::initializer_list<const void*> addres
 
 constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/// Streaming multiprocessors of an H100. Grids are sized for it on every device, so that the order of a reduction, and
-/// with it the bits of its result, does not depend on the device.
+/// Streaming multiprocessors of an H100. Reductions are split for it on every device, so that their order, and with it
+/// the bits of their results, does not depend on the device.
 constexpr int64_t multiprocessors = 132;
 
 /// How blocks share `groups` matrices [rows, channels]. A block is x vectors of `width` channels by y rows, so that its
@@ -79,7 +80,7 @@ struct RowBlocks {
     int64_t rows_per_chunk = 0;
 
     RowBlocks(int64_t groups, int64_t rows, int64_t channels, int width, int64_t blocks_per_multiprocessor,
-              int64_t least_rows_per_thread) {
+              int64_t least_rows_per_thread, int64_t multiprocessors = cuda::multiprocessors) {
         const int64_t vectors = channels / width, x = std::min<int64_t>(vectors, block_threads), y = block_threads / x;
         const int64_t tiles = divide_up(vectors, x);
         const int64_t wanted = std::max<int64_t>(1, multiprocessors * blocks_per_multiprocessor / (groups * tiles));
@@ -92,9 +93,10 @@ struct RowBlocks {
     int64_t chunks() const { return grid.x; }
 };
 
-/// For elementwise passes: many short blocks.
-inline RowBlocks elementwise_blocks(int64_t rows, int64_t channels, int width, int64_t groups = 1) {
-    return {groups, rows, channels, width, 32, 4};
+/// For elementwise passes, which have no order: many short blocks for the multiprocessors that there are.
+inline RowBlocks elementwise_blocks(const DeviceLimits& limits, int64_t rows, int64_t channels, int width,
+                                    int64_t groups = 1) {
+    return {groups, rows, channels, width, 32, 4, limits.multiprocessors};
 }
 
 /// A grid of blocks of `block_threads` threads, one thread for each of `count` items.

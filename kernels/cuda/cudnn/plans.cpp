@@ -24,8 +24,8 @@ Descriptor engine_of(const Descriptor& config) {
     return std::move(engines.front());
 }
 
-std::string engine_text(const Descriptor& config, const Descriptor& engine) {
-    std::string text = fmt::format("engine {}", engine.integer(CUDNN_ATTR_ENGINE_GLOBAL_INDEX));
+std::string engine_text(const Descriptor& config, int64_t engine) {
+    std::string text = fmt::format("engine {}", engine);
     const std::vector<Descriptor> knobs = config.descriptors(
         CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, CUDNN_KNOB_TYPE_COUNTS);
     if (!knobs.empty()) text += " knobs";
@@ -37,23 +37,57 @@ std::string engine_text(const Descriptor& config, const Descriptor& engine) {
     return text;
 }
 
-bool is_compiled_at_run_time(const Descriptor& engine) {
-    const auto notes = engine.values<cudnnBackendBehaviorNote_t>(
-        CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE, CUDNN_BEHAVIOR_NOTE_TYPE_COUNT);
-    return std::find(notes.begin(), notes.end(), CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION) != notes.end();
-}
+/// cuDNN's notes on an engine.
+struct Notes {
+    std::vector<cudnnBackendBehaviorNote_t> behaviour;
+    std::vector<cudnnBackendNumericalNote_t> numerical;
 
-bool suits(const Descriptor& engine, const ConvolutionProblem& problem) {
-    if (!problem.run_time_compiled && is_compiled_at_run_time(engine)) return false;
-    const auto notes = engine.values<cudnnBackendNumericalNote_t>(
-        CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT);
-    const auto noted = [&](cudnnBackendNumericalNote_t note) {
-        return std::find(notes.begin(), notes.end(), note) != notes.end();
-    };
-    if (problem.deterministic && noted(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC)) return false;
-    if (noted(CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS)) return false;
-    if (noted(CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION)) return false;
-    return problem.tensor_cores || problem.type != DType::F32 || !noted(CUDNN_NUMERICAL_NOTE_TENSOR_CORE);
+    explicit Notes(const Descriptor& engine)
+        : behaviour(engine.values<cudnnBackendBehaviorNote_t>(CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE,
+                                                              CUDNN_BEHAVIOR_NOTE_TYPE_COUNT)),
+          numerical(engine.values<cudnnBackendNumericalNote_t>(
+              CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT)) {}
+
+    bool has(cudnnBackendBehaviorNote_t note) const {
+        return std::find(behaviour.begin(), behaviour.end(), note) != behaviour.end();
+    }
+    bool has(cudnnBackendNumericalNote_t note) const {
+        return std::find(numerical.begin(), numerical.end(), note) != numerical.end();
+    }
+    std::vector<std::string> texts() const {
+        constexpr std::array<const char*, CUDNN_BEHAVIOR_NOTE_TYPE_COUNT> of_behaviour{
+            "compiled at run time", "reorders an int8 filter", "reorders an int8 bias", "native CUDA graphs",
+            "needs cuBLASLt"};
+        constexpr std::array<const char*, CUDNN_NUMERICAL_NOTE_TYPE_COUNT> of_numerics{"tensor core",
+                                                                                       "down-converts inputs",
+                                                                                       "reduced precision reduction",
+                                                                                       "FFT",
+                                                                                       "nondeterministic",
+                                                                                       "Winograd",
+                                                                                       "Winograd tiles of 4x4",
+                                                                                       "Winograd tiles of 6x6",
+                                                                                       "Winograd tiles of 13x13",
+                                                                                       "strict NaN propagation"};
+        const auto text = [](const auto& table, auto note) {
+            const auto index = static_cast<size_t>(note);
+            return index < table.size() ? std::string(table[index]) : fmt::format("note {}", index);
+        };
+        std::vector<std::string> out;
+        for (const auto note : behaviour) out.push_back(text(of_behaviour, note));
+        for (const auto note : numerical) out.push_back(text(of_numerics, note));
+        return out;
+    }
+};
+
+/// Why the problem does not allow an engine with these notes; empty if it does.
+std::string why_unsuitable(const Notes& notes, const ConvolutionProblem& problem) {
+    if (!problem.run_time_compiled && notes.has(CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION)) return "compiled at run time";
+    if (problem.deterministic && notes.has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC)) return "nondeterministic";
+    if (notes.has(CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS)) return "down-converts inputs";
+    if (notes.has(CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION)) return "reduced precision reduction";
+    if (!problem.tensor_cores && problem.type == DType::F32 && notes.has(CUDNN_NUMERICAL_NOTE_TENSOR_CORE))
+        return "tensor core";
+    return "";
 }
 
 /// How many proposed configurations were left out, and why.
@@ -70,22 +104,25 @@ struct LeftOut {
     }
 };
 
-/// Calls take(config, name) for each suitable configuration, each name once, until it returns false.
-template <typename Take> void visit_suitable(const ConvolutionProblem& problem, const ConvolutionGraph& graph,
-                                             const PlanTarget& target, LeftOut& left_out, Take&& take) {
+/// Calls take(configuration) for each proposed one, each name once, until it returns false.
+template <typename Take> void visit_configurations(const ConvolutionProblem& problem, const ConvolutionGraph& graph,
+                                                   const PlanTarget& target, Take&& take) {
     std::vector<std::string> seen;
     for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
         for (Descriptor& config : proposals(graph.get(), target, mode)) {
             const Descriptor engine = engine_of(config);
-            std::string name = engine_text(config, engine);
+            const int64_t index = engine.integer(CUDNN_ATTR_ENGINE_GLOBAL_INDEX);
+            std::string name = engine_text(config, index);
             if (std::find(seen.begin(), seen.end(), name) != seen.end()) continue;
             seen.push_back(name);
-            ++left_out.proposed;
-            if (!suits(engine, problem)) {
-                ++left_out.by_notes;
-            } else if (!take(config, name)) {
-                return;
-            }
+            const Notes notes(engine);
+            EngineConfiguration found{std::move(name),
+                                      index,
+                                      notes.texts(),
+                                      notes.has(CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION),
+                                      why_unsuitable(notes, problem),
+                                      std::move(config)};
+            if (!take(found)) return;
         }
     }
 }
@@ -96,23 +133,20 @@ template <typename Wanted> std::vector<ConvolutionPlan> build_plans(const Convol
                                                                     LeftOut& left_out, Wanted&& wanted) {
     const auto graph = std::make_shared<const ConvolutionGraph>(problem, target);
     std::vector<ConvolutionPlan> out;
-    visit_suitable(problem, *graph, target, left_out, [&](Descriptor& config, std::string& name) {
-        if (!wanted(name)) return true;
-        Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
-        plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);
-        if (target.handle()) plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, target.handle());
-        if (target.properties()) plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, *target.properties());
-        if (const std::string reason = plan.finalize_or_reason(); !reason.empty()) {
+    visit_configurations(problem, *graph, target, [&](EngineConfiguration& configuration) {
+        ++left_out.proposed;
+        if (!configuration.unsuitable.empty()) ++left_out.by_notes;
+        if (!configuration.unsuitable.empty() || !wanted(configuration.name)) return true;
+        const std::string name = configuration.name;
+        BuiltPlan built = build_plan(problem, target, graph, std::move(configuration));
+        if (!built.failure.empty()) {
             ++left_out.not_built;
-            left_out.last_not_built = fmt::format("{}: {}", name, reason);
-            return true;
-        }
-        const auto workspace = static_cast<size_t>(plan.integer(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE));
-        if (workspace > problem.most_workspace) {
+            left_out.last_not_built = fmt::format("{}: {}", name, built.failure);
+        } else if (!built.plan) {
             ++left_out.too_large;
-            return true;
+        } else {
+            out.push_back(std::move(*built.plan));
         }
-        out.push_back({graph, std::move(config), std::move(plan), std::move(name), workspace});
         return out.size() < most;
     });
     return out;
@@ -120,14 +154,37 @@ template <typename Wanted> std::vector<ConvolutionPlan> build_plans(const Convol
 
 } // namespace
 
+std::vector<EngineConfiguration> engine_configurations(const ConvolutionProblem& problem, const ConvolutionGraph& graph,
+                                                       const PlanTarget& target) {
+    std::vector<EngineConfiguration> out;
+    visit_configurations(problem, graph, target, [&](EngineConfiguration& configuration) {
+        out.push_back(std::move(configuration));
+        return true;
+    });
+    return out;
+}
+
+BuiltPlan build_plan(const ConvolutionProblem& problem, const PlanTarget& target,
+                     std::shared_ptr<const ConvolutionGraph> graph, EngineConfiguration configuration) {
+    BuiltPlan out;
+    Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+    plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration.config);
+    if (target.handle()) plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, target.handle());
+    if (target.properties()) plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, *target.properties());
+    out.failure = plan.finalize_or_reason();
+    if (!out.failure.empty()) return out;
+    out.workspace = static_cast<size_t>(plan.integer(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE));
+    if (out.workspace <= problem.most_workspace)
+        out.plan = ConvolutionPlan{std::move(graph), std::move(configuration.config), std::move(plan),
+                                   std::move(configuration.name), out.workspace};
+    return out;
+}
+
 std::vector<std::string> convolution_engines(const ConvolutionProblem& problem, const PlanTarget& target) {
     const ConvolutionGraph graph(problem, target);
     std::vector<std::string> names;
-    LeftOut left_out;
-    visit_suitable(problem, graph, target, left_out, [&](Descriptor&, std::string& name) {
-        names.push_back(name);
-        return true;
-    });
+    for (const EngineConfiguration& one : engine_configurations(problem, graph, target))
+        if (one.unsuitable.empty()) names.push_back(one.name);
     return names;
 }
 

@@ -20,6 +20,29 @@ struct ConvolutionPlan {
     size_t workspace = 0; ///< bytes
 };
 
+/// A configuration of an engine, as cuDNN's heuristics propose it. No plan is built, and there may be none.
+struct EngineConfiguration {
+    std::string name; ///< as ConvolutionPlan::engine
+    int64_t engine = 0;
+    std::vector<std::string> notes; ///< cuDNN's notes: "tensor core", "compiled at run time"
+    bool run_time_compiled = false;
+    std::string unsuitable; ///< why the problem does not allow it; empty for a candidate
+    Descriptor config;
+};
+
+/// The configurations that the heuristics propose, in their order, best first; each name once.
+std::vector<EngineConfiguration> engine_configurations(const ConvolutionProblem& problem, const ConvolutionGraph& graph,
+                                                       const PlanTarget& target);
+
+/// A plan, or why there is none.
+struct BuiltPlan {
+    std::optional<ConvolutionPlan> plan;
+    std::string failure; ///< empty if there is a plan or it wants too much workspace
+    size_t workspace = 0;
+};
+BuiltPlan build_plan(const ConvolutionProblem& problem, const PlanTarget& target,
+                     std::shared_ptr<const ConvolutionGraph> graph, EngineConfiguration configuration);
+
 /// The names of the proposed engines that suit the problem, in the heuristics' order, best first. No plan is built, so
 /// some may have none.
 std::vector<std::string> convolution_engines(const ConvolutionProblem& problem, const PlanTarget& target);

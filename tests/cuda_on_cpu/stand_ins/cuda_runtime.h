@@ -103,7 +103,8 @@ inline cudaError_t cudaGetLastError() { return cudaSuccess; }
 struct cudaDeviceProp {
     char name[256] = "emulator";
     size_t totalGlobalMem = 0;
-    int major = 9, minor = 0;
+    int major = 9, minor = 0, multiProcessorCount = emulator::limits.multiprocessors;
+    size_t sharedMemPerBlockOptin = emulator::limits.shared;
 };
 inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
     *properties = {};

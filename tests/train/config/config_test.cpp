@@ -209,6 +209,7 @@ TEST(Config, WrongValuesInTheFileNameFileLineKeyAndWhatIsAllowed) {
         {"[runtime]\ndevice = \"tpu\"", "runtime.device", "tpu", "cpu"},
         {"[runtime]\nprecision = \"bf16\"", "runtime.precision", "bf16", "fp32"},
         {"[runtime]\nautotune = \"all\"", "runtime.autotune", "all", "full"},
+        {"[runtime]\nautotune_seconds = -2", "runtime.autotune_seconds", "-2", "from -1"},
         {"[runtime]\nthreads = -2", "runtime.threads", "-2", "from 0"},
         {"\nsystem = \"\"", "system", "", "letters"},
         {"\nsystem = \"a/b\"", "system", "a/b", "letters"},
@@ -309,6 +310,7 @@ TEST(Config, DifferencesNameWhatChanged) {
     RunConfig before = system_config(4), now = before;
     now.runtime.threads = 9;
     now.runtime.device = DeviceChoice::Cpu;
+    now.runtime.autotune_seconds = 9;
     EXPECT_TRUE(differences(before, now).empty());
     now.training.batch = 32;
     now.runtime.precision = Precision::Fp16;

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace scene::cuda {
+
+/// What grids and the choice of kernels ask of a device. By default those of an H100.
+struct DeviceLimits {
+    int64_t multiprocessors = 132;
+    size_t block_shared_bytes = 227 * 1024; ///< of a block that opts in; 163 KB on 8.0, 99 KB on 8.6, 8.9 and 12.0
+};
+
+} // namespace scene::cuda
