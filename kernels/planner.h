@@ -38,6 +38,8 @@ public:
     virtual ConvFusion conv2d_fusion(const Conv2dShape& shape) const = 0;
     /// What conv2d_prepare_weights makes for the shape; by default nothing.
     virtual PreparedWeights conv2d_prepared_weights(const Conv2dShape& /*shape*/) const { return {}; }
+    /// Whether batch_norm_backward is quicker with the forward pass's pooled output y (kernels/batch_norm).
+    virtual bool norm_backward_reads_output() const { return false; }
     /// The convolution algorithms chosen so far; empty if the device has no choice.
     virtual ConvReport conv2d_report() const { return {}; }
 

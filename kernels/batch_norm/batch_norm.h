@@ -64,20 +64,28 @@ template <class T> struct BatchNormForward {
 /// - dx = scale*(dz - dbeta/M - xhat*dgamma/M), where it is wanted
 ///
 /// dz is recomputed: the relu mask and the pooling's argmax from x, the dropout mask from the control. dx may be x.
+///
+/// With pooling y, the forward pass's output, may be given. Only a window's largest z has a gradient, and y is that z,
+/// so a device may take dbeta and dgamma from dy and y alone, with xhat = (y - beta)/gamma. y is rounded to the
+/// activation type. In half precision this changes dgamma by about what the rounding of dy does, if |beta| <= |gamma|.
+/// Channels with |beta| > |gamma| or |gamma| < 2^-10 are summed from x. Planner::norm_backward_reads_output says
+/// whether a device does this; others ignore y.
 template <class T> struct BatchNormBackward {
     static constexpr std::string_view name = "batch_norm_backward";
     OptionalOut<T> dx{};
     Out<T> dgamma, dbeta;
     In<T> dy, x, mean, inv_std, scale, shift;
+    OptionalIn<T> y{};       ///< only with max_pool
     OptionalIn<T> control{}; ///< required if epilogue.dropout.p > 0
     Scratch<T> scratch{};
     NormEpilogue epilogue;
 
-    /// One pass over dy and x for the sums and, if dx is wanted, a second one that writes it.
+    /// One pass over dy and x, or dy and y, for the sums and, if dx is wanted, one over dy and x that writes it.
     double bytes() const {
         const size_t per_channel = dgamma.bytes() + dbeta.bytes() + mean.bytes() + inv_std.bytes() + scale.bytes() +
                                    shift.bytes() + control.bytes();
-        return static_cast<double>((dx ? 2 : 1) * (dy.bytes() + x.bytes()) + dx.bytes() + per_channel);
+        const size_t sums = dy.bytes() + (y ? y.bytes() : x.bytes());
+        return static_cast<double>(sums + (dx ? dy.bytes() + x.bytes() + dx.bytes() : 0) + per_channel);
     }
 };
 

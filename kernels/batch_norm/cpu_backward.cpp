@@ -1,4 +1,4 @@
-#include "kernels/batch_norm/batch_norm.h"
+#include "kernels/batch_norm/pooled_output.h"
 
 #include <limits>
 
@@ -180,6 +180,7 @@ void run(const BatchNormBackward<Tensor>& op, Context& cpu) {
                             .shift = floats(op.shift, per_channel, "shift"),
                             .channels = channels,
                             .floor = op.epilogue.relu ? 0.0f : -std::numeric_limits<float>::infinity()};
+    check_pooled_output(op);
     const float* inv_std = floats(op.inv_std, per_channel, "inv_std");
     float* dgamma = floats(op.dgamma, per_channel, "dgamma");
     float* dbeta = floats(op.dbeta, per_channel, "dbeta");

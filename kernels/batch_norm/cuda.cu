@@ -1,5 +1,7 @@
 #include "kernels/batch_norm/batch_norm.h"
 
+#include "kernels/batch_norm/cuda_rows.h"
+#include "kernels/cuda/common/divisor.h"
 #include "kernels/cuda/common/operands.h"
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/launch.h"
@@ -10,9 +12,9 @@ namespace {
 // ---- statistics ---------------------------------------------------------------------------------------------------
 
 /// Chan, Golub and LeVeque's update: the moments of `count` values become those of count + other_count values.
-template <typename Real>
-__device__ void merge(Real& mean, Real& squares, Real count, Real other_mean, Real other_squares, Real other_count) {
-    const Real share = other_count / (count + other_count), difference = other_mean - mean;
+__device__ void merge(float& mean, float& squares, float count, float other_mean, float other_squares,
+                      float other_count) {
+    const float share = other_count / (count + other_count), difference = other_mean - mean;
     mean += difference * share;
     squares += other_squares + difference * difference * count * share;
 }
@@ -31,18 +33,26 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
     float mean[V] = {}, squares[V] = {};
     if (channel < channels) {
         float taken = 0;
-        for (int row = y; row < count; row += down) {
-            float value[V];
-            load(value, x + (first + row) * channels + channel);
-            taken += 1;
-            const float share = 1.0f / taken;
+        const T* from = x + first * channels + channel;
+        for_rows<4>(y, count, down, [&](auto rows_read, int64_t row) {
+            constexpr int together = decltype(rows_read)::value;
+            AlignedVector<T, V> read[together];
 #pragma unroll
-            for (int v = 0; v < V; ++v) {
-                const float before = value[v] - mean[v];
-                mean[v] += before * share;
-                squares[v] += before * (value[v] - mean[v]);
+            for (int i = 0; i < together; ++i) read[i] = load_packed<V>(from + (row + i * down) * channels);
+#pragma unroll
+            for (int i = 0; i < together; ++i) {
+                float value[V];
+                unpack(value, read[i]);
+                taken += 1;
+                const float share = 1.0f / taken;
+#pragma unroll
+                for (int v = 0; v < V; ++v) {
+                    const float before = value[v] - mean[v];
+                    mean[v] += before * share;
+                    squares[v] += before * (value[v] - mean[v]);
+                }
             }
-        }
+        });
     }
 #pragma unroll
     for (int v = 0; v < V; ++v) {
@@ -69,38 +79,49 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
     }
 }
 
-constexpr int merge_channels = 32, merge_rows = 8;
+/// Few channels and many rows, so that many loads are on their way at once.
+constexpr int merge_channels = 16, merge_rows = 32;
 
+/// The sum of the blocks' `value` over threadIdx.y, in every thread. `shared` [merge_rows][merge_channels] may be
+/// reused after the next barrier.
+__device__ double sum_over_rows(double value, double* shared) {
+    const int x = static_cast<int>(threadIdx.x);
+    shared[static_cast<int>(threadIdx.y) * merge_channels + x] = value;
+    __syncthreads();
+    double sum = 0;
+    for (int row = 0; row < merge_rows; ++row) sum += shared[row * merge_channels + x];
+    return sum;
+}
+
+/// Two passes over the partial moments, which are in a cache: the mean of all rows; then the squared deviations from
+/// it, a chunk's own and count*(its mean - mean)^2.
 __global__ void __launch_bounds__(merge_channels* merge_rows)
     merge_partials(float* mean, float* variance, const float* partial, int chunks, int64_t rows, int64_t rows_per_chunk,
                    int channels) {
-    double* shared = dynamic_shared<double>(); // [merge_rows][2][merge_channels]
-    const int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
-    const int channel = static_cast<int>(blockIdx.x) * merge_channels + x;
-    // Thread y merges consecutive chunks, so that every thread knows how many rows they have.
-    const int share = (chunks + merge_rows - 1) / merge_rows;
-    const auto rows_before = [&](int chunk) {
-        const int64_t before = chunk * rows_per_chunk;
-        return static_cast<double>(before < rows ? before : rows);
+    double* shared = dynamic_shared<double>(); // [2][merge_rows][merge_channels]
+    const int y = static_cast<int>(threadIdx.y);
+    const int channel = static_cast<int>(blockIdx.x) * merge_channels + static_cast<int>(threadIdx.x);
+    const int own_chunks = channel < channels ? chunks : 0;
+    const auto chunk_of = [&](int chunk) { return partial + static_cast<int64_t>(chunk) * 2 * channels + channel; };
+    const auto rows_of = [&](int chunk) {
+        const int64_t left = rows - chunk * rows_per_chunk;
+        return static_cast<double>(left < rows_per_chunk ? left : rows_per_chunk);
     };
-    const int first = y * share, end = first + share < chunks ? first + share : chunks;
-    double all_mean = 0, all_squares = 0;
-    if (channel < channels) {
-        for (int chunk = first; chunk < end; ++chunk) {
-            const float* from = partial + static_cast<int64_t>(chunk) * 2 * channels + channel;
-            merge(all_mean, all_squares, rows_before(chunk) - rows_before(first), static_cast<double>(from[0]),
-                  static_cast<double>(from[channels]), rows_before(chunk + 1) - rows_before(chunk));
-        }
+
+    double sum = 0, squares = 0;
+#pragma unroll 4
+    for (int chunk = y; chunk < own_chunks; chunk += merge_rows)
+        sum += rows_of(chunk) * static_cast<double>(chunk_of(chunk)[0]);
+    const double all_mean = sum_over_rows(sum, shared) / static_cast<double>(rows);
+#pragma unroll 4
+    for (int chunk = y; chunk < own_chunks; chunk += merge_rows) {
+        const double deviation = static_cast<double>(chunk_of(chunk)[0]) - all_mean;
+        squares += static_cast<double>(chunk_of(chunk)[channels]) + rows_of(chunk) * deviation * deviation;
     }
-    shared[(y * 2 + 0) * merge_channels + x] = all_mean;
-    shared[(y * 2 + 1) * merge_channels + x] = all_squares;
-    __syncthreads();
+    squares = sum_over_rows(squares, shared + merge_rows * merge_channels);
     if (y != 0 || channel >= channels) return;
-    for (int row = 1; row < merge_rows && row * share < chunks; ++row)
-        merge(all_mean, all_squares, rows_before(row * share), shared[row * 2 * merge_channels + x],
-              shared[(row * 2 + 1) * merge_channels + x], rows_before((row + 1) * share) - rows_before(row * share));
     mean[channel] = static_cast<float>(all_mean);
-    variance[channel] = static_cast<float>(all_squares / static_cast<double>(rows));
+    variance[channel] = static_cast<float>(squares / static_cast<double>(rows));
 }
 
 RowBlocks moments_blocks(int64_t rows, int64_t channels, int width) { return {1, rows, channels, width, 4, 8}; }
@@ -112,7 +133,7 @@ template <typename T, int V> void launch_statistics(float* mean, float* variance
     launch(partial_moments<T, V>, blocks.grid, blocks.block, shared, stream, partial, x, rows, blocks.rows_per_chunk,
            static_cast<int>(channels));
     launch(merge_partials, dim3(static_cast<unsigned>(divide_up(channels, merge_channels))),
-           dim3(merge_channels, merge_rows), merge_channels * merge_rows * 2 * sizeof(double), stream, mean, variance,
+           dim3(merge_channels, merge_rows), 2 * merge_rows * merge_channels * sizeof(double), stream, mean, variance,
            partial, static_cast<int>(blocks.chunks()), rows, blocks.rows_per_chunk, static_cast<int>(channels));
 }
 
@@ -156,51 +177,62 @@ __global__ void __launch_bounds__(block_threads)
 
 __device__ float after_relu(float z, bool relu) { return relu ? rectified(z) : z; }
 
-template <typename T, int V> __global__ void __launch_bounds__(block_threads)
+template <typename T, int V, bool dropped> __global__ void __launch_bounds__(block_threads)
     normalize_rows(T* y, const T* x, const float* scale, const float* shift, int64_t rows, int64_t rows_per_chunk,
                    int channels, bool relu, DropoutMask mask) {
     const int channel = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x) * V;
     if (channel >= channels) return;
-    mask.read_control();
+    if (dropped) mask.read_control();
     float a[V], b[V];
     load(a, scale + channel);
     load(b, shift + channel);
-    const int64_t first = blockIdx.x * rows_per_chunk;
-    const int64_t end = first + rows_per_chunk < rows ? first + rows_per_chunk : rows;
-    for (int64_t row = first + threadIdx.y; row < end; row += blockDim.y) {
+    const int down = static_cast<int>(blockDim.y);
+    const ChunkFromTheEnd chunk(rows, rows_per_chunk);
+    for_rows<(dropped ? 1 : 4)>(chunk.first + threadIdx.y, chunk.end, down, [&](auto rows_read, int64_t row) {
+        constexpr int together = decltype(rows_read)::value;
         const int64_t at = row * channels + channel;
-        float value[V], factor[V];
-        load(value, x + at);
-        mask.factors(factor, at);
+        AlignedVector<T, V> read[together];
 #pragma unroll
-        for (int v = 0; v < V; ++v) value[v] = after_relu(fmaf(a[v], value[v], b[v]), relu) * factor[v];
-        store(y + at, value);
-    }
+        for (int i = 0; i < together; ++i) read[i] = load_packed<V>(x + at + i * down * channels);
+#pragma unroll
+        for (int i = 0; i < together; ++i) {
+            float value[V], factor[V];
+            unpack(value, read[i]);
+            if (dropped) mask.factors(factor, at + i * down * channels);
+#pragma unroll
+            for (int v = 0; v < V; ++v) {
+                value[v] = after_relu(fmaf(a[v], value[v], b[v]), relu);
+                if (dropped) value[v] *= factor[v];
+            }
+            store(y + at + i * down * channels, value);
+        }
+    });
 }
 
 template <typename T, int V> __global__ void __launch_bounds__(block_threads)
     normalize_and_pool(T* y, const T* x, const float* scale, const float* shift, int64_t rows, int64_t rows_per_chunk,
-                       int height, int width, int channels, bool relu) {
+                       int height, int width, int channels, Divisor out_height, Divisor out_width, bool relu) {
     const int channel = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x) * V;
     if (channel >= channels) return;
     float a[V], b[V];
     load(a, scale + channel);
     load(b, shift + channel);
-    const int out_height = height / 2, out_width = width / 2;
-    const int64_t line = static_cast<int64_t>(width) * channels;
-    const int64_t first = blockIdx.x * rows_per_chunk;
-    const int64_t end = first + rows_per_chunk < rows ? first + rows_per_chunk : rows;
-    for (int64_t row = first + threadIdx.y; row < end; row += blockDim.y) {
-        const int64_t out_line = row / out_width, clip = out_line / out_height;
-        const T* upper =
-            x + (clip * height + out_line % out_height * 2) * line + row % out_width * 2 * channels + channel;
+    const int line = width * channels;
+    const ChunkFromTheEnd chunk(rows, rows_per_chunk);
+    for (int64_t row = chunk.first + threadIdx.y; row < chunk.end; row += blockDim.y) {
+        const int out_line = out_width.divide(static_cast<int>(row)), clip = out_height.divide(out_line);
+        const int p = out_height.rest(out_line, clip), q = out_width.rest(static_cast<int>(row), out_line);
+        const T* upper = x + (static_cast<int64_t>(clip * height + p * 2) * width + q * 2) * channels + channel;
+        AlignedVector<T, V> read[4];
+#pragma unroll
+        for (int i = 0; i < 4; ++i) read[i] = load_packed<V>(upper + i / 2 * line + i % 2 * channels);
         float largest[V], value[V];
-        load(largest, upper);
+        unpack(largest, read[0]);
 #pragma unroll
         for (int v = 0; v < V; ++v) largest[v] = fmaf(a[v], largest[v], b[v]);
 #pragma unroll
         for (int other = 1; other < 4; ++other) {
-            load(value, upper + other / 2 * line + other % 2 * channels);
+            unpack(value, read[other]);
 #pragma unroll
             for (int v = 0; v < V; ++v) {
                 const float z = fmaf(a[v], value[v], b[v]);
@@ -262,6 +294,7 @@ void run(const BatchNormForward<Tensor>& op, Context& cuda) {
     check_tensor(op.y, op.x.dtype, epilogue_shape(shape, op.epilogue), "y");
     const DropoutMask mask = mask_of(op.epilogue.dropout, op.control);
     const int64_t rows = op.y.elements() / channels;
+    check_pixels(shape, op.epilogue.max_pool);
     with_activation_type(op.x, [&](auto type) {
         using T = decltype(type);
         with_pack_width<T>(channels, {op.y.data, op.x.data, scale, shift}, [&](auto width) {
@@ -272,9 +305,11 @@ void run(const BatchNormForward<Tensor>& op, Context& cuda) {
             if (op.epilogue.max_pool) {
                 launch(normalize_and_pool<T, V>, blocks.grid, blocks.block, 0, cuda.stream, y, x, scale, shift, rows,
                        blocks.rows_per_chunk, static_cast<int>(shape[1]), static_cast<int>(shape[2]),
-                       static_cast<int>(channels), op.epilogue.relu);
+                       static_cast<int>(channels), Divisor(shape[1] / 2), Divisor(shape[2] / 2), op.epilogue.relu);
             } else {
-                launch(normalize_rows<T, V>, blocks.grid, blocks.block, 0, cuda.stream, y, x, scale, shift, rows,
+                const auto kernel =
+                    op.epilogue.dropout.p > 0 ? normalize_rows<T, V, true> : normalize_rows<T, V, false>;
+                launch(kernel, blocks.grid, blocks.block, 0, cuda.stream, y, x, scale, shift, rows,
                        blocks.rows_per_chunk, static_cast<int>(channels), op.epilogue.relu, mask);
             }
         });

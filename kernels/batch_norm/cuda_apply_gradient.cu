@@ -1,5 +1,6 @@
 #include "kernels/batch_norm/batch_norm.h"
 
+#include "kernels/batch_norm/cuda_rows.h"
 #include "kernels/cuda/common/operands.h"
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/launch.h"
@@ -13,7 +14,7 @@ struct NormOperands {
 };
 
 /// dx = scale*(dz - dbeta/M - (x - mean)*inv_std*dgamma/M).
-template <typename T, int V> __global__ void __launch_bounds__(block_threads)
+template <typename T, int V> __global__ void __launch_bounds__(block_threads, 4)
     apply_gradient(T* dx, const T* dz, const T* x, NormOperands norm, int64_t rows, int64_t rows_per_chunk,
                    int channels, float one_row) {
     const int channel = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x) * V;
@@ -29,17 +30,28 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
         mean_dz[v] *= one_row;
         slope[v] *= inv_std[v] * one_row;
     }
-    const int64_t first = blockIdx.x * rows_per_chunk;
-    const int64_t end = first + rows_per_chunk < rows ? first + rows_per_chunk : rows;
-    for (int64_t row = first + threadIdx.y; row < end; row += blockDim.y) {
+    const int down = static_cast<int>(blockDim.y), next = down * channels;
+    const ChunkFromTheEnd chunk(rows, rows_per_chunk);
+    for_rows<4>(chunk.first + threadIdx.y, chunk.end, down, [&](auto rows_read, int64_t row) {
+        constexpr int together = decltype(rows_read)::value;
         const int64_t at = row * channels + channel;
-        float gradient[V], value[V];
-        load(gradient, dz + at);
-        load(value, x + at);
+        AlignedVector<T, V> read_dz[together], read_x[together];
 #pragma unroll
-        for (int v = 0; v < V; ++v) value[v] = scale[v] * (gradient[v] - mean_dz[v] - (value[v] - mean[v]) * slope[v]);
-        store(dx + at, value);
-    }
+        for (int i = 0; i < together; ++i) {
+            read_dz[i] = load_packed<V>(dz + at + i * next);
+            read_x[i] = load_packed<V>(x + at + i * next);
+        }
+#pragma unroll
+        for (int i = 0; i < together; ++i) {
+            float gradient[V], value[V];
+            unpack(gradient, read_dz[i]);
+            unpack(value, read_x[i]);
+#pragma unroll
+            for (int v = 0; v < V; ++v)
+                value[v] = scale[v] * (gradient[v] - mean_dz[v] - (value[v] - mean[v]) * slope[v]);
+            store(dx + at + i * next, value);
+        }
+    });
 }
 
 } // namespace
@@ -56,7 +68,7 @@ void run(const BatchNormApplyGradient<Tensor>& op, Context& cuda) {
                             .dbeta = floats(op.dbeta, per_channel, "dbeta")};
     with_activation_type(op.x, [&](auto type) {
         using T = decltype(type);
-        with_pack_width<T>(
+        with_vectors_of_4<T>(
             channels, {op.dx.data, op.dz.data, op.x.data, norm.mean, norm.inv_std, norm.scale, norm.dgamma, norm.dbeta},
             [&](auto width) {
                 constexpr int V = decltype(width)::value;

@@ -23,6 +23,10 @@ public:
 
     DType activation_type() const override { return convolutions_->activation(); }
     ConvFusion conv2d_fusion(const Conv2dShape& shape) const override { return convolutions_->fusion(shape); }
+    /// y has at least the precision of F16 (kernels/batch_norm/batch_norm.h).
+    bool norm_backward_reads_output() const override {
+        return activation_type() == DType::F32 || activation_type() == DType::F16;
+    }
     ConvReport conv2d_report() const override { return convolutions_->report(); }
     std::string libraries() const override { return convolutions_->version(); }
 

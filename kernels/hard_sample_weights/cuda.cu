@@ -6,7 +6,7 @@
 namespace scene::cuda {
 namespace {
 
-constexpr int threads = 1024;
+constexpr int threads = 512;
 
 /// A single block makes two passes over the rows; the op runs only once in each stage of training.
 __global__ void __launch_bounds__(threads)

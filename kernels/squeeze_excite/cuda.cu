@@ -11,6 +11,9 @@ using namespace squeeze_excite;
 namespace {
 
 template <typename T, int V> struct SqueezeTerms {
+    static constexpr int rows_together = 4;
+    using Row = AlignedVector<T, V>;
+
     Input<T> in;
     Channels<V> of;
     const T* x;
@@ -19,9 +22,10 @@ template <typename T, int V> struct SqueezeTerms {
         of.load_norm(in, channel);
         x = in.x + in.clip_start(clip) + channel;
     }
-    __device__ void add(float (&sum)[1][V], int64_t row) {
+    __device__ Row read(int64_t row) const { return load_packed<V>(x + row * in.channels); }
+    __device__ void add(float (&sum)[1][V], const Row& read, int64_t) const {
         float value[V];
-        load(value, x + row * in.channels);
+        unpack(value, read);
 #pragma unroll
         for (int v = 0; v < V; ++v) sum[0][v] += fmaf(of.scale[v], value[v], of.shift[v]);
     }
@@ -34,33 +38,43 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
     Channels<V> of;
     of.load_all(in, own.clip, own.channel);
     const int64_t start = in.clip_start(own.clip) + own.channel;
-    for (int64_t row = own.first; row < own.end; row += own.step) {
+    const int next = own.step * in.channels;
+    for_rows<4>(own.first, own.end, own.step, [&](auto rows_read, int64_t row) {
+        constexpr int together = decltype(rows_read)::value;
         const int64_t at = start + row * in.channels;
-        float x[V];
-        load(x, in.x + at);
+        AlignedVector<T, V> read[together];
 #pragma unroll
-        for (int v = 0; v < V; ++v) x[v] = rectified(fmaf(of.scale[v], x[v], of.shift[v]) * of.gate[v]);
-        store(y + at, x);
-    }
+        for (int i = 0; i < together; ++i) read[i] = load_packed<V>(in.x + at + i * next);
+#pragma unroll
+        for (int i = 0; i < together; ++i) {
+            float x[V];
+            unpack(x, read[i]);
+#pragma unroll
+            for (int v = 0; v < V; ++v) x[v] = rectified(fmaf(of.scale[v], x[v], of.shift[v]) * of.gate[v]);
+            store(y + at + i * next, x);
+        }
+    });
 }
 
 template <typename T, int V> __global__ void __launch_bounds__(block_threads)
-    excite_and_average(T* y, Input<T> in, int64_t rows, int64_t rows_per_block) {
+    excite_and_average(T* y, Input<T> in, Divisor out_width, int64_t rows, int64_t rows_per_block) {
     const ThreadRows own(rows, rows_per_block, V);
     if (own.channel >= in.channels) return;
     Channels<V> of;
     of.load_all(in, own.clip, own.channel);
     const T* from = in.x + in.clip_start(own.clip) + own.channel;
     T* to = y + in.out_start(own.clip) + own.channel;
-    const int out_width = in.width / 2;
     for (int64_t row = own.first; row < own.end; row += own.step) {
-        const int p = static_cast<int>(row / out_width), q = static_cast<int>(row % out_width);
+        const int p = out_width.divide(static_cast<int>(row)), q = out_width.rest(static_cast<int>(row), p);
+        AlignedVector<T, V> read[4];
+#pragma unroll
+        for (int i = 0; i < 4; ++i) read[i] = load_packed<V>(from + in.in_window(p, q, i));
         float sum[V] = {};
 #pragma unroll
         for (int line = 0; line < 2; ++line) {
             float left[V], right[V];
-            load(left, from + in.in_window(p, q, 2 * line));
-            load(right, from + in.in_window(p, q, 2 * line + 1));
+            unpack(left, read[2 * line]);
+            unpack(right, read[2 * line + 1]);
 #pragma unroll
             for (int v = 0; v < V; ++v) {
                 sum[v] += rectified(fmaf(of.scale[v], left[v], of.shift[v]) * of.gate[v]) +
@@ -108,8 +122,13 @@ void run(const SqueezeExciteForward<Tensor>& op, Context& cuda) {
         with_pack_width<T>(channels, {op.y.data, in.x, in.scale, in.shift, gate}, [&](auto width) {
             constexpr int V = decltype(width)::value;
             const RowBlocks blocks = elementwise_blocks(cuda.limits, rows, channels, V, clips);
-            launch(op.avg_pool ? excite_and_average<T, V> : excite<T, V>, blocks.grid, blocks.block, 0, cuda.stream,
-                   static_cast<T*>(op.y.data), in, rows, blocks.rows_per_chunk);
+            auto* y = static_cast<T*>(op.y.data);
+            if (op.avg_pool) {
+                launch(excite_and_average<T, V>, blocks.grid, blocks.block, 0, cuda.stream, y, in,
+                       Divisor(op.x.shape[2] / 2), rows, blocks.rows_per_chunk);
+            } else {
+                launch(excite<T, V>, blocks.grid, blocks.block, 0, cuda.stream, y, in, rows, blocks.rows_per_chunk);
+            }
         });
     });
 }

@@ -10,8 +10,14 @@ using namespace squeeze_excite;
 
 namespace {
 
-template <typename T, int V> struct GateTerms {
+template <typename T, int V, bool avg_pool> struct GateTerms {
+    static constexpr int positions = avg_pool ? 4 : 1, rows_together = avg_pool ? 1 : 16 / sizeof(T) / 2;
+    struct Row {
+        AlignedVector<T, V> dy, x[positions];
+    };
+
     Input<T> in;
+    Divisor out_width;
     const T* dy;
     Channels<V> of;
     int64_t x_start, dy_start;
@@ -21,23 +27,30 @@ template <typename T, int V> struct GateTerms {
         x_start = in.clip_start(clip) + channel;
         dy_start = in.out_start(clip) + channel;
     }
-    __device__ void add(float (&sum)[1][V], int64_t row) {
-        float gradient[V];
-        load(gradient, dy + dy_start + row * in.channels);
-        if (!in.avg_pool) {
-            add_position(sum, x_start + row * in.channels, gradient, 1.0f);
-            return;
-        }
-        const int p = static_cast<int>(row / (in.width / 2)), q = static_cast<int>(row % (in.width / 2));
-        for (int i = 0; i < 4; ++i) add_position(sum, x_start + in.in_window(p, q, i), gradient, 0.25f);
-    }
-    __device__ void add_position(float (&sum)[1][V], int64_t at, const float (&gradient)[V], float share) {
-        float x[V];
-        load(x, in.x + at);
+    __device__ Row read(int64_t row) const {
+        Row out;
+        out.dy = load_packed<V>(dy + dy_start + row * in.channels);
+        if constexpr (avg_pool) {
+            const int p = out_width.divide(static_cast<int>(row)), q = out_width.rest(static_cast<int>(row), p);
 #pragma unroll
-        for (int v = 0; v < V; ++v) {
-            const float z = fmaf(of.scale[v], x[v], of.shift[v]);
-            if (z * of.gate[v] > 0) sum[0][v] += gradient[v] * share * z;
+            for (int i = 0; i < positions; ++i) out.x[i] = load_packed<V>(in.x + x_start + in.in_window(p, q, i));
+        } else {
+            out.x[0] = load_packed<V>(in.x + x_start + row * in.channels);
+        }
+        return out;
+    }
+    __device__ void add(float (&sum)[1][V], const Row& read, int64_t) const {
+        constexpr float share = 1.0f / positions;
+        float gradient[V], x[V];
+        unpack(gradient, read.dy);
+#pragma unroll
+        for (int i = 0; i < positions; ++i) {
+            unpack(x, read.x[i]);
+#pragma unroll
+            for (int v = 0; v < V; ++v) {
+                const float z = fmaf(of.scale[v], x[v], of.shift[v]);
+                if (z * of.gate[v] > 0) sum[0][v] += gradient[v] * share * z;
+            }
         }
     }
 };
@@ -54,9 +67,9 @@ template <int V> struct Derivative {
 #pragma unroll
         for (int v = 0; v < V; ++v) mean_share[v] *= share;
     }
-    template <typename T> __device__ void write(T* dz, const T* x, const float (&gradient)[V]) const {
+    template <typename T> __device__ void write(T* dz, const AlignedVector<T, V>& x, const float (&gradient)[V]) const {
         float value[V];
-        load(value, x);
+        unpack(value, x);
 #pragma unroll
         for (int v = 0; v < V; ++v) {
             const bool passes = fmaf(of.scale[v], value[v], of.shift[v]) * of.gate[v] > 0;
@@ -72,34 +85,48 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
     if (own.channel >= in.channels) return;
     const Derivative<V> derivative(in, dpooled, own.clip, own.channel);
     const int64_t start = in.clip_start(own.clip) + own.channel;
-    for (int64_t row = own.first; row < own.end; row += own.step) {
+    const int next = own.step * in.channels;
+    for_rows<4>(own.first, own.end, own.step, [&](auto rows_read, int64_t row) {
+        constexpr int together = decltype(rows_read)::value;
         const int64_t at = start + row * in.channels;
-        float gradient[V];
-        load(gradient, dy + at);
-        derivative.write(dz + at, in.x + at, gradient);
-    }
+        AlignedVector<T, V> read_dy[together], read_x[together];
+#pragma unroll
+        for (int i = 0; i < together; ++i) {
+            read_dy[i] = load_packed<V>(dy + at + i * next);
+            read_x[i] = load_packed<V>(in.x + at + i * next);
+        }
+#pragma unroll
+        for (int i = 0; i < together; ++i) {
+            float gradient[V];
+            unpack(gradient, read_dy[i]);
+            derivative.write(dz + at + i * next, read_x[i], gradient);
+        }
+    });
 }
 
 /// Rows are pooling windows, including the incomplete ones at the edges, which get no gradient from dy.
 template <typename T, int V> __global__ void __launch_bounds__(block_threads)
-    average_backward(T* dz, Input<T> in, const T* dy, const float* dpooled, int64_t rows, int64_t rows_per_block) {
+    average_backward(T* dz, Input<T> in, Divisor windows_across, const T* dy, const float* dpooled, int64_t rows,
+                     int64_t rows_per_block) {
     const ThreadRows own(rows, rows_per_block, V);
     if (own.channel >= in.channels) return;
     const Derivative<V> derivative(in, dpooled, own.clip, own.channel);
     const int64_t start = in.clip_start(own.clip) + own.channel, out_start = in.out_start(own.clip) + own.channel;
-    const int windows_across = (in.width + 1) / 2;
     for (int64_t row = own.first; row < own.end; row += own.step) {
-        const int p = static_cast<int>(row / windows_across), q = static_cast<int>(row % windows_across);
+        const int p = windows_across.divide(static_cast<int>(row)), q = windows_across.rest(static_cast<int>(row), p);
+        const auto outside = [&](int i) { return 2 * p + i / 2 >= in.height || 2 * q + i % 2 >= in.width; };
+        AlignedVector<T, V> read[4];
+#pragma unroll
+        for (int i = 0; i < 4; ++i)
+            if (!outside(i)) read[i] = load_packed<V>(in.x + start + in.in_window(p, q, i));
         float gradient[V] = {};
         if (p < in.height / 2 && q < in.width / 2)
             load(gradient, dy + out_start + (static_cast<int64_t>(p) * (in.width / 2) + q) * in.channels);
 #pragma unroll
         for (int v = 0; v < V; ++v) gradient[v] *= 0.25f;
-        for (int i = 0; i < 4; ++i) {
-            if (2 * p + i / 2 >= in.height || 2 * q + i % 2 >= in.width) continue;
-            const int64_t at = start + in.in_window(p, q, i);
-            derivative.write(dz + at, in.x + at, gradient);
-        }
+#pragma unroll
+        for (int i = 0; i < 4; ++i)
+            if (!outside(i)) derivative.write(dz + start + in.in_window(p, q, i), read[i], gradient);
     }
 }
 
@@ -120,10 +147,16 @@ void run(const SqueezeExciteBackwardGate<Tensor>& op, Context& cuda) {
     with_activation_type(op.x, [&](auto type) {
         using T = decltype(type);
         const Input<T> in = input_of<T>(op, gate, op.avg_pool);
-        with_pack_width<T>(channels, {op.dy.data, in.x, in.scale, in.shift, gate}, [&](auto width) {
-            constexpr int V = decltype(width)::value;
-            launch_column_sums<V, 1>(finish, GateTerms<T, V>{in, static_cast<const T*>(op.dy.data), {}, 0, 0}, partial,
-                                     clips, rows, channels, cuda.stream);
+        const auto* dy = static_cast<const T*>(op.dy.data);
+        with_vectors_of_4<T>(channels, {dy, in.x, in.scale, in.shift, gate}, [&](auto elements) {
+            constexpr int V = decltype(elements)::value;
+            if (op.avg_pool) {
+                const GateTerms<T, V, true> terms{in, Divisor(op.x.shape[2] / 2), dy, {}, 0, 0};
+                launch_column_sums<V, 1>(finish, terms, partial, clips, rows, channels, cuda.stream);
+            } else {
+                const GateTerms<T, V, false> terms{in, Divisor(1), dy, {}, 0, 0};
+                launch_column_sums<V, 1>(finish, terms, partial, clips, rows, channels, cuda.stream);
+            }
         });
     });
 }
@@ -142,11 +175,17 @@ void run(const SqueezeExciteBackward<Tensor>& op, Context& cuda) {
         const auto queue = [&](auto elements) {
             constexpr int V = decltype(elements)::value;
             const RowBlocks blocks = elementwise_blocks(cuda.limits, rows, channels, V, clips);
-            launch(op.avg_pool ? average_backward<T, V> : excite_backward<T, V>, blocks.grid, blocks.block, 0,
-                   cuda.stream, static_cast<T*>(op.dz.data), in, static_cast<const T*>(op.dy.data), dpooled, rows,
-                   blocks.rows_per_chunk);
+            auto* dz = static_cast<T*>(op.dz.data);
+            const auto* dy = static_cast<const T*>(op.dy.data);
+            if (op.avg_pool) {
+                launch(average_backward<T, V>, blocks.grid, blocks.block, 0, cuda.stream, dz, in,
+                       Divisor(divide_up(width, 2)), dy, dpooled, rows, blocks.rows_per_chunk);
+            } else {
+                launch(excite_backward<T, V>, blocks.grid, blocks.block, 0, cuda.stream, dz, in, dy, dpooled, rows,
+                       blocks.rows_per_chunk);
+            }
         };
-        with_pack_width<T>(channels, {op.dz.data, op.dy.data, in.x, in.scale, in.shift, gate, dpooled}, queue);
+        with_vectors_of_4<T>(channels, {op.dz.data, op.dy.data, in.x, in.scale, in.shift, gate, dpooled}, queue);
     });
 }
 

@@ -3,6 +3,7 @@
 // Shared by the kernels of squeeze-excitation: the input, its pooling windows, and the assignment of rows to threads.
 
 #include "kernels/cuda/common/column_sums.h"
+#include "kernels/cuda/common/divisor.h"
 #include "kernels/cuda/common/operands.h"
 
 namespace scene::cuda::squeeze_excite {
@@ -24,7 +25,7 @@ template <typename T> struct Input {
     }
     /// Element index, inside the clip, of position i = 0 .. 3 of the window (p, q), channel 0.
     __device__ int64_t in_window(int p, int q, int i) const {
-        return (static_cast<int64_t>(2 * p + i / 2) * width + 2 * q + i % 2) * channels;
+        return (static_cast<int64_t>(2 * p) * width + 2 * q) * channels + (i / 2 * width + i % 2) * channels;
     }
 };
 
@@ -45,12 +46,13 @@ template <int V> struct Channels {
 /// The clip, first channel and rows of a thread in an elementwise pass.
 struct ThreadRows {
     int clip, channel;
-    int64_t first, end, step;
+    int64_t first, end;
+    int step;
 
     __device__ ThreadRows(int64_t rows, int64_t rows_per_block, int width)
         : clip(static_cast<int>(blockIdx.z)), channel(static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x) * width),
           first(blockIdx.x * rows_per_block), end(first + rows_per_block < rows ? first + rows_per_block : rows),
-          step(blockDim.y) {
+          step(static_cast<int>(blockDim.y)) {
         first += threadIdx.y;
     }
 };

@@ -102,13 +102,14 @@ FeatureMap conv_norm(ProgramBuilder& b, const FeatureMap& x, const ConvNormSpec&
             out.norm =
                 std::make_shared<NormOfMap>(NormOfMap{norm.name, norm.mean, norm.inv_std, norm.gamma, norm.beta});
     }
-    b.on_backward([=, &b, of_map = out.norm] {
+    const bool reads_output = epilogue.max_pool && b.planner().norm_backward_reads_output();
+    b.on_backward([=, &b, of_map = out.norm, y = reads_output ? out.stored : TensorId{}] {
         const TensorId gradient = b.gradient(conv.y);
         const TensorId dy = b.alias(conv.y, conv.name + ".dy", conv.shape.y());
         if (of_map && of_map->gradient_is_summed) {
             add_apply_gradient(b, norm, dy, gradient, conv.y);
         } else {
-            add_norm_backward(b, norm, dy, gradient, conv.y, epilogue);
+            add_norm_backward(b, norm, dy, gradient, conv.y, epilogue, y);
         }
         add_convolution_backward(b, conv, dy);
     });

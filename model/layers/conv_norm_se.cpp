@@ -82,7 +82,7 @@ FeatureMap conv_norm_se(ProgramBuilder& b, const FeatureMap& x, const ConvNormSp
                                                                        .dpooled = dsqueezed,
                                                                        .avg_pool = avg_pool});
         const TensorId dy = b.alias(raw, conv.name + ".dy", conv.shape.y());
-        add_norm_backward(b, norm, dy, dz, raw, {.relu = false, .dropout = {}, .max_pool = false});
+        add_norm_backward(b, norm, dy, dz, raw, {.relu = false, .dropout = {}, .max_pool = false}, {});
         add_convolution_backward(b, conv, dy);
     });
     return out;

@@ -69,7 +69,7 @@ void add_norm_forward(ProgramBuilder& b, const Norm& norm, const std::string& su
 }
 
 void add_norm_backward(ProgramBuilder& b, const Norm& norm, TensorId dx, TensorId dy, TensorId x,
-                       const NormEpilogue& epilogue) {
+                       const NormEpilogue& epilogue, TensorId y) {
     b.add(norm.name + ".backward", BatchNormBackward<TensorId>{.dx = dx,
                                                                .dgamma = b.parameter_gradient(norm.name + ".weight"),
                                                                .dbeta = b.parameter_gradient(norm.name + ".bias"),
@@ -79,6 +79,7 @@ void add_norm_backward(ProgramBuilder& b, const Norm& norm, TensorId dx, TensorI
                                                                .inv_std = norm.inv_std,
                                                                .scale = norm.scale,
                                                                .shift = norm.shift,
+                                                               .y = y,
                                                                .control = b.control(),
                                                                .epilogue = epilogue});
 }
@@ -121,7 +122,7 @@ FeatureMap input_norm(ProgramBuilder& b, TensorId x) {
     b.on_backward([=, &b] {
         const TensorId dmap = converted(b, b.gradient(y), "input_norm.dmap", DType::F32);
         const TensorId dy = b.alias(dmap, "input_norm.dy", {rows, columns});
-        add_norm_backward(b, norm, {}, dy, matrix, epilogue);
+        add_norm_backward(b, norm, {}, dy, matrix, epilogue, {});
     });
     return stored_map(b, y);
 }

@@ -28,9 +28,10 @@ void fold_norm(ProgramBuilder& builder, const Norm& norm);
 /// y = epilogue(scale*x + shift), in an op named `norm.name` + `suffix`.
 void add_norm_forward(ProgramBuilder& builder, const Norm& norm, const std::string& suffix, TensorId y, TensorId x,
                       const NormEpilogue& epilogue);
-/// dgamma, dbeta and, unless dx is absent, dx from dy, the gradient of the epilogue's output.
+/// dgamma, dbeta and, unless dx is absent, dx from dy, the gradient of the epilogue's output. `y` is that output, if it
+/// is pooled, kept until here and read by the device (Planner::norm_backward_reads_output).
 void add_norm_backward(ProgramBuilder& builder, const Norm& norm, TensorId dx, TensorId dy, TensorId x,
-                       const NormEpilogue& epilogue);
+                       const NormEpilogue& epilogue, TensorId y);
 /// dx from dz, the gradient of scale*x + shift, when dgamma and dbeta have already been computed.
 void add_apply_gradient(ProgramBuilder& builder, const Norm& norm, TensorId dx, TensorId dz, TensorId x);
 /// x converted to `dtype`; x itself if it has that type.

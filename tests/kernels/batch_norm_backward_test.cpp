@@ -100,6 +100,87 @@ TEST(BatchNormBackward, FirstOfEqualMaximaTakesTheGradient) {
     }
 }
 
+/// Inputs whose outputs y are exact in half precision, with y. Of each eight channels the first four may be summed from
+/// y. Of the others none may: beta is too large or gamma too small, in one of them at least.
+BatchNormBackward<HostArray> backward_from_output(const NormCase& c) {
+    BatchNormBackward<HostArray> backward = backward_of(c);
+    backward.x = integer_activation(c.x, 5, -8, 8);
+    for (int64_t i = 0; i < c.x[3]; ++i) {
+        const bool from_y = i % 8 < 4;
+        backward.inv_std[i] = 1;
+        backward.mean[i] = 0.25 * backward.mean[i];
+        backward.scale[i] = (i % 2 == 0 ? 0.5 : -1) * (!from_y && i % 3 == 0 ? 0x1p-11 : 1);
+        backward.shift[i] = from_y ? 0.25 : !from_y && i % 3 == 0 ? 0 : i % 4 == 1 ? 0.25 : 2;
+        if (i % 16 == 15) backward.scale[i] = 0;
+    }
+    BatchNormForward<HostArray> forward = forward_of(c);
+    forward.x = backward.x, forward.scale = backward.scale, forward.shift = backward.shift;
+    forward.control = backward.control;
+    backward.y = run_reference(forward).y;
+    return backward;
+}
+
+const std::vector<NormCase> pooled_cases = {
+    {{2, 8, 8, 16}, {.relu = true, .dropout = {}, .max_pool = true}},
+    {{3, 5, 7, 40}, {.relu = true, .dropout = {}, .max_pool = true}},
+    {{1, 37, 20, 8}, {.relu = false, .dropout = {}, .max_pool = true}},
+    {{2, 3, 3, 5}, {.relu = true, .dropout = {}, .max_pool = true}},
+    {{1, 50, 50, 24}, {.relu = true, .dropout = {}, .max_pool = true}},
+};
+
+TEST(BatchNormBackward, FromThePooledOutputEqualsTheReference) {
+    for (const NormCase& c : pooled_cases) {
+        const BatchNormBackward<HostArray> backward = backward_from_output(c);
+        expect_like_reference(backward, c.text(), norm_allowance);
+        using Backward = BatchNormBackward<HostArray>;
+        expect_same_in_place(backward, &Backward::dx, &Backward::x, c.text());
+    }
+}
+
+/// Wrong values of y change the sums of exactly those channels that are summed from it.
+TEST(BatchNormBackward, ChannelsWhereTheOutputIsNotPreciseAreSummedFromTheInput) {
+    const NormCase& c = pooled_cases.front();
+    const BatchNormBackward<HostArray> right = backward_from_output(c);
+    BatchNormBackward<HostArray> wrong = right;
+    for (int64_t i = 0; i < wrong.y.size(); ++i) wrong.y[i] = -1000;
+    for_each_setting(true, [&](TestDevice& device, DType type) {
+        const auto expected = run_on(device, type, rounded(right, type));
+        const auto actual = run_on(device, type, rounded(wrong, type));
+        const bool reads_output = device.device().planner().norm_backward_reads_output();
+        for (int64_t i = 0; i < c.x[3]; ++i) {
+            EXPECT_EQ(actual.dgamma[i] != expected.dgamma[i], reads_output && i % 8 < 4) << i;
+            EXPECT_EQ(actual.dbeta[i] != expected.dbeta[i], reads_output && i % 8 < 4) << i;
+        }
+    });
+}
+
+/// y as a training step has it, rounded to the activation type. Then xhat = (y - beta)/gamma has an error of at most
+/// y/gamma times a rounding.
+TEST(BatchNormBackward, FromARoundedOutputIsAsPreciseAsTheOutput) {
+    for (const NormCase& c : pooled_cases) {
+        BatchNormBackward<HostArray> backward = backward_of(c);
+        for_each_setting(true, [&](TestDevice& device, DType type) {
+            BatchNormBackward<HostArray> given = rounded(backward, type);
+            BatchNormForward<HostArray> forward = forward_of(c);
+            forward.x = given.x, forward.scale = given.scale, forward.shift = given.shift;
+            given.y = rounded(run_reference(forward), type).y;
+            const auto expected = run_reference(given), actual = run_on(device, type, given);
+            const double rounding = type == DType::F32 ? 0x1p-24 : 0x1p-11;
+            for (int64_t channel = 0; channel < c.x[3]; ++channel) {
+                const double gamma = given.scale[channel] / given.inv_std[channel];
+                double largest = 0, sum = 0;
+                for (int64_t i = channel; i < given.y.size(); i += c.x[3]) {
+                    sum += std::abs(given.dy[i]);
+                    largest += std::abs(given.dy[i] * given.y[i] / gamma) * rounding;
+                }
+                const double of_sums = norm_allowance.sum_roundings * 0x1p-24 * sum;
+                EXPECT_NEAR(actual.dbeta[channel], expected.dbeta[channel], of_sums) << c.text();
+                EXPECT_NEAR(actual.dgamma[channel], expected.dgamma[channel], largest + 3 * of_sums) << c.text();
+            }
+        });
+    }
+}
+
 TEST(BatchNormBackward, InPlaceAndWithoutDx) {
     for (const NormCase& c : norm_cases({{2, 5, 7, 40}})) {
         using Backward = BatchNormBackward<HostArray>;
@@ -119,6 +200,7 @@ TEST(BatchNormBackward, InPlaceAndWithoutDx) {
 TEST(BatchNormBackward, SameBits) {
     for (const NormCase& c : norm_cases({{3, 31, 9, 72}}))
         if (c.epilogue.relu) expect_same_bits(backward_of(c));
+    expect_same_bits(backward_from_output({{3, 31, 9, 72}, {.relu = true, .dropout = {}, .max_pool = true}}));
 }
 
 TEST(BatchNormBackward, WrongShapesAreRefused) {
@@ -131,6 +213,8 @@ TEST(BatchNormBackward, WrongShapesAreRefused) {
     refused(backward_of(pooled), [](auto& op) { op.epilogue.max_pool = false; });
     refused(backward_of(pooled), [](auto& op) { op.epilogue.dropout = {.p = 0.1f, .stream = 1}; });
     refused(backward_of(pooled), [](auto& op) { op.dx = empty_activation({2, 2, 2, 6}); });
+    refused(backward_of(pooled), [](auto& op) { op.y = uniform_activation({2, 4, 4, 6}, 1); });
+    refused(backward_of({{2, 4, 4, 6}, {}}), [](auto& op) { op.y = op.dy; });
 }
 
 TEST(BatchNormBackward, WithoutScratchIsRefused) {

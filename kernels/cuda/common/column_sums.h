@@ -3,6 +3,11 @@
 // Sums over rows for each channel, the reduction behind batch norm, layer norm, squeeze-excitation and bias gradients.
 // Two kernels: each block sums a chunk of the rows in float (at most a few hundred terms per thread), then the chunks'
 // sums are added in double. The order of both depends on the shape alone.
+//
+// The terms of a sum are an object `terms`, of which each thread has its own copy for V channels. start(group, first
+// channel) is called once. Then, for each of the thread's rows, add(sums, row); or, if it has a type Row and a number
+// rows_together, read(row) for so many rows before add(sums, what was read, row), so that their loads overlap; or
+// add_rows(sums, row, end, step) for all rows.
 
 #include "kernels/cuda/common/operands.h"
 #include "kernels/cuda/launch.h"
@@ -22,9 +27,27 @@ inline size_t column_sum_bytes(int64_t groups, int64_t rows, int64_t channels, i
     return static_cast<size_t>(groups * chunks * sums * channels) * sizeof(float);
 }
 
-/// partial [groups, chunks, S, C]. Each thread has its own copy of `terms`, for V channels: start(group, first channel)
-/// is called once, then add(sums, row) for each of the thread's rows.
-template <int V, int S, typename Terms> __global__ void __launch_bounds__(block_threads)
+/// Adds the terms of a thread's rows `row`, row + step, ... below `end`.
+template <int V, int S, typename Terms>
+__device__ void add_rows(float (&sum)[S][V], Terms& terms, int64_t row, int64_t end, int step) {
+    if constexpr (requires { typename Terms::Row; }) {
+        for_rows<Terms::rows_together>(row, end, step, [&](auto count, int64_t first) {
+            constexpr int rows_read = decltype(count)::value;
+            typename Terms::Row read[rows_read];
+#pragma unroll
+            for (int i = 0; i < rows_read; ++i) read[i] = terms.read(first + i * step);
+#pragma unroll
+            for (int i = 0; i < rows_read; ++i) terms.add(sum, read[i], first + i * step);
+        });
+    } else if constexpr (requires { terms.add_rows(sum, row, end, step); }) {
+        terms.add_rows(sum, row, end, step);
+    } else {
+        for (; row < end; row += step) terms.add(sum, row);
+    }
+}
+
+/// partial [groups, chunks, S, C]. The grid has four blocks for each multiprocessor, which 64 registers allow at once.
+template <int V, int S, typename Terms> __global__ void __launch_bounds__(block_threads, 4)
     sum_chunks(float* partial, Terms terms, int64_t rows, int64_t rows_per_chunk, int channels) {
     float* shared = dynamic_shared<float>(); // [blockDim.y][S][V][blockDim.x]
     const int across = static_cast<int>(blockDim.x), down = static_cast<int>(blockDim.y);
@@ -36,7 +59,7 @@ template <int V, int S, typename Terms> __global__ void __launch_bounds__(block_
         terms.start(static_cast<int>(blockIdx.z), channel);
         const int64_t first = blockIdx.x * rows_per_chunk;
         const int64_t end = first + rows_per_chunk < rows ? first + rows_per_chunk : rows;
-        for (int64_t row = first + y; row < end; row += down) terms.add(sum, row);
+        add_rows(sum, terms, first + y, end, down);
     }
 #pragma unroll
     for (int s = 0; s < S; ++s) {
@@ -57,7 +80,8 @@ template <int V, int S, typename Terms> __global__ void __launch_bounds__(block_
     }
 }
 
-constexpr int finish_channels = 32, finish_rows = 8;
+/// Few channels and many rows: a sum over some 500 chunks waits for memory, so it needs many loads at once.
+constexpr int finish_channels = 16, finish_rows = 32;
 
 /// Adds the chunks' sums and calls finish(group, channel, sums) once for each channel of each group.
 template <int S, typename Finish> __global__ void __launch_bounds__(finish_channels* finish_rows)
@@ -68,6 +92,7 @@ template <int S, typename Finish> __global__ void __launch_bounds__(finish_chann
     const float* from = partial + static_cast<int64_t>(blockIdx.y) * chunks * S * channels;
     double sum[S] = {};
     if (channel < channels) {
+#pragma unroll 4
         for (int chunk = y; chunk < chunks; chunk += finish_rows) {
 #pragma unroll
             for (int s = 0; s < S; ++s)

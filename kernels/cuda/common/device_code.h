@@ -56,10 +56,19 @@ template <int V, typename T> __device__ inline AlignedVector<T, V>* vector_at(T*
     return reinterpret_cast<AlignedVector<T, V>*>(address);
 }
 
-template <int V, typename T> __device__ inline void load(float (&to)[V], const T* from) {
-    const AlignedVector<T, V> vector = *vector_at<V>(const_cast<T*>(from));
+template <int V, typename T> __device__ inline void unpack(float (&to)[V], const AlignedVector<T, V>& from) {
 #pragma unroll
-    for (int v = 0; v < V; ++v) to[v] = to_float(vector.element[v]);
+    for (int v = 0; v < V; ++v) to[v] = to_float(from.element[v]);
+}
+
+/// The vector as it lies in memory. It takes fewer registers than its values in float, so several can be on their way
+/// before the first is used.
+template <int V, typename T> __device__ inline AlignedVector<T, V> load_packed(const T* from) {
+    return *vector_at<V>(const_cast<T*>(from));
+}
+
+template <int V, typename T> __device__ inline void load(float (&to)[V], const T* from) {
+    unpack(to, load_packed<V>(from));
 }
 
 template <int V, typename T> __device__ inline void store(T* to, const float (&from)[V]) {
@@ -67,6 +76,18 @@ template <int V, typename T> __device__ inline void store(T* to, const float (&f
 #pragma unroll
     for (int v = 0; v < V; ++v) vector.element[v] = from_float<T>(from[v]);
     *vector_at<V>(to) = vector;
+}
+
+// ---- rows -------------------------------------------------------------------------------------------------------
+
+template <int N> struct Count { static constexpr int value = N; };
+
+/// Calls work(Count<n>{}, row) for this thread's rows `row`, row + step, ... below `end`, in order: n = `together` rows
+/// at once, whose loads `work` issues before it uses the first, then the rest one by one.
+template <int together, typename Work>
+__device__ inline void for_rows(int64_t row, int64_t end, int step, Work&& work) {
+    for (; row + (together - 1) * step < end; row += together * step) work(Count<together>{}, row);
+    for (; row < end; row += step) work(Count<1>{}, row);
 }
 
 // ---- reductions: the order of additions depends on nothing but the layout ---------------------------------------

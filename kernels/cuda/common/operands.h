@@ -67,6 +67,19 @@ void with_pack_width(int64_t channels, std::initializer_list<const void*> addres
     }
 }
 
+/// Calls work(Width<4>{}) where all rows allow access by vectors of 4 elements, else work(Width<1>{}). For kernels with
+/// many operands per channel, whose registers vectors of 8 halves would take.
+template <typename T, typename Work>
+void with_vectors_of_4(int64_t channels, std::initializer_list<const void*> addresses, Work&& work) {
+    const bool fit = std::all_of(addresses.begin(), addresses.end(),
+                                 [](const void* address) { return reinterpret_cast<uintptr_t>(address) % 16 == 0; });
+    if (fit && channels % 4 == 0) {
+        work(Width<4>{});
+    } else {
+        work(Width<1>{});
+    }
+}
+
 constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /// Streaming multiprocessors of an H100. Reductions are split for it on every device, so that their order, and with it
@@ -74,7 +87,8 @@ constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 constexpr int64_t multiprocessors = 132;
 
 /// How blocks share `groups` matrices [rows, channels]. A block is x vectors of `width` channels by y rows, so that its
-/// threads read consecutive memory and each keeps its channels. It works on a chunk of the rows of one group.
+/// threads read consecutive memory and each keeps its channels. It works on a chunk of the rows of one group, of which
+/// each thread has a multiple of `least_rows_per_thread`.
 struct RowBlocks {
     dim3 block, grid; ///< grid: chunks of rows, tiles of vectors, groups
     int64_t rows_per_chunk = 0;
@@ -84,7 +98,7 @@ struct RowBlocks {
         const int64_t vectors = channels / width, x = std::min<int64_t>(vectors, block_threads), y = block_threads / x;
         const int64_t tiles = divide_up(vectors, x);
         const int64_t wanted = std::max<int64_t>(1, multiprocessors * blocks_per_multiprocessor / (groups * tiles));
-        rows_per_chunk = std::max(divide_up(divide_up(rows, wanted), y), least_rows_per_thread) * y;
+        rows_per_chunk = divide_up(divide_up(rows, wanted * y), least_rows_per_thread) * least_rows_per_thread * y;
         const int64_t chunks = divide_up(rows, rows_per_chunk);
         SCENE_CHECK(groups <= 65535 && tiles <= 65535 && chunks <= 0x7FFFFFFF, "too many rows or channels for a grid");
         block = dim3(static_cast<unsigned>(x), static_cast<unsigned>(y));

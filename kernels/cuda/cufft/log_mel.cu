@@ -24,25 +24,20 @@ __global__ void __launch_bounds__(block_threads)
 __global__ void __launch_bounds__(block_threads)
     spectra_to_decibels(float* out, float* peaks, const double2* spectra, LogMelTable table, LogMelSpec spec) {
     const int bins = spec.n_fft / 2 + 1, all_frames = 1 + spec.samples / spec.hop;
-    float* magnitude = dynamic_shared<float>(); // [bins]
-    float* warp_peaks = magnitude + bins;       // [warps]
+    float* magnitude = dynamic_shared<float>();                       // [log_mel_chunk_frames][bins]
+    float* decibels = magnitude + log_mel_chunk_frames * bins;        // [log_mel_chunk_frames][bands]
+    float* warp_peaks = decibels + log_mel_chunk_frames * spec.bands; // [warps]
     const int thread = static_cast<int>(threadIdx.x), first_frame = static_cast<int>(blockIdx.x) * log_mel_chunk_frames;
-    float* kept = out + static_cast<int64_t>(blockIdx.y) * spec.frames * spec.bands;
-
-    float peak = -INFINITY;
-    for (int frame = first_frame; frame < first_frame + log_mel_chunk_frames && frame < all_frames; ++frame) {
-        const double2* spectrum = spectra + (static_cast<int64_t>(blockIdx.y) * all_frames + frame) * bins;
-        for (int k = thread; k < bins; k += block_threads) {
-            const double2 z = spectrum[k];
-            magnitude[k] = static_cast<float>(sqrt(z.x * z.x + z.y * z.y));
-        }
-        __syncthreads();
-        float* row = frame < spec.frames ? kept + static_cast<int64_t>(frame) * spec.bands : nullptr;
-        peak = filter_frame(row, magnitude, table, spec.bands, peak);
-        __syncthreads();
+    const int values = frames_of_chunk(spec, first_frame) * bins;
+    const double2* spectrum = spectra + (static_cast<int64_t>(blockIdx.y) * all_frames + first_frame) * bins;
+    for (int i = thread; i < values; i += block_threads) {
+        const double2 z = spectrum[i];
+        magnitude[i] = static_cast<float>(sqrt(z.x * z.x + z.y * z.y));
     }
-    peak = block_max(peak, warp_peaks);
-    if (thread == 0) peaks[static_cast<int64_t>(blockIdx.y) * gridDim.x + blockIdx.x] = peak;
+    __syncthreads();
+    float* kept = out + static_cast<int64_t>(blockIdx.y) * spec.frames * spec.bands;
+    float* peak = peaks + static_cast<int64_t>(blockIdx.y) * gridDim.x + blockIdx.x;
+    filter_chunk(kept, peak, decibels, warp_peaks, magnitude, table, spec, first_frame);
 }
 
 /// Offsets of the parts of the scratch, each a multiple of 256 bytes.
@@ -82,7 +77,6 @@ void log_mel_by_library(const LogMel<Tensor>& op, int64_t at_once, FourierTransf
     auto* rows = reinterpret_cast<double*>(memory + layout.rows);
     auto* spectra = reinterpret_cast<double2*>(memory + layout.spectra);
     const int64_t clip_values = static_cast<int64_t>(spec.frames) * spec.bands, chunks = log_mel_chunks(spec);
-    const auto bins = static_cast<size_t>(spec.n_fft / 2 + 1);
     for (int64_t first = 0; first < operands.clips; first += at_once) {
         const int64_t clips = std::min(at_once, operands.clips - first);
         const auto height = static_cast<unsigned>(clips);
@@ -90,8 +84,8 @@ void log_mel_by_library(const LogMel<Tensor>& op, int64_t at_once, FourierTransf
                rows, operands.wave + first * spec.samples, table, spec);
         transforms.run(spec.n_fft, clips * spec.all_frames(), spectra, rows, memory + layout.work, stream);
         launch(spectra_to_decibels, dim3(static_cast<unsigned>(chunks), height), dim3(block_threads),
-               (bins + block_threads / warp_lanes) * sizeof(float), stream, operands.out + first * clip_values,
-               peaks + first * chunks, spectra, table, spec);
+               log_mel_filter_bytes(spec), stream, operands.out + first * clip_values, peaks + first * chunks, spectra,
+               table, spec);
     }
     raise_to_floor(operands.out, peaks, operands.clips, spec, stream);
 }
