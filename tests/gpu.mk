@@ -2,7 +2,7 @@
 # those of tests/gpu. `make test` builds them where CUDA can be built; `make gpu-check` runs them (CALL=contact, measure,
 # experiment or sanitize: only that part of tools/gpu_check.sh; REPORT: the path of the report).
 
-gpu_tests_of_kernels := $(filter-out %/emulator_test.cpp %/access_checker_test.cpp %/device_test.cpp,\
+gpu_tests_of_kernels := $(filter-out %/emulator_test.cpp %/emulator_tensor_core_test.cpp %/access_checker_test.cpp %/device_test.cpp,\
                         $(wildcard tests/cuda_on_cpu/*_test.cpp))
 gpu_test_sources := $(gpu_tests_of_kernels) $(wildcard tests/gpu/*.cpp)
 gpu_test_objects := $(gpu_test_sources:%.cpp=$(BUILD)/gpu/%.o)

@@ -5,7 +5,9 @@
 namespace scene::cuda {
 namespace {
 
-constexpr int most_threads = 512; ///< of a block: 16 warps of 16 output channels
+/// Threads of a block: at most 16 warps of 16 output channels. Up to 144 channels two blocks fit into a
+/// multiprocessor's registers.
+constexpr int most_threads = 512, two_block_threads = 288;
 
 /// A warp has 16 output channels. With few channels two warps share them, and each takes half of a tile's positions.
 struct ChannelTiling {
@@ -23,7 +25,8 @@ constexpr int forward_buffers = 2;
 
 /// y = a GEMM [positions, T] x [T, K] of tiles of positions. A warp keeps the weights of its 16 channels in registers.
 /// D: T in multiples of 16.
-template <typename T, int D> __global__ void __launch_bounds__(most_threads)
+template <typename T, int D, int Threads>
+__global__ void __launch_bounds__(Threads, D <= 5 && Threads == two_block_threads ? 2 : 1)
     convolve(T* y, const T* x, const T* w, const float* bias, bool relu, StemSizes size, int64_t rows_per_block) {
     const ChannelTiling tiling(size);
     const int lane = static_cast<int>(threadIdx.x) % warp_lanes, warp = static_cast<int>(threadIdx.x) / warp_lanes;
@@ -161,6 +164,7 @@ public:
         channel_ = thread % vectors * element_vector;
         whole_vectors_ = size.out_channels % element_vector == 0;
         const int columns = pitch_ - tiling.tiles * matrix_extent; // behind the whole matrices
+#pragma unroll 1
         for (int i = thread; i < tile_positions * columns; i += static_cast<int>(blockDim.x))
             values[i / columns * pitch_ + pitch_ - columns + i % columns] = from_float<T>(0.0f);
     }
@@ -222,7 +226,8 @@ private:
 
 /// One pass over dy. The weight gradient is a GEMM [K, positions] x [positions, columns], the data gradient a GEMM
 /// [positions, K] x [K, T] and col2im. N: the patch elements of a block's weight gradient, in multiples of 8.
-template <typename T, typename W, typename X, int N> __global__ void __launch_bounds__(most_threads)
+template <typename T, typename W, typename X, int N, int Threads>
+__global__ void __launch_bounds__(Threads, N <= 4 && Threads == two_block_threads ? 2 : 1)
     gradients(GradientOperands<T, W, X> op, StemSizes size, ChunkTiling chunks) {
     const int lane = static_cast<int>(threadIdx.x) % warp_lanes, warp = static_cast<int>(threadIdx.x) / warp_lanes;
     const ChannelTiling tiling(size);
@@ -323,16 +328,18 @@ template <typename T, typename W, typename X, int N> __global__ void __launch_bo
 
 // ---- host ---------------------------------------------------------------------------------------------------------
 
-/// Calls work(Width<N>{}) with the patch elements of a block's weight gradient, in multiples of 8.
-template <typename Work> void with_element_tiles(int columns, Work&& work) {
-    if (columns <= 16) return work(Width<2>{});
-    if (columns <= 32) return work(Width<4>{});
-    work(Width<10>{});
+/// Calls work(Width<N>{}, Width<Threads>{}): the patch elements of a block's weight gradient in multiples of 8, and the
+/// limit of its threads.
+template <typename Work> void with_element_tiles(const StemSizes& size, int columns, Work&& work) {
+    if (ChannelTiling(size).threads() > two_block_threads) return work(Width<4>{}, Width<most_threads>{});
+    if (columns <= 16) return work(Width<2>{}, Width<two_block_threads>{});
+    if (columns <= 32) return work(Width<4>{}, Width<two_block_threads>{});
+    work(Width<10>{}, Width<two_block_threads>{});
 }
 
 size_t gradient_bytes(const StemSizes& size, int columns, bool wants_sums, bool wants_dx) {
     size_t bytes = 0;
-    with_element_tiles(columns, [&](auto tiles) {
+    with_element_tiles(size, columns, [&](auto tiles, auto) {
         const int elements = decltype(tiles)::value * matrix_columns;
         const ChannelTiling tiling(size);
         const int splits = tiling.splits == 2 ? tiling.tiles * elements * matrix_extent * 4 : 0;
@@ -354,21 +361,25 @@ void launch_gradients(const StemGradients& op, const StemSizes& size, cudaStream
                                              .dx = static_cast<X*>(op.dx.data),
                                              .partial = op.partial,
                                              .columns = columns};
-    with_element_tiles(columns, [&](auto tiles) {
+    with_element_tiles(size, columns, [&](auto tiles, auto threads) {
         constexpr int n = decltype(tiles)::value;
         const dim3 grid(static_cast<unsigned>(tiling.chunks(size)),
                         wants_sums ? static_cast<unsigned>(divide_up(columns, n * matrix_columns)) : 1);
-        launch(gradients<T, W, X, n>, grid, dim3(static_cast<unsigned>(ChannelTiling(size).threads())),
+        launch(gradients<T, W, X, n, decltype(threads)::value>, grid,
+               dim3(static_cast<unsigned>(ChannelTiling(size).threads())),
                gradient_bytes(size, columns, wants_sums, wants_dx), stream, operands, size, tiling);
     });
 }
 
-/// Calls work(Width<D>{}) with the patch elements in multiples of 16.
-template <typename Work> void with_patch_depth(int patch, Work&& work) {
-    if (patch <= 16) return work(Width<1>{});
-    if (patch <= 32) return work(Width<2>{});
-    if (patch <= 80) return work(Width<5>{});
-    work(Width<13>{});
+/// Calls work(Width<D>{}, Width<Threads>{}): the patch elements in multiples of 16, and the limit of a block's threads.
+template <typename Work> void with_patch_depth(const StemSizes& size, Work&& work) {
+    const int patch = size.patch();
+    if (ChannelTiling(size).threads() > two_block_threads)
+        return patch <= 80 ? work(Width<5>{}, Width<most_threads>{}) : work(Width<13>{}, Width<most_threads>{});
+    if (patch <= 16) return work(Width<1>{}, Width<two_block_threads>{});
+    if (patch <= 32) return work(Width<2>{}, Width<two_block_threads>{});
+    if (patch <= 80) return work(Width<5>{}, Width<two_block_threads>{});
+    work(Width<13>{}, Width<two_block_threads>{});
 }
 
 size_t forward_bytes(const StemSizes& size, int depth) {
@@ -380,7 +391,7 @@ size_t forward_bytes(const StemSizes& size, int depth) {
 bool stem_suits_tensor_cores(const Conv2dShape& shape) {
     const StemSizes size(shape);
     bool suits = gradient_bytes(size, size.patch() + 1, true, true) <= most_shared_bytes;
-    with_patch_depth(size.patch(), [&](auto depth) {
+    with_patch_depth(size, [&](auto depth, auto) {
         suits = suits && forward_bytes(size, decltype(depth)::value) <= most_shared_bytes;
     });
     return suits;
@@ -393,11 +404,12 @@ void stem_forward_on_tensor_cores(Tensor y, Tensor x, Tensor w, const float* bia
     const auto blocks = static_cast<unsigned>(divide_up(size.out_rows, rows_per_block));
     with_16_bit_type(x, [&](auto type) {
         using T = decltype(type);
-        with_patch_depth(size.patch(), [&](auto depth) {
+        with_patch_depth(size, [&](auto depth, auto threads) {
             constexpr int d = decltype(depth)::value;
-            launch(convolve<T, d>, dim3(blocks), dim3(static_cast<unsigned>(ChannelTiling(size).threads())),
-                   forward_bytes(size, d), stream, static_cast<T*>(y.data), static_cast<const T*>(x.data),
-                   static_cast<const T*>(w.data), bias, relu, size, rows_per_block);
+            launch(convolve<T, d, decltype(threads)::value>, dim3(blocks),
+                   dim3(static_cast<unsigned>(ChannelTiling(size).threads())), forward_bytes(size, d), stream,
+                   static_cast<T*>(y.data), static_cast<const T*>(x.data), static_cast<const T*>(w.data), bias, relu,
+                   size, rows_per_block);
         });
     });
 }

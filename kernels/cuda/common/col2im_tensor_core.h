@@ -64,12 +64,15 @@ public:
 
     __device__ void begin() {
         const int threads = static_cast<int>(blockDim.x);
+#pragma unroll 1
         for (int i = static_cast<int>(threadIdx.x); i < layout_.ring_floats(size_); i += threads) ring_[i] = 0;
+#pragma unroll 1
         for (int i = static_cast<int>(threadIdx.x); i < size_.width * size_.channels; i += threads) {
             const int column = i / size_.channels + size_.padding, channel = i % size_.channels;
             places_[i] = (column % size_.stride * size_.channels + channel) * layout_.cells + column / size_.stride -
                          layout_.first_cell;
         }
+#pragma unroll 1
         for (int i = static_cast<int>(threadIdx.x); i < layout_.tasks(size_); i += threads)
             tasks_[i] = i / layout_.phases << 8 | i % layout_.phases;
     }
@@ -80,6 +83,7 @@ public:
         const int lane = static_cast<int>(threadIdx.x) % warp_lanes, warp = static_cast<int>(threadIdx.x) / warp_lanes;
         const int warps = static_cast<int>(blockDim.x) / warp_lanes, patch = size_.patch();
         float largest = 0;
+#pragma unroll 1
         for (int k = warp; k < depth_of_values; k += warps)
             for (int element = lane; element < patch; element += warp_lanes)
                 largest = larger(largest, fabsf(weight(element, k)));
@@ -90,6 +94,7 @@ public:
         if (of_factor > 253) of_factor = 253;
         const float factor = __uint_as_float(static_cast<unsigned>(of_factor) << 23);
         inverse_factor_ = __uint_as_float(static_cast<unsigned>(254 - of_factor) << 23);
+#pragma unroll 1
         for (int k = warp; k < layout_.pitch; k += warps) {
             for (int element = lane; element < layout_.elements; element += warp_lanes) {
                 const bool given = element < patch && k < depth_of_values;
@@ -109,6 +114,7 @@ public:
         const int warps = static_cast<int>(blockDim.x) / warp_lanes;
         const FragmentLane at(lane);
         const T* of_lane = row_of_left_quarters(values, values_pitch, lane);
+#pragma unroll 1
         for (int first = warp * matrix_columns; first < layout_.elements; first += warps * matrix_columns) {
             const T* weights = (lane < warp_lanes / 2 ? high_ : low_) + (first + lane % 8) * layout_.pitch +
                                lane / 8 % 2 * matrix_columns;
@@ -151,6 +157,7 @@ public:
             const int begin = tile.q > layout_.first_cell ? tile.q : layout_.first_cell;
             int end = layout_.first_cell + layout_.cells;
             if (end > tile.q + reach_) end = tile.q + reach_;
+#pragma unroll 1
             for (int cell = begin + lane; cell < end; cell += warp_lanes) {
                 int position = cell - tile.q;
                 const float* product = products + position;
@@ -181,6 +188,7 @@ private:
         const int row_values = size_.width * size_.channels;
         for (; next_row_ < end; ++next_row_) {
             float* row = ring_ + next_slot_ * layout_.phases * layout_.cells;
+#pragma unroll 1
             for (int i = static_cast<int>(threadIdx.x); i < row_values; i += static_cast<int>(blockDim.x)) {
                 float& sum = row[places_[i]];
                 write(next_row_, i, sum);

@@ -82,6 +82,7 @@ public:
     __device__ void begin(int first, int buffers) {
         const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
         const int patch_row = size_.kernel * size_.channels, one = size_.kernel * layout_.row_pitch;
+#pragma unroll 1
         for (int i = thread; i < layout_.elements; i += threads) {
             const int element = first + i;
             offsets_[i] = element < size_.patch()
@@ -104,6 +105,7 @@ public:
     /// The input tile = what was fetched of this tile, and the rest.
     __device__ void put(const TilePosition& tile, int buffer = 0) {
         if (row_ < size_.kernel) put_vector(input(buffer), row_, vector_, fetched_);
+#pragma unroll 1
         for (int i = static_cast<int>(threadIdx.x + blockDim.x); i < size_.kernel * layout_.vectors;
              i += static_cast<int>(blockDim.x)) {
             const int row = i / layout_.vectors, vector = i % layout_.vectors;
