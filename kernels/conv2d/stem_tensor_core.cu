@@ -129,9 +129,9 @@ __global__ void __launch_bounds__(Threads, D <= 5 && Threads == two_block_thread
 // ---- gradients ----------------------------------------------------------------------------------------------------
 
 template <typename T, typename W, typename X> struct GradientOperands {
-    const T *dy, *a, *x; ///< a: null if dy counts everywhere
+    const T *dy, *a, *x;
     const W* w;
-    const float* scale; ///< null: 1
+    const float* scale; ///< with a mask
     X* dx;              ///< null if not wanted
     float* partial;     ///< [chunks, K, columns]; null if not wanted
     int columns;        ///< T, or T + 1 with the sums of dy
@@ -152,7 +152,7 @@ struct GradientLayout {
 
 /// This thread's part of dy's tiles, 16 bytes of one position or of two: read ahead, then masked and put into shared
 /// memory.
-template <typename T> class GradientTile {
+template <typename T, bool Masked> class GradientTile {
 public:
     T* values; ///< [tile_positions, pitch], zeros behind the channels and the row
 
@@ -172,14 +172,27 @@ public:
     /// Starts to read a tile.
     __device__ void fetch(const TilePosition& tile) {
         const int64_t row = (tile.clip * size_.out_height + tile.p) * size_.out_width + tile.q;
+        const int64_t first = row * size_.out_channels + (position_ * size_.out_channels + channel_);
+        const int inside = size_.out_width - tile.q; // positions of the tile
+        if (whole_vectors_) {
+#pragma unroll
+            for (int i = 0; i < 2; ++i) {
+                if (i >= count_) continue;
+                const int64_t at = first + i * matrix_extent * size_.out_channels;
+                of_dy_[i] = of_a_[i] = Pairs{};
+                if (position_ + i * matrix_extent >= inside || channel_ >= size_.out_channels) continue;
+                of_dy_[i] = vector(dy_ + at);
+                if constexpr (Masked) of_a_[i] = vector(a_ + at);
+            }
+            return;
+        }
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
             if (i >= count_) continue;
-            const int position = position_ + i * matrix_extent;
-            const int64_t at = (row + position) * size_.out_channels + channel_;
-            const bool inside = tile.q + position < size_.out_width;
-            read(of_dy_[i], dy_ + at, inside);
-            if (a_) read(of_a_[i], a_ + at, inside);
+            const int64_t at = first + i * matrix_extent * size_.out_channels;
+            const int channels = position_ + i * matrix_extent < inside ? size_.out_channels - channel_ : 0;
+            of_dy_[i] = elements(dy_ + at, channels);
+            if constexpr (Masked) of_a_[i] = elements(a_ + at, channels);
         }
     }
     /// `values` = what was fetched.
@@ -187,7 +200,7 @@ public:
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
             if (i >= count_) continue;
-            if (a_) {
+            if constexpr (Masked) {
 #pragma unroll
                 for (int pair = 0; pair < 4; ++pair)
                     of_dy_[i].element[pair] = where_positive<T>(of_dy_[i].element[pair], of_a_[i].element[pair]);
@@ -200,21 +213,19 @@ public:
 private:
     using Pairs = AlignedVector<uint32_t, element_vector / 2>;
 
-    __device__ void read(Pairs& to, const T* from, bool inside) const {
-        if (whole_vectors_ && inside && channel_ < size_.out_channels) {
-            to = *reinterpret_cast<const Pairs*>(vector_at<element_vector>(const_cast<T*>(from)));
-            return;
-        }
+    __device__ static Pairs vector(const T* from) {
+        return *reinterpret_cast<const Pairs*>(vector_at<element_vector>(const_cast<T*>(from)));
+    }
+    /// `count` elements, at most 8, then zeros.
+    __device__ static Pairs elements(const T* from, int count) {
+        Pairs pairs;
 #pragma unroll
         for (int pair = 0; pair < element_vector / 2; ++pair) {
-            T both[2];
-#pragma unroll
-            for (int i = 0; i < 2; ++i)
-                both[i] = !whole_vectors_ && inside && channel_ + 2 * pair + i < size_.out_channels
-                              ? from[2 * pair + i]
-                              : from_float<T>(0.0f);
-            to.element[pair] = pair_of(both[0], both[1]);
+            const T zero = from_float<T>(0.0f);
+            pairs.element[pair] =
+                pair_of(2 * pair < count ? from[2 * pair] : zero, 2 * pair + 1 < count ? from[2 * pair + 1] : zero);
         }
+        return pairs;
     }
 
     const T *dy_, *a_;
@@ -226,7 +237,8 @@ private:
 
 /// One pass over dy. The weight gradient is a GEMM [K, positions] x [positions, columns], the data gradient a GEMM
 /// [positions, K] x [K, T] and col2im. N: the patch elements of a block's weight gradient, in multiples of 8.
-template <typename T, typename W, typename X, int N, int Threads>
+/// Masked: dy counts only where a > 0.
+template <typename T, typename W, typename X, bool Masked, int N, int Threads>
 __global__ void __launch_bounds__(Threads, N <= 4 && Threads == two_block_threads ? 2 : 1)
     gradients(GradientOperands<T, W, X> op, StemSizes size, ChunkTiling chunks) {
     const int lane = static_cast<int>(threadIdx.x) % warp_lanes, warp = static_cast<int>(threadIdx.x) / warp_lanes;
@@ -236,7 +248,7 @@ __global__ void __launch_bounds__(Threads, N <= 4 && Threads == two_block_thread
     const int first_element = static_cast<int>(blockIdx.y) * N * matrix_columns, patch = size.patch();
     const GradientLayout layout(size, N * matrix_columns, wants_sums, op.dx);
     char* shared = dynamic_shared<char>();
-    GradientTile<T> dz(shared, op.dy, op.a, size, tiling);
+    GradientTile<T, Masked> dz(shared, op.dy, op.a, size, tiling);
     PatchTile<T> patches(shared + layout.dy_bytes, op.x, size, N * matrix_columns);
     TensorCol2im<T> col2im(shared + layout.dy_bytes + layout.patch_bytes, size, size.out_channels, chunk);
     if (wants_sums) patches.begin(first_element, 1);
@@ -244,7 +256,7 @@ __global__ void __launch_bounds__(Threads, N <= 4 && Threads == two_block_thread
         col2im.begin();
         col2im.split_weights(size.out_channels, reinterpret_cast<float*>(shared), [&](int element, int k) {
             const float weight = to_float(op.w[k * patch + element]);
-            return op.scale ? op.scale[k] * weight : weight;
+            return Masked ? op.scale[k] * weight : weight;
         });
     }
     const auto write = [&](int row, int column, float value) {
@@ -348,7 +360,7 @@ size_t gradient_bytes(const StemSizes& size, int columns, bool wants_sums, bool 
     return bytes;
 }
 
-template <typename T, typename W, typename X>
+template <typename T, typename W, typename X, bool Masked>
 void launch_gradients(const StemGradients& op, const StemSizes& size, cudaStream_t stream) {
     const bool wants_sums = op.partial, wants_dx = op.dx.data;
     const int columns = size.patch() + (op.with_sum ? 1 : 0);
@@ -365,7 +377,7 @@ void launch_gradients(const StemGradients& op, const StemSizes& size, cudaStream
         constexpr int n = decltype(tiles)::value;
         const dim3 grid(static_cast<unsigned>(tiling.chunks(size)),
                         wants_sums ? static_cast<unsigned>(divide_up(columns, n * matrix_columns)) : 1);
-        launch(gradients<T, W, X, n, decltype(threads)::value>, grid,
+        launch(gradients<T, W, X, Masked, n, decltype(threads)::value>, grid,
                dim3(static_cast<unsigned>(ChannelTiling(size).threads())),
                gradient_bytes(size, columns, wants_sums, wants_dx), stream, operands, size, tiling);
     });
@@ -418,11 +430,8 @@ void stem_gradients_on_tensor_cores(const StemGradients& op, const Conv2dShape& 
     const StemSizes size(shape);
     with_16_bit_type(op.dy, [&](auto type) {
         using T = decltype(type);
-        if (op.w.data && op.w.dtype == DType::F32) {
-            launch_gradients<T, float, float>(op, size, stream);
-        } else {
-            launch_gradients<T, T, T>(op, size, stream);
-        }
+        if (op.a) return launch_gradients<T, float, float, true>(op, size, stream);
+        launch_gradients<T, T, T, false>(op, size, stream);
     });
 }
 

@@ -15,16 +15,17 @@ bool stem_suits_tensor_cores(const Conv2dShape& shape);
 void stem_forward_on_tensor_cores(Tensor y, Tensor x, Tensor w, const float* bias, bool relu, const Conv2dShape& shape,
                                   cudaStream_t stream);
 
-/// One pass over dy [N, P, Q, K]. Where `a` is given, dy counts only where a > 0.
+/// One pass over dy [N, P, Q, K], 16-bit and aligned to 16 bytes.
 struct StemGradients {
-    Tensor dy, a{}; ///< 16-bit, aligned to 16 bytes
+    Tensor dy;
+    Tensor a{}; ///< as dy; where it is given, dy counts only where a > 0, and w, scale and dx are float
     /// The weight gradient, if wanted: partial sums [chunks, K, T + with_sum]; with_sum adds a last column, the sums of
     /// dy.
     float* partial = nullptr;
     bool with_sum = false;
     Tensor x{}; ///< [N, H, W, C], for the weight gradient
-    /// The data gradient, if wanted, in float or in dy's type, with weights scale [K] * w [K, T]. `w` is float or of
-    /// dy's type. Without scale the weights are w.
+    /// The data gradient [N, H, W, C], if wanted, with weights scale [K] * w [K, T]. Without `a`, dx and w are of dy's
+    /// type, and scale is 1.
     Tensor dx{}, w{};
     const float* scale = nullptr;
 };

@@ -162,8 +162,8 @@ public:
                 int position = cell - tile.q;
                 const float* product = products + position;
                 float total = 0;
-                for (int element = phase; element < patch_row && position >= 0; element += layout_.phases) {
-                    if (position < tile_positions) total += *product;
+                for (int element = phase; element < patch_row; element += layout_.phases) {
+                    if (position >= 0 && position < tile_positions) total += *product;
                     --position;
                     product += of_next;
                 }
@@ -185,17 +185,23 @@ public:
 
 private:
     template <typename Write> __device__ void retire(int end, Write&& write) {
-        const int row_values = size_.width * size_.channels;
-        for (; next_row_ < end; ++next_row_) {
-            float* row = ring_ + next_slot_ * layout_.phases * layout_.cells;
+        if (next_row_ >= end) return;
+        const int row_values = size_.width * size_.channels, row_floats = layout_.phases * layout_.cells;
 #pragma unroll 1
-            for (int i = static_cast<int>(threadIdx.x); i < row_values; i += static_cast<int>(blockDim.x)) {
-                float& sum = row[places_[i]];
-                write(next_row_, i, sum);
+        for (int i = static_cast<int>(threadIdx.x); i < row_values; i += static_cast<int>(blockDim.x)) {
+            float* of_value = ring_ + places_[i];
+            int slot = next_slot_;
+#pragma unroll 1
+            for (int row = next_row_; row < end; ++row) {
+                float& sum = of_value[slot * row_floats];
+                write(row, i, sum);
                 sum = 0;
+                if (++slot == size_.kernel) slot = 0;
             }
-            if (++next_slot_ == size_.kernel) next_slot_ = 0;
         }
+        next_slot_ += end - next_row_;
+        while (next_slot_ >= size_.kernel) next_slot_ -= size_.kernel;
+        next_row_ = end;
     }
 
     const StemSizes& size_;

@@ -104,7 +104,8 @@ public:
     }
     /// The input tile = what was fetched of this tile, and the rest.
     __device__ void put(const TilePosition& tile, int buffer = 0) {
-        if (row_ < size_.kernel) put_vector(input(buffer), row_, vector_, fetched_);
+        if (row_ >= size_.kernel) return;
+        put_vector(input(buffer), row_, vector_, fetched_);
 #pragma unroll 1
         for (int i = static_cast<int>(threadIdx.x + blockDim.x); i < size_.kernel * layout_.vectors;
              i += static_cast<int>(blockDim.x)) {
@@ -116,13 +117,16 @@ public:
     __device__ void build(int q, int buffer = 0) {
         const int lane = static_cast<int>(threadIdx.x) % warp_lanes, warp = static_cast<int>(threadIdx.x) / warp_lanes;
         const int warps = static_cast<int>(blockDim.x) / warp_lanes, step = size_.stride * size_.channels;
-        const int zero = size_.kernel * layout_.row_pitch + 1;
-        const T* from = input(buffer);
+        const int one = size_.kernel * layout_.row_pitch, inside = size_.out_width - q, count = tile_positions;
+        const int end = inside < count ? inside : count;
+#pragma unroll 1
         for (int element = lane; element < layout_.elements; element += warp_lanes) {
-            const int offset = offsets_[element], of_position = offset < zero - 1 ? step : 0;
-            T* to = patches(buffer) + element;
-            for (int i = warp; i < tile_positions; i += warps)
-                to[i * layout_.pitch] = from[q + i < size_.out_width ? offset + i * of_position : zero];
+            const int offset = offsets_[element], of_position = offset < one ? step : 0;
+            T* to = patches(buffer) + warp * layout_.pitch + element;
+            const T* from = input(buffer) + offset + warp * of_position;
+            int i = warp;
+            for (; i < end; i += warps, to += warps * layout_.pitch, from += warps * of_position) *to = *from;
+            for (; i < count; i += warps, to += warps * layout_.pitch) *to = from_float<T>(0.0f);
         }
     }
 
