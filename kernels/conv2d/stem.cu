@@ -1,9 +1,12 @@
+// On CUDA cores, for float; 16-bit activations take tensor cores (stem_tensor_core.h) where their tiles fit.
+//
 // Forward: a block keeps all weights in shared memory and walks over tiles of the input. A thread's register tile is a
 // vec4 of output channels at four positions. The data gradient is a GEMM and col2im (kernels/cuda/common/col2im.h), the
 // weight gradient a split-K GEMM (kernels/cuda/common/im2col.h).
 
 #include "kernels/conv2d/stem.h"
 
+#include "kernels/conv2d/stem_tensor_core.h"
 #include "kernels/cuda/common/col2im.h"
 #include "kernels/cuda/common/column_sums.h"
 
@@ -138,6 +141,10 @@ int64_t weight_gradient_blocks(const Conv2dShape& shape) {
     return std::min(shape.batch * shape.out_height(), 2 * multiprocessors);
 }
 
+bool on_tensor_cores(DType dtype, const Conv2dShape& shape) {
+    return dtype == DType::F16 && stem_suits_tensor_cores(shape);
+}
+
 StemSizes sizes_of(const Conv2dShape& shape) {
     SCENE_CHECK(conv2d_stem_suits(shape),
                 "x " + shape.x().text() + " with w " + shape.w().text() + " is no small-channel convolution");
@@ -166,6 +173,7 @@ void conv2d_stem_forward(Tensor y, Tensor x, Tensor w, Tensor bias, bool relu, c
     const float* add = optional_floats(bias, {shape.out_channels}, "bias");
     SCENE_CHECK(!relu || add, "relu without bias");
     SCENE_CHECK(reinterpret_cast<uintptr_t>(y.data) % 16 == 0, "y is not aligned to 16 bytes");
+    if (on_tensor_cores(x.dtype, shape)) return stem_forward_on_tensor_cores(y, x, w, add, relu, shape, stream);
     const int64_t tiles_per_clip = divide_up(size.out_height, tile_out_rows), tiles = shape.batch * tiles_per_clip;
     with_activation_type(x, [&](auto type) {
         using T = decltype(type);
@@ -181,6 +189,8 @@ void conv2d_stem_data_grad(Tensor dx, Tensor dy, Tensor w, const Conv2dShape& sh
     check_tensor(dy, dy.dtype, shape.y(), "dy");
     check_tensor(w, dy.dtype, shape.w(), "w");
     SCENE_CHECK(reinterpret_cast<uintptr_t>(dy.data) % 16 == 0, "dy is not aligned to 16 bytes");
+    if (on_tensor_cores(dy.dtype, shape))
+        return stem_gradients_on_tensor_cores({.dy = dy, .dx = dx, .w = w}, shape, stream);
     const ChunkTiling tiling(size);
     with_activation_type(dy, [&](auto type) {
         using T = decltype(type);
@@ -191,7 +201,9 @@ void conv2d_stem_data_grad(Tensor dx, Tensor dy, Tensor w, const Conv2dShape& sh
 }
 
 size_t conv2d_stem_weight_grad_scratch_bytes(const Conv2dShape& shape) {
-    return static_cast<size_t>(weight_gradient_blocks(shape) * shape.w().elements()) * sizeof(float);
+    const StemSizes size(shape);
+    const int64_t blocks = std::max(weight_gradient_blocks(shape), ChunkTiling(size).chunks(size));
+    return static_cast<size_t>(blocks * shape.w().elements()) * sizeof(float);
 }
 
 void conv2d_stem_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scratch, const Conv2dShape& shape,
@@ -201,6 +213,11 @@ void conv2d_stem_weight_grad(Tensor dw, Tensor dy, Tensor x, Tensor scratch, con
     check_tensor(x, x.dtype, shape.x(), "x");
     const FinishWeights finish{floats(dw, shape.w(), "dw")};
     auto* partial = scratch_of<float>(scratch, conv2d_stem_weight_grad_scratch_bytes(shape));
+    if (on_tensor_cores(x.dtype, shape)) {
+        SCENE_CHECK(reinterpret_cast<uintptr_t>(dy.data) % 16 == 0, "dy is not aligned to 16 bytes");
+        stem_gradients_on_tensor_cores({.dy = dy, .partial = partial, .x = x}, shape, stream);
+        return launch_add_chunks<1>(finish, partial, 1, ChunkTiling(size).chunks(size), shape.w().elements(), stream);
+    }
     const int64_t blocks = weight_gradient_blocks(shape);
     const dim3 grid(static_cast<unsigned>(blocks), WgradTiling(size, size.patch()).blocks());
     with_activation_type(x, [&](auto type) {

@@ -1,4 +1,5 @@
 #include "kernels/conv2d/stem.h"
+#include "kernels/conv2d/stem_tensor_core.h"
 #include "kernels/conv2d_bn_relu/cuda_shared.h"
 #include "kernels/cuda/common/col2im.h"
 
@@ -169,6 +170,10 @@ struct BackwardScratch {
     }
 };
 
+bool on_tensor_cores(DType dtype, const Conv2dShape& shape) {
+    return dtype == DType::F16 && stem_suits_tensor_cores(shape) && correction_suits_tensor_cores(StemSizes(shape));
+}
+
 } // namespace
 
 bool conv2d_bn_relu_suits(const Conv2dShape& shape, const DeviceLimits& limits) {
@@ -210,24 +215,39 @@ void run(const Conv2dBnReluBackward<Tensor>& op, Context& cuda) {
                               .out_channels = size.out_channels};
     const ChunkTiling tiling(size);
     const auto chunks = static_cast<unsigned>(tiling.chunks(size));
-    with_activation_type(op.x, [&](auto type) {
-        using T = decltype(type);
-        const BackwardOperands<T> operands{.da = static_cast<const T*>(op.da.data),
-                                           .a = static_cast<const T*>(op.a.data),
-                                           .x = static_cast<const T*>(op.x.data),
-                                           .w = gradients.w,
-                                           .scale = gradients.scale,
-                                           .partial = partial,
-                                           .dx_sum = dx_sum};
-        launch(sum_gradients<T>, dim3(chunks, WgradTiling(size, patch + 1).blocks()), dim3(block_threads),
-               gradient_shared_bytes(size), cuda.stream, operands, size, tiling);
-    });
+    const bool tensor_cores = on_tensor_cores(op.x.dtype, shape);
+    if (tensor_cores) {
+        stem_gradients_on_tensor_cores({.dy = op.da,
+                                        .a = op.a,
+                                        .partial = partial,
+                                        .with_sum = true,
+                                        .x = op.x,
+                                        .dx = op.dx ? Tensor{dx_sum, DType::F32, shape.x()} : Tensor(),
+                                        .w = op.w,
+                                        .scale = gradients.scale},
+                                       shape, cuda.stream);
+    } else {
+        with_activation_type(op.x, [&](auto type) {
+            using T = decltype(type);
+            const BackwardOperands<T> operands{.da = static_cast<const T*>(op.da.data),
+                                               .a = static_cast<const T*>(op.a.data),
+                                               .x = static_cast<const T*>(op.x.data),
+                                               .w = gradients.w,
+                                               .scale = gradients.scale,
+                                               .partial = partial,
+                                               .dx_sum = dx_sum};
+            launch(sum_gradients<T>, dim3(chunks, WgradTiling(size, patch + 1).blocks()), dim3(block_threads),
+                   gradient_shared_bytes(size), cuda.stream, operands, size, tiling);
+        });
+    }
     launch_add_chunks<1>(FinishSums{sums, 1}, partial, 1, chunks, parts.sums, cuda.stream);
     launch(channel_gradients, dim3(warp_blocks(size.out_channels)), dim3(block_threads), 0, cuda.stream, gradients);
     if (!op.dx) return;
     const int pitch = Col2imLayout(size, patch + 1).pitch;
     launch(correction_weights, blocks_over(parts.correction), dim3(block_threads), 0, cuda.stream, correction,
            gradients, pitch, 1.0 / static_cast<double>(size.out_rows * size.out_width));
+    if (tensor_cores)
+        return correct_gradient_on_tensor_cores(op.dx, dx_sum, op.x, correction, pitch, size, cuda.stream);
     with_activation_type(op.x, [&](auto type) {
         using T = decltype(type);
         launch(correct_gradient<T>, dim3(chunks), dim3(block_threads), col2im_bytes(size, patch + 1), cuda.stream,

@@ -28,4 +28,11 @@ struct FinishSums {
     __device__ void operator()(int, int i, const double (&sum)[1]) const { sums[i] = factor * sum[0]; }
 };
 
+/// Whether the tiles of correct_gradient_on_tensor_cores fit into a block's shared memory.
+bool correction_suits_tensor_cores(const StemSizes& size);
+/// dx [N, H, W, C] = dx_sum - what the batch norm subtracts: correction [T, pitch], of which T + 1 columns are used,
+/// times each (patch, 1). x and dx are 16-bit.
+void correct_gradient_on_tensor_cores(Tensor dx, const float* dx_sum, Tensor x, const float* correction,
+                                      int correction_pitch, const StemSizes& size, cudaStream_t stream);
+
 } // namespace scene::cuda

@@ -7,7 +7,8 @@ namespace scene::test {
 namespace {
 
 /// The stems of both models at odd extents, one and three input channels, output channels that are no multiple of 4, no
-/// padding, and more padding than input.
+/// padding, and more padding than input. Output rows of several tiles of 32 positions; patches of many tiles; more than
+/// 144 output channels; weights that do not fit into the shared memory of the kernels on tensor cores.
 const std::vector<Conv2dShape> shapes = {
     {.batch = 2,
      .height = 11,
@@ -35,6 +36,32 @@ const std::vector<Conv2dShape> shapes = {
      .padding = 2},
     {.batch = 3, .height = 6, .width = 5, .in_channels = 2, .out_channels = 10, .kernel = 3, .stride = 1, .padding = 0},
     {.batch = 2, .height = 7, .width = 5, .in_channels = 1, .out_channels = 8, .kernel = 3, .stride = 2, .padding = 3},
+    {.batch = 1, .height = 3, .width = 70, .in_channels = 1, .out_channels = 8, .kernel = 3, .stride = 1, .padding = 1},
+    {.batch = 1,
+     .height = 5,
+     .width = 67,
+     .in_channels = 1,
+     .out_channels = 20,
+     .kernel = 5,
+     .stride = 2,
+     .padding = 2},
+    {.batch = 1, .height = 6, .width = 8, .in_channels = 3, .out_channels = 8, .kernel = 7, .stride = 2, .padding = 3},
+    {.batch = 1,
+     .height = 3,
+     .width = 3,
+     .in_channels = 1,
+     .out_channels = 160,
+     .kernel = 3,
+     .stride = 1,
+     .padding = 1},
+    {.batch = 1,
+     .height = 2,
+     .width = 2,
+     .in_channels = 4,
+     .out_channels = 256,
+     .kernel = 7,
+     .stride = 2,
+     .padding = 3},
     {.batch = 1, .height = 1, .width = 1, .in_channels = 1, .out_channels = 1, .kernel = 1, .stride = 1, .padding = 0},
 };
 

@@ -29,10 +29,11 @@ Conv2dShape shape_of(const Shape& x, int64_t out_channels, int64_t kernel, int64
 }
 
 /// The FCNN's stems, without and with deltas, at odd extents; output channels that are no multiple of 4; input rows
-/// that no patch reads.
+/// that no patch reads; output rows of several tiles of 32 positions; more than 144 output channels.
 const std::vector<Case> cases = {{shape_of({2, 13, 12, 1}, 144, 5, 2, 2)},  {shape_of({1, 7, 9, 3}, 72, 5, 2, 2)},
                                  {shape_of({3, 7, 5, 2}, 10, 3, 1, 1), 1},  {shape_of({2, 8, 6, 1}, 4, 3, 1, 0)},
-                                 {shape_of({2, 8, 7, 1}, 3, 1, 2, 0), 0.5}, {shape_of({2, 9, 8, 4}, 6, 3, 2, 1)}};
+                                 {shape_of({2, 8, 7, 1}, 3, 1, 2, 0), 0.5}, {shape_of({2, 9, 8, 4}, 6, 3, 2, 1)},
+                                 {shape_of({1, 5, 67, 1}, 20, 5, 2, 2)},    {shape_of({1, 3, 3, 1}, 160, 3, 1, 1)}};
 
 const Conv2dShape single_position = shape_of({1, 1, 1, 1}, 1, 1, 1, 0);
 

@@ -1,0 +1,24 @@
+#pragma once
+
+// A product of two small matrices on tensor cores, right and with faults, for tests (tensor_core_kernels.cu).
+
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+namespace scene::test {
+
+enum class TensorCoreFault {
+    None,
+    LaneLeaves, ///< a lane ends before the product
+    Misaligned, ///< a row of a matrix begins at no multiple of 16 bytes
+    NoBarrier,  ///< the matrices are read while lanes still write them
+};
+
+/// How A and B lie in shared memory: in rows as the matrices are, or transposed.
+enum class MatrixOrder { AsIs, Transposed };
+
+/// c [16, 8] += a [16, 16] * b [16, 8], by one block of `threads` threads.
+void multiply_on_tensor_core(float* c, const half* a, const half* b, MatrixOrder order, TensorCoreFault fault,
+                             int threads);
+
+} // namespace scene::test
