@@ -116,6 +116,7 @@ help:
 	@echo "make test-ROOM     the tests of one room: $(TESTED)"
 	@echo "make test-sanitized     the tests of kernels, model and data under AddressSanitizer and UBSan"
 	@echo "make test-cuda_on_cpu   the CUDA kernels, run on the CPU: races, bounds, results"
+	@echo "make counters      what Nsight Compute would count of a step's kernels, counted on the emulator (docs/counters.md)"
 	@echo "make mutation-test plants faults in kernels, model, data and train (ROOM=model: there) and requires that tests find them"
 	@echo "make cuda-objects  compiles the CUDA kernels, where there is an nvcc"
 	@echo "make gpu-check     on a machine with a GPU: tests, benchmarks, PyTorch beside them, sanitizers; CALL=contact: the first four minutes"
@@ -190,6 +191,7 @@ dependencies:
 
 include tests/fuzz.mk
 include tests/cuda_on_cpu.mk
+include tests/counters.mk
 include tests/mutation.mk
 include tests/gpu.mk
 

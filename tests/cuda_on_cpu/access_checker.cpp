@@ -138,6 +138,8 @@ void note_access(const void* address, size_t bytes, Access access, const void* i
     }
 }
 
+void note_vector(const void*, size_t, size_t) {} // each element is checked
+
 void mark_allocated(const void* memory, size_t bytes) {
     Byte* first = device_shadow().bytes + device_range().offset(memory);
     for (size_t i = 0; active && i < bytes; ++i) {

@@ -1,5 +1,6 @@
 #include "tests/cuda_on_cpu/device_memory.h"
 
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -96,7 +97,11 @@ void* allocate(size_t bytes) {
     blocks[offset] = bytes;
     char* memory = device_range().first + offset;
     permit(memory, bytes);
-    std::memset(memory, 0xFF, bytes);
+#if defined(EMULATOR_COUNTS)
+    fill(memory, 0, bytes);
+#else
+    fill(memory, 0xFF, bytes);
+#endif
     fill_redzone(offset, bytes);
     mark_allocated(memory, bytes);
     return memory;
@@ -130,6 +135,20 @@ bool check_memory() {
         return false;
     }
     return true;
+}
+
+void fill(void* memory, int value, size_t bytes) {
+    constexpr size_t page = 4096, many = 1024 * page;
+    char *const first = static_cast<char*>(memory), *const end = first + bytes;
+    if (value != 0 || bytes < many) {
+        std::memset(first, value, bytes);
+        return;
+    }
+    char* const whole = first + (page - reinterpret_cast<uintptr_t>(first) % page) % page;
+    const size_t pages = static_cast<size_t>(end - whole) / page * page;
+    if (madvise(whole, pages, MADV_DONTNEED) != 0) std::abort();
+    std::memset(first, 0, static_cast<size_t>(whole - first));
+    std::memset(whole + pages, 0, static_cast<size_t>(end - whole) - pages);
 }
 
 size_t allocations() { return blocks.size(); }

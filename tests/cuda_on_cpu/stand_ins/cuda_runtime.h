@@ -215,7 +215,7 @@ inline cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemc
 inline cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t) {
     return emulator::enqueue([=] {
         if (!emulator::check_range(memory, bytes)) return cudaErrorInvalidValue;
-        std::memset(memory, value, bytes);
+        emulator::fill(memory, value, bytes);
         emulator::mark_written(memory, bytes);
         return cudaSuccess;
     });
