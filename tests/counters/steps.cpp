@@ -4,6 +4,7 @@
 #include <map>
 #include <numeric>
 
+#include <cuda_runtime.h>
 #include <nvtx3/nvToolsExt.h>
 
 #include "kernels/cuda/cuda_device.h"
@@ -150,7 +151,7 @@ CountedStep count_network(const Network& network, Mode mode, bool everything, co
     // Gradients of noise need not be finite, and then Adam would do nothing.
     std::map<std::string, std::vector<float>> gradients;
     emulator::on_range_begins = [&](const std::string& name) {
-        if (kinds[name] != "adam") return;
+        if (kinds[name] != "adam" || emulator::capture) return;
         for (const Variable* variable : runner.variables().all(Segment::Gradients)) {
             const std::vector<float> values = random_values(variable->shape.elements(), -1, 1);
             runner.executor().upload(Segment::Gradients, variable->name, values.data(), values.size() * sizeof(float));
