@@ -65,6 +65,8 @@ template <typename T> T* sparse_array(size_t count) {
 class TouchedBytes {
 public:
     uint64_t count() const { return count_; }
+    /// Of the range that was given to clear().
+    uint64_t count_in_scratch() const { return scratch_count_; }
 
     void add(size_t offset, size_t bytes) {
         const size_t word = offset / 64, bit = offset % 64;
@@ -72,7 +74,9 @@ public:
         add_bits(word, all << bit);
         if (bit + bytes > 64) add_bits(word + 1, all >> (64 - bit));
     }
-    void clear() {
+    void clear(emulator::Range scratch) {
+        scratch_ = scratch;
+        scratch_count_ = 0;
         for (const size_t page : pages_) {
             std::memset(bits_ + page * words_of_page, 0, words_of_page * sizeof(uint64_t));
             known_[page] = 0;
@@ -93,19 +97,22 @@ private:
             pages_.push_back(page);
         }
         bits_[word] = before | bits;
-        count_ += static_cast<uint64_t>(std::popcount(fresh));
+        const auto bytes = static_cast<uint64_t>(std::popcount(fresh));
+        count_ += bytes;
+        if (scratch_.contains(emulator::device_range().first + word * 64)) scratch_count_ += bytes;
     }
 
-    uint64_t* bits_ = sparse_array<uint64_t>(emulator::device_bytes / 64);
-    uint8_t* known_ = sparse_array<uint8_t>(emulator::device_bytes / page_bytes);
+    uint64_t* bits_ = sparse_array<uint64_t>(emulator::device_bytes() / 64);
+    uint8_t* known_ = sparse_array<uint8_t>(emulator::device_bytes() / page_bytes);
     std::vector<size_t> pages_;
-    uint64_t count_ = 0;
+    uint64_t count_ = 0, scratch_count_ = 0;
+    emulator::Range scratch_;
 };
 
 /// What was counted after so many slices of the grid.
 struct Snapshot {
     uint64_t slices = 0;
-    std::array<double, 6> totals{};
+    std::array<double, 7> totals{};
     std::vector<AccessCounts> instructions;
 };
 
@@ -115,7 +122,7 @@ constexpr std::array<double AccessCounts::*, 7> fields = {
 
 bool counting = false;
 std::vector<Lane> lanes(emulator::max_block_threads);
-uint8_t* const noise_pending = sparse_array<uint8_t>(emulator::device_bytes / page_bytes);
+uint8_t* const noise_pending = sparse_array<uint8_t>(emulator::device_bytes() / page_bytes);
 
 Lane& running_lane() {
     const emulator::Extent3& extent = emulator::block_extent;
@@ -137,6 +144,7 @@ void make_noise(size_t page) {
 class Counting final : public emulator::Observer {
 public:
     void set_limits(CountingLimits limits) { limits_ = limits; }
+    void set_scratch(emulator::Range scratch) { scratch_ = scratch; }
     std::vector<LaunchCounts> take() { return std::exchange(launches_, {}); }
 
     void begin_launch(const void* kernel, emulator::Extent3 grid, emulator::Extent3 block,
@@ -153,6 +161,8 @@ public:
         slice_ = within_ = 0;
         accesses_ = 0;
         snapshots_.clear();
+        read_.clear(scratch_);
+        written_.clear(scratch_);
         for (const Instruction& known : instructions_) index_[known.site] = 0;
         instructions_.clear();
         totals_ = {};
@@ -197,8 +207,6 @@ public:
 
     void end_launch() override {
         counting = false;
-        read_.clear();
-        written_.clear();
         for (Lane& lane : lanes) lane.trace.clear();
         if (snapshots_.empty()) return; // it failed
         scale();
@@ -206,7 +214,15 @@ public:
     }
 
 private:
-    enum Total : size_t { barriers, warp_operations, bytes_read, bytes_written, warp_blocks, thread_blocks };
+    enum Total : size_t {
+        barriers,
+        warp_operations,
+        bytes_read,
+        bytes_written,
+        bytes_of_scratch,
+        warp_blocks,
+        thread_blocks
+    };
     struct Instruction {
         uint32_t site = 0;
         AccessCounts counts;
@@ -221,6 +237,7 @@ private:
         Snapshot now{slice_, totals_, {}};
         now.totals[bytes_read] = static_cast<double>(read_.count());
         now.totals[bytes_written] = static_cast<double>(written_.count());
+        now.totals[bytes_of_scratch] = static_cast<double>(read_.count_in_scratch() + written_.count_in_scratch());
         for (const Instruction& instruction : instructions_) now.instructions.push_back(instruction.counts);
         snapshots_.push_back(std::move(now));
         return last || (slice_ >= limits_.least_slices && accesses_ >= limits_.accesses);
@@ -247,13 +264,14 @@ private:
             }
             return value;
         };
-        std::array<double, 6> totals{};
+        std::array<double, 7> totals{};
         for (size_t i = 0; i < totals.size(); ++i)
             totals[i] = scaled(half.totals[i], check.totals[i], end.totals[i], 0);
         launch_.barriers = totals[barriers];
         launch_.warp_operations = totals[warp_operations];
         launch_.distinct_bytes_read = totals[bytes_read];
         launch_.distinct_bytes_written = totals[bytes_written];
+        launch_.distinct_bytes_of_scratch = totals[bytes_of_scratch];
         launch_.warp_blocks = totals[warp_blocks];
         launch_.thread_blocks = totals[thread_blocks];
         double most = 0; // requests of one instruction
@@ -405,10 +423,11 @@ private:
     size_t axis_ = 0;
     uint64_t slices_ = 1, slice_ = 0, within_ = 0, accesses_ = 0;
     std::vector<Snapshot> snapshots_;
-    std::array<double, 6> totals_{};
+    std::array<double, 7> totals_{};
     std::vector<Instruction> instructions_;
     uint32_t* index_ = sparse_array<uint32_t>(size_t{1} << 32); ///< by site: 1 + the index in instructions_
     TouchedBytes read_, written_;
+    emulator::Range scratch_;
 };
 
 Counting& the_counting() {
@@ -465,6 +484,9 @@ AccessCounter::AccessCounter(CountingLimits limits) {
 }
 AccessCounter::~AccessCounter() { emulator::observe(nullptr); }
 std::vector<LaunchCounts> AccessCounter::take() { return the_counting().take(); }
+void AccessCounter::set_scratch(void* first, size_t bytes) {
+    the_counting().set_scratch({static_cast<char*>(first), bytes});
+}
 
 void fill_with_noise_when_touched(const void* first, size_t bytes) {
     const size_t offset = emulator::device_range().offset(first);
@@ -484,14 +506,19 @@ void note_access(const void* address, size_t bytes, Access access, const void* i
 }
 void note_vector(const void* address, size_t piece, size_t bytes) {
     using namespace scene::counters;
-    if (!counting || bytes > 64) return;
+    if (!counting || bytes > 64 || (!shared_range().contains(address) && !device_range().contains(address))) return;
     Lane& lane = running_lane();
     lane.vectors[lane.vectors_noted++ % Lane::vectors_kept] = {
         reinterpret_cast<uintptr_t>(address), static_cast<uint32_t>(bytes), static_cast<uint32_t>(piece), {}};
 }
 void mark_allocated(const void*, size_t) {}
 void mark_free(const void*, size_t) {}
-void mark_written(const void*, size_t) {}
+/// The host wrote there, which noise would undo.
+void mark_written(const void* memory, size_t bytes) {
+    using namespace scene::counters;
+    const size_t offset = device_range().offset(memory), first = offset / page_bytes;
+    if (bytes > 0) std::memset(noise_pending + first, 0, (offset + bytes - 1) / page_bytes - first + 1);
+}
 void set_shared_bytes(size_t) {}
 
 } // namespace emulator

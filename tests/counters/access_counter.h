@@ -28,6 +28,7 @@ struct LaunchCounts {
     std::string op; ///< the innermost NVTX range
     uint64_t counted_blocks = 0;
     double scaling_error = 0, barriers = 0, warp_operations = 0, distinct_bytes_read = 0, distinct_bytes_written = 0;
+    double distinct_bytes_of_scratch = 0;      ///< of those, read and written
     double warp_blocks = 0, thread_blocks = 0; ///< basic blocks entered by warps, and by their threads
     std::vector<InstructionCounts> instructions;
 };
@@ -49,6 +50,8 @@ public:
 
     /// The launches since the last call, each scaled to its grid.
     std::vector<LaunchCounts> take();
+    /// The scratch of the ops to come, which plans do not count.
+    void set_scratch(void* first, size_t bytes);
 };
 
 /// Device memory that has noise in place of zeros where it was not touched before: halves, or floats, of up to 2.

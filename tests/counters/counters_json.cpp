@@ -73,6 +73,9 @@ Json to_json(const KernelCounters& kernel) {
                  {"warp_operations", kernel.warp_operations},
                  {"distinct_bytes_read", kernel.distinct_bytes_read},
                  {"distinct_bytes_written", kernel.distinct_bytes_written},
+                 {"distinct_bytes_of_scratch", kernel.distinct_bytes_of_scratch},
+                 {"warp_blocks", kernel.warp_blocks},
+                 {"thread_blocks", kernel.thread_blocks},
                  {"access", to_json(kernel.access)}};
     Json& metrics = json["metrics"] = Json::object();
     for (const Counter& counter : counters())
@@ -97,6 +100,9 @@ KernelCounters kernel_from(const Json& json) {
     kernel.warp_operations = json.at("warp_operations");
     kernel.distinct_bytes_read = json.at("distinct_bytes_read");
     kernel.distinct_bytes_written = json.at("distinct_bytes_written");
+    kernel.distinct_bytes_of_scratch = json.at("distinct_bytes_of_scratch");
+    kernel.warp_blocks = json.at("warp_blocks");
+    kernel.thread_blocks = json.at("thread_blocks");
     kernel.access = access_from(json.at("access"));
     for (const Json& line : json.at("lines")) kernel.lines.push_back(line_from(line));
     return kernel;

@@ -48,13 +48,15 @@ struct KernelCounters {
     std::array<uint32_t, 3> grid{}, block{};
     uint64_t shared_bytes = 0; ///< dynamic, of a block
     uint64_t counted_blocks = 0;
-    double scaling_error =
-        0;               ///< the largest relative difference between a counter and its extrapolation from fewer blocks
+    /// The largest relative difference between a counter and its extrapolation from fewer blocks; 0 if all blocks ran.
+    double scaling_error = 0;
     double barriers = 0; ///< of whole blocks, times warps
     double warp_operations = 0;
-    double distinct_bytes_read = 0,
-           distinct_bytes_written = 0; ///< of global memory, each byte once: compulsory traffic
-    AccessTable access;                ///< the sum over `lines`
+    /// Of global memory, each byte once: compulsory traffic.
+    double distinct_bytes_read = 0, distinct_bytes_written = 0;
+    double distinct_bytes_of_scratch = 0;      ///< the part of both that is the op's scratch
+    double warp_blocks = 0, thread_blocks = 0; ///< basic blocks entered by warps, and by their threads
+    AccessTable access;                        ///< the sum over `lines`
     std::vector<LineCounts> lines;
 };
 

@@ -8,6 +8,7 @@
 #include "tests/counters/counters_json.h"
 #include "tests/counters/steps.h"
 #include "tests/counters/table.h"
+#include "tests/counters/thresholds.h"
 
 namespace scene::counters {
 namespace {
@@ -61,7 +62,9 @@ void run(const Options& options) {
         const std::filesystem::path file =
             options.out / fmt::format("{}_{}.json", step.counters.program, step.counters.precision);
         write_step_counters(step.counters, file);
-        fmt::print("{}\nwritten: {}\n\n", table_text(step.counters), file.string());
+        fmt::print("{}\n", table_text(step.counters));
+        for (const Finding& finding : findings(step)) fmt::print("{:<9} {}\n", finding.rule, finding.text);
+        fmt::print("written: {}\n\n", file.string());
     }
 }
 

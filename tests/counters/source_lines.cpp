@@ -52,7 +52,7 @@ SourceLines::SourceLines(const std::vector<const void*>& addresses) {
         for (const void* address : addresses)
             file << fmt::format("{:#x}\n", static_cast<const char*>(address) - 1 - &__executable_start);
     }
-    const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
+    const std::string program = fmt::format("/proc/{}/exe", getpid()); // also when the file was replaced since
     const std::vector<std::string> lines =
         lines_of_command(fmt::format("addr2line -a -f -i -e '{}' < '{}'", program, list.string()));
     std::filesystem::remove(list);

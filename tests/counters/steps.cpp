@@ -47,6 +47,9 @@ KernelCounters kernel_of(const LaunchCounts& launch, const SourceLines& lines) {
     kernel.warp_operations = launch.warp_operations;
     kernel.distinct_bytes_read = launch.distinct_bytes_read;
     kernel.distinct_bytes_written = launch.distinct_bytes_written;
+    kernel.distinct_bytes_of_scratch = launch.distinct_bytes_of_scratch;
+    kernel.warp_blocks = launch.warp_blocks;
+    kernel.thread_blocks = launch.thread_blocks;
     std::map<std::vector<std::pair<std::string, int>>, size_t> known;
     for (const InstructionCounts& instruction : launch.instructions) {
         const std::vector<Frame>& frames = lines.frames(instruction.instruction);
@@ -118,6 +121,13 @@ void fill_transients(const Executor& executor, const Program& program) {
     }
 }
 
+void set_gradients(StepRunner& runner) {
+    for (const Variable* variable : runner.variables().all(Segment::Gradients)) {
+        const std::vector<float> values = random_values(variable->shape.elements(), -1, 1);
+        runner.executor().upload(Segment::Gradients, variable->name, values.data(), values.size() * sizeof(float));
+    }
+}
+
 CountedStep count_network(const Network& network, Mode mode, bool everything, const StepSettings& settings) {
     const StepConfig config = config_of(network, everything, settings);
     cuda::CudaDevice device = idle_device(settings.activation);
@@ -142,27 +152,29 @@ CountedStep count_network(const Network& network, Mode mode, bool everything, co
 
     const Program& program = mode == Mode::Training ? runner.training(config.batch) : runner.inference();
     CountedStep step;
-    std::map<std::string, std::string> kinds;
-    for (const Op& op : program.ops) {
-        step.plan.push_back({op.name, op.kind, op.bytes});
-        kinds[op.name] = op.kind;
-    }
+    std::map<std::string, const Op*> ops;
+    for (const Op& op : program.ops) ops[op.name] = &op;
     fill_transients(runner.executor(), program);
-    // Gradients of noise need not be finite, and then Adam would do nothing.
-    std::map<std::string, std::vector<float>> gradients;
+    AccessCounter counter(settings.limits);
+    library_calls().clear();
     emulator::on_range_begins = [&](const std::string& name) {
-        if (kinds[name] != "adam" || emulator::capture) return;
-        for (const Variable* variable : runner.variables().all(Segment::Gradients)) {
-            const std::vector<float> values = random_values(variable->shape.elements(), -1, 1);
-            runner.executor().upload(Segment::Gradients, variable->name, values.data(), values.size() * sizeof(float));
+        if (emulator::capture) return; // the step has run
+        const Op& op = *ops.at(name);
+        const Tensor scratch = op.scratch ? runner.executor().tensor(program, op.scratch) : Tensor{};
+        counter.set_scratch(scratch.data, scratch ? scratch.bytes() : 0);
+        // Gradients of noise need not be finite, and then Adam would do nothing; it looks for them block by block.
+        if (op.kind == "adam") {
+            set_gradients(runner);
+            device.upload(scratch.data, std::vector<char>(scratch.bytes()).data(), scratch.bytes());
         }
     };
-    AccessCounter counter(settings.limits);
     runner.executor().setup(program);
     runner.executor().run(program);
     emulator::on_range_begins = nullptr;
     step.counters.kernels = kernels_of(counter.take());
-    for (KernelCounters& kernel : step.counters.kernels) kernel.kind = kinds[kernel.op];
+    for (KernelCounters& kernel : step.counters.kernels) kernel.kind = ops.at(kernel.op)->kind;
+    for (const Op& op : program.ops)
+        step.plan.push_back({op.name, op.kind, op.bytes, library_calls().contains(op.name)});
     return step;
 }
 
@@ -188,7 +200,7 @@ CountedStep count_log_mel(const StepSettings& settings) {
     AccessCounter counter(settings.limits);
     run_op(device, op, scratch);
     step.counters.kernels = kernels_of(counter.take());
-    step.plan.push_back({"log_mel", "log_mel", static_cast<double>(on_device.bytes() + out.bytes())});
+    step.plan.push_back({"log_mel", "log_mel", static_cast<double>(on_device.bytes() + out.bytes()), false});
     return step;
 }
 

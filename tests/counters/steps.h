@@ -23,6 +23,7 @@ struct StepSettings {
 struct PlannedOp {
     std::string name, kind;
     double bytes = 0;
+    bool by_library = false; ///< wholly or in part: there are fewer bytes to count
 };
 
 struct CountedStep {

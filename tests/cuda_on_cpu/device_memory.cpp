@@ -20,6 +20,14 @@ namespace {
 constexpr size_t alignment = 256, redzone = 256;
 constexpr unsigned char canary = 0xA5;
 
+#if defined(EMULATOR_COUNTS)
+constexpr size_t most_bytes = size_t{64} << 30; // only what is touched takes memory
+constexpr int fresh_byte = 0;
+#else
+constexpr size_t most_bytes = size_t{256} << 20;
+constexpr int fresh_byte = 0xFF;
+#endif
+
 std::map<size_t, size_t> blocks; ///< offset and size of what is allocated
 size_t shared_bytes = 0;
 
@@ -62,9 +70,11 @@ void fill_redzone(size_t offset, size_t bytes) {
 
 } // namespace
 
+size_t device_bytes() { return most_bytes; }
+
 Range device_range() {
     static const Range range = [] {
-        const Range all = reserve(device_bytes);
+        const Range all = reserve(device_bytes());
         forbid(all.first, all.bytes);
         return all;
     }();
@@ -93,15 +103,11 @@ void* allocate(size_t bytes) {
         if (first >= offset + bytes + alignment + 2 * redzone) break;
         offset = first + (size + alignment - 1) / alignment * alignment + 2 * redzone;
     }
-    if (bytes == 0 || offset + bytes + alignment + 2 * redzone > device_bytes) return nullptr;
+    if (bytes == 0 || offset + bytes + alignment + 2 * redzone > device_bytes()) return nullptr;
     blocks[offset] = bytes;
     char* memory = device_range().first + offset;
     permit(memory, bytes);
-#if defined(EMULATOR_COUNTS)
-    fill(memory, 0, bytes);
-#else
-    fill(memory, 0xFF, bytes);
-#endif
+    fill(memory, fresh_byte, bytes);
     fill_redzone(offset, bytes);
     mark_allocated(memory, bytes);
     return memory;

@@ -80,11 +80,7 @@ void* shared_memory();
 
 // ---- device memory -------------------------------------------------------------------------------------------------
 
-#if defined(EMULATOR_COUNTS)
-constexpr size_t device_bytes = size_t{64} << 30; ///< of the emulated device; only what is touched takes memory
-#else
-constexpr size_t device_bytes = size_t{256} << 20;
-#endif
+size_t device_bytes(); ///< of the emulated device
 /// 256-byte aligned, filled with 0xFF (NaN; zeros where accesses are counted), between redzones; null when there is no
 /// room.
 void* allocate(size_t bytes);
