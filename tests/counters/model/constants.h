@@ -1,0 +1,62 @@
+#pragma once
+
+// Every constant of the time model, with its source. "Assumed" means: no measurement and no document; the first
+// measurement on a device decides.
+
+#include <array>
+#include <string_view>
+
+namespace scene::counters {
+
+/// What a GPU sustains. Properties that the CUDA runtime reports come from the device profiles instead
+/// (kernels/cuda/cudnn/device_profiles.h).
+struct SustainedRates {
+    std::string_view device;      ///< the name of the device profile
+    double datasheet_bytes_per_s; ///< device memory
+    double dram_bytes_per_s;      ///< that a large copy reaches, reads and writes together
+    double l2_bytes_per_s;
+    double half_flops_per_s; ///< dense fp16 or bf16 tensor-core products, summed in float, as large products reach
+};
+
+/// Of the bandwidth and the arithmetic in the data sheet. Measured on an H100 SXM (3.0 of 3.35 TB/s, 798 of 989 TFLOP/s
+/// for a product of 8192 x 8192); assumed of the others.
+constexpr double share_of_bandwidth = 3.0 / 3.35, share_of_arithmetic = 798.0 / 989.0;
+/// L2 bandwidth over that of device memory. Assumed, from 5.5 TB/s as published for an H100 PCIe by Chips and Cheese
+/// ("Nvidia's H100: Funny L2, and Tons of Bandwidth", 2023) with its 2.0 TB/s of device memory.
+constexpr double l2_over_dram = 5.5 / 2.0;
+
+constexpr SustainedRates sustained(std::string_view device, double datasheet_bytes, double datasheet_flops) {
+    const double dram = share_of_bandwidth * datasheet_bytes;
+    return {device, datasheet_bytes, dram, l2_over_dram * dram, share_of_arithmetic * datasheet_flops};
+}
+
+/// Data sheets of NVIDIA: H100 SXM, H200 SXM, A100 80GB SXM, L4, GeForce RTX 4090 and 5090 (architecture whitepapers,
+/// fp16 with float sums), HGX B200.
+inline constexpr std::array rates = {
+    sustained("h100", 3.35e12, 989e12),       sustained("h200", 4.8e12, 989e12),
+    sustained("a100", 2.039e12, 312e12),      sustained("l4", 0.3e12, 121e12),
+    sustained("rtx4090", 1.008e12, 165e12),   sustained("b200", 8e12, 2250e12),
+    sustained("rtx5090", 1.792e12, 209.5e12),
+};
+
+/// Cycles from a load to its first use, when little else runs: 263 from L2, 479 from device memory ("Benchmarking and
+/// Dissecting the Nvidia Hopper GPU Architecture via Microbenchmarking", arXiv 2402.13499, PCIe card). Loaded memory
+/// answers later: twice as late is assumed.
+constexpr double l2_latency_cycles = 263, dram_latency_cycles = 479, latency_under_load = 2;
+
+/// Bytes that an L1 passes in a cycle, of global memory: 128 (CUDA C++ Best Practices Guide: one 128-byte line a
+/// request). Shared memory: one wavefront, 32 banks of four bytes.
+constexpr double l1_bytes_per_cycle = 128;
+/// Warp schedulers of a multiprocessor; each issues one instruction a cycle (CUDA C++ Programming Guide, 5.0 to 12.0).
+constexpr double schedulers = 4;
+/// Independent loads that a thread has under way, where the machine code is not at hand. Assumed; never too favourable.
+constexpr double assumed_loads_in_flight = 1;
+/// From one node of a CUDA graph to the next: 0.4 ms over 220 nodes, estimated, not measured.
+constexpr double launch_seconds = 0.4e-3 / 220;
+
+/// Widths of the tiles among which a library chooses for the columns of a product, and of the blocks of its inner
+/// dimension. Assumed from the tiles that CUTLASS offers for Hopper.
+inline constexpr std::array tile_columns = {128, 192, 256};
+constexpr int tile_inner = 64;
+
+} // namespace scene::counters

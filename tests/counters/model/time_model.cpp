@@ -1,0 +1,88 @@
+#include "tests/counters/model/time_model.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "tests/counters/model/constants.h"
+
+namespace scene::counters {
+namespace {
+
+constexpr double sector_bytes = 32, lanes = 32;
+
+double count(const std::array<uint32_t, 3>& extent) { return static_cast<double>(extent[0]) * extent[1] * extent[2]; }
+
+double sum(const KernelCounters& kernel, std::initializer_list<AccessKind> kinds, double AccessCounts::*counter) {
+    double total = 0;
+    for (const AccessKind kind : kinds) total += kernel.access[static_cast<size_t>(kind)].*counter;
+    return total;
+}
+
+constexpr auto global = {AccessKind::GlobalLoad, AccessKind::GlobalStore, AccessKind::GlobalAtomic};
+constexpr auto shared = {AccessKind::SharedLoad, AccessKind::SharedStore, AccessKind::SharedAtomic};
+
+/// Seconds that the loads of a warp take one after another, `in_flight` at a time, for every round of blocks.
+double latency_seconds(const KernelCounters& kernel, const GpuProperties& gpu, double warps, double rounds,
+                       double in_flight) {
+    const AccessCounts& loads = kernel.access[static_cast<size_t>(AccessKind::GlobalLoad)];
+    if (loads.requests == 0) return 0;
+    const double from_memory = std::min(1.0, kernel.distinct_bytes_read / std::max(1.0, loads.sectors * sector_bytes));
+    const double cycles =
+        latency_under_load * (from_memory * dram_latency_cycles + (1 - from_memory) * l2_latency_cycles);
+    return rounds * std::max(1.0, loads.requests / warps / in_flight) * cycles / gpu.clock_hz;
+}
+
+} // namespace
+
+std::string_view name_of(Bound bound) {
+    switch (bound) {
+    case Bound::Memory: return "memory";
+    case Bound::L2: return "L2";
+    case Bound::L1: return "L1";
+    case Bound::Issue: return "issue";
+    case Bound::Latency: return "latency";
+    }
+    return "";
+}
+
+PredictedTime predict(const KernelCounters& kernel, const GpuProperties& gpu,
+                      const std::optional<KernelResources>& resources,
+                      const std::optional<IssuedInstructions>& instructions) {
+    PredictedTime time;
+    const double blocks = count(kernel.grid), threads = count(kernel.block), sms = gpu.multiprocessors;
+    const double warps = blocks * std::ceil(threads / lanes);
+    // The multiprocessor with most blocks has this many times the mean.
+    const double imbalance = std::ceil(blocks / sms) / (blocks / sms);
+
+    const double sectors = sum(kernel, global, &AccessCounts::sectors);
+    time.memory = (kernel.distinct_bytes_read + kernel.distinct_bytes_written) / gpu.dram_bytes_per_s;
+    time.l2 = sectors * sector_bytes / gpu.l2_bytes_per_s;
+    const double l1_cycles =
+        sum(kernel, shared, &AccessCounts::wavefronts) +
+        std::max(sectors * sector_bytes / l1_bytes_per_cycle, sum(kernel, global, &AccessCounts::requests));
+    time.l1 = imbalance * l1_cycles / sms / gpu.clock_hz;
+    if (instructions) time.issue = imbalance * instructions->warp_instructions / sms / schedulers / gpu.clock_hz;
+    if (resources) {
+        time.occupancy = occupancy(gpu, resources->registers, static_cast<int64_t>(threads),
+                                   resources->static_shared_bytes + static_cast<int64_t>(kernel.shared_bytes));
+        if (time.occupancy->blocks > 0) {
+            time.rounds = blocks / (sms * time.occupancy->blocks);
+            time.latency =
+                latency_seconds(kernel, gpu, warps, std::ceil(time.rounds),
+                                instructions && instructions->loads_in_flight > 0 ? instructions->loads_in_flight
+                                                                                  : assumed_loads_in_flight);
+        }
+    }
+    double longest = time.memory;
+    const auto consider = [&](Bound bound, double seconds) {
+        if (seconds > longest) longest = seconds, time.bound = bound;
+    };
+    consider(Bound::L2, time.l2);
+    consider(Bound::L1, time.l1);
+    consider(Bound::Issue, time.issue.value_or(0));
+    consider(Bound::Latency, time.latency.value_or(0));
+    time.seconds = longest + launch_seconds;
+    return time;
+}
+
+} // namespace scene::counters
