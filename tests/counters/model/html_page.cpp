@@ -34,9 +34,10 @@ a { color: var(--link); }
 .predicted { display: inline-block; border: 1px solid currentColor; border-radius: .3rem; padding: 0 .4rem; color: var(--bad);
   font-weight: 600; }
 .figures { display: flex; flex-wrap: wrap; gap: .6rem; margin: 1rem 0; }
-.figures div { background: var(--raised); border: 1px solid var(--rule); border-radius: .4rem; padding: .45rem .8rem; }
+.figures div { flex: 1 1 8rem; max-width: 18rem; background: var(--raised); border: 1px solid var(--rule); border-radius: .4rem; padding: .45rem .8rem; }
 .figures b { display: block; font-size: 1.25rem; font-variant-numeric: tabular-nums; }
 .scroll { overflow-x: auto; border: 1px solid var(--rule); border-radius: .4rem; }
+.scroll.narrow { max-width: 44rem; }
 .scroll.kernels { max-height: 75vh; overflow-y: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .85rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .55rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--rule); }
@@ -59,6 +60,7 @@ code, .code { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-siz
 .source .code { text-align: left; white-space: pre; width: 100%; }
 .source .number { color: var(--muted); user-select: none; }
 .source .skipped td { color: var(--muted); text-align: left; background: var(--raised); }
+@media (max-width: 30rem) { th, td { padding: .2rem .35rem; } body { padding: .75rem; } }
 label { display: inline-flex; flex-wrap: wrap; gap: .2rem .5rem; align-items: center; margin: .3rem 0 .6rem; }
 input { font: inherit; color: inherit; background: var(--page); border: 1px solid var(--muted); border-radius: .3rem;
   padding: .2rem .5rem; max-width: 100%; }
@@ -341,7 +343,7 @@ std::string kernels_table(const StepReport& report, const std::map<std::string, 
 }
 
 std::string library_table(const StepReport& report) {
-    std::string out = "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"ops of the libraries\">"
+    std::string out = "<div class=\"scroll narrow\" tabindex=\"0\" role=\"region\" aria-label=\"ops of the libraries\">"
                       "<table class=\"sortable\"><thead><tr>" +
                       head("op", "op of the program", true) + head("kind", "of the op", true) +
                       head("GFLOP", "two a multiplication") +
@@ -359,7 +361,8 @@ std::string library_table(const StepReport& report) {
 
 std::string groups_table(const StepReport& report) {
     std::string out =
-        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"parts of the step\"><table><thead><tr>"
+        "<div class=\"scroll narrow\" tabindex=\"0\" role=\"region\" aria-label=\"parts of the "
+        "step\"><table><thead><tr>"
         "<th scope=\"col\" class=\"left\">part</th><th scope=\"col\">kernels</th><th scope=\"col\">predicted ms"
         "</th><th scope=\"col\">share</th></tr></thead><tbody>\n";
     for (const GroupTime& group : groups_of(report)) {

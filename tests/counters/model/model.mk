@@ -15,3 +15,15 @@ $(BUILD)/tests/counters_model_tests: $(counter_model_tests:%.cpp=$(BUILD)/%.o) $
 
 # The toolkit's own occupancy calculator is a header.
 $(BUILD)/tests/counters/model/occupancy_test.o: FLAGS += $(if $(NVCC),-isystem $(CUDA_HOME)/include)
+
+# Machine code, for the count of issued instructions: where there is an nvdisasm beside nvcc. It is not part of every
+# toolkit. COUNTERS_ARCH is the compute capability that the model counts for.
+NVDISASM      ?= $(firstword $(shell command -v nvdisasm) $(wildcard $(CUDA_HOME)/bin/nvdisasm))
+COUNTERS_ARCH ?= 90
+MACHINE_CODE  := $(if $(and $(NVCC),$(NVDISASM)),$(patsubst %.cu,$(BUILD)/machine_code/%.cu.sass,$(wildcard kernels/*/*.cu kernels/cuda/*/*.cu)))
+
+$(BUILD)/machine_code/%.cu.sass: %.cu $(compiled_with)
+	@mkdir -p $(@D)
+	$(call say,nvdisasm,$<)
+	$(Q)$(NVCC) -std=c++20 -O2 -lineinfo -arch=sm_$(COUNTERS_ARCH) -I. -MMD -MP -MT $@ -MF $(@:.sass=.d) -cubin $< -o $(@:.sass=.cubin)
+	$(Q)$(NVDISASM) -gi -c $(@:.sass=.cubin) > $@.part && mv $@.part $@
