@@ -30,13 +30,11 @@ constexpr SustainedRates sustained(std::string_view device, double datasheet_byt
     return {device, datasheet_bytes, dram, l2_over_dram * dram, share_of_arithmetic * datasheet_flops};
 }
 
-/// Data sheets of NVIDIA: H100 SXM, H200 SXM, A100 80GB SXM, L4, GeForce RTX 4090 and 5090 (architecture whitepapers,
+/// Data sheets of NVIDIA: H100 SXM, H200 SXM, A100 80GB SXM, L4, GeForce RTX 4090 (architecture whitepapers,
 /// fp16 with float sums), HGX B200.
 inline constexpr std::array rates = {
-    sustained("h100", 3.35e12, 989e12),       sustained("h200", 4.8e12, 989e12),
-    sustained("a100", 2.039e12, 312e12),      sustained("l4", 0.3e12, 121e12),
-    sustained("rtx4090", 1.008e12, 165e12),   sustained("b200", 8e12, 2250e12),
-    sustained("rtx5090", 1.792e12, 209.5e12),
+    sustained("h100", 3.35e12, 989e12), sustained("h200", 4.8e12, 989e12),      sustained("a100", 2.039e12, 312e12),
+    sustained("l4", 0.3e12, 121e12),    sustained("rtx4090", 1.008e12, 165e12), sustained("b200", 8e12, 2250e12),
 };
 
 /// Cycles from a load to its first use, when little else runs: 263 from L2, 479 from device memory ("Benchmarking and

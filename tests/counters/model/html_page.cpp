@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "tests/counters/counter_names.h"
 #include "tests/counters/model/line_heat.h"
 
 namespace scene::counters {
@@ -21,7 +22,7 @@ constexpr std::string_view style = R"(
 :root { color-scheme: light dark; --text: #1b1f24; --muted: #57606a; --page: #fff; --raised: #f5f7f9; --rule: #d5dae0;
   --link: #0b57b0; --heat: 222 72 20; --bad: #9b1c1c; --strength: .62; }
 @media (prefers-color-scheme: dark) { :root { --text: #e4e8ec; --muted: #9aa4af; --page: #14171b; --raised: #1d2126;
-  --rule: #363c44; --link: #7db8ff; --heat: 255 112 52; --bad: #ff9c94; --strength: .55; } }
+  --rule: #363c44; --link: #7db8ff; --heat: 255 112 52; --bad: #ff9c94; --strength: .75; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1rem; max-width: 110rem; background: var(--page); color: var(--text);
   font: 15px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
@@ -146,24 +147,8 @@ std::string extent_text(const std::array<uint32_t, 3>& extent) {
     return text;
 }
 
-AccessCounts total(const AccessTable& table, std::initializer_list<AccessKind> kinds) {
-    AccessCounts sum;
-    for (const AccessKind kind : kinds) sum += table[static_cast<size_t>(kind)];
-    return sum;
-}
-
-AccessCounts of_global(const AccessTable& table) {
-    return total(table, {AccessKind::GlobalLoad, AccessKind::GlobalStore, AccessKind::GlobalAtomic});
-}
-
-AccessCounts of_shared(const AccessTable& table) {
-    return total(table, {AccessKind::SharedLoad, AccessKind::SharedStore, AccessKind::SharedAtomic});
-}
-
 /// How bad a line or kernel is in each column, from 0 to 1.
-double sector_waste(const AccessCounts& global) {
-    return global.sectors > 0 ? 1 - used_bytes_per_sector(global) / 32 : 0;
-}
+double sector_waste(const AccessCounts& global) { return global.sectors > 0 ? 1 - sector_use(global) : 0; }
 double idle_lanes(const AccessCounts& counts) { return counts.requests > 0 ? 1 - lanes_per_request(counts) / 32 : 0; }
 
 AccessCounts both(const AccessCounts& global, const AccessCounts& shared) {
@@ -178,7 +163,7 @@ std::string count_cells(const LineHeat& line, const LineHeat& most) {
     std::string text = cell(shortened(all.requests), all.requests);
     text += line.global.sectors > 0
                 ? cell(shortened(line.global.sectors), line.global.sectors, line.global.sectors / most.global.sectors) +
-                      number_cell("{:.1f}", used_bytes_per_sector(line.global), sector_waste(line.global))
+                      number_cell("{:.1f}", 32 * sector_use(line.global), sector_waste(line.global))
                 : empty_cell() + empty_cell();
     text += number_cell("{:.1f}", lanes_per_request(all), idle_lanes(all));
     text += line.shared.wavefronts > 0
@@ -284,7 +269,7 @@ std::string kernel_row(const KernelReport& kernel, size_t order, const std::stri
     const auto micro = [](const std::optional<double>& seconds) {
         return optional_cell("{:.1f}", seconds ? std::optional(1e6 * *seconds) : std::nullopt);
     };
-    const AccessCounts global = of_global(counters.access), shared = of_shared(counters.access);
+    const AccessCounts global = global_access(counters.access), shared = shared_access(counters.access);
     std::string row = fmt::format(
         "<tr><td data-value=\"{0}\">{0}</td><td class=\"left\">{1}</td><td class=\"left\"><a href=\"#{2}\">{3}</a>"
         "</td>",
@@ -301,8 +286,7 @@ std::string kernel_row(const KernelReport& kernel, size_t order, const std::stri
                             : empty_cell() + empty_cell();
     row += number_cell("{:.2f}", (counters.distinct_bytes_read + counters.distinct_bytes_written) / 1e6);
     row += cell(shortened(global.sectors), global.sectors);
-    row +=
-        global.sectors > 0 ? number_cell("{:.1f}", used_bytes_per_sector(global), sector_waste(global)) : empty_cell();
+    row += global.sectors > 0 ? number_cell("{:.1f}", 32 * sector_use(global), sector_waste(global)) : empty_cell();
     row += number_cell("{:.1f}", lanes_per_request(both(global, shared)), idle_lanes(both(global, shared)));
     row += shared.wavefronts > 0 ? cell(shortened(shared.wavefronts), shared.wavefronts) +
                                        number_cell("{:.0f} %", 100 * conflict_share(shared), conflict_share(shared))

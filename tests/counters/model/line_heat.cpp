@@ -26,16 +26,8 @@ SourceHeat heat_of(const std::vector<const KernelCounters*>& kernels) {
     return heat;
 }
 
-double used_bytes_per_sector(const AccessCounts& counts) {
-    return counts.sectors > 0 ? 32 * counts.least_sectors / counts.sectors : 0;
-}
-
 double lanes_per_request(const AccessCounts& counts) {
     return counts.requests > 0 ? counts.lanes / counts.requests : 0;
-}
-
-double conflict_share(const AccessCounts& counts) {
-    return counts.wavefronts > 0 ? 1 - counts.least_wavefronts / counts.wavefronts : 0;
 }
 
 } // namespace scene::counters

@@ -21,11 +21,7 @@ using SourceHeat = std::map<std::string, std::map<int, LineHeat>>;
 /// The sum over kernels.
 SourceHeat heat_of(const std::vector<const KernelCounters*>& kernels);
 
-/// Of 32 bytes of a sector, the mean that the request needs; 0 without sectors.
-double used_bytes_per_sector(const AccessCounts& counts);
 /// Active threads of a request; 0 without requests.
 double lanes_per_request(const AccessCounts& counts);
-/// Wavefronts beyond those that the same bytes need, over all; 0 without wavefronts.
-double conflict_share(const AccessCounts& counts);
 
 } // namespace scene::counters

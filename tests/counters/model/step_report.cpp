@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "kernels/files/json.h"
+#include "tests/counters/counter_names.h"
 
 namespace scene::counters {
 namespace {
@@ -42,20 +43,6 @@ Group group_of(const KernelCounters& kernel) {
         kernel.kind == "advance")
         return Optimiser;
     return Else;
-}
-
-double of_global(const KernelCounters& kernel, double AccessCounts::*counter) {
-    double total = 0;
-    for (const AccessKind kind : {AccessKind::GlobalLoad, AccessKind::GlobalStore, AccessKind::GlobalAtomic})
-        total += kernel.access[static_cast<size_t>(kind)].*counter;
-    return total;
-}
-
-double of_shared(const KernelCounters& kernel, double AccessCounts::*counter) {
-    double total = 0;
-    for (const AccessKind kind : {AccessKind::SharedLoad, AccessKind::SharedStore, AccessKind::SharedAtomic})
-        total += kernel.access[static_cast<size_t>(kind)].*counter;
-    return total;
 }
 
 std::string microseconds(const std::optional<double>& seconds) {
@@ -225,8 +212,8 @@ std::string json_of(const StepReport& report) {
                       {"predicted_l1_us", 1e6 * time.l1},
                       {"predicted_issue_us", optional(time.issue)},
                       {"predicted_latency_us", optional(time.latency)},
-                      {"sectors", of_global(counters, &AccessCounts::sectors)},
-                      {"wavefronts", of_shared(counters, &AccessCounts::wavefronts)}};
+                      {"sectors", global_access(counters.access).sectors},
+                      {"wavefronts", shared_access(counters.access).wavefronts}};
         if (kernel.resources) {
             entry["registers"] = kernel.resources->registers;
             entry["stack_bytes"] = kernel.resources->stack_bytes;

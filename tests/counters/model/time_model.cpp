@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tests/counters/counter_names.h"
 #include "tests/counters/model/constants.h"
 
 namespace scene::counters {
@@ -11,15 +12,6 @@ namespace {
 constexpr double sector_bytes = 32, lanes = 32;
 
 double count(const std::array<uint32_t, 3>& extent) { return static_cast<double>(extent[0]) * extent[1] * extent[2]; }
-
-double sum(const KernelCounters& kernel, std::initializer_list<AccessKind> kinds, double AccessCounts::*counter) {
-    double total = 0;
-    for (const AccessKind kind : kinds) total += kernel.access[static_cast<size_t>(kind)].*counter;
-    return total;
-}
-
-constexpr auto global = {AccessKind::GlobalLoad, AccessKind::GlobalStore, AccessKind::GlobalAtomic};
-constexpr auto shared = {AccessKind::SharedLoad, AccessKind::SharedStore, AccessKind::SharedAtomic};
 
 /// Seconds that the loads of a warp take one after another, `in_flight` at a time, for every round of blocks.
 double latency_seconds(const KernelCounters& kernel, const GpuProperties& gpu, double warps, double rounds,
@@ -54,12 +46,11 @@ PredictedTime predict(const KernelCounters& kernel, const GpuProperties& gpu,
     // The multiprocessor with most blocks has this many times the mean.
     const double imbalance = std::ceil(blocks / sms) / (blocks / sms);
 
-    const double sectors = sum(kernel, global, &AccessCounts::sectors);
+    const AccessCounts global = global_access(kernel.access), shared = shared_access(kernel.access);
+    const double sectors = global.sectors;
     time.memory = (kernel.distinct_bytes_read + kernel.distinct_bytes_written) / gpu.dram_bytes_per_s;
     time.l2 = sectors * sector_bytes / gpu.l2_bytes_per_s;
-    const double l1_cycles =
-        sum(kernel, shared, &AccessCounts::wavefronts) +
-        std::max(sectors * sector_bytes / l1_bytes_per_cycle, sum(kernel, global, &AccessCounts::requests));
+    const double l1_cycles = shared.wavefronts + std::max(sectors * sector_bytes / l1_bytes_per_cycle, global.requests);
     time.l1 = imbalance * l1_cycles / sms / gpu.clock_hz;
     if (instructions) time.issue = imbalance * instructions->warp_instructions / sms / schedulers / gpu.clock_hz;
     if (resources) {
