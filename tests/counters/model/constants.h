@@ -21,9 +21,9 @@ struct SustainedRates {
 /// Of the bandwidth and the arithmetic in the data sheet. Measured on an H100 SXM (3.0 of 3.35 TB/s, 798 of 989 TFLOP/s
 /// for a product of 8192 x 8192); assumed of the others.
 constexpr double share_of_bandwidth = 3.0 / 3.35, share_of_arithmetic = 798.0 / 989.0;
-/// L2 bandwidth over that of device memory. Assumed, from 5.5 TB/s as published for an H100 PCIe by Chips and Cheese
-/// ("Nvidia's H100: Funny L2, and Tons of Bandwidth", 2023) with its 2.0 TB/s of device memory.
-constexpr double l2_over_dram = 5.5 / 2.0;
+/// L2 bandwidth over that of device memory. Assumed, from an A100's: 2,560 bytes a cycle are 3.6 TB/s (GitHub,
+/// smallscientist1/cuda_microbenchmark, analysis_A100.md) beside 1.8 TB/s.
+constexpr double l2_over_dram = 2;
 
 constexpr SustainedRates sustained(std::string_view device, double datasheet_bytes, double datasheet_flops) {
     const double dram = share_of_bandwidth * datasheet_bytes;
@@ -37,10 +37,9 @@ inline constexpr std::array rates = {
     sustained("l4", 0.3e12, 121e12),    sustained("rtx4090", 1.008e12, 165e12), sustained("b200", 8e12, 2250e12),
 };
 
-/// Cycles from a load to its first use, when little else runs: 263 from L2, 479 from device memory ("Benchmarking and
-/// Dissecting the Nvidia Hopper GPU Architecture via Microbenchmarking", arXiv 2402.13499, PCIe card). Loaded memory
-/// answers later: twice as late is assumed.
-constexpr double l2_latency_cycles = 263, dram_latency_cycles = 479, latency_under_load = 2;
+/// Cycles from a load to its first use on an otherwise idle Hopper, from L2 and from device memory (GitHub,
+/// markdewing/AI_kernels, latency/README.md, GH200). Loaded memory answers later: twice as late is assumed.
+constexpr double l2_latency_cycles = 281, dram_latency_cycles = 690, latency_under_load = 2;
 
 /// Bytes that an L1 passes in a cycle, of global memory: 128 (CUDA C++ Best Practices Guide: one 128-byte line a
 /// request). Shared memory: one wavefront, 32 banks of four bytes.
