@@ -18,8 +18,8 @@ struct SustainedRates {
     double half_flops_per_s; ///< dense fp16 or bf16 tensor-core products, summed in float, as large products reach
 };
 
-/// Of the bandwidth and the arithmetic in the data sheet. Measured on an H100 SXM (3.0 of 3.35 TB/s, 798 of 989 TFLOP/s
-/// for a product of 8192 x 8192); assumed of the others.
+/// Of the bandwidth and the arithmetic in the data sheet: on an H100 SXM 3.0 of 3.35 TB/s and 798 of 989 TFLOP/s, which
+/// were measured there, but not by this program. Assumed of the others.
 constexpr double share_of_bandwidth = 3.0 / 3.35, share_of_arithmetic = 798.0 / 989.0;
 /// L2 bandwidth over that of device memory. Assumed, from an A100's: 2,560 bytes a cycle are 3.6 TB/s (GitHub,
 /// smallscientist1/cuda_microbenchmark, analysis_A100.md) beside 1.8 TB/s.

@@ -27,3 +27,6 @@ $(BUILD)/machine_code/%.cu.sass: %.cu $(compiled_with)
 	$(call say,nvdisasm,$<)
 	$(Q)$(NVCC) -std=c++20 -O2 -lineinfo -arch=sm_$(COUNTERS_ARCH) -I. -MMD -MP -MT $@ -MF $(@:.sass=.d) -cubin $< -o $(@:.sass=.cubin)
 	$(Q)$(NVDISASM) -gi -c $(@:.sass=.cubin) > $@.part && mv $@.part $@
+
+.PHONY: machine-code
+machine-code: $(MACHINE_CODE)
