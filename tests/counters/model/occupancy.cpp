@@ -16,8 +16,7 @@ int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit
 int64_t blocks_by_registers(const GpuProperties& gpu, int64_t registers, int64_t warps) {
     const int64_t of_warp = round_up(registers * lanes, register_unit);
     if (of_warp == 0) return std::numeric_limits<int64_t>::max();
-    // The launch is checked as if every part had to hold as many of the block's warps as the fullest.
-    if (registers > most_registers || of_warp * round_up(warps, partitions) > gpu.registers) return 0;
+    if (registers > most_registers) return 0;
     return gpu.registers / partitions / of_warp * partitions / warps;
 }
 
