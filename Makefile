@@ -199,7 +199,7 @@ include tests/gpu.mk
 .PHONY: programs
 # The unit that takes longest comes first.
 programs: $(sanitized)/users_of_json.o
-programs: $(CUDA_OBJECTS) $(EMULATED) $(if $(SANITIZE),,$(GPU_TESTS))
+programs: $(CUDA_OBJECTS) $(EMULATED) $(COUNTER_MODEL_TESTS) $(if $(SANITIZE),,$(GPU_TESTS))
 programs: $(BUILD)/scene $(TESTED:%=$(BUILD)/tests/%_tests) $(FUZZERS)
 
 # The tests of these rooms run once with each of the CPU kernels that the machine has.
@@ -210,7 +210,7 @@ tests_of     = $(BUILD)/tests/$(1)_tests$(if $(filter $(1),$(on_each_isa)),@$(su
 at_once := $$(($(JOBS) + 1))
 test: dependencies
 	@$(MAKE) --no-print-directory -j$(at_once) programs
-	@JOBS=$(at_once) SCENE=$(BUILD)/scene tests/run_tests.sh $(foreach room,$(TESTED),$(call tests_of,$(room))) $(EMULATED) $(FUZZERS)
+	@JOBS=$(at_once) SCENE=$(BUILD)/scene tests/run_tests.sh $(foreach room,$(TESTED),$(call tests_of,$(room))) $(EMULATED) $(COUNTER_MODEL_TESTS) $(FUZZERS)
 
 # The tests of the rooms that compute and parse, under AddressSanitizer and UBSan, on kernels that every machine can run.
 # gcc 12 warns, wrongly, of bounds inside std::string in instrumented code, hence WERROR=0.

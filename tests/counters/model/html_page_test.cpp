@@ -139,6 +139,21 @@ TEST(StepReport, NamesWithoutWhatEveryKernelHas) {
               "sum<float, 4, Terms<float, 4> >");
 }
 
+TEST(StepReport, TheLongestKernelsWithAllTheirLaunches) {
+    StepReport step = report();
+    step.kernels[0].counters.kind = "other";
+    step.kernels.push_back(step.kernels[1]);
+    step.kernels[2].time.seconds = 1;
+    const std::vector<KernelTime> times = longest_kernels(step);
+    ASSERT_EQ(times.size(), 2u);
+    EXPECT_EQ(times[0].kind, "batch_norm_forward");
+    EXPECT_EQ(times[0].launches, 2);
+    EXPECT_DOUBLE_EQ(times[0].seconds, 1 + step.kernels[1].time.seconds);
+    EXPECT_EQ(times[0].longest, &step.kernels[2]);
+    EXPECT_NE(markdown(step).find("| `normalize<__half, 8>` | batch_norm_forward | 2 | 1000003."), std::string::npos)
+        << markdown(step);
+}
+
 TEST(StepReport, PartsAddUpToTheStep) {
     const StepReport step = report();
     double sum = 0;

@@ -5,6 +5,8 @@ counter_model_sources := $(wildcard tests/counters/model/*.cpp)
 counter_model_tests   := $(filter %_test.cpp,$(counter_model_sources))
 counter_model_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out $(counter_model_tests),$(counter_model_sources)) \
                          tests/counters/kernel_counters.cpp tests/counters/counter_names.cpp kernels/cuda/cudnn/device_profiles.cpp)
+# Machine code is many megabytes of text.
+$(counter_model_objects): OPTIMIZE_tests := -O1
 COUNTER_MODEL_TESTS   := $(if $(SANITIZE),,$(BUILD)/tests/counters_model_tests)
 
 $(BUILD)/tests/counters_model_tests: $(counter_model_tests:%.cpp=$(BUILD)/%.o) $(BUILD)/tests/main.o \

@@ -29,6 +29,8 @@ enum Group : uint8_t {
     Else
 };
 
+constexpr size_t rows_of_kernels = 24;
+
 bool begins(const std::string& text, std::string_view with) { return text.starts_with(with); }
 
 Group group_of(const KernelCounters& kernel) {
@@ -172,13 +174,45 @@ std::string table_text(const StepReport& report) {
     return text;
 }
 
+std::vector<KernelTime> longest_kernels(const StepReport& report) {
+    std::vector<KernelTime> times;
+    for (const KernelReport& kernel : report.kernels) {
+        const std::string name = short_name(kernel.counters.kernel);
+        auto at = std::find_if(times.begin(), times.end(), [&](const KernelTime& time) {
+            return time.kind == kernel.counters.kind && time.kernel == name;
+        });
+        if (at == times.end()) at = times.insert(times.end(), {kernel.counters.kind, name, 0, 0, &kernel});
+        ++at->launches;
+        at->seconds += kernel.time.seconds;
+        if (kernel.time.seconds > at->longest->time.seconds) at->longest = &kernel;
+    }
+    std::stable_sort(times.begin(), times.end(),
+                     [](const KernelTime& a, const KernelTime& b) { return a.seconds > b.seconds; });
+    return times;
+}
+
 std::string markdown(const StepReport& report) {
-    std::string text = fmt::format("| {}, {}: part | kernels | predicted, ms | measured, ms |\n|---|---:|---:|---:|\n",
-                                   report.counters.program, report.counters.precision);
+    const std::string step = fmt::format("{}, {}", report.counters.program, report.counters.precision);
+    std::string text =
+        fmt::format("| {}: part | kernels | predicted, ms | measured, ms |\n|---|---:|---:|---:|\n", step);
     for (const GroupTime& group : groups_of(report))
         text += fmt::format("| {} | {} | {:.2f} | |\n", group.group, group.kernels, 1e3 * group.seconds);
-    return text + fmt::format("| **the step** | | **{:.2f}** | |\n| least, as planned | | {:.2f} | |\n",
-                              1e3 * report.seconds(), 1e3 * report.floor_seconds());
+    text += fmt::format("| **the step** | | **{:.2f}** | |\n| the least possible, as planned | | {:.2f} | |\n\n",
+                        1e3 * report.seconds(), 1e3 * report.floor_seconds());
+    text += fmt::format(
+        "| {}: kernel | of the op | launches | predicted, us | bound | registers | occupancy | measured, us "
+        "|\n|---|---|---:|---:|---|---:|---:|---:|\n",
+        step);
+    std::vector<KernelTime> kernels = longest_kernels(report);
+    kernels.resize(std::min(kernels.size(), rows_of_kernels));
+    for (const KernelTime& kernel : kernels) {
+        const KernelReport& longest = *kernel.longest;
+        text += fmt::format("| `{}` | {} | {} | {:.1f} | {} | {} | {} | |\n", kernel.kernel, kernel.kind,
+                            kernel.launches, 1e6 * kernel.seconds, name_of(longest.time.bound),
+                            longest.resources ? std::to_string(longest.resources->registers) : "",
+                            longest.time.occupancy ? fmt::format("{:.0f} %", 100 * longest.time.occupancy->share) : "");
+    }
+    return text;
 }
 
 std::string json_of(const StepReport& report) {

@@ -60,12 +60,23 @@ struct GroupTime {
 /// The parts in a fixed order, empty ones too. Together they are the step.
 std::vector<GroupTime> groups_of(const StepReport& report);
 
+/// All launches of a kernel for one kind of op.
+struct KernelTime {
+    std::string kind, kernel; ///< the record's name, the short name
+    int launches = 0;
+    double seconds = 0;                    ///< predicted, all launches
+    const KernelReport* longest = nullptr; ///< the launch that takes longest
+};
+
+/// The longest first.
+std::vector<KernelTime> longest_kernels(const StepReport& report);
+
 /// "normalize_backward<__half, 8>": without return type, namespaces and parameters.
 std::string short_name(const std::string& kernel);
 
 /// A table for the terminal: all kernels, the library's ops, the sum.
 std::string table_text(const StepReport& report);
-/// The rows of docs/gpu/predictions.md for this step.
+/// The tables of docs/gpu/predictions.md for this step: its parts, and the kernels that take longest.
 std::string markdown(const StepReport& report);
 /// Everything, indented. The keys of predictions begin with "predicted".
 std::string json_of(const StepReport& report);
