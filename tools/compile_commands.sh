@@ -6,7 +6,7 @@ set -eu
 "$1" --no-print-directory --dry-run --always-make PCH=0 V=1 programs 2> /dev/null |
 grep -v ' -c build/' |
 grep -E '^(ccache )?[^ ]*(g\+\+|clang\+\+|c\+\+) .* -c [^ ]+\.(cpp|cu) ' |
-sed -E 's/^ccache //; s/ -fno-gnu-unique//; s/ --param [^ ]+//; s/ -Xptxas -v//; s/ 2> .*//' | # clang knows none of these
+sed -E 's/^ccache //; s/ -fno-gnu-unique//; s/ --param [^ ]+//' | # clang knows none of these
 awk -v folder="$PWD" '
 {
     for (i = 1; i < NF; ++i) if ($i == "-c") source = $(i + 1)
