@@ -154,6 +154,20 @@ TEST(StepReport, TheLongestKernelsWithAllTheirLaunches) {
         << markdown(step);
 }
 
+TEST(StepReport, SetupIsNoPartOfTheStep) {
+    Program program;
+    for (const Phase phase : {Phase::Setup, Phase::Forward}) {
+        Op op;
+        op.name = name_of(phase), op.kind = "convert", op.phase = phase, op.bytes = 7;
+        program.ops.push_back(op);
+    }
+    const StepPlan plan = plan_of(program);
+    EXPECT_EQ(plan.other_bytes, 7);
+    StepCounters counters{.program = "step", .precision = "fp16", .batch = 1, .kernels = {kernel(), kernel()}};
+    counters.kernels[0].op = name_of(Phase::Setup);
+    EXPECT_EQ(report_of(counters, plan, gpu_properties("h100"), ResourceTable()).kernels.size(), 1u);
+}
+
 TEST(StepReport, PartsAddUpToTheStep) {
     const StepReport step = report();
     double sum = 0;

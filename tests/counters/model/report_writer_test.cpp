@@ -21,7 +21,7 @@ TEST(ReportWriter, WritesAPageAndItsFiguresAsJson) {
     kernel.op = "adam", kernel.kind = "adam", kernel.symbol = "_Z1k", kernel.grid = {1, 1, 1},
     kernel.block = {32, 1, 1};
     kernel.distinct_bytes_read = 3e9;
-    const StepReport report = writer.write(counters, {.library = {}, .other_bytes = 1.5e9}, folder.path());
+    const StepReport report = writer.write(counters, {.library = {}, .other_bytes = 1.5e9, .setup = {}}, folder.path());
     EXPECT_EQ(test::read_text(folder / "step_fp16.html"), html_page(report, source_in_current_folder));
     const nlohmann::json json = parse_json(test::read_text(folder / "step_fp16.predicted.json"));
     EXPECT_NEAR(json.at("predicted_step_us").get<double>(), 1000, 3);

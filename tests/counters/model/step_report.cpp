@@ -59,8 +59,12 @@ StepPlan plan_of(const Program& program) {
     std::set<std::string> in_library;
     for (const LibraryWork& work : plan.library)
         if (begins(work.kind, "conv2d")) in_library.insert(work.op);
-    for (const Op& op : program.ops)
-        if (op.phase != Phase::Setup && !in_library.contains(op.name)) plan.other_bytes += op.bytes;
+    for (const Op& op : program.ops) {
+        if (op.phase == Phase::Setup)
+            plan.setup.insert(op.name);
+        else if (!in_library.contains(op.name))
+            plan.other_bytes += op.bytes;
+    }
     return plan;
 }
 
@@ -99,6 +103,7 @@ StepReport report_of(const StepCounters& counters, const StepPlan& plan, const G
     report.gpu = gpu;
     report.plan = plan;
     for (const KernelCounters& kernel : counters.kernels) {
+        if (plan.setup.contains(kernel.op)) continue;
         KernelReport entry{.counters = kernel, .resources = {}, .instructions = {}, .time = {}};
         entry.resources = resources.find(kernel.symbol, gpu.architecture(), sources_of(kernel));
         if (instructions) entry.instructions = instructions(kernel);

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,10 +23,10 @@ struct KernelReport {
 /// What the plan of a step says, whatever the kernels do.
 struct StepPlan {
     std::vector<LibraryWork> library;
-    double other_bytes = 0; ///< that all other ops read and write, each operand once
+    double other_bytes = 0;      ///< that all other ops read and write, each operand once
+    std::set<std::string> setup; ///< ops that run once, before the first step
 };
 
-/// Without the ops of setup.
 StepPlan plan_of(const Program& program);
 
 struct StepReport {
@@ -44,6 +45,7 @@ struct StepReport {
 /// Finds a kernel's instructions; nothing if they are not known.
 using InstructionCounter = std::function<std::optional<IssuedInstructions>(const KernelCounters&)>;
 
+/// Without the kernels of setup.
 StepReport report_of(const StepCounters& counters, const StepPlan& plan, const GpuProperties& gpu,
                      const ResourceTable& resources, const InstructionCounter& instructions = {});
 
