@@ -1,22 +1,25 @@
 # The model of time from the emulator's counters, and its tests. Neither needs CUDA: what ptxas said is read where nvcc
 # compiled the kernels.
 
-counter_model_sources := $(wildcard tests/counters/model/*.cpp)
+counter_model_sources := $(wildcard tests/counters/model/*.cpp) tests/counters/kernel_counters.cpp tests/counters/counter_names.cpp
 counter_model_tests   := $(filter %_test.cpp,$(counter_model_sources))
-counter_model_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out $(counter_model_tests),$(counter_model_sources)) \
-                         tests/counters/kernel_counters.cpp tests/counters/counter_names.cpp kernels/cuda/cudnn/device_profiles.cpp)
-# Machine code is many megabytes of text.
-$(counter_model_objects): OPTIMIZE_tests := -O1
+counter_model_objects := $(patsubst %.cpp,$(BUILD)/counters_model/%.o,$(filter-out $(counter_model_tests),$(counter_model_sources))) \
+                         $(BUILD)/kernels/cuda/cudnn/device_profiles.o
 COUNTER_MODEL_TESTS   := $(if $(SANITIZE),,$(BUILD)/tests/counters_model_tests)
 
-$(BUILD)/tests/counters_model_tests: $(counter_model_tests:%.cpp=$(BUILD)/%.o) $(BUILD)/tests/main.o \
+# -O1: machine code is many megabytes of text.
+$(BUILD)/counters_model/%.o: %.cpp $(compiled_with) | $(call precompiled,test%)
+	@mkdir -p $(@D)
+	$(call say,c++,$<)
+	$(Q)$(CXX) $(call use_precompiled,test-O1) $(FLAGS) -O1 $(CXXFLAGS) -c $< -o $@
+# The toolkit's own occupancy calculator is a header.
+$(BUILD)/counters_model/tests/counters/model/occupancy_test.o: FLAGS += $(if $(NVCC),-isystem $(CUDA_HOME)/include)
+
+$(BUILD)/tests/counters_model_tests: $(counter_model_tests:%.cpp=$(BUILD)/counters_model/%.o) $(BUILD)/tests/main.o \
         $(counter_model_objects) $(BUILD)/libmodel.a $(BUILD)/libkernels.a
 	@mkdir -p $(@D)
 	$(call say,link,$@)
 	$(Q)$(CXX) $(FLAGS) $(CXXFLAGS) $(LDFLAGS) $^ $(LIBS) -lgtest -o $@
-
-# The toolkit's own occupancy calculator is a header.
-$(BUILD)/tests/counters/model/occupancy_test.o: FLAGS += $(if $(NVCC),-isystem $(CUDA_HOME)/include)
 
 # Machine code, for the count of issued instructions: where there is an nvdisasm beside nvcc. It is not part of every
 # toolkit. COUNTERS_ARCH is the compute capability that the model counts for.
@@ -29,6 +32,3 @@ $(BUILD)/machine_code/%.cu.sass: %.cu $(compiled_with)
 	$(call say,nvdisasm,$<)
 	$(Q)$(NVCC) -std=c++20 -O2 -lineinfo -arch=sm_$(COUNTERS_ARCH) -I. -MMD -MP -MT $@ -MF $(@:.sass=.d) -cubin $< -o $(@:.sass=.cubin)
 	$(Q)$(NVDISASM) -gi -c $(@:.sass=.cubin) > $@.part && mv $@.part $@
-
-.PHONY: machine-code
-machine-code: $(MACHINE_CODE)
