@@ -46,6 +46,11 @@ constexpr double l2_latency_cycles = 281, dram_latency_cycles = 690, latency_und
 constexpr double l1_bytes_per_cycle = 128;
 /// Warp schedulers of a multiprocessor; each issues one instruction a cycle (CUDA C++ Programming Guide, 5.0 to 12.0).
 constexpr double schedulers = 4;
+/// Additions or multiplications in double precision of a multiprocessor in a cycle (CUDA C++ Programming Guide,
+/// "Throughput of Native Arithmetic Instructions").
+constexpr double double_lanes(int architecture) {
+    return architecture == 80 ? 32 : architecture == 90 || architecture == 100 ? 64 : 2;
+}
 /// Independent loads that a thread has under way, where the machine code is not at hand. Assumed; never too favourable.
 constexpr double assumed_loads_in_flight = 1;
 /// From one node of a CUDA graph to the next: 0.4 ms over 220 nodes, estimated, not measured.

@@ -64,6 +64,10 @@ std::optional<AccessKind> access_of(std::string_view opcode) {
 
 bool is(std::string_view opcode, std::string_view mnemonic) { return opcode.substr(0, opcode.find('.')) == mnemonic; }
 
+bool is_double(std::string_view opcode) {
+    return is(opcode, "DADD") || is(opcode, "DMUL") || is(opcode, "DFMA") || is(opcode, "DSETP");
+}
+
 std::string key_of(AccessKind kind, const std::vector<Frame>& frames) {
     std::string key = std::to_string(static_cast<int>(kind));
     for (const Frame& frame : frames) key += fmt::format(" {}:{}", frame.file, frame.line);
@@ -206,6 +210,7 @@ IssuedInstructions MachineCode::estimate(const Function& function, const KernelC
             if (is(instruction.opcode, "NOP")) continue;
             issued.warp_instructions += runs;
             if (count > 0) anchored += runs;
+            if (is_double(instruction.opcode)) issued.double_precision += runs;
             const bool uses = std::any_of(instruction.registers.begin(), instruction.registers.end(), [&](int used) {
                 return std::find(awaited.begin(), awaited.end(), used) != awaited.end();
             });

@@ -77,6 +77,14 @@ TEST(MachineCode, LoadsInFlightBeforeTheFirstUse) {
     EXPECT_DOUBLE_EQ(code(early).issued(kernel())->loads_in_flight, 1);
 }
 
+TEST(MachineCode, DoublePrecisionIsCountedApart) {
+    const auto issued =
+        code(with(with(disassembly, "FADD R9, R9, R7", "DADD R10, R10, R6"), "S2R R0, SR_TID.X", "DFMA R2, R4, R6, R8"))
+            .issued(kernel());
+    EXPECT_DOUBLE_EQ(issued->double_precision, 1020);
+    EXPECT_EQ(code().issued(kernel())->double_precision, 0);
+}
+
 /// The same loop unrolled twice has half as many rounds of twice as many instructions.
 TEST(MachineCode, UnrollingChangesNothing) {
     const std::string text = disassembly;

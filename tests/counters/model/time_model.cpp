@@ -52,7 +52,11 @@ PredictedTime predict(const KernelCounters& kernel, const GpuProperties& gpu,
     time.l2 = sectors * sector_bytes / gpu.l2_bytes_per_s;
     const double l1_cycles = shared.wavefronts + std::max(sectors * sector_bytes / l1_bytes_per_cycle, global.requests);
     time.l1 = imbalance * l1_cycles / sms / gpu.clock_hz;
-    if (instructions) time.issue = imbalance * instructions->warp_instructions / sms / schedulers / gpu.clock_hz;
+    if (instructions) {
+        const double cycles = std::max(instructions->warp_instructions / schedulers,
+                                       instructions->double_precision * lanes / double_lanes(gpu.architecture()));
+        time.issue = imbalance * cycles / sms / gpu.clock_hz;
+    }
     if (resources) {
         time.occupancy = occupancy(gpu, resources->registers, static_cast<int64_t>(threads),
                                    resources->static_shared_bytes + static_cast<int64_t>(kernel.shared_bytes));

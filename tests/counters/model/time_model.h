@@ -6,7 +6,7 @@
 // - memory: the bytes that the kernel touches, each once, over the bandwidth of device memory;
 // - L2: the 32-byte sectors of all requests over the bandwidth of L2, as if L1 never hit;
 // - L1: of a multiprocessor, one shared-memory wavefront a cycle, and 128 bytes of global memory a cycle;
-// - issue: of a multiprocessor, four warp instructions a cycle;
+// - issue: of a multiprocessor, four warp instructions a cycle, and of double precision what its units allow;
 // - latency: a warp's loads one after another, as many at a time as it has under way, times the rounds of resident
 //   blocks (Little's law: bytes in flight = warps x bytes a request x loads under way).
 // L1 and issue are those of the multiprocessor with most blocks. A kernel that moves 3 GB with few blocks is so limited
@@ -26,6 +26,7 @@ namespace scene::counters {
 /// Executed instructions, estimated from machine code.
 struct IssuedInstructions {
     double warp_instructions = 0; ///< of the whole grid
+    double double_precision = 0;  ///< of them, arithmetic in double precision
     double loads_in_flight = 0; ///< of a thread, independent global loads before the first use of one; mean over loads
     double anchored = 0;        ///< the share of warp_instructions whose count follows from a memory access beside them
 };

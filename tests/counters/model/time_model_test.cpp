@@ -83,6 +83,15 @@ TEST(TimeModel, IssueCountsFourInstructionsACycle) {
     EXPECT_DOUBLE_EQ(*time.issue, 1e-3);
 }
 
+/// 64 lanes a cycle on compute capability 9.0, 2 on 8.9.
+TEST(TimeModel, DoublePrecisionHasFewerUnits) {
+    const IssuedInstructions instructions{.warp_instructions = 4e8, .double_precision = 3e8};
+    EXPECT_DOUBLE_EQ(*predict(copy(), gpu(), few_registers, instructions).issue, 1.5e-3);
+    GpuProperties ada = gpu();
+    ada.major = 8, ada.minor = 9;
+    EXPECT_DOUBLE_EQ(*predict(copy(), ada, few_registers, instructions).issue, 48e-3);
+}
+
 /// One block reads as much as 4,000 did: 4,000 loads a warp, four at a time.
 TEST(TimeModel, OneBlockIsBoundByLatency) {
     KernelCounters kernel = copy();
