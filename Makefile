@@ -191,8 +191,8 @@ dependencies:
 
 include tests/fuzz.mk
 include tests/cuda_on_cpu.mk
-include tests/counters.mk
 include tests/counters/model/model.mk
+include tests/counters.mk
 include tests/mutation.mk
 include tests/gpu.mk
 

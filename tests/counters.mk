@@ -13,7 +13,7 @@ $(counting_objects)/%.o: %.cpp $(compiled_with)
 	$(Q)$(CXX) $(emulated_flags) -DEMULATOR_COUNTS $(if $(filter %/access_counter.cpp,$<),-O3) -c $< -o $@
 
 objects_of_counters := $(counted_kernels:%=$(emulated_objects)/races/%.o) $(counting_sources:%.cpp=$(counting_objects)/%.o) \
-                       $(BUILD)/libmodel.a $(BUILD)/libkernels.a
+                       $(counter_model_objects) $(BUILD)/libmodel.a $(BUILD)/libkernels.a
 $(BUILD)/tests/counters: $(counting_objects)/tests/counters/main.o $(objects_of_counters)
 	@mkdir -p $(@D)
 	$(call say,link,$@)
@@ -28,4 +28,4 @@ EMULATED += $(if $(SANITIZE),,$(BUILD)/tests/counters_tests)
 
 .PHONY: counters
 counters: $(BUILD)/tests/counters
-	@$< --out $(BUILD)/counters
+	@$(BUILD)/tests/counters --out $(BUILD)/counters --build $(BUILD)

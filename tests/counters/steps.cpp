@@ -154,6 +154,7 @@ CountedStep count_network(const Network& network, Mode mode, bool everything, co
     CountedStep step;
     std::map<std::string, const Op*> ops;
     for (const Op& op : program.ops) ops[op.name] = &op;
+    step.time_plan = plan_of(program);
     fill_transients(runner.executor(), program);
     AccessCounter counter(settings.limits);
     library_calls().clear();
@@ -201,6 +202,7 @@ CountedStep count_log_mel(const StepSettings& settings) {
     run_op(device, op, scratch);
     step.counters.kernels = kernels_of(counter.take());
     step.plan.push_back({"log_mel", "log_mel", static_cast<double>(on_device.bytes() + out.bytes()), false});
+    step.time_plan.other_bytes = step.plan.front().bytes;
     return step;
 }
 

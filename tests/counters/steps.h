@@ -10,6 +10,7 @@
 #include "model/program.h"
 #include "tests/counters/access_counter.h"
 #include "tests/counters/kernel_counters.h"
+#include "tests/counters/model/step_report.h"
 
 namespace scene::counters {
 
@@ -29,6 +30,7 @@ struct PlannedOp {
 struct CountedStep {
     StepCounters counters;
     std::vector<PlannedOp> plan; ///< empty for what is no program
+    StepPlan time_plan;          ///< what the libraries compute, and what the other ops move at least
 };
 
 /// Networks with CAS2023's shape: fcnn_train, fcnn_infer, se_trans_train, se_trans_infer, fcnn_train_augmented (with

@@ -38,7 +38,8 @@ inline constexpr std::array rates = {
 };
 
 /// Cycles from a load to its first use on an otherwise idle Hopper, from L2 and from device memory (GitHub,
-/// markdewing/AI_kernels, latency/README.md, GH200). Loaded memory answers later: twice as late is assumed.
+/// markdewing/AI_kernels, latency/README.md, GH200). Memory that is busy all the time answers
+/// later: twice as late is assumed.
 constexpr double l2_latency_cycles = 281, dram_latency_cycles = 690, latency_under_load = 2;
 
 /// Bytes that an L1 passes in a cycle, of global memory: 128 (CUDA C++ Best Practices Guide: one 128-byte line a

@@ -13,15 +13,16 @@ constexpr double sector_bytes = 32, lanes = 32;
 
 double count(const std::array<uint32_t, 3>& extent) { return static_cast<double>(extent[0]) * extent[1] * extent[2]; }
 
-/// Seconds that the loads of a warp take one after another, `in_flight` at a time, for every round of blocks.
+/// Seconds that the loads of a warp take one after another, `in_flight` at a time, for every round of blocks. The
+/// busier the memory, the later it answers.
 double latency_seconds(const KernelCounters& kernel, const GpuProperties& gpu, double warps, double rounds,
-                       double in_flight) {
+                       double in_flight, double memory_seconds) {
     const AccessCounts& loads = kernel.access[static_cast<size_t>(AccessKind::GlobalLoad)];
     if (loads.requests == 0) return 0;
     const double from_memory = std::min(1.0, kernel.distinct_bytes_read / std::max(1.0, loads.sectors * sector_bytes));
-    const double cycles =
-        latency_under_load * (from_memory * dram_latency_cycles + (1 - from_memory) * l2_latency_cycles);
-    return rounds * std::max(1.0, loads.requests / warps / in_flight) * cycles / gpu.clock_hz;
+    const double cycles = from_memory * dram_latency_cycles + (1 - from_memory) * l2_latency_cycles;
+    const double idle = rounds * std::max(1.0, loads.requests / warps / in_flight) * cycles / gpu.clock_hz;
+    return idle * (1 + (latency_under_load - 1) * std::min(1.0, memory_seconds / idle));
 }
 
 } // namespace
@@ -62,10 +63,9 @@ PredictedTime predict(const KernelCounters& kernel, const GpuProperties& gpu,
                                    resources->static_shared_bytes + static_cast<int64_t>(kernel.shared_bytes));
         if (time.occupancy->blocks > 0) {
             time.rounds = blocks / (sms * time.occupancy->blocks);
-            time.latency =
-                latency_seconds(kernel, gpu, warps, std::ceil(time.rounds),
-                                instructions && instructions->loads_in_flight > 0 ? instructions->loads_in_flight
-                                                                                  : assumed_loads_in_flight);
+            const double in_flight = instructions && instructions->loads_in_flight > 0 ? instructions->loads_in_flight
+                                                                                       : assumed_loads_in_flight;
+            time.latency = latency_seconds(kernel, gpu, warps, std::ceil(time.rounds), in_flight, time.memory);
         }
     }
     double longest = time.memory;
