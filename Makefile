@@ -116,6 +116,7 @@ help:
 	@echo "make test-ROOM     the tests of one room: $(TESTED)"
 	@echo "make test-sanitized     the tests of kernels, model and data under AddressSanitizer and UBSan"
 	@echo "make test-cuda_on_cpu   the CUDA kernels, run on the CPU: races, bounds, results"
+	@echo "make counters      what Nsight Compute would count of a step's kernels, counted on the emulator (docs/counters.md)"
 	@echo "make mutation-test plants faults in kernels, model, data and train (ROOM=model: there) and requires that tests find them"
 	@echo "make cuda-objects  compiles the CUDA kernels, where there is an nvcc"
 	@echo "make gpu-check     on a machine with a GPU: tests, benchmarks, PyTorch beside them, sanitizers; CALL=contact: the first four minutes"
@@ -191,6 +192,8 @@ dependencies:
 
 include tests/fuzz.mk
 include tests/cuda_on_cpu.mk
+include tests/counters/model/model.mk
+include tests/counters.mk
 include tests/mutation.mk
 include tests/gpu.mk
 include tests/cudnn_engines.mk
@@ -198,7 +201,7 @@ include tests/cudnn_engines.mk
 .PHONY: programs
 # The unit that takes longest comes first.
 programs: $(sanitized)/users_of_json.o
-programs: $(CUDA_OBJECTS) $(EMULATED) $(if $(SANITIZE),,$(GPU_TESTS))
+programs: $(CUDA_OBJECTS) $(EMULATED) $(COUNTER_MODEL_TESTS) $(if $(SANITIZE),,$(GPU_TESTS))
 programs: $(BUILD)/scene $(TESTED:%=$(BUILD)/tests/%_tests) $(FUZZERS)
 
 # The tests of these rooms run once with each of the CPU kernels that the machine has.
@@ -209,7 +212,7 @@ tests_of     = $(BUILD)/tests/$(1)_tests$(if $(filter $(1),$(on_each_isa)),@$(su
 at_once := $$(($(JOBS) + 1))
 test: dependencies
 	@$(MAKE) --no-print-directory -j$(at_once) programs
-	@JOBS=$(at_once) SCENE=$(BUILD)/scene tests/run_tests.sh $(foreach room,$(TESTED),$(call tests_of,$(room))) $(EMULATED) $(FUZZERS)
+	@JOBS=$(at_once) SCENE=$(BUILD)/scene tests/run_tests.sh $(foreach room,$(TESTED),$(call tests_of,$(room))) $(EMULATED) $(COUNTER_MODEL_TESTS) $(FUZZERS)
 
 # The tests of the rooms that compute and parse, under AddressSanitizer and UBSan, on kernels that every machine can run.
 # gcc 12 warns, wrongly, of bounds inside std::string in instrumented code, hence WERROR=0.

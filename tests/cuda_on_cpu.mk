@@ -42,7 +42,9 @@ $(BUILD)/tests/cuda_on_cpu_$(1)_tests: $$(objects_of_$(1))
 	$$(call say,link,$$@)
 	$(Q)$$(CXX) $(3) $$^ $$(emulated_libs) -o $$@
 endef
-$(eval $(call emulated_program,races,-fsanitize=thread,))
+# The same kernels are counted (tests/counters.mk), which takes a call at each basic block, laid out in the source's order.
+reports_accesses := -fsanitize=thread -fsanitize-coverage=trace-pc -fno-reorder-blocks -fno-reorder-blocks-and-partition
+$(eval $(call emulated_program,races,$(reports_accesses),))
 # AddressSanitizer checks the kernels' accesses by calls, which takes a quarter less time to compile than inline checks.
 # clang has no such option.
 checked_by_calls := $(if $(findstring clang,$(CXX)),,--param asan-instrumentation-with-call-threshold=0)

@@ -42,13 +42,16 @@ cuda_members := $(patsubst %,$(BUILD)/kernels/cuda/%.o,without_cuda autotune/pla
 CUDA_LIBS    :=
 endif
 
+# What ptxas says of registers and spills is kept beside the object, for the counters (tests/counters).
+said_by_ptxas := ^ptxas info  *:\|^    [0-9]* bytes stack frame
 # Another list compiles the kernels again, and nothing else.
 $(eval $(call written_when_changed,$(BUILD)/compiled-for,archs))
 $(BUILD)/kernels/cuda/gpu.o: $(BUILD)/compiled-for
 $(BUILD)/%.cu.o: %.cu $(compiled_with) $(BUILD)/compiled-for
 	@mkdir -p $(@D)
 	$(call say,nvcc,$<)
-	$(Q)$(NVCC) $(NVCCFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
+	$(Q)$(NVCC) $(NVCCFLAGS) -Xptxas -v -MMD -MP -MF $(@:.o=.d) -c $< -o $@ 2> $@.ptxas; status=$$?; \
+	    grep -v '$(said_by_ptxas)' $@.ptxas >&2; exit $$status
 
 $(eval $(call written_when_changed,$(BUILD)/with-cuda,CUDA))
 $(CUDA_ARCHIVE): $(cuda_members) $(BUILD)/with-cuda

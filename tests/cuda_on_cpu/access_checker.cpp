@@ -138,6 +138,8 @@ void note_access(const void* address, size_t bytes, Access access, const void* i
     }
 }
 
+void note_vector(const void*, size_t, size_t) {} // each element is checked
+
 void mark_allocated(const void* memory, size_t bytes) {
     Byte* first = device_shadow().bytes + device_range().offset(memory);
     for (size_t i = 0; active && i < bytes; ++i) {
@@ -216,5 +218,8 @@ void* __tsan_memset(void* to, int value, size_t bytes) {
 }
 // The guard of a static variable, on the host.
 char __tsan_atomic8_load(const volatile char* a, int) { return __atomic_load_n(a, __ATOMIC_SEQ_CST); }
+
+// At each basic block, for the access counter (tests/counters), which is linked with the same kernels.
+void __sanitizer_cov_trace_pc() {}
 
 } // extern "C"

@@ -19,6 +19,8 @@ enum class Access : uint8_t { Read, Write, Atomic };
 /// True in a program whose kernels report their accesses.
 bool checks_accesses();
 void note_access(const void* address, size_t bytes, Access access, const void* instruction);
+/// The running thread is about to access this vector in pieces of `piece` bytes, which the compiler may split.
+void note_vector(const void* address, size_t piece, size_t bytes);
 
 void mark_allocated(const void* memory, size_t bytes);
 void mark_free(const void* memory, size_t bytes);

@@ -1,5 +1,6 @@
 #include "tests/cuda_on_cpu/device_memory.h"
 
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -18,6 +19,14 @@ namespace {
 
 constexpr size_t alignment = 256, redzone = 256;
 constexpr unsigned char canary = 0xA5;
+
+#if defined(EMULATOR_COUNTS)
+constexpr size_t most_bytes = size_t{64} << 30; // only what is touched takes memory
+constexpr int fresh_byte = 0;
+#else
+constexpr size_t most_bytes = size_t{256} << 20;
+constexpr int fresh_byte = 0xFF;
+#endif
 
 std::map<size_t, size_t> blocks; ///< offset and size of what is allocated
 size_t shared_bytes = 0;
@@ -61,9 +70,11 @@ void fill_redzone(size_t offset, size_t bytes) {
 
 } // namespace
 
+size_t device_bytes() { return most_bytes; }
+
 Range device_range() {
     static const Range range = [] {
-        const Range all = reserve(device_bytes);
+        const Range all = reserve(device_bytes());
         forbid(all.first, all.bytes);
         return all;
     }();
@@ -92,11 +103,11 @@ void* allocate(size_t bytes) {
         if (first >= offset + bytes + alignment + 2 * redzone) break;
         offset = first + (size + alignment - 1) / alignment * alignment + 2 * redzone;
     }
-    if (bytes == 0 || offset + bytes + alignment + 2 * redzone > device_bytes) return nullptr;
+    if (bytes == 0 || offset + bytes + alignment + 2 * redzone > device_bytes()) return nullptr;
     blocks[offset] = bytes;
     char* memory = device_range().first + offset;
     permit(memory, bytes);
-    std::memset(memory, 0xFF, bytes);
+    fill(memory, fresh_byte, bytes);
     fill_redzone(offset, bytes);
     mark_allocated(memory, bytes);
     return memory;
@@ -130,6 +141,20 @@ bool check_memory() {
         return false;
     }
     return true;
+}
+
+void fill(void* memory, int value, size_t bytes) {
+    constexpr size_t page = 4096, many = 1024 * page;
+    char *const first = static_cast<char*>(memory), *const end = first + bytes;
+    if (value != 0 || bytes < many) {
+        std::memset(first, value, bytes);
+        return;
+    }
+    char* const whole = first + (page - reinterpret_cast<uintptr_t>(first) % page) % page;
+    const size_t pages = static_cast<size_t>(end - whole) / page * page;
+    if (madvise(whole, pages, MADV_DONTNEED) != 0) std::abort();
+    std::memset(first, 0, static_cast<size_t>(whole - first));
+    std::memset(whole + pages, 0, static_cast<size_t>(end - whole) - pages);
 }
 
 size_t allocations() { return blocks.size(); }

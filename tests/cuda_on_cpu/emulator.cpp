@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <map>
 #include <numeric>
 #include <vector>
@@ -75,7 +76,8 @@ const std::function<void()>* body = nullptr;
 Fiber main_fiber;
 std::vector<Thread> threads;
 std::vector<Warp> warps;
-std::vector<uint16_t> runnable;
+std::deque<uint16_t> runnable;
+Observer* observer = nullptr;
 size_t current = 0, exited = 0, at_barrier = 0;
 std::source_location barrier_place;
 int barrier_sum = 0, barrier_result[2] = {0, 0};
@@ -100,8 +102,13 @@ void make_runnable(size_t thread) {
     runnable.push_back(static_cast<uint16_t>(thread));
 }
 
-/// Takes a runnable thread at random; fresh ones are runnable.
+/// Takes a runnable thread at random, or the first while there is an observer; fresh ones are runnable.
 size_t choose() {
+    if (observer) {
+        const size_t first = runnable.front();
+        runnable.pop_front();
+        return first;
+    }
     const size_t at = random_order.below(runnable.size());
     const size_t thread = runnable[at];
     runnable[at] = runnable.back();
@@ -147,6 +154,7 @@ void exit_thread() {
     for (const Rendezvous& meeting : warp.waiting)
         if (meeting.mask & bit)
             fail_thread("has ended, but a warp operation at " + text_of(meeting.place) + " names it");
+    if (observer && warp.exited == warp.existing) observer->warp_met(current / warp_size);
 }
 
 void fiber_main() {
@@ -188,6 +196,29 @@ void run_block(size_t count, size_t shared_bytes) {
     go_to(choose(), main_fiber);
 }
 
+void run_in_random_order(size_t shared_bytes) {
+    std::vector<uint64_t> order(grid_extent.count());
+    std::iota(order.begin(), order.end(), uint64_t{0});
+    for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random_order.below(i)]);
+    for (const uint64_t i : order) {
+        block_index = {static_cast<unsigned>(i % grid_extent.x),
+                       static_cast<unsigned>(i / grid_extent.x % grid_extent.y),
+                       static_cast<unsigned>(i / grid_extent.x / grid_extent.y)};
+        run_block(block_extent.count(), shared_bytes);
+        if (failed) break;
+    }
+}
+
+void run_observed(const void* kernel, size_t shared_bytes) {
+    observer->begin_launch(kernel, grid_extent, block_extent, shared_bytes);
+    while (const std::optional<Index3> block = observer->next_block()) {
+        block_index = *block;
+        run_block(block_extent.count(), shared_bytes);
+        if (failed) break;
+    }
+    observer->end_launch();
+}
+
 bool refuse(const std::string& why) {
     error = why;
     return false;
@@ -195,6 +226,7 @@ bool refuse(const std::string& why) {
 
 } // namespace
 
+void observe(Observer* of) { observer = of; }
 int orders() { return checks_accesses() ? 3 : 1; }
 
 void shuffle(uint64_t seed) { random_order.state = seed * 0x2545F4914F6CDD1Du + 1; }
@@ -223,6 +255,11 @@ void check_alignment(const void* address, size_t alignment) {
         fail_thread("makes a misaligned access of " + std::to_string(alignment) + " bytes");
 }
 
+void check_vector(const void* address, size_t alignment, size_t bytes) {
+    check_alignment(address, alignment);
+    note_vector(address, alignment, bytes);
+}
+
 bool run(const void* kernel, Extent3 grid, Extent3 block, size_t shared_bytes, const std::function<void()>& thread) {
     if (running) std::abort();
     if (grid.count() == 0) return refuse("a grid without blocks");
@@ -233,21 +270,16 @@ bool run(const void* kernel, Extent3 grid, Extent3 block, size_t shared_bytes, c
     if (shared_bytes > allowed || shared_bytes > limits.shared)
         return refuse("a block with " + std::to_string(shared_bytes) + " bytes of shared memory");
 
-    std::vector<uint64_t> order(grid.count());
-    std::iota(order.begin(), order.end(), uint64_t{0});
-    for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random_order.below(i)]);
-
     body = &thread;
     grid_extent = grid;
     block_extent = block;
     launch_first_block = block_serial + 1;
     running = true;
     failed = false;
-    for (const uint64_t i : order) {
-        block_index = {static_cast<unsigned>(i % grid.x), static_cast<unsigned>(i / grid.x % grid.y),
-                       static_cast<unsigned>(i / grid.x / grid.y)};
-        run_block(block.count(), shared_bytes);
-        if (failed) break;
+    if (observer) {
+        run_observed(kernel, shared_bytes);
+    } else {
+        run_in_random_order(shared_bytes);
     }
     running = false;
     if (failed) {
@@ -270,6 +302,10 @@ int block_barrier(int value, std::source_location place) {
         barrier_sum = 0;
         at_barrier = 0;
         ++epoch;
+        if (observer) {
+            for (size_t warp = 0; warp < warps.size(); ++warp) observer->warp_met(warp);
+            observer->block_barrier();
+        }
         for (size_t i = 0; i < threads.size(); ++i) make_runnable(i);
     } else {
         self.state = State::Waiting;
@@ -301,6 +337,10 @@ void warp_exchange(WarpOp op, unsigned mask, uint64_t value, uint64_t* values, s
     self.warp_values = values;
     if (meeting.arrived == mask) {
         const size_t first = current - lane;
+        if (observer) {
+            if (mask == (warp.existing & ~warp.exited)) observer->warp_met(current / warp_size);
+            observer->warp_operation();
+        }
         for (unsigned i = 0; i < warp_size; ++i) {
             if (!(mask >> i & 1)) continue;
             if (threads[first + i].warp_values)

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <source_location>
 #include <string>
 
@@ -62,6 +63,9 @@ const std::string& last_error();
 bool in_kernel();
 /// Fails the thread if the address is misaligned. Kernels call it because the compiler may split or merge accesses.
 void check_alignment(const void* address, size_t alignment);
+/// The same for a vector of `bytes` that the device accesses in pieces of `alignment` bytes. The kernel's next accesses
+/// of it count as those.
+void check_vector(const void* address, size_t alignment, size_t bytes);
 
 // ---- what a thread calls ------------------------------------------------------------------------------------------
 
@@ -82,16 +86,39 @@ void* shared_memory();
 
 // ---- device memory -------------------------------------------------------------------------------------------------
 
-constexpr size_t device_bytes = size_t{256} << 20; ///< of the emulated device
-/// 256-byte aligned, filled with 0xFF (NaN), between redzones; null when there is no room.
+size_t device_bytes(); ///< of the emulated device
+/// 256-byte aligned, filled with 0xFF (NaN; zeros where accesses are counted), between redzones; null when there is no
+/// room.
 void* allocate(size_t bytes);
 /// False if `memory` was not allocated or a redzone was written.
 bool release(void* memory);
 /// False, with last_error() set, unless [memory, memory + bytes) lies in one allocation.
 bool check_range(const void* memory, size_t bytes);
+/// memset. Zeros of whole pages take no memory until they are touched.
+void fill(void* memory, int value, size_t bytes);
 /// False if any redzone was written.
 bool check_memory();
 size_t allocations();
+
+// ---- for the access counter --------------------------------------------------------------------------------------
+
+/// Is told what a launch does, and says which of its blocks run. While there is one, threads run in the order of their
+/// numbers, so that the lanes of a warp follow each other.
+class Observer {
+public:
+    virtual ~Observer() = default;
+    virtual void begin_launch(const void* kernel, Extent3 grid, Extent3 block, size_t shared_bytes) = 0;
+    /// The next block to run; called until there is none, each time when the block before has ended.
+    virtual std::optional<Index3> next_block() = 0;
+    /// All lanes of the warp have arrived at one place: a warp operation of all of them, a barrier, or their end.
+    virtual void warp_met(size_t warp) = 0;
+    virtual void block_barrier() = 0;
+    virtual void warp_operation() = 0;
+    virtual void end_launch() = 0;
+};
+
+/// From now on; null for none. It must outlive the launches.
+void observe(Observer* observer);
 
 // ---- for the access checker -------------------------------------------------------------------------------------
 

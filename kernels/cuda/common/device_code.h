@@ -51,7 +51,7 @@ template <typename T> constexpr int full_vector = 16 / sizeof(T);
 /// The vector at this address. The emulator checks its alignment.
 template <int V, typename T> __device__ inline AlignedVector<T, V>* vector_at(T* address) {
 #if !defined(__CUDACC__)
-    emulator::check_alignment(address, alignof(AlignedVector<T, V>));
+    emulator::check_vector(address, alignof(AlignedVector<T, V>), sizeof(AlignedVector<T, V>));
 #endif
     return reinterpret_cast<AlignedVector<T, V>*>(address);
 }

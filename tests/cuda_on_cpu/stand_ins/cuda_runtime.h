@@ -35,21 +35,43 @@ struct dim3 {
     unsigned x = 1, y = 1, z = 1;
     constexpr dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
 };
-struct alignas(8) float2 {
-    float x, y;
-};
-struct alignas(16) float4 {
-    float x, y, z, w;
-};
-struct alignas(8) uint2 {
-    unsigned x, y;
-};
-struct alignas(16) uint4 {
-    unsigned x, y, z, w;
-};
-struct alignas(16) double2 {
-    double x, y;
-};
+
+// A vector is loaded and stored as one, which the access counter is told.
+#define EMULATED_VECTOR_2(name, Scalar)                                                                                \
+    struct alignas(2 * sizeof(Scalar)) name {                                                                          \
+        Scalar x, y;                                                                                                   \
+        name() = default;                                                                                              \
+        __forceinline__ name(Scalar x_, Scalar y_) : x(x_), y(y_) {}                                                   \
+        __forceinline__ name(const name& of) : x(of.noted().x), y(of.y) {}                                             \
+        __forceinline__ name& operator=(const name& of) {                                                              \
+            noted();                                                                                                   \
+            return x = of.noted().x, y = of.y, *this;                                                                  \
+        }                                                                                                              \
+        __forceinline__ const name& noted() const {                                                                    \
+            emulator::note_vector(this, sizeof(name), sizeof(name));                                                   \
+            return *this;                                                                                              \
+        }                                                                                                              \
+    }
+#define EMULATED_VECTOR_4(name, Scalar)                                                                                \
+    struct alignas(4 * sizeof(Scalar)) name {                                                                          \
+        Scalar x, y, z, w;                                                                                             \
+        name() = default;                                                                                              \
+        __forceinline__ name(Scalar x_, Scalar y_, Scalar z_, Scalar w_) : x(x_), y(y_), z(z_), w(w_) {}               \
+        __forceinline__ name(const name& of) : x(of.noted().x), y(of.y), z(of.z), w(of.w) {}                           \
+        __forceinline__ name& operator=(const name& of) {                                                              \
+            noted();                                                                                                   \
+            return x = of.noted().x, y = of.y, z = of.z, w = of.w, *this;                                              \
+        }                                                                                                              \
+        __forceinline__ const name& noted() const {                                                                    \
+            emulator::note_vector(this, sizeof(name), sizeof(name));                                                   \
+            return *this;                                                                                              \
+        }                                                                                                              \
+    }
+EMULATED_VECTOR_2(float2, float);
+EMULATED_VECTOR_2(uint2, unsigned);
+EMULATED_VECTOR_2(double2, double);
+EMULATED_VECTOR_4(float4, float);
+EMULATED_VECTOR_4(uint4, unsigned);
 __forceinline__ float2 make_float2(float x, float y) { return {x, y}; }
 __forceinline__ double2 make_double2(double x, double y) { return {x, y}; }
 
@@ -235,7 +257,7 @@ inline cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t, cudaEv
 }
 
 inline cudaError_t cudaMemGetInfo(size_t* available, size_t* total) {
-    *available = *total = emulator::device_bytes;
+    *available = *total = emulator::device_bytes();
     return cudaSuccess;
 }
 inline cudaError_t cudaMalloc(void** memory, size_t bytes) {
@@ -262,7 +284,7 @@ inline cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaSt
     return emulator::enqueue(
         [=] {
             if (!emulator::check_range(memory, bytes)) return cudaErrorInvalidValue;
-            std::memset(memory, value, bytes);
+            emulator::fill(memory, value, bytes);
             emulator::mark_written(memory, bytes);
             return cudaSuccess;
         },
