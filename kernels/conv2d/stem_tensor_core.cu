@@ -402,9 +402,9 @@ size_t forward_bytes(const StemSizes& size, int depth) {
 
 bool stem_suits_tensor_cores(const Conv2dShape& shape) {
     const StemSizes size(shape);
-    bool suits = gradient_bytes(size, size.patch() + 1, true, true) <= most_shared_bytes;
+    bool suits = gradient_bytes(size, size.patch() + 1, true, true) <= least_block_shared_bytes;
     with_patch_depth(size, [&](auto depth, auto) {
-        suits = suits && forward_bytes(size, decltype(depth)::value) <= most_shared_bytes;
+        suits = suits && forward_bytes(size, decltype(depth)::value) <= least_block_shared_bytes;
     });
     return suits;
 }

@@ -8,7 +8,7 @@
 
 namespace scene::cuda {
 
-/// Whether their tiles fit into a block's shared memory.
+/// Whether their tiles fit into the shared memory that a block has on every device.
 bool stem_suits_tensor_cores(const Conv2dShape& shape);
 
 /// As conv2d_stem_forward, without its checks.

@@ -54,7 +54,7 @@ size_t correction_bytes(const StemSizes& size) {
 
 } // namespace
 
-bool correction_suits_tensor_cores(const StemSizes& size) { return correction_bytes(size) <= most_shared_bytes; }
+bool correction_suits_tensor_cores(const StemSizes& size) { return correction_bytes(size) <= least_block_shared_bytes; }
 
 void correct_gradient_on_tensor_cores(Tensor dx, const float* dx_sum, Tensor x, const float* correction,
                                       int correction_pitch, const StemSizes& size, cudaStream_t stream) {
