@@ -1,8 +1,8 @@
 #pragma once
 
-// CUDA kernels for convolutions with few input channels, such as a network's first one (its stem). They use no tensor
-// cores, whose tiles would be almost empty. Operands are those of the records in kernels/conv2d/conv2d.h; y and dy must
-// be 16-byte aligned. Shapes that do not suit throw std::logic_error.
+// CUDA kernels for convolutions with few input channels, such as a network's first one (its stem). 16-bit activations
+// take tensor cores (kernels/conv2d/stem_tensor_core.h), float ones CUDA cores. Operands are those of the records in
+// kernels/conv2d/conv2d.h; y and dy must be 16-byte aligned. Shapes that do not suit throw std::logic_error.
 
 #include <cuda_runtime.h>
 

@@ -217,15 +217,13 @@ void run(const Conv2dBnReluBackward<Tensor>& op, Context& cuda) {
     const auto chunks = static_cast<unsigned>(tiling.chunks(size));
     const bool tensor_cores = on_tensor_cores(op.x.dtype, shape);
     if (tensor_cores) {
-        stem_gradients_on_tensor_cores({.dy = op.da,
-                                        .a = op.a,
-                                        .partial = partial,
-                                        .with_sum = true,
-                                        .x = op.x,
-                                        .dx = op.dx ? Tensor{dx_sum, DType::F32, shape.x()} : Tensor(),
-                                        .w = op.w,
-                                        .scale = gradients.scale},
-                                       shape, cuda.stream);
+        StemGradients pass{.dy = op.da, .a = op.a, .partial = partial, .with_sum = true, .x = op.x};
+        if (op.dx) {
+            pass.dx = {dx_sum, DType::F32, shape.x()};
+            pass.w = op.w;
+            pass.scale = gradients.scale;
+        }
+        stem_gradients_on_tensor_cores(pass, shape, cuda.stream);
     } else {
         with_activation_type(op.x, [&](auto type) {
             using T = decltype(type);

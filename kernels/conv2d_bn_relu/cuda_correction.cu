@@ -6,8 +6,11 @@
 namespace scene::cuda {
 namespace {
 
+/// Threads of a block: a warp for each 8 elements of the FCNN's patches.
+constexpr int correction_threads = 128;
+
 /// dx = dx_sum - the correction: a GEMM [positions, T + 1] x [T + 1, T] of (patch, 1) with its weights, and col2im.
-template <typename T> __global__ void __launch_bounds__(block_threads)
+template <typename T> __global__ void __launch_bounds__(correction_threads, 4)
     correct_gradient(T* dx, const float* dx_sum, const T* x, const float* correction, int correction_pitch,
                      StemSizes size, ChunkTiling tiling) {
     const int depth = size.patch() + 1;
@@ -61,7 +64,7 @@ void correct_gradient_on_tensor_cores(Tensor dx, const float* dx_sum, Tensor x, 
     const ChunkTiling tiling(size);
     with_16_bit_type(x, [&](auto type) {
         using T = decltype(type);
-        launch(correct_gradient<T>, dim3(static_cast<unsigned>(tiling.chunks(size))), dim3(block_threads),
+        launch(correct_gradient<T>, dim3(static_cast<unsigned>(tiling.chunks(size))), dim3(correction_threads),
                correction_bytes(size), stream, static_cast<T*>(dx.data), dx_sum, static_cast<const T*>(x.data),
                correction, correction_pitch, size, tiling);
     });

@@ -132,6 +132,30 @@ TEST(Conv2dBnRelu, ZerosLetNoGradientPass) {
     expect_like_reference(backward);
 }
 
+/// Two filters that differ in the last bits only, with opposite signs: dx is what those bits leave.
+TEST(Conv2dBnRelu, DxKeepsTheLastBitsOfTheWeights) {
+    const Case c{shape_of({1, 4, 8, 1}, 2, 1, 1, 0)};
+    Backward backward = backward_of(c);
+    backward.w = with_values(c.shape.w(), {1 + 0x1p-13, -1});
+    const HostArray gradient = uniform_activation({1, 4, 8, 1}, 3);
+    for (int64_t i = 0; i < 2 * 4 * 8; ++i) {
+        backward.da[i] = gradient.values[static_cast<size_t>(i / 2)];
+        backward.a[i] = 1;
+    }
+    backward.mean = with_values({2}, {0, 0});
+    backward.inv_std = backward.scale = with_values({2}, {1, 1});
+    expect_like_reference(backward);
+}
+
+/// Weights below the smallest numbers of half precision.
+TEST(Conv2dBnRelu, DxOfSmallWeights) {
+    const Case& c = cases[3];
+    Backward backward = backward_of(c);
+    backward.scale = uniform_f32({c.shape.out_channels}, 7, 1e-6, 2e-6);
+    backward.da = uniform_activation(c.shape.y(), 3, -1000, 1000);
+    expect_like_reference(backward);
+}
+
 // ---- the closed form against convolution, batch norm and relu -------------------------------------------------------
 
 /// The convolution's output [N, P, Q, K].
