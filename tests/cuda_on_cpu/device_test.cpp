@@ -77,7 +77,7 @@ void compare_training_steps_in(DType type, Fusions fusions) {
             const GradientDistance naive =
                 gradient_distance(rounded.all(Segment::Gradients), expected.all(Segment::Gradients), 1e-2);
             EXPECT_LE(distance.whole, rounding_growth * naive.whole);
-            EXPECT_LE(distance.whole, most_rounding) << "no wrong op hides behind a sensitive network";
+            EXPECT_LE(distance.whole, most_rounding_in(type)) << "no wrong op hides behind a sensitive network";
         }
         const StepControl control = actual.control();
         EXPECT_EQ(control.step, 2u);

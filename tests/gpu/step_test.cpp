@@ -104,7 +104,9 @@ TEST(GpuStep, LossAndGradientsOfTheFirstStep) {
             // One step in float tells little: GradientsInFloat looks at several.
             if (c.precision != Precision::Fp32) {
                 const double naive = c.precision == Precision::Bf16 ? of_bfloat : of_half;
-                EXPECT_LE(distance.whole, std::min(rounding_growth * naive, most_rounding)) << engines_of(*device);
+                EXPECT_LE(distance.whole,
+                          std::min(rounding_growth * naive, most_rounding_in(activation_type_of(c.precision))))
+                    << engines_of(*device);
             }
             if (c.fusions == Fusions::Always) expect_fused(*device, network);
         }

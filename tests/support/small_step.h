@@ -129,13 +129,14 @@ struct GradientDistance {
     std::string parameter; ///< that tensor
 };
 
-/// How far half precision moves the gradient depends on the network: where values are within a few roundings of each
-/// other, relu and max pooling decide differently. A step whose parameters alone are rounded to half, and which is
-/// otherwise exact, tells how far. A step in half precision rounds about five times as often, and the squares of
+/// How far half precision or BF16 moves the gradient depends on the network: where values are within a few roundings of
+/// each other, relu and max pooling decide differently. A step whose parameters alone are rounded to that type, and
+/// which is otherwise exact, tells how far. A step in that type rounds about five times as often, and the squares of
 /// independent errors add up. So its distance may be that of the rounded parameters times this.
 constexpr double rounding_growth = 2.24; // sqrt(5)
-/// The distance may not be larger than this for any network: a wrong op could hide behind it.
-constexpr double most_rounding = 0.3;
+/// The distance may not be larger than this for any network: a wrong op could hide behind it. BF16 rounds eight times
+/// as coarsely as F16, so that decisions flip eight times as often. The same kernels are also tested in F16.
+constexpr double most_rounding_in(DType type) { return type == DType::BF16 ? 0.5 : 0.3; }
 
 /// `largest` leaves out parameters whose expected gradient has a norm below `least` times the largest norm. `actual` is
 /// divided by `scale`.

@@ -88,17 +88,14 @@ TEST(FusedPlan, ConvolutionsWithBiasAndReluHavePlans) {
     std::string reason;
     const std::optional<PlanTarget> target = h100(reason);
     if (!target) GTEST_SKIP() << reason;
-    for (const int64_t batch : {1, 64, 512}) {
-        for (const Conv2dShape& shape : shapes(batch)) {
-            const ConvolutionTask task{shape, ConvPass::Forward, rectified};
-            for (const auto& [type, tensor_cores, least] : {std::tuple<DType, bool, size_t>{DType::F16, true, 12},
-                                                            {DType::BF16, true, 12},
-                                                            {DType::F32, true, 12},
-                                                            {DType::F32, false, 1}}) {
-                const ConvolutionProblem problem{task, type, tensor_cores, true, generous};
-                EXPECT_GE(convolution_engines(problem, *target).size(), least) << problem.text();
-                EXPECT_EQ(convolution_plans(problem, *target, 1).size(), 1u) << problem.text();
-            }
+    for (const Conv2dShape& shape : shapes(64)) {
+        const ConvolutionTask task{shape, ConvPass::Forward, rectified};
+        for (const auto& [type, tensor_cores, least] : {std::tuple<DType, bool, size_t>{DType::F16, true, 12},
+                                                        {DType::BF16, true, 12},
+                                                        {DType::F32, true, 12},
+                                                        {DType::F32, false, 1}}) {
+            const ConvolutionProblem problem{task, type, tensor_cores, true, generous};
+            EXPECT_EQ(convolution_plans(problem, *target, least).size(), least) << problem.text();
         }
     }
 }
