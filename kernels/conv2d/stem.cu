@@ -142,7 +142,7 @@ int64_t weight_gradient_blocks(const Conv2dShape& shape) {
 }
 
 bool on_tensor_cores(DType dtype, const Conv2dShape& shape) {
-    return dtype == DType::F16 && stem_suits_tensor_cores(shape);
+    return is_half_width(dtype) && stem_suits_tensor_cores(shape);
 }
 
 StemSizes sizes_of(const Conv2dShape& shape) {

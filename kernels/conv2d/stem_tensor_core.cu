@@ -414,7 +414,7 @@ void stem_forward_on_tensor_cores(Tensor y, Tensor x, Tensor w, const float* bia
     const StemSizes size(shape);
     const int64_t rows_per_block = divide_up(size.out_rows, 16 * multiprocessors);
     const auto blocks = static_cast<unsigned>(divide_up(size.out_rows, rows_per_block));
-    with_16_bit_type(x, [&](auto type) {
+    with_half_width_type(x.dtype, [&](auto type) {
         using T = decltype(type);
         with_patch_depth(size, [&](auto depth, auto threads) {
             constexpr int d = decltype(depth)::value;
@@ -428,7 +428,7 @@ void stem_forward_on_tensor_cores(Tensor y, Tensor x, Tensor w, const float* bia
 
 void stem_gradients_on_tensor_cores(const StemGradients& op, const Conv2dShape& shape, cudaStream_t stream) {
     const StemSizes size(shape);
-    with_16_bit_type(op.dy, [&](auto type) {
+    with_half_width_type(op.dy.dtype, [&](auto type) {
         using T = decltype(type);
         if (op.a) return launch_gradients<T, float, float, true>(op, size, stream);
         launch_gradients<T, T, T, false>(op, size, stream);

@@ -171,7 +171,7 @@ struct BackwardScratch {
 };
 
 bool on_tensor_cores(DType dtype, const Conv2dShape& shape) {
-    return dtype == DType::F16 && stem_suits_tensor_cores(shape) && correction_suits_tensor_cores(StemSizes(shape));
+    return is_half_width(dtype) && stem_suits_tensor_cores(shape) && correction_suits_tensor_cores(StemSizes(shape));
 }
 
 } // namespace

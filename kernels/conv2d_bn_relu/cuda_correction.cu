@@ -62,7 +62,7 @@ bool correction_suits_tensor_cores(const StemSizes& size) { return correction_by
 void correct_gradient_on_tensor_cores(Tensor dx, const float* dx_sum, Tensor x, const float* correction,
                                       int correction_pitch, const StemSizes& size, cudaStream_t stream) {
     const ChunkTiling tiling(size);
-    with_16_bit_type(x, [&](auto type) {
+    with_half_width_type(x.dtype, [&](auto type) {
         using T = decltype(type);
         launch(correct_gradient<T>, dim3(static_cast<unsigned>(tiling.chunks(size))), dim3(correction_threads),
                correction_bytes(size), stream, static_cast<T*>(dx.data), dx_sum, static_cast<const T*>(x.data),

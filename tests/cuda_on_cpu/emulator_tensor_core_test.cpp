@@ -13,13 +13,12 @@ struct Product {
     Guarded a, b, c;
     OnDevice d_a, d_b, d_c;
 
-    Product(Guarded left, Guarded right, Guarded sum)
-        : a(stored_as(DType::F16, left)), b(stored_as(DType::F16, right)), c(std::move(sum)), d_a(a, DType::F16),
-          d_b(b, DType::F16), d_c(c) {}
+    Product(Guarded left, Guarded right, Guarded sum, DType type = DType::F16)
+        : a(stored_as(type, left)), b(stored_as(type, right)), c(std::move(sum)), d_a(a, type), d_b(b, type), d_c(c) {}
 
     void run(MatrixOrder order, TensorCoreFault fault = TensorCoreFault::None, int threads = 32) const {
-        multiply_on_tensor_core(static_cast<Tensor>(d_c).as<float>(), static_cast<half*>(static_cast<Tensor>(d_a).data),
-                                static_cast<half*>(static_cast<Tensor>(d_b).data), order, fault, threads);
+        multiply_on_tensor_core(static_cast<Tensor>(d_c), static_cast<Tensor>(d_a), static_cast<Tensor>(d_b), order,
+                                fault, threads);
     }
     double expected(int64_t row, int64_t column) const {
         double sum = static_cast<double>(c[row * 8 + column]);
@@ -29,7 +28,9 @@ struct Product {
     }
 };
 
-Product random_product() { return {uniform({16, 16}, 1), uniform({16, 8}, 2), uniform({16, 8}, 3)}; }
+Product random_product(DType type = DType::F16) {
+    return {uniform({16, 16}, 1), uniform({16, 8}, 2), uniform({16, 8}, 3), type};
+}
 
 /// What the launch throws; "" when it goes through.
 std::string message_of(TensorCoreFault fault, int threads = 32) {
@@ -44,11 +45,14 @@ void expect_message(const std::string& message, const std::string& part) {
 }
 
 TEST(EmulatorTensorCore, MultipliesMatricesInBothOrders) {
-    for (const MatrixOrder order : orders_of_matrices) {
-        const Product product = random_product();
-        product.run(order);
-        const Guarded result = product.d_c.host();
-        for (int64_t i = 0; i < 16 * 8; ++i) EXPECT_NEAR(result[i], product.expected(i / 8, i % 8), 4e-6) << i;
+    for (const DType type : {DType::F16, DType::BF16}) {
+        for (const MatrixOrder order : orders_of_matrices) {
+            const Product product = random_product(type);
+            product.run(order);
+            const Guarded result = product.d_c.host();
+            for (int64_t i = 0; i < 16 * 8; ++i)
+                EXPECT_NEAR(result[i], product.expected(i / 8, i % 8), 4e-6) << name_of(type) << " " << i;
+        }
     }
 }
 

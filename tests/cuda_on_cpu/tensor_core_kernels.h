@@ -2,8 +2,7 @@
 
 // A product of two small matrices on tensor cores, right and with faults, for tests (tensor_core_kernels.cu).
 
-#include <cuda_fp16.h>
-#include <cuda_runtime.h>
+#include "kernels/tensor.h"
 
 namespace scene::test {
 
@@ -17,8 +16,8 @@ enum class TensorCoreFault {
 /// How A and B lie in shared memory: in rows as the matrices are, or transposed.
 enum class MatrixOrder { AsIs, Transposed };
 
-/// c [16, 8] += a [16, 16] * b [16, 8], by one block of `threads` threads.
-void multiply_on_tensor_core(float* c, const half* a, const half* b, MatrixOrder order, TensorCoreFault fault,
-                             int threads);
+/// c [16, 8] += a [16, 16] * b [16, 8], by one block of `threads` threads. a and b are F16 or BF16, c is F32.
+void multiply_on_tensor_core(const Tensor& c, const Tensor& a, const Tensor& b, MatrixOrder order,
+                             TensorCoreFault fault, int threads);
 
 } // namespace scene::test

@@ -48,12 +48,6 @@ template <typename Work> void with_activation_type(const Tensor& x, Work&& work)
     }
 }
 
-/// Calls work(T{}) with a 16-bit element type, the type that tensor cores multiply.
-template <typename Work> void with_16_bit_type(const Tensor& x, Work&& work) {
-    SCENE_CHECK(x.dtype == DType::F16, "an activation is " + std::string(name_of(x.dtype)) + ", expected F16");
-    work(half{});
-}
-
 template <int V> struct Width { static constexpr int value = V; };
 
 /// Whether rows of `channels` elements of T at all these addresses allow access by vectors of 16 bytes.

@@ -44,6 +44,18 @@ template <> __device__ inline void mma_m16n8k16<half>(float (&sum)[4], const uin
 #endif
 }
 
+template <> __device__ inline void mma_m16n8k16<bfloat16>(float (&sum)[4], const uint32_t (&a)[4], uint32_t b_first,
+                                                          uint32_t b_second) {
+#if defined(__CUDACC__)
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+                 "{%0, %1, %2, %3};"
+                 : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b_first), "r"(b_second));
+#else
+    emulator::mma_m16n8k16<bfloat16>(sum, a, b_first, b_second);
+#endif
+}
+
 /// Four matrices of 8 x 8 16-bit elements from shared memory. Lane i gives the address of row i % 8 of matrix i / 8: 16
 /// bytes, aligned. A lane receives from each matrix the neighbours (g, 2t), (g, 2t+1).
 template <typename T> __device__ inline void load_matrices(uint32_t (&to)[4], const T* row) {
@@ -77,6 +89,11 @@ template <> __device__ inline uint32_t where_positive<half>(uint32_t values, uin
     half2 pair;
     memcpy(&pair, &gates, sizeof pair);
     return values & __hgt2_mask(pair, __floats2half2_rn(0, 0));
+}
+template <> __device__ inline uint32_t where_positive<bfloat16>(uint32_t values, uint32_t gates) {
+    __nv_bfloat162 pair;
+    memcpy(&pair, &gates, sizeof pair);
+    return values & __hgt2_mask(pair, __floats2bfloat162_rn(0, 0));
 }
 
 } // namespace scene::cuda

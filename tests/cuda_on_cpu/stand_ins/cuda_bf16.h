@@ -33,3 +33,10 @@ __forceinline__ float2 __bfloat1622float2(__nv_bfloat162 b) { return {__bfloat16
 __forceinline__ __nv_bfloat162 __floats2bfloat162_rn(float x, float y) {
     return {__float2bfloat16_rn(x), __float2bfloat16_rn(y)};
 }
+/// All bits of an element of the result are set where a > b.
+__forceinline__ unsigned __hgt2_mask(__nv_bfloat162 a, __nv_bfloat162 b) {
+    return (__bfloat162float(a.x) > __bfloat162float(b.x) ? 0xFFFFu : 0u) |
+           (__bfloat162float(a.y) > __bfloat162float(b.y) ? 0xFFFF0000u : 0u);
+}
+
+#include "tests/cuda_on_cpu/stand_ins/tensor_core.h"

@@ -21,5 +21,3 @@ __forceinline__ __half2 __floats2half2_rn(float x, float y) { return {__float2ha
 __forceinline__ unsigned __hgt2_mask(__half2 a, __half2 b) {
     return (a.x.value > b.x.value ? 0xFFFFu : 0u) | (a.y.value > b.y.value ? 0xFFFF0000u : 0u);
 }
-
-#include "tests/cuda_on_cpu/stand_ins/tensor_core.h"

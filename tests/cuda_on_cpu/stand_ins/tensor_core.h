@@ -6,16 +6,20 @@
 
 #include <cmath>
 
+#include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
 namespace emulator {
+
+inline float value_of(__half element) { return __half2float(element); }
+inline float value_of(__nv_bfloat16 element) { return __bfloat162float(element); }
 
 /// The first or second element of a register.
 template <typename T> float element_of(uint32_t pair, unsigned index) {
     T element;
     const uint16_t bits = static_cast<uint16_t>(pair >> (16 * index));
     std::memcpy(&element, &bits, sizeof element);
-    return static_cast<float>(element.value);
+    return value_of(element);
 }
 
 inline void give_and_take(uint32_t first, uint32_t second, uint64_t* values, std::source_location place) {
