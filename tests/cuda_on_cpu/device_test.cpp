@@ -1,6 +1,7 @@
 // CudaDevice as a whole on the emulator, against CpuDevice: training and inference steps of small networks, recorded
 // and replayed, in F32 and in F16 with loss scaling. Convolutions and matrix products are stand-ins for the libraries'.
 
+#include "kernels/cpu/cpu_device.h"
 #include "kernels/cuda/autotune/quickest.h"
 #include "kernels/cuda/cuda_device.h"
 #include "kernels/device_buffer.h"
@@ -130,6 +131,29 @@ TEST(CudaDevice, FusionsReplaceOps) {
     before = ops_of(separate, &se_trans), after = ops_of(fused, &se_trans);
     EXPECT_EQ(before["batch_norm_statistics"], 1 + 4);
     EXPECT_EQ(after["batch_norm_statistics"], 1 + 1); // the first convolution's
+}
+
+/// Here a norm in front of a pooling has its output for its backward pass; on the CPU none has.
+TEST(CudaDevice, NormsInFrontOfAPoolingReadTheirOutput) {
+    const auto norms_that_read_it = [](Device& device) {
+        const StepConfig config = small_step(&fcnn, false, false);
+        device.autotune(convolution_shapes(config, Mode::Training, config.batch));
+        Variables variables;
+        const Program program = build_training_step(device.planner(), variables, config, config.batch);
+        std::vector<std::string> names;
+        for (const Op& forward : program.ops)
+            for (const Op& backward : program.ops)
+                if (forward.kind == "batch_norm_forward" && backward.kind == "batch_norm_backward" &&
+                    std::count(backward.reads.begin(), backward.reads.end(), forward.writes.front()) > 0)
+                    names.push_back(forward.name + " " + backward.name);
+        return names;
+    };
+    cuda::CudaDevice device = emulated_device(DType::F16);
+    EXPECT_EQ(norms_that_read_it(device), (std::vector<std::string>{"block1.norm2.forward block1.norm2.backward",
+                                                                    "block2.norm2.forward block2.norm2.backward",
+                                                                    "block3.norm4.forward block3.norm4.backward"}));
+    CpuDevice cpu(1);
+    EXPECT_EQ(norms_that_read_it(cpu), std::vector<std::string>());
 }
 
 /// The emulator's kernels take no time, so only the library's times decide.
