@@ -1,7 +1,6 @@
 // CudaDevice as a whole on the emulator, against CpuDevice: training and inference steps of small networks, recorded
 // and replayed, in F32 and in F16 with loss scaling. Convolutions and matrix products are stand-ins for the libraries'.
 
-#include "kernels/cpu/cpu_device.h"
 #include "kernels/cuda/autotune/quickest.h"
 #include "kernels/cuda/cuda_device.h"
 #include "kernels/device_buffer.h"
@@ -152,8 +151,8 @@ TEST(CudaDevice, NormsInFrontOfAPoolingReadTheirOutput) {
     EXPECT_EQ(norms_that_read_it(device), (std::vector<std::string>{"block1.norm2.forward block1.norm2.backward",
                                                                     "block2.norm2.forward block2.norm2.backward",
                                                                     "block3.norm4.forward block3.norm4.backward"}));
-    CpuDevice cpu(1);
-    EXPECT_EQ(norms_that_read_it(cpu), std::vector<std::string>());
+    const std::unique_ptr<Device> cpu = make_cpu_device(1);
+    EXPECT_EQ(norms_that_read_it(*cpu), std::vector<std::string>());
 }
 
 /// The emulator's kernels take no time, so only the library's times decide.
