@@ -8,12 +8,29 @@ namespace {
 
 /// Blocks of the search for NaN and Inf: two for each multiprocessor.
 constexpr int search_blocks = static_cast<int>(2 * multiprocessors);
-/// One flag for each of them.
-constexpr size_t broken_bytes = search_blocks * sizeof(uint32_t);
 
-/// broken [search_blocks] = 1 if the block found a NaN or an Inf, the floats whose exponent bits are all set.
+/// Factors that are equal for all parameters.
+struct StepFactors {
+    float step_size, root_scale, unscale;
+};
+
+/// What the search leaves for the update.
+struct Search {
+    StepFactors factors;
+    uint32_t broken[search_blocks]; ///< 1 if the block found a NaN or an Inf
+};
+
+/// Floats are NaN or Inf if all their exponent bits are set. One thread of the grid computes the factors.
 template <int V> __global__ void __launch_bounds__(block_threads)
-    find_nonfinite(uint32_t* broken, const float* gradients, int64_t count) {
+    find_nonfinite(Search* search, const float* gradients, const StepControl* control, int64_t count,
+                   AdamSettings settings) {
+    if (blockIdx.x == 0 && threadIdx.x == 0) {
+        const double t = static_cast<double>(control->step) + 1;
+        const double correction1 = 1 - pow(static_cast<double>(settings.beta1), t);
+        const double correction2 = 1 - pow(static_cast<double>(settings.beta2), t);
+        search->factors = {static_cast<float>(static_cast<double>(control->learning_rate) / correction1),
+                           static_cast<float>(1 / sqrt(correction2)), 1.0f / control->loss_scale};
+    }
     int found = 0;
     for (int64_t i = thread_in_grid() * V; i < count; i += static_cast<int64_t>(search_blocks) * block_threads * V) {
         float g[V];
@@ -22,39 +39,30 @@ template <int V> __global__ void __launch_bounds__(block_threads)
         for (int v = 0; v < V; ++v) found |= (__float_as_uint(g[v]) & 0x7F800000u) == 0x7F800000u;
     }
     found = __syncthreads_or(found);
-    if (threadIdx.x == 0) broken[blockIdx.x] = static_cast<uint32_t>(found);
+    if (threadIdx.x == 0) search->broken[blockIdx.x] = static_cast<uint32_t>(found);
 }
 
-/// Factors that are equal for all parameters. One thread of each block computes them.
-struct StepFactors {
-    float step_size, root_scale, unscale;
-};
-
+/// The loads are on their way while the block learns whether the gradients are finite.
 template <int V, typename Half> __global__ void __launch_bounds__(block_threads)
     update(float* parameters, float* first_moment, float* second_moment, Half* parameters_half, const float* gradients,
-           StepControl* control, const uint32_t* broken, int64_t count, AdamSettings settings) {
-    StepFactors* factors = dynamic_shared<StepFactors>();
-    int found = 0;
-    for (int i = static_cast<int>(threadIdx.x); i < search_blocks; i += block_threads) found |= broken[i] != 0;
-    if (threadIdx.x == 0) {
-        const double t = static_cast<double>(control->step) + 1;
-        const double correction1 = 1 - pow(static_cast<double>(settings.beta1), t);
-        const double correction2 = 1 - pow(static_cast<double>(settings.beta2), t);
-        *factors = {static_cast<float>(static_cast<double>(control->learning_rate) / correction1),
-                    static_cast<float>(1 / sqrt(correction2)), 1.0f / control->loss_scale};
+           StepControl* control, const Search* search, int64_t count, AdamSettings settings) {
+    const int64_t i = thread_in_grid() * V;
+    float w[V], m[V], v[V], g[V];
+    if (i < count) {
+        load(w, parameters + i);
+        load(m, first_moment + i);
+        load(v, second_moment + i);
+        load(g, gradients + i);
     }
+    const StepFactors of_step = search->factors;
+    int found = 0;
+    for (int block = static_cast<int>(threadIdx.x); block < search_blocks; block += block_threads)
+        found |= search->broken[block] != 0;
     if (__syncthreads_or(found)) {
         if (blockIdx.x == 0 && threadIdx.x == 0) control->nonfinite = 1;
         return;
     }
-    const StepFactors of_step = *factors;
-    const int64_t i = thread_in_grid() * V;
     if (i >= count) return;
-    float w[V], m[V], v[V], g[V];
-    load(w, parameters + i);
-    load(m, first_moment + i);
-    load(v, second_moment + i);
-    load(g, gradients + i);
 #pragma unroll
     for (int k = 0; k < V; ++k) {
         const float gradient = g[k] * of_step.unscale + settings.weight_decay * w[k];
@@ -70,7 +78,7 @@ template <int V, typename Half> __global__ void __launch_bounds__(block_threads)
 
 } // namespace
 
-size_t scratch_bytes(const Adam<TensorSpec>&, const Planning&) { return broken_bytes; }
+size_t scratch_bytes(const Adam<TensorSpec>&, const Planning&) { return sizeof(Search); }
 
 void run(const Adam<Tensor>& op, Context& cuda) {
     check_rank(op.parameters, 1, "parameters");
@@ -82,14 +90,15 @@ void run(const Adam<Tensor>& op, Context& cuda) {
     const Tensor& copy = op.parameters_half;
     if (copy) check_half_width(copy, shape, "parameters_half");
     StepControl* control = &step_control(op.control);
-    auto* broken = scratch_of<uint32_t>(op.scratch, broken_bytes);
+    auto* search = scratch_of<Search>(op.scratch, sizeof(Search));
     with_pack_width<float>(shape[0], {w, m, v, g, copy.data}, [&](auto width) {
         constexpr int V = decltype(width)::value;
-        launch(find_nonfinite<V>, dim3(search_blocks), dim3(block_threads), 0, cuda.stream, broken, g, shape[0]);
+        launch(find_nonfinite<V>, dim3(search_blocks), dim3(block_threads), 0, cuda.stream, search, g, control,
+               shape[0], op.settings);
         with_half_width_type(copy ? copy.dtype : DType::F16, [&](auto half_type) {
             using Half = decltype(half_type);
-            launch(update<V, Half>, blocks_over(divide_up(shape[0], V)), dim3(block_threads), sizeof(StepFactors),
-                   cuda.stream, w, m, v, static_cast<Half*>(copy.data), g, control, broken, shape[0], op.settings);
+            launch(update<V, Half>, blocks_over(divide_up(shape[0], V)), dim3(block_threads), 0, cuda.stream, w, m, v,
+                   static_cast<Half*>(copy.data), g, control, search, shape[0], op.settings);
         });
     });
 }

@@ -23,8 +23,9 @@ __device__ void merge(float& mean, float& squares, float count, float other_mean
 /// use Welford's update, then their moments are merged.
 template <typename T, int V> __global__ void __launch_bounds__(block_threads)
     partial_moments(float* partial, const T* x, int64_t rows, int64_t rows_per_chunk, int channels) {
-    float* shared = dynamic_shared<float>(); // [blockDim.y][2][V][blockDim.x]
+    float* shared = dynamic_shared<float>(); // [2][V][pitch]
     const int across = static_cast<int>(blockDim.x), down = static_cast<int>(blockDim.y);
+    const int pitch = shared_pitch(across, down);
     const int column = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
     const int channel = (static_cast<int>(blockIdx.y) * across + column) * V;
     const int64_t first = blockIdx.x * rows_per_chunk;
@@ -56,8 +57,8 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
     }
 #pragma unroll
     for (int v = 0; v < V; ++v) {
-        shared[((y * 2 + 0) * V + v) * across + column] = mean[v];
-        shared[((y * 2 + 1) * V + v) * across + column] = squares[v];
+        shared[v * pitch + y * across + column] = mean[v];
+        shared[(V + v) * pitch + y * across + column] = squares[v];
     }
     __syncthreads();
 
@@ -66,12 +67,14 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
     for (int i = y * across + column; i < width; i += across * down) {
         const int c = (static_cast<int>(blockIdx.y) * across + i % across) * V + i / across;
         if (c >= channels) continue;
-        float all_mean = shared[i], all_squares = shared[width + i];
+        const float* means = shared + i / across * pitch + i % across;
+        const float* sums = means + V * pitch;
+        float all_mean = means[0], all_squares = sums[0];
         int merged = (count + down - 1) / down; // rows of thread 0; thread y has ceil((count - y)/down)
         for (int row = 1; row < down && row < count; ++row) {
             const int others = (count - row + down - 1) / down;
-            merge(all_mean, all_squares, static_cast<float>(merged), shared[row * 2 * width + i],
-                  shared[(row * 2 + 1) * width + i], static_cast<float>(others));
+            merge(all_mean, all_squares, static_cast<float>(merged), means[row * across], sums[row * across],
+                  static_cast<float>(others));
             merged += others;
         }
         out[c] = all_mean;
@@ -129,7 +132,7 @@ RowBlocks moments_blocks(int64_t rows, int64_t channels, int width) { return {1,
 template <typename T, int V> void launch_statistics(float* mean, float* variance, const T* x, float* partial,
                                                     int64_t rows, int64_t channels, cudaStream_t stream) {
     const RowBlocks blocks = moments_blocks(rows, channels, V);
-    const size_t shared = size_t{blocks.block.x} * blocks.block.y * 2 * V * sizeof(float);
+    const size_t shared = shared_arrays_bytes(blocks.block, 2 * V);
     launch(partial_moments<T, V>, blocks.grid, blocks.block, shared, stream, partial, x, rows, blocks.rows_per_chunk,
            static_cast<int>(channels));
     launch(merge_partials, dim3(static_cast<unsigned>(divide_up(channels, merge_channels))),

@@ -25,31 +25,35 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
         mask.factors(factor, first + d);
 #pragma unroll
         for (int v = 0; v < V; ++v) {
-            values[d + v] = fmaf(b[v], factor[v], a[v]);
-            sum += values[d + v];
+            a[v] = fmaf(b[v], factor[v], a[v]);
+            sum += a[v];
         }
+        store(values + d, a);
     }
     const float mean = warp_sum(sum) / static_cast<float>(features);
     float squares = 0;
     for (int d = lane * V; d < features; d += warp_lanes * V) {
+        float value[V];
+        load(value, values + d);
 #pragma unroll
-        for (int v = 0; v < V; ++v) squares += (values[d + v] - mean) * (values[d + v] - mean);
+        for (int v = 0; v < V; ++v) squares += (value[v] - mean) * (value[v] - mean);
     }
     const float inv_std = 1.0f / sqrtf(warp_sum(squares) / static_cast<float>(features) + epsilon);
     for (int d = lane * V; d < features; d += warp_lanes * V) {
-        float weight[V], bias[V];
+        float value[V], weight[V], bias[V];
+        load(value, values + d);
         load(weight, gamma + d);
         load(bias, beta + d);
 #pragma unroll
-        for (int v = 0; v < V; ++v) weight[v] = fmaf((values[d + v] - mean) * inv_std, weight[v], bias[v]);
+        for (int v = 0; v < V; ++v) weight[v] = fmaf((value[v] - mean) * inv_std, weight[v], bias[v]);
         store(y + first + d, weight);
     }
     if (lane == 0) moments[2 * row] = mean, moments[2 * row + 1] = inv_std;
 }
 
-/// One block for each chunk of rows, one warp for each row. Writes the chunk's sums of dy*xhat and dy to
-/// partial [chunks, 2, D].
-template <typename T, int V> __global__ void __launch_bounds__(block_threads)
+/// Two blocks for each multiprocessor (chunk_rows), each with a chunk of rows, one warp for each row. Writes the
+/// chunk's sums of dy*xhat and dy to partial [chunks, 2, D].
+template <typename T, int V> __global__ void __launch_bounds__(block_threads, 2)
     normalize_backward(T* dx, T* dbranch, float* partial, const T* dy, const float* moments, const T* x,
                        const T* branch, const float* gamma, int64_t rows, int64_t rows_per_chunk, int features,
                        DropoutMask mask) {
@@ -61,8 +65,9 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
     float* dbeta = dgamma + features;
     mask.read_control();
     for (int d = lane * V; d < features; d += warp_lanes * V) {
-#pragma unroll
-        for (int v = 0; v < V; ++v) dgamma[d + v] = dbeta[d + v] = 0;
+        constexpr float zeros[V] = {};
+        store(dgamma + d, zeros);
+        store(dbeta + d, zeros);
     }
     const int64_t begin = blockIdx.x * rows_per_chunk;
     const int64_t end = begin + rows_per_chunk < rows ? begin + rows_per_chunk : rows;
@@ -71,7 +76,9 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
         const float mean = moments[2 * row], inv_std = moments[2 * row + 1];
         float sum = 0, sum_xhat = 0;
         for (int d = lane * V; d < features; d += warp_lanes * V) {
-            float a[V], b[V], gradient[V], weight[V], factor[V];
+            float a[V], b[V], gradient[V], weight[V], factor[V], of_gamma[V], of_beta[V];
+            load(of_gamma, dgamma + d);
+            load(of_beta, dbeta + d);
             load(a, x + first + d);
             load(b, branch + first + d);
             load(gradient, dy + first + d);
@@ -82,19 +89,25 @@ template <typename T, int V> __global__ void __launch_bounds__(block_threads)
                 const float xhat = (fmaf(b[v], factor[v], a[v]) - mean) * inv_std, g = gradient[v] * weight[v];
                 sum += g;
                 sum_xhat += g * xhat;
-                dgamma[d + v] += gradient[v] * xhat;
-                dbeta[d + v] += gradient[v];
-                xhats[d + v] = xhat;
-                gradients[d + v] = g;
+                of_gamma[v] += gradient[v] * xhat;
+                of_beta[v] += gradient[v];
+                a[v] = xhat;
+                gradient[v] = g;
             }
+            store(dgamma + d, of_gamma);
+            store(dbeta + d, of_beta);
+            store(xhats + d, a);
+            store(gradients + d, gradient);
         }
         const float mean_g = warp_sum(sum) / static_cast<float>(features);
         const float mean_g_xhat = warp_sum(sum_xhat) / static_cast<float>(features);
         for (int d = lane * V; d < features; d += warp_lanes * V) {
-            float out[V], factor[V];
+            float out[V], xhat[V], factor[V];
+            load(out, gradients + d);
+            load(xhat, xhats + d);
             mask.factors(factor, first + d);
 #pragma unroll
-            for (int v = 0; v < V; ++v) out[v] = inv_std * (gradients[d + v] - mean_g - xhats[d + v] * mean_g_xhat);
+            for (int v = 0; v < V; ++v) out[v] = inv_std * (out[v] - mean_g - xhat[v] * mean_g_xhat);
             store(dx + first + d, out);
 #pragma unroll
             for (int v = 0; v < V; ++v) out[v] *= factor[v];

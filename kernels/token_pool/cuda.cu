@@ -18,8 +18,9 @@ struct TokenRows {
 /// One block for each token: blockDim.x vectors of V channels by blockDim.y positions.
 template <typename Y, typename X, int V> __global__ void __launch_bounds__(block_threads)
     average_token(Y* y, const X* x, int tokens, int height, int width, int channels) {
-    float* shared = dynamic_shared<float>(); // [blockDim.y][V][blockDim.x]
+    float* shared = dynamic_shared<float>(); // [V][pitch]
     const int across = static_cast<int>(blockDim.x), down = static_cast<int>(blockDim.y);
+    const int pitch = shared_pitch(across, down);
     const int column = static_cast<int>(threadIdx.x), line = static_cast<int>(threadIdx.y);
     const int channel = (static_cast<int>(blockIdx.y) * across + column) * V;
     const int clip = static_cast<int>(blockIdx.x) / tokens;
@@ -36,12 +37,12 @@ template <typename Y, typename X, int V> __global__ void __launch_bounds__(block
         }
     }
 #pragma unroll
-    for (int v = 0; v < V; ++v) shared[(line * V + v) * across + column] = sum[v];
+    for (int v = 0; v < V; ++v) shared[v * pitch + line * across + column] = sum[v];
     __syncthreads();
     if (line != 0 || channel >= channels) return;
     for (int other = 1; other < down; ++other) {
 #pragma unroll
-        for (int v = 0; v < V; ++v) sum[v] += shared[(other * V + v) * across + column];
+        for (int v = 0; v < V; ++v) sum[v] += shared[v * pitch + other * across + column];
     }
     const float share = 1.0f / static_cast<float>(positions);
 #pragma unroll
@@ -97,10 +98,9 @@ void run(const TokenPoolForward<Tensor>& op, Context& cuda) {
         with_pack_width<X>(channels, {op.x.data, op.y.data}, [&](auto width) {
             constexpr int V = decltype(width)::value;
             const TokenBlocks blocks(clips * tokens, channels, V);
-            launch(average_token<Y, X, V>, blocks.grid, blocks.block,
-                   size_t{blocks.block.x} * blocks.block.y * V * sizeof(float), cuda.stream, static_cast<Y*>(op.y.data),
-                   static_cast<const X*>(op.x.data), static_cast<int>(tokens), static_cast<int>(shape[1]),
-                   static_cast<int>(shape[2]), static_cast<int>(channels));
+            launch(average_token<Y, X, V>, blocks.grid, blocks.block, shared_arrays_bytes(blocks.block, V), cuda.stream,
+                   static_cast<Y*>(op.y.data), static_cast<const X*>(op.x.data), static_cast<int>(tokens),
+                   static_cast<int>(shape[1]), static_cast<int>(shape[2]), static_cast<int>(channels));
         });
     });
 }

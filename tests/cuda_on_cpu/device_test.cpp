@@ -138,6 +138,29 @@ TEST(CudaDevice, FusionsReplaceOps) {
     EXPECT_EQ(after["batch_norm_statistics"], 1 + 1); // the first convolution's
 }
 
+/// Here a norm in front of a pooling has its output for its backward pass; on the CPU none has.
+TEST(CudaDevice, NormsInFrontOfAPoolingReadTheirOutput) {
+    const auto norms_that_read_it = [](Device& device) {
+        const StepConfig config = small_step(&fcnn, false, false);
+        device.autotune(convolution_shapes(config, Mode::Training, config.batch));
+        Variables variables;
+        const Program program = build_training_step(device.planner(), variables, config, config.batch);
+        std::vector<std::string> names;
+        for (const Op& forward : program.ops)
+            for (const Op& backward : program.ops)
+                if (forward.kind == "batch_norm_forward" && backward.kind == "batch_norm_backward" &&
+                    std::count(backward.reads.begin(), backward.reads.end(), forward.writes.front()) > 0)
+                    names.push_back(forward.name + " " + backward.name);
+        return names;
+    };
+    cuda::CudaDevice device = emulated_device(DType::F16);
+    EXPECT_EQ(norms_that_read_it(device), (std::vector<std::string>{"block1.norm2.forward block1.norm2.backward",
+                                                                    "block2.norm2.forward block2.norm2.backward",
+                                                                    "block3.norm4.forward block3.norm4.backward"}));
+    const std::unique_ptr<Device> cpu = make_cpu_device(1);
+    EXPECT_EQ(norms_that_read_it(*cpu), std::vector<std::string>());
+}
+
 /// The emulator's kernels take no time, so only the library's times decide.
 TEST(CudaDevice, TheQuickestFusionIsChosenOncePerShape) {
     struct Case {

@@ -49,8 +49,9 @@ __device__ void add_rows(float (&sum)[S][V], Terms& terms, int64_t row, int64_t 
 /// partial [groups, chunks, S, C]. The grid has four blocks for each multiprocessor, which 64 registers allow at once.
 template <int V, int S, typename Terms> __global__ void __launch_bounds__(block_threads, 4)
     sum_chunks(float* partial, Terms terms, int64_t rows, int64_t rows_per_chunk, int channels) {
-    float* shared = dynamic_shared<float>(); // [blockDim.y][S][V][blockDim.x]
+    float* shared = dynamic_shared<float>(); // [S][V][pitch]
     const int across = static_cast<int>(blockDim.x), down = static_cast<int>(blockDim.y);
+    const int pitch = shared_pitch(across, down);
     const int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
     const int channel = (static_cast<int>(blockIdx.y) * across + x) * V;
 
@@ -64,7 +65,7 @@ template <int V, int S, typename Terms> __global__ void __launch_bounds__(block_
 #pragma unroll
     for (int s = 0; s < S; ++s) {
 #pragma unroll
-        for (int v = 0; v < V; ++v) shared[((y * S + s) * V + v) * across + x] = sum[s][v];
+        for (int v = 0; v < V; ++v) shared[(s * V + v) * pitch + y * across + x] = sum[s][v];
     }
     __syncthreads();
 
@@ -75,7 +76,7 @@ template <int V, int S, typename Terms> __global__ void __launch_bounds__(block_
         const int c = (static_cast<int>(blockIdx.y) * across + vector) * V + v;
         if (c >= channels) continue;
         float total = 0;
-        for (int row = 0; row < down; ++row) total += shared[row * width + i];
+        for (int row = 0; row < down; ++row) total += shared[(i / across) * pitch + row * across + vector];
         out[s * channels + c] = total;
     }
 }
@@ -122,9 +123,8 @@ template <int V, int S, typename Terms, typename Finish>
 void launch_column_sums(const Finish& finish, const Terms& terms, float* partial, int64_t groups, int64_t rows,
                         int64_t channels, cudaStream_t stream) {
     const RowBlocks blocks = column_sum_blocks(groups, rows, channels, V);
-    const size_t shared = size_t{blocks.block.x} * blocks.block.y * S * V * sizeof(float);
-    launch(sum_chunks<V, S, Terms>, blocks.grid, blocks.block, shared, stream, partial, terms, rows,
-           blocks.rows_per_chunk, static_cast<int>(channels));
+    launch(sum_chunks<V, S, Terms>, blocks.grid, blocks.block, shared_arrays_bytes(blocks.block, S * V), stream,
+           partial, terms, rows, blocks.rows_per_chunk, static_cast<int>(channels));
     launch_add_chunks<S>(finish, partial, groups, blocks.chunks(), channels, stream);
 }
 

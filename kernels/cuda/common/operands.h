@@ -107,6 +107,17 @@ struct RowBlocks {
     int64_t chunks() const { return grid.x; }
 };
 
+/// Floats from one array to the next, if each thread of a block of `across` x `down` threads keeps a float of several
+/// arrays in shared memory: value [array][y*across + x]. Then the threads' stores have no bank conflicts, nor have
+/// loads of y's values by threads that count x first and arrays behind it.
+__host__ __device__ inline int shared_pitch(int across, int down) {
+    return (across * down + warp_lanes - 1) / warp_lanes * warp_lanes + across;
+}
+inline size_t shared_arrays_bytes(const dim3& block, int arrays) {
+    return static_cast<size_t>(arrays) *
+           static_cast<size_t>(shared_pitch(static_cast<int>(block.x), static_cast<int>(block.y))) * sizeof(float);
+}
+
 /// For elementwise passes, which have no order: many short blocks for the multiprocessors that there are.
 inline RowBlocks elementwise_blocks(const DeviceLimits& limits, int64_t rows, int64_t channels, int width,
                                     int64_t groups = 1) {
