@@ -1,5 +1,5 @@
 # A table of what cuDNN's heuristics propose (tests/cudnn_engines): `make cudnn-engines PROFILE=h100` writes
-# build/cudnn-engines/PROFILE.md and .json. It takes minutes; with PLANS=all half an hour.
+# build/cudnn-engines/PROFILE.md and .json. It takes a minute; with PLANS=all several.
 
 PROFILE ?= h100
 cudnn_engines := $(BUILD)/tests/cudnn_engines/cudnn_engines
