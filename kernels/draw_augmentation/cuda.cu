@@ -12,7 +12,10 @@ __global__ void __launch_bounds__(block_threads)
     draw(ClipDraw* draws, const StepControl* control, AugmentationSampler sampler, int64_t batch, int64_t frames,
          int64_t bands) {
     const int64_t n = thread_in_grid();
-    if (n < batch) draws[n] = draw_clip(sampler, control->seed, control->step, n, batch, frames, bands);
+    if (n >= batch) return;
+    // A copy, since what a call returns into memory is not reported to the emulator's checks.
+    const ClipDraw drawn = draw_clip(sampler, control->seed, control->step, n, batch, frames, bands);
+    draws[n] = drawn;
 }
 
 } // namespace
