@@ -154,6 +154,15 @@ TEST(StepReport, TheLongestKernelsWithAllTheirLaunches) {
         << markdown(step);
 }
 
+/// A bias that is added to a library's convolution is not the first convolution.
+TEST(StepReport, KernelsBesideALibraryAreNoPartOfTheStem) {
+    StepReport step = report();
+    for (KernelReport& kernel : step.kernels) kernel.counters.kind = "conv2d_forward";
+    step.kernels[0].counters.op = "conv2";
+    EXPECT_EQ(groups_of(step)[5].kernels, 1);
+    EXPECT_EQ(groups_of(step).back().kernels, 1);
+}
+
 TEST(StepReport, SetupIsNoPartOfTheStep) {
     Program program;
     for (const Phase phase : {Phase::Setup, Phase::Forward}) {
@@ -174,6 +183,7 @@ TEST(StepReport, PartsAddUpToTheStep) {
     for (const GroupTime& group : groups_of(step)) sum += group.seconds;
     EXPECT_DOUBLE_EQ(sum, step.seconds());
     EXPECT_EQ(groups_of(step)[0].kernels, 1);
+    EXPECT_EQ(markdown(step).find("log-mel"), std::string::npos) << "an empty part";
     EXPECT_EQ(groups_of(step)[3].kernels, 2);
     EXPECT_GT(step.library_seconds(), 1e12 / 798e12 / 0.75);
     EXPECT_NEAR(step.floor_seconds(), 1e12 / 798e12, 1e-9);

@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
+#include "kernels/cuda/cudnn/device_profiles.h"
 #include "kernels/files/json.h"
+#include "tests/counters/model/constants.h"
 #include "tests/counters/model/html_page.h"
 #include "tests/counters/model/report_writer.h"
 #include "tests/support/expect_error.h"
@@ -40,6 +44,31 @@ TEST(GpuProperties, OfAnH100) {
     EXPECT_DOUBLE_EQ(gpu.dram_bytes_per_s, 3.0e12);
     EXPECT_DOUBLE_EQ(gpu.half_flops_per_s, 798e12);
     EXPECT_NEAR(gpu.clock_hz, 1.98e9, 1e6);
+}
+
+/// CUDA C++ Programming Guide, "Technical Specifications per Compute Capability".
+TEST(GpuProperties, EveryProfileHasTheLimitsOfItsCapability) {
+    struct Limits {
+        int warps, blocks, shared_kib;
+    };
+    const std::map<int, Limits> limits = {
+        {80, {64, 32, 164}}, {89, {48, 24, 100}}, {90, {64, 32, 228}}, {100, {64, 32, 228}}, {120, {48, 24, 100}}};
+    int known = 0;
+    for (const SustainedRates& of_device : rates) {
+        const std::string name(of_device.device);
+        try {
+            cuda::device_profile(name);
+        } catch (const Error&) { continue; } // rates without a profile
+        ++known;
+        const GpuProperties gpu = gpu_properties(name);
+        const Limits& expected = limits.at(gpu.architecture());
+        EXPECT_EQ(gpu.warps, expected.warps) << name;
+        EXPECT_EQ(gpu.blocks, expected.blocks) << name;
+        EXPECT_EQ(gpu.shared_bytes, 1024 * expected.shared_kib) << name;
+        EXPECT_EQ(gpu.registers, 65536) << name;
+        EXPECT_GT(gpu.l2_bytes_per_s, gpu.dram_bytes_per_s) << name;
+    }
+    EXPECT_GT(known, 0);
 }
 
 TEST(GpuProperties, AnUnknownGpuIsAnErrorThatListsTheKnown) {
