@@ -3,7 +3,7 @@
 # experiment or sanitize: only that part of tools/gpu_check.sh; REPORT: the path of the report). `make profile` looks at one
 # step (OP: a pattern of ops' names, BENCHMARK, PRECISION).
 
-gpu_tests_of_kernels := $(filter-out $(patsubst %,%/%_test.cpp,emulator emulator_tensor_core access_checker device device_limits tune_step),\
+gpu_tests_of_kernels := $(filter-out $(patsubst %,tests/cuda_on_cpu/%_test.cpp,emulator emulator_tensor_core access_checker device device_limits tune_step),\
                         $(wildcard tests/cuda_on_cpu/*_test.cpp))
 gpu_test_sources := $(gpu_tests_of_kernels) $(wildcard tests/gpu/*.cpp)
 gpu_test_objects := $(gpu_test_sources:%.cpp=$(BUILD)/gpu/%.o)
