@@ -54,8 +54,8 @@ size_t scratch_bytes(const AttentionForward<TensorSpec>&, const Planning&);
 size_t scratch_bytes(const AttentionBackward<TensorSpec>&, const Planning&);
 } // namespace cpu
 namespace cuda {
-/// A head must fit into a block's shared memory (227 KB on an H100): as floats, 3 x [T, D/heads] and 1 x [T, T] forward,
-/// 4 x [T, D/heads] and 2 x [T, T] backward. At most 65535 clips. std::logic_error otherwise.
+/// A head must fit into a block's shared memory (227 KB on an H100): as floats, 3 x [T, D/heads] and 1 x [T, T]
+/// forward, 4 x [T, D/heads] and 2 x [T, T] backward. At most 65535 clips. std::logic_error otherwise.
 void run(const AttentionForward<Tensor>&, Context&);
 void run(const AttentionBackward<Tensor>&, Context&);
 } // namespace cuda

@@ -445,8 +445,8 @@ TEST_F(ConfigWiring, EveryKeyChangesWhatItShouldAndNothingElse) {
 
         // Device, threads and the time to autotune do not distinguish runs.
         const std::vector<std::string> differ = differences(load(base), load(changed));
-        const bool of_the_machine = one.key == "runtime.device" || one.key == "runtime.threads" ||
-                                    one.key == "runtime.autotune_seconds";
+        const bool of_the_machine =
+            one.key == "runtime.device" || one.key == "runtime.threads" || one.key == "runtime.autotune_seconds";
         EXPECT_EQ(differ.empty(), of_the_machine);
     }
     const std::vector<std::string> keys = config_keys();
