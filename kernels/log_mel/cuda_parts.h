@@ -70,7 +70,8 @@ __device__ inline float four_warp_sums(const float (&value)[4]) {
 
 /// Filter bank and decibels of a chunk's frames, from their magnitudes [frames][n_fft/2 + 1] in shared memory, by all
 /// warps of a block: one warp for each band in turn. Writes decibels [frames][bands] to shared memory, the kept frames
-/// to the clip's out [frames, bands], and the chunk's largest value to *peak_of_chunk. `warp_peaks` has one float for each warp.
+/// to the clip's out [frames, bands], and the chunk's largest value to *peak_of_chunk. `warp_peaks` has one float for
+/// each warp.
 __device__ inline void filter_chunk(float* out, float* peak_of_chunk, float* decibels, float* warp_peaks,
                                     const float* magnitude, const LogMelTable& table, const LogMelSpec& spec,
                                     int first_frame) {
@@ -88,8 +89,7 @@ __device__ inline void filter_chunk(float* out, float* peak_of_chunk, float* dec
             for (int f = 0; f < log_mel_chunk_frames; ++f)
                 if (f < frames) sum[f] = fmaf(weight, from[f * bins + i], sum[f]);
         }
-        const float value = decibels_of(four_warp_sums(sum));
-        if (own >= frames) continue;
+        const float value = decibels_of(four_warp_sums(sum)); // beyond the clip -100, the least that there is
         peak = larger(peak, value);
         if (lane % 8 == 0) decibels[own * spec.bands + band] = value;
     }
