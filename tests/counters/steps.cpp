@@ -80,8 +80,8 @@ std::vector<KernelCounters> kernels_of(const std::vector<LaunchCounts>& launches
     return kernels;
 }
 
-cuda::CudaDevice idle_device(DType activation) {
-    return {activation, idle_convolutions(), idle_gemm(), Fusions::Never};
+cuda::CudaDevice idle_device(const StepSettings& settings) {
+    return {settings.activation, idle_convolutions(), idle_gemm(), settings.fusions};
 }
 
 // ---- a step of a network ---------------------------------------------------------------------------------------
@@ -89,6 +89,7 @@ cuda::CudaDevice idle_device(DType activation) {
 StepConfig config_of(const Network& network, bool everything, const StepSettings& settings) {
     StepConfig config;
     config.model.network = &network;
+    config.model.width = settings.width;
     config.model.multimodal = true;
     config.batch = settings.batch;
     config.rows = 2 * settings.batch;
@@ -132,7 +133,7 @@ void set_gradients(StepRunner& runner) {
 
 CountedStep count_network(const Network& network, Mode mode, bool everything, const StepSettings& settings) {
     const StepConfig config = config_of(network, everything, settings);
-    cuda::CudaDevice device = idle_device(settings.activation);
+    cuda::CudaDevice device = idle_device(settings);
     StepRunner runner(device, config,
                       mode == Mode::Training ? StepPrograms{.training = {config.batch}}
                                              : StepPrograms{.training = {}, .inference = config.batch});
@@ -190,7 +191,7 @@ template <template <class> class Op> void run_op(Device& device, const Op<Tensor
 }
 
 CountedStep count_log_mel(const StepSettings& settings) {
-    cuda::CudaDevice device = idle_device(settings.activation);
+    cuda::CudaDevice device = idle_device(settings);
     const LogMelSpec spec;
     const std::vector<float> wave = random_values(settings.batch * spec.samples, -0.5f, 0.5f);
     const DeviceBuffer on_device(device, wave.data(), wave.size() * sizeof(float));
@@ -203,7 +204,7 @@ CountedStep count_log_mel(const StepSettings& settings) {
     AccessCounter counter(settings.limits);
     run_op(device, op, scratch);
     step.counters.kernels = kernels_of(counter.take());
-    step.plan.push_back({"log_mel", "log_mel", static_cast<double>(on_device.bytes() + out.bytes()), false});
+    step.plan.push_back({"log_mel", "log_mel", bytes_of(rebound<TensorSpec>(op, spec_of)), false});
     step.time_plan.other_bytes = step.plan.front().bytes;
     return step;
 }
@@ -211,13 +212,14 @@ CountedStep count_log_mel(const StepSettings& settings) {
 /// Between the stages of System #4: weights of the hard samples, class probabilities, and the nearest neighbours that
 /// `scene predict` can vote with.
 CountedStep count_experiment(const StepSettings& settings) {
-    cuda::CudaDevice device = idle_device(settings.activation);
+    cuda::CudaDevice device = idle_device(settings);
     constexpr int64_t classes = 10, neighbours = 10;
     const auto floats = [&](int64_t rows, int64_t columns) {
         const std::vector<float> values = random_values(rows * columns, 0.01f, 1.0f);
         return DeviceBuffer(device, values.data(), values.size() * sizeof(float));
     };
     const DeviceBuffer probabilities = floats(paper_clips, classes), weight = floats(paper_clips, 1);
+    const DeviceBuffer logits = floats(paper_clips, classes);
     const DeviceBuffer similarity = floats(settings.batch, paper_clips), votes = floats(settings.batch, classes);
     const std::vector<int32_t> ones(static_cast<size_t>(paper_clips), 1), labels = cycle(paper_clips, classes);
     const DeviceBuffer member(device, ones.data(), ones.size() * sizeof(int32_t));
@@ -237,6 +239,10 @@ CountedStep count_experiment(const StepSettings& settings) {
                                 .label = label.tensor(DType::I32, {paper_clips}),
                                 .neighbours = neighbours,
                                 .temperature = 0.1f},
+           scratch);
+    run_op(device,
+           Softmax<Tensor>{.probabilities = probabilities.tensor(DType::F32, table),
+                           .logits = logits.tensor(DType::F32, table)},
            scratch);
     CountedStep step;
     step.counters.kernels = kernels_of(counter.take());

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/runtime.h"
 #include "kernels/tensor.h"
 #include "model/program.h"
 #include "tests/counters/access_counter.h"
@@ -17,6 +18,8 @@ namespace scene::counters {
 struct StepSettings {
     DType activation = DType::F16;
     int64_t batch = 256;
+    double width = 1; ///< of the network; 1 is the paper's
+    Fusions fusions = Fusions::Never;
     CountingLimits limits;
 };
 
