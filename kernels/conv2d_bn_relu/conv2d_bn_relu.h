@@ -43,6 +43,12 @@ template <class T> struct Conv2dBnReluBackward {
     Conv2dShape shape{};
 
     double flops() const { return (dx ? 2 : 1) * shape.flops(); }
+    /// One pass over all operands and, if dx is wanted, a second one over x for what the norm subtracts from dx.
+    double bytes() const {
+        const size_t once = dw.bytes() + dgamma.bytes() + dbeta.bytes() + da.bytes() + a.bytes() + w.bytes() +
+                            moments.bytes() + mean.bytes() + inv_std.bytes() + scale.bytes();
+        return static_cast<double>(once + (dx ? 2 : 1) * x.bytes() + dx.bytes());
+    }
 };
 
 namespace reference {

@@ -14,6 +14,9 @@ template <class T> struct LogMel {
     In<T> wave;
     LogMelSpec spec;
     Scratch<T> scratch{};
+
+    /// The floor below a clip's maximum is known when all its frames are, so that a second pass reads `out`.
+    double bytes() const { return static_cast<double>(wave.bytes() + 2 * out.bytes()); }
 };
 
 namespace reference {
