@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "kernels/conv2d/stem.h"
+#include "kernels/operands.h"
 #include "kernels/runtime.h"
 
 namespace scene::cuda {
@@ -26,7 +27,7 @@ std::vector<ConvolutionTask> TunedConvolutions::considered(const Conv2dShape& sh
     if (conv2d_stem_suits(shape, limits_) || shape.full_batch > 0) return {};
     const bool fused = fusions_ != Fusions::Never;
     std::vector<ConvolutionTask> tasks =
-        tasks_of(shape, {.normalize_input = fused, .statistics = fused, .bn_reduce = fused});
+        tasks_of(shape, {.normalize_input = fused, .statistics = fused, .bias_relu = fused, .bn_reduce = fused});
     std::erase_if(tasks, [&](const ConvolutionTask& task) { return !library_->offers(task); });
     return tasks;
 }
@@ -35,6 +36,7 @@ void TunedConvolutions::tune_step(const std::vector<Conv2dShape>& shapes, Contex
     const auto begin = std::chrono::steady_clock::now();
     std::vector<std::pair<double, Conv2dShape>> by_work;
     for (const Conv2dShape& shape : shapes) {
+        check_convolution(shape);
         const auto known =
             std::find_if(by_work.begin(), by_work.end(), [&](const auto& one) { return one.second == shape; });
         if (known != by_work.end())
