@@ -131,6 +131,17 @@ void set_gradients(StepRunner& runner) {
     }
 }
 
+/// Of a norm whose gamma is 1 and beta is 0, as a network begins. With noise a backward pass would not be able to take all
+/// its sums from the pooled output.
+void set_norm(Device& device, const Executor& executor, const Program& program, const Op& op) {
+    enum { Dy, X, Mean, InvStd, Scale, Shift };
+    for (const auto& [operand, value] : {std::pair(Mean, 0.0f), {InvStd, 1.0f}, {Scale, 1.0f}, {Shift, 0.0f}}) {
+        const Tensor tensor = executor.tensor(program, op.reads.at(operand));
+        const std::vector<float> values(static_cast<size_t>(tensor.elements()), value);
+        device.upload(tensor.data, values.data(), tensor.bytes());
+    }
+}
+
 CountedStep count_network(const Network& network, Mode mode, bool everything, const StepSettings& settings) {
     const StepConfig config = config_of(network, everything, settings);
     cuda::CudaDevice device = idle_device(settings);
@@ -166,6 +177,7 @@ CountedStep count_network(const Network& network, Mode mode, bool everything, co
         const Op& op = *ops.at(name);
         const Tensor scratch = op.scratch ? runner.executor().tensor(program, op.scratch) : Tensor{};
         counter.set_scratch(scratch.data, scratch ? scratch.bytes() : 0);
+        if (op.kind == "batch_norm_backward") set_norm(device, runner.executor(), program, op);
         // Gradients of noise need not be finite, and then Adam would do nothing; it looks for them block by block.
         if (op.kind == "adam") {
             set_gradients(runner);

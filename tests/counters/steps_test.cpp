@@ -78,8 +78,9 @@ TEST(Steps, LaunchEveryKernel) {
     std::set<std::string> missing = kernels_in_sources();
     EXPECT_GT(missing.size(), 50u);
     const StepSettings small{.batch = 4, .width = 0.06, .limits = few_blocks};
-    StepSettings fused = small;
+    StepSettings fused = small, single = small;
     fused.fusions = Fusions::Always;
+    single.activation = DType::F32;
     const auto count = [&](const std::string& name, const StepSettings& settings) {
         for (const KernelCounters& kernel : count_step(name, settings).counters.kernels) {
             const size_t end = std::min(kernel.kernel.find('<'), kernel.kernel.size());
@@ -96,6 +97,7 @@ TEST(Steps, LaunchEveryKernel) {
     };
     for (const std::string& name : step_names()) count(name, small);
     count("fcnn_train", fused);
+    for (const char* name : {"fcnn_train", "se_trans_train"}) count(name, single);
     EXPECT_TRUE(missing.empty()) << fmt::format("{}", fmt::join(missing, ", "));
 }
 

@@ -90,7 +90,7 @@ TEST(DeviceLimits, ElementwisePassesFitTheDeviceAndSumsDoNot) {
         results.push_back(all);
     }
     EXPECT_EQ(results[1], results[0]);
-    EXPECT_EQ(blocks, (std::vector<unsigned>{47, 32}));
+    EXPECT_EQ(blocks, (std::vector<unsigned>{47, 24}));
 }
 
 /// Its tiles fit into the shared memory of an H100 alone.

@@ -207,7 +207,7 @@ TEST(Config, WrongValuesInTheFileNameFileLineKeyAndWhatIsAllowed) {
         {"[split]\ncities = [\"Hefei\"]", "split.cities", "Hefei", "commas"},
         {"[split]\nname = 4", "split.name", "4", "simulation"},
         {"[runtime]\ndevice = \"tpu\"", "runtime.device", "tpu", "cpu"},
-        {"[runtime]\nprecision = \"bf16\"", "runtime.precision", "bf16", "fp32"},
+        {"[runtime]\nprecision = \"fp8\"", "runtime.precision", "fp8", "fp32"},
         {"[runtime]\nautotune = \"all\"", "runtime.autotune", "all", "full"},
         {"[runtime]\nautotune_seconds = -2", "runtime.autotune_seconds", "-2", "from -1"},
         {"[runtime]\nthreads = -2", "runtime.threads", "-2", "from 0"},
