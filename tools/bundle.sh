@@ -21,13 +21,13 @@ ldd "$scene" "$tests" | awk '$2 == "=>" && $3 ~ /^\// { print $3 }' | sort -u |
     done
 git rev-parse HEAD > "$folder/COMMIT" 2> /dev/null || echo unknown > "$folder/COMMIT"
 git diff --quiet HEAD 2> /dev/null || echo "with changes" >> "$folder/COMMIT"
-bytes=$(du -sb "$folder" | cut -f1)
-if [ "$bytes" -gt "$most" ]; then
-    echo "bundle: $folder has $bytes bytes, more than $most" >&2
-    exit 1
-fi
 newest=$(objdump -T "$folder/build/scene" "$folder/build/tests/gpu_tests" "$folder"/lib/* | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1)
 tar -czf "$folder.tar.gz" -C "$(dirname "$folder")" "$(basename "$folder")"
+packed=$(stat -c %s "$folder.tar.gz")
+if [ "$packed" -gt "$most" ]; then
+    echo "bundle: $folder.tar.gz has $packed bytes, more than $most; build for fewer GPUs (CUDA_ARCHS)" >&2
+    exit 1
+fi
 mib() { echo $((($1 + 1048575) / 1048576)); }
-echo "$folder: $(mib "$bytes") MiB ($(mib "$(stat -c %s "$folder.tar.gz")") as $folder.tar.gz), for ${newest/_/ } or newer;" \
+echo "$folder: $(mib "$(du -sb "$folder" | cut -f1)") MiB ($(mib "$packed") as $folder.tar.gz), for ${newest/_/ } or newer;" \
     "copy it to the machine with the GPU and run tools/gpu_check.sh contact in it"
