@@ -292,7 +292,7 @@ measure() {
     for name in fcnn_train_b64 fcnn_infer_b256 se_trans_train_b64 fcnn_train_b16 fcnn_infer_b1; do half $name; done
     # Does a tile that is filled save more than the added channels cost?
     for name in conv_250x32x144 conv_250x32x192 conv_125x16x288 conv_125x16x320; do half ${name}_b256 --ops; done
-    peer tf32_eager 60 --precision tf32 --variants eager
+    for name in bf16 tf32; do peer ${name}_eager 60 --precision $name --variants eager; done
     # Without tensor cores there is only one engine for a data gradient, a slow one: up to half a second a step of 64 clips.
     need=60 bench fp32_fcnn_train_b64 90 5 --precision fp32 --filter fcnn_train_b64
     for name in bf16_se_trans_train_b256 tf32_se_trans_train_b256; do
