@@ -20,10 +20,12 @@ namespace {
 
 using std::filesystem::path;
 
+/// The path as the repository has it. A compiler cache may have compiled the file in another clone.
 std::string relative_to_here(const std::string& file) {
-    static const std::string here = std::filesystem::current_path().string() + "/";
     const std::string clean = path(file).lexically_normal().string();
-    return clean.starts_with(here) ? clean.substr(here.size()) : clean;
+    for (size_t slash = clean.find('/'); slash != std::string::npos; slash = clean.find('/', slash + 1))
+        if (std::filesystem::exists(clean.substr(slash + 1))) return clean.substr(slash + 1);
+    return clean;
 }
 
 std::vector<std::string> lines_of_command(const std::string& command) {
