@@ -1,6 +1,7 @@
 // make counters: the kernels of a step, counted on the emulator at the step's real shapes. Prints a table and writes
 // <out>/<step>.json; with the times that a model predicts of a GPU, <step>.predicted.json and <step>.html.
 
+#include <charconv>
 #include <cstring>
 #include <filesystem>
 
@@ -26,9 +27,11 @@ struct Options {
 };
 
 int64_t number(const std::string& text) {
-    try {
-        return std::stoll(text);
-    } catch (const std::exception&) { fail("'{}' is no number", text); }
+    int64_t value = 0;
+    const char* end = text.data() + text.size();
+    const auto [rest, error] = std::from_chars(text.data(), end, value);
+    if (error != std::errc() || rest != end || value < 1) fail("'{}' is no number from 1 on", text);
+    return value;
 }
 
 Options parse(int count, char** arguments) {
@@ -81,6 +84,10 @@ void run(const Options& options) {
 } // namespace scene::counters
 
 int main(int count, char** arguments) {
+    if (count == 2 && std::strcmp(arguments[1], "--help") == 0) {
+        fmt::print("{}\n", scene::counters::usage);
+        return 0;
+    }
     try {
         scene::counters::run(scene::counters::parse(count, arguments));
         return 0;
