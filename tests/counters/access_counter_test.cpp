@@ -167,6 +167,17 @@ TEST(AccessCounter, AVectorIsOneAccess) {
     }
 }
 
+/// 16 bytes a lane are served by quarters of a warp. So lanes of a quarter conflict, whatever banks the others leave
+/// free.
+TEST(AccessCounter, AQuarterOfAWarpIsServedAtATime) {
+    const Memory out(512), in(512);
+    const LaunchCounts launch = counted([&] { test::copy_vectors_through_columns(out.floats(), in.floats()); });
+    for (const AccessKind kind : {AccessKind::SharedLoad, AccessKind::SharedStore}) {
+        EXPECT_EQ(sum(launch, kind).wavefronts, 4 * 8);
+        EXPECT_EQ(sum(launch, kind).least_wavefronts, 4);
+    }
+}
+
 TEST(AccessCounter, AtomicsAndTheLastWarp) {
     const Memory count(128), out(4096), in(4096);
     const LaunchCounts launch = counted([&] { test::count_atomically(count.ints(), 256, 2); });

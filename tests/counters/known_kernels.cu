@@ -74,6 +74,14 @@ __global__ void copy_doubles(double2* out, const double2* in, bool through_share
     out[i] = value;
 }
 
+__global__ void copy_through_columns(float4* out, const float4* in) {
+    const int lane = static_cast<int>(threadIdx.x);
+    float4* shared = cuda::dynamic_shared<float4>();
+    float4* mine = shared + lane % 8 * 8 + lane / 8; // a row has 8 vectors, all banks
+    *mine = in[lane];
+    out[lane] = *mine;
+}
+
 __global__ void count_threads_of(int* count, int n, int counters) {
     const int i = thread_of_grid();
     if (i < n) atomicAdd(count + i % counters, 1);
@@ -163,6 +171,11 @@ void copy_vectors(void* out, const void* in, int threads, Vector vector, bool th
                static_cast<size_t>(threads) * sizeof(double2), nullptr, static_cast<double2*>(out),
                static_cast<const double2*>(in), through_shared);
     }
+}
+
+void copy_vectors_through_columns(void* out, const void* in) {
+    launch(copy_through_columns, dim3(1), dim3(32), 64 * sizeof(float4), nullptr, static_cast<float4*>(out),
+           static_cast<const float4*>(in));
 }
 
 void count_atomically(int* count, int n, int counters) {

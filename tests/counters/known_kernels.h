@@ -23,6 +23,9 @@ void broadcast(float* out, const float* in, int n);
 /// Copies by vectors of V elements, each thread one, and through shared memory if so asked.
 enum class Vector { Float4, Half8, Float8, Half4, Double2 };
 void copy_vectors(void* out, const void* in, int threads, Vector vector, bool through_shared);
+/// Copies 32 vectors of four floats through shared memory. The eight lanes of a quarter of the warp have one column of
+/// vectors, in the same four banks; each quarter has another.
+void copy_vectors_through_columns(void* out, const void* in);
 /// count[i % counters] += 1 for each of n threads.
 void count_atomically(int* count, int n, int counters);
 /// out [n] = in [n] + in [n] read again `times` times, with another thread's elements between.
