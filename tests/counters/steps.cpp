@@ -131,8 +131,8 @@ void set_gradients(StepRunner& runner) {
     }
 }
 
-/// Of a norm whose gamma is 1 and beta is 0, as a network begins. With noise a backward pass would not be able to take all
-/// its sums from the pooled output.
+/// Of a norm whose gamma is 1 and beta is 0, as a network begins. With noise a backward pass would not be able to take
+/// all its sums from the pooled output.
 void set_norm(Device& device, const Executor& executor, const Program& program, const Op& op) {
     enum { Dy, X, Mean, InvStd, Scale, Shift };
     for (const auto& [operand, value] : {std::pair(Mean, 0.0f), {InvStd, 1.0f}, {Scale, 1.0f}, {Shift, 0.0f}}) {
