@@ -38,7 +38,7 @@ $(BUILD)/tests/stand_ins/libcuda.so.1: tests/tools/stand_ins/libcuda.cpp
 	$(Q)$(CXX) -shared -fPIC $< -o $@
 else
 tests_left_out := $(tests_of_cudnn)
-cuda_members := $(patsubst %,$(BUILD)/kernels/cuda/%.o,without_cuda autotune/plan_cache cudnn/device_profiles dlopened_library embedded_code)
+cuda_members := $(patsubst %,$(BUILD)/kernels/cuda/%.o,without_cuda autotune/engine_search autotune/plan_cache cudnn/device_profiles dlopened_library embedded_code)
 CUDA_LIBS    :=
 endif
 
