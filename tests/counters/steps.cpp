@@ -14,6 +14,7 @@
 #include "model/step_runner.h"
 #include "tests/counters/idle_libraries.h"
 #include "tests/counters/source_lines.h"
+#include "tools/bench/all_augmentation.h"
 
 namespace scene::counters {
 namespace {
@@ -97,16 +98,7 @@ StepConfig config_of(const Network& network, bool everything, const StepSettings
     if (everything) {
         config.model.deltas = true;
         config.decoupled_decay = 0.01f;
-        config.augmentation = {.roll = 5,
-                               .gain = 6,
-                               .style_probability = 1,
-                               .style_alpha = 0.3f,
-                               .frequency_masks = 2,
-                               .frequency_mask = 8,
-                               .time_masks = 2,
-                               .time_mask = 32,
-                               .mixup_probability = 1,
-                               .mixup_alpha = 0.3f};
+        config.augmentation = all_augmentation;
     }
     return config;
 }

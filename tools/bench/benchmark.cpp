@@ -13,6 +13,7 @@
 #include "kernels/device_buffer.h"
 #include "model/memory_plan.h"
 #include "model/step_runner.h"
+#include "tools/bench/all_augmentation.h"
 #include "tools/bench/conv_benchmark.h"
 #include "tools/bench/random_values.h"
 
@@ -163,18 +164,6 @@ private:
     DeviceBuffer device_wave_, device_features_, scratch_;
     std::unique_ptr<CufftLogMel> by_cufft_;
 };
-
-/// Every augmentation, with values that are in use.
-constexpr Augmentation all_augmentation{.roll = 5,
-                                        .gain = 6,
-                                        .style_probability = 1,
-                                        .style_alpha = 0.3f,
-                                        .frequency_masks = 2,
-                                        .frequency_mask = 8,
-                                        .time_masks = 2,
-                                        .time_mask = 32,
-                                        .mixup_probability = 1,
-                                        .mixup_alpha = 0.3f};
 
 struct StepName {
     const Network* network;
