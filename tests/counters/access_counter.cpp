@@ -535,6 +535,8 @@ using scene::counters::note_range;
     void __tsan_unaligned_read##size(void* a) { note(a, size, Access::Read, __builtin_return_address(0)); }            \
     void __tsan_unaligned_write##size(void* a) { note(a, size, Access::Write, __builtin_return_address(0)); }
 
+#include "tests/cuda_on_cpu/reported_ranges.h"
+
 extern "C" {
 
 void __tsan_init() {}
@@ -551,22 +553,6 @@ REPORTS(2)
 REPORTS(4)
 REPORTS(8)
 REPORTS(16)
-void __tsan_read_range(void* a, size_t bytes) { note_range(a, bytes, Access::Read, __builtin_return_address(0)); }
-void __tsan_write_range(void* a, size_t bytes) { note_range(a, bytes, Access::Write, __builtin_return_address(0)); }
-void* __tsan_memcpy(void* to, const void* from, size_t bytes) {
-    note_range(from, bytes, Access::Read, __builtin_return_address(0));
-    note_range(to, bytes, Access::Write, __builtin_return_address(0));
-    return std::memcpy(to, from, bytes);
-}
-void* __tsan_memmove(void* to, const void* from, size_t bytes) {
-    note_range(from, bytes, Access::Read, __builtin_return_address(0));
-    note_range(to, bytes, Access::Write, __builtin_return_address(0));
-    return std::memmove(to, from, bytes);
-}
-void* __tsan_memset(void* to, int value, size_t bytes) {
-    note_range(to, bytes, Access::Write, __builtin_return_address(0));
-    return std::memset(to, value, bytes);
-}
 char __tsan_atomic8_load(const volatile char* a, int) { return __atomic_load_n(a, __ATOMIC_SEQ_CST); }
 
 void __sanitizer_cov_trace_pc() {

@@ -184,6 +184,8 @@ void note_range(const void* first, size_t bytes, Access access, const void* inst
     void __tsan_unaligned_read##size(void* a) { note_range(a, size, Access::Read, __builtin_return_address(0)); }      \
     void __tsan_unaligned_write##size(void* a) { note_range(a, size, Access::Write, __builtin_return_address(0)); }
 
+#include "tests/cuda_on_cpu/reported_ranges.h"
+
 extern "C" {
 
 void __tsan_init() { emulator::active = true; }
@@ -200,22 +202,6 @@ REPORTS_UNALIGNED(2)
 REPORTS_UNALIGNED(4)
 REPORTS_UNALIGNED(8)
 REPORTS_UNALIGNED(16)
-void __tsan_read_range(void* a, size_t bytes) { note_range(a, bytes, Access::Read, __builtin_return_address(0)); }
-void __tsan_write_range(void* a, size_t bytes) { note_range(a, bytes, Access::Write, __builtin_return_address(0)); }
-void* __tsan_memcpy(void* to, const void* from, size_t bytes) {
-    note_range(from, bytes, Access::Read, __builtin_return_address(0));
-    note_range(to, bytes, Access::Write, __builtin_return_address(0));
-    return std::memcpy(to, from, bytes);
-}
-void* __tsan_memmove(void* to, const void* from, size_t bytes) {
-    note_range(from, bytes, Access::Read, __builtin_return_address(0));
-    note_range(to, bytes, Access::Write, __builtin_return_address(0));
-    return std::memmove(to, from, bytes);
-}
-void* __tsan_memset(void* to, int value, size_t bytes) {
-    note_range(to, bytes, Access::Write, __builtin_return_address(0));
-    return std::memset(to, value, bytes);
-}
 // The guard of a static variable, on the host.
 char __tsan_atomic8_load(const volatile char* a, int) { return __atomic_load_n(a, __ATOMIC_SEQ_CST); }
 
